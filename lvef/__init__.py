@@ -1,0 +1,1 @@
+"""Left-ventricular ejection fraction from key frames of echocardiograms."""

@@ -1,0 +1,62 @@
+"""What a test run leaves behind: the printed table, `metrics.json`, `cases.csv`."""
+
+from __future__ import annotations
+
+import json
+import math
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from lightning import Callback, LightningModule, Trainer
+
+from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS, format_summary
+from lvef.models.base import EFTask
+
+
+class TestResults(Callback):
+    """Prints one table after `test` and writes `metrics.json` and `cases.csv`."""
+
+    __test__ = False  # not a test, whatever pytest thinks of the name
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write and print the results of TEST."""
+        folder = Path(trainer.log_dir or trainer.default_root_dir)
+        if not trainer.is_global_zero or not isinstance(pl_module, EFTask):
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        cases = pl_module.cases
+        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+        summary = pl_module.summary(cases)
+        data = "PHANTOM " if datamodule.is_phantom else ""
+        title = (
+            f"{data}TEST, {len(cases['row'])} videos, {type(pl_module).__name__} "
+            f"on {' + '.join(pl_module.frames)}"
+        )
+        about = {
+            "title": title,
+            "note": NOT_FOR_DIAGNOSIS,
+            "phantom": datamodule.is_phantom,
+            "task": type(pl_module).__name__,
+            "frames": pl_module.frames,
+            "split": "TEST",
+            "num_cases": len(cases["row"]),
+            "baseline": pl_module.baseline,
+            "checkpoint": str(trainer.ckpt_path or ""),
+            "version": version("lvef"),
+            "metrics": {name: _no_nan(row) for name, row in summary.items()},
+        }
+        (folder / "metrics.json").write_text(json.dumps(about, indent=2) + "\n")
+        videos = datamodule.table.loc[cases["row"].numpy(), "video"].to_numpy()
+        table = pd.DataFrame({name: column.numpy() for name, column in cases.items()})
+        table.drop(columns="row").assign(video=videos).set_index("video").to_csv(
+            folder / "cases.csv"
+        )
+        print(format_summary(summary, title, pl_module.baseline))
+        print(f"Results: {folder}")
+
+
+def _no_nan(row: dict[str, float]) -> dict[str, float | None]:
+    """JSON has no NaN."""
+    return {name: None if math.isnan(value) else value for name, value in row.items()}

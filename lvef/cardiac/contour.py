@@ -1,0 +1,53 @@
+"""Contours of the left ventricle: polygons, their area, and masks drawn from them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+def chords_to_polygon(chords: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Turn the disk chords of a tracing into a closed LV contour.
+
+    Args:
+        chords: `(n, 4)` array of `x1, y1, x2, y2` in pixels, one chord a row, **without** the
+            long axis that precedes them in `VolumeTracings.csv`.
+
+    Returns:
+        `(2 n, 2)` polygon of x, y in pixels: first ends in order, then second ends reversed.
+        Source: the layout of the EchoNet-Dynamic tracings (Ouyang et al., Nature 2020).
+    """
+    chords = np.asarray(chords, dtype=np.float64)
+    return np.concatenate([chords[:, :2], chords[::-1, 2:]])
+
+
+def polygon_area(polygon: NDArray[np.floating]) -> float:
+    """Return the area enclosed by a simple polygon, in squared units of its coordinates.
+
+    Args:
+        polygon: `(n, 2)` array of x, y; fewer than three points enclose no area.
+
+    Returns:
+        The absolute area by the shoelace formula; orientation does not matter.
+    """
+    x, y = np.asarray(polygon, dtype=np.float64).T
+    return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
+
+
+def polygon_mask(polygon: NDArray[np.floating], height: int, width: int) -> NDArray[np.bool_]:
+    """Rasterise a polygon.
+
+    Args:
+        polygon: `(n, 2)` array of x, y in pixels; pixel centres lie on whole numbers.
+        height: Height of the mask in pixels.
+        width: Width of the mask in pixels.
+
+    Returns:
+        `(height, width)` boolean mask, true inside and on the border.
+    """
+    shift = 4
+    points = np.round(np.asarray(polygon, dtype=np.float64) * 2**shift).astype(np.int32)
+    canvas = np.zeros((height, width), dtype=np.uint8)
+    cv2.fillPoly(canvas, [points], 1, shift=shift)
+    return canvas.astype(bool)

@@ -1,0 +1,109 @@
+"""The command line: Lightning's four commands, and ours beside them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+from lvef.errors import LvefError
+
+LIGHTNING_COMMANDS = {
+    "fit": "train a model",
+    "validate": "judge a checkpoint on the VAL split",
+    "test": "judge a checkpoint on the TEST split: metrics.json, cases.csv, figures",
+    "predict": "predict new videos, or the TEST split: predictions.csv",
+}
+OTHER_COMMANDS = {
+    "phantom": ("lvef.phantom.folder:write_phantoms", "make a folder of synthetic echo clips"),
+    "pretrain": ("lvef.experiments.pretrain:pretrain", "pre-train the backbone on phantoms"),
+    "table": ("lvef.experiments.table:table", "run the experiments and tabulate their results"),
+}
+
+# True of a small run or of Lightning's own insides, and of no use to whoever reads it.
+_NOISE = (
+    ".*does not have many workers.*",
+    ".*number of training batches.*",
+    ".*isinstance.treespec, LeafSpec.*",
+    ".*not supported by the model summary.*",
+    ".*The dirpath has changed from.*",
+    ".*No positive samples.*",
+    ".*No negative samples.*",
+)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        args: Command and options; those of the process by default.
+
+    Returns:
+        The exit code: 0, or 1 after an error that was told in one line.
+    """
+    words = list(sys.argv[1:] if args is None else args)
+    command = _parser().parse_args(words[:1] or ["--help"]).command
+    try:
+        if command in LIGHTNING_COMMANDS:
+            run_lightning(words)
+        else:
+            run_other(command, words[1:])
+    except LvefError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run_lightning(words: list[str]) -> Any:
+    """Run fit, validate, test or predict and return the LightningCLI."""
+    from lvef.lightning_cli import run
+
+    with warnings.catch_warnings():
+        for noise in _NOISE:
+            warnings.filterwarnings("ignore", noise)
+        return run(words)
+
+
+def run_other(command: str, words: list[str]) -> Any:
+    """Run one of our own commands: a function whose signature and docstring are its options."""
+    from jsonargparse import ArgumentParser
+
+    module, name = OTHER_COMMANDS[command][0].split(":")
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    parser = ArgumentParser(prog=f"python -m lvef {command}", exit_on_error=False)
+    parser.add_function_arguments(function, as_positional=False, skip=set())
+    try:
+        options = parser.parse_args(words)
+    except argparse.ArgumentError as error:
+        raise one_line(error) from error
+    return function(**parser.instantiate_classes(options).as_dict())
+
+
+def one_line(error: Exception) -> LvefError:
+    """Return a parser's complaint, which may be many lines, as an error of one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = " ".join(lines)
+    return LvefError(text if len(text) <= 400 else text[:399] + "…")
+
+
+def _parser() -> argparse.ArgumentParser:
+    commands = {**LIGHTNING_COMMANDS, **{name: text for name, (_, text) in OTHER_COMMANDS.items()}}
+    parser = argparse.ArgumentParser(
+        prog="python -m lvef",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Left-ventricular ejection fraction from key frames of echocardiograms.\n"
+        "Research use only, not for diagnosis.",
+        epilog="commands:\n"
+        + "\n".join(f"  {name:10s}{text}" for name, text in commands.items())
+        + "\n\nEach has its own --help. A first run without any data:\n"
+        "  python -m lvef phantom --root data/phantom --num_videos 600\n"
+        "  python -m lvef fit --config configs/esf_cls.yaml --config configs/phantom.yaml\n"
+        "  python -m lvef test --config configs/esf_cls.yaml --config configs/phantom.yaml",
+    )
+    parser.add_argument("--version", action="version", version=f"lvef {version('lvef')}")
+    parser.add_argument("command", choices=commands, metavar="command")
+    return parser

@@ -1,0 +1,1 @@
+"""From a folder of echo clips to batches of key frames."""

@@ -1,0 +1,237 @@
+"""The data module every task shares."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_info
+from torch.utils.data import DataLoader, WeightedRandomSampler
+
+from lvef.cardiac import is_reduced
+from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, collate, one_thread
+from lvef.data.echonet import EchoNetFolder, read_echonet
+from lvef.data.transforms import Augmentation
+from lvef.data.videos import video_table
+from lvef.errors import ConfigurationError, VideoError
+
+_MOST_WORKERS = 8
+
+
+class EchoNetDataModule(LightningDataModule):
+    """Key frames of an EchoNet-Dynamic folder, or of new videos, decoded on the fly.
+
+    A batch is a dict: `frames` uint8 `(B, F, 3, H, W)` in the order of `frames` (float in 0..1
+    once augmented), `ef` float32 `(B,)` percent, `reduced` int64 `(B,)`, `row` int64 `(B,)`.
+
+    Args:
+        root: EchoNet-Dynamic folder (FileList.csv, VolumeTracings.csv, Videos/).
+        frames: Frames a case consists of, in this order: any of EDF, ESF, MF.
+        batch_size: Cases a batch, on each device.
+        num_workers: Processes that decode; by default one a core, 8 at most.
+        image_size: Height and width of a frame in pixels.
+        remove_artifacts: Blank text, rulers and logos outside the ultrasound sector.
+        augmentation: Changes made to training frames on the device; null for none.
+        balanced: Draw reduced and normal cases equally often in training.
+        limit: Use only the first so many videos of each split, for a quick look.
+        max_excluded: Share of unusable videos above which a run stops.
+        check_videos: Decode every video once at the start and set the unreadable ones aside.
+        videos: What predict reads instead of the TEST split: a file, a folder or a glob.
+        keyframes: CSV file with the ED and ES frames of those videos: video, ed, es.
+    """
+
+    def __init__(
+        self,
+        root: str | None = None,
+        frames: list[str] = ["ESF"],  # noqa: B006 (jsonargparse shows and copies it)
+        batch_size: int = 32,
+        num_workers: int | None = None,
+        image_size: int = 112,
+        remove_artifacts: bool = True,
+        augmentation: Augmentation | None = None,
+        balanced: bool = False,
+        limit: int | None = None,
+        max_excluded: float = 0.05,
+        check_videos: bool = False,
+        videos: str | None = None,
+        keyframes: str | None = None,
+    ) -> None:
+        super().__init__()
+        _check_options(frames, batch_size, image_size, limit, max_excluded)
+        self.root = root
+        self.frames = list(frames)
+        self.batch_size = batch_size
+        self.num_workers = default_workers() if num_workers is None else num_workers
+        self.image_size = image_size
+        self.remove_artifacts = remove_artifacts
+        self.augmentation = augmentation
+        self.balanced = balanced
+        self.limit = limit
+        self.max_excluded = max_excluded
+        self.check_videos = check_videos
+        self.videos = videos
+        self.keyframes = keyframes
+        self.folder: EchoNetFolder | None = None
+        self.table = pd.DataFrame()
+
+    @property
+    def is_phantom(self) -> bool:
+        """Whether the folder holds phantoms, of which no figure says anything about patients."""
+        return self.root is not None and (Path(self.root) / "phantom.json").is_file()
+
+    def setup(self, stage: str) -> None:
+        """Read the table, once.
+
+        Raises:
+            DatasetError: The folder or the videos cannot be used.
+            ConfigurationError: There is nothing to read from.
+        """
+        if stage == "predict" and self.videos is not None:
+            self.table = video_table(self.videos, self.keyframes)
+            return
+        if self.keyframes is not None:
+            raise ConfigurationError("--data.keyframes is for new videos: give --data.videos too")
+        if self.folder is not None:
+            return
+        if self.root is None:
+            raise ConfigurationError(
+                "no data: give an EchoNet folder with --data.root DIR"
+                + (" or videos with --data.videos PATH" if stage == "predict" else "")
+            )
+        self.folder = read_echonet(self.root, self.max_excluded)
+        if self.check_videos:
+            self.folder = self._without_unreadable(self.folder)
+        rank_zero_info(self.folder.summary())
+        self._write_excluded()
+        self.table = self.folder.table
+        if self.limit is not None:
+            self.table = self.table.groupby("split", sort=False).head(self.limit)
+
+    def split(self, name: str) -> pd.DataFrame:
+        """Return the rows of one split: TRAIN, VAL or TEST.
+
+        Raises:
+            ConfigurationError: It is empty.
+        """
+        rows = self.table[self.table["split"] == name]
+        if rows.empty:
+            raise ConfigurationError(f"{self.root}: no usable video in the {name} split")
+        return rows
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Return shuffled or class-balanced batches of TRAIN."""
+        rows = self.split("TRAIN")
+        sampler = None
+        if self.balanced:
+            reduced = is_reduced(rows["ef"])
+            share = np.where(reduced, max(int(reduced.sum()), 1), max(int((~reduced).sum()), 1))
+            sampler = WeightedRandomSampler((1.0 / share).tolist(), len(rows))
+        # Batch norm cannot learn from a single case, so a last batch that small is dropped.
+        return self._loader(
+            rows, shuffle=sampler is None, sampler=sampler, drop_last=len(rows) > self.batch_size
+        )
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Return batches of VAL."""
+        return self._loader(self.split("VAL"))
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Return batches of TEST."""
+        return self._loader(self.split("TEST"))
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """Return batches of the new videos that can be used, or else of TEST."""
+        if self.videos is None:
+            return self._loader(self.split("TEST"), keep_failures=True)
+        return self._loader(self.table[self.table["reason"] == ""], keep_failures=True)
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> Any:
+        """Augment training batches on the device."""
+        training = self.trainer is not None and self.trainer.training
+        if training and self.augmentation is not None:
+            batch["frames"] = self.augmentation(batch["frames"])
+        return batch
+
+    def _loader(
+        self,
+        rows: pd.DataFrame,
+        shuffle: bool = False,
+        sampler: WeightedRandomSampler | None = None,
+        drop_last: bool = False,
+        keep_failures: bool = False,
+    ) -> DataLoader[Any]:
+        dataset = KeyFrameDataset(
+            rows, self.frames, self.image_size, self.remove_artifacts, keep_failures
+        )
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            shuffle=shuffle,
+            sampler=sampler,
+            drop_last=drop_last,
+            num_workers=self.num_workers,
+            collate_fn=collate,
+            worker_init_fn=one_thread,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def _without_unreadable(self, folder: EchoNetFolder) -> EchoNetFolder:
+        failed: dict[int, str] = {}
+        dataset = KeyFrameDataset(folder.table, self.frames, self.image_size, False, True)
+        loader = DataLoader(
+            dataset, 32, num_workers=self.num_workers, collate_fn=collate, worker_init_fn=one_thread
+        )
+        for batch in loader:
+            failed.update(batch.get("failures", []))
+        if not failed:
+            return folder
+        rows = folder.table.loc[list(failed)]
+        set_aside = rows[["video", "split"]].assign(
+            reason=["unreadable video: " + failed[row] for row in rows.index]
+        )
+        table = folder.table.drop(index=rows.index).reset_index(drop=True)
+        excluded = pd.concat([folder.excluded, set_aside], ignore_index=True)
+        checked = EchoNetFolder(folder.root, table, excluded, folder.tracings)
+        if len(excluded) > self.max_excluded * (len(table) + len(excluded)):
+            raise VideoError(f"{checked.summary()}\nmore than --data.max_excluded; mend the folder")
+        return checked
+
+    def _write_excluded(self) -> None:
+        """List what was set aside in the log folder, when there is a run to log."""
+        log_dir = self.trainer.log_dir if self.trainer is not None else None
+        if self.folder is None or log_dir is None or not self.trainer.is_global_zero:  # type: ignore[union-attr]
+            return
+        Path(log_dir).mkdir(parents=True, exist_ok=True)
+        self.folder.excluded.to_csv(Path(log_dir) / "excluded.csv", index=False)
+
+
+def default_workers() -> int:
+    """Return one worker a core that this process may use, 8 at most."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(cores or 1, _MOST_WORKERS)
+
+
+def _check_options(
+    frames: Sequence[str], batch_size: int, image_size: int, limit: int | None, max_excluded: float
+) -> None:
+    unknown = [name for name in frames if name not in FRAME_COLUMNS]
+    if unknown or not frames:
+        raise ConfigurationError(
+            f"data.frames is {list(frames)}, but a frame is one of {', '.join(FRAME_COLUMNS)}"
+        )
+    if len(set(frames)) != len(frames):
+        raise ConfigurationError(f"data.frames names a frame twice: {list(frames)}")
+    for name, value, least in (
+        ("batch_size", batch_size, 1), ("image_size", image_size, 32), ("limit", limit, 1),
+    ):  # fmt: skip
+        if value is not None and value < least:
+            raise ConfigurationError(f"data.{name} is {value}, but must be at least {least}")
+    if not 0 <= max_excluded <= 1:
+        raise ConfigurationError(f"data.max_excluded is {max_excluded}, but is a share, 0 to 1")

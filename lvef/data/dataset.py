@@ -1,0 +1,153 @@
+"""Decode the key frames of a table of videos, on the fly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
+from torchvision.transforms.v2 import functional as transforms
+
+from lvef.cardiac import is_reduced
+from lvef.data.sector import blank_outside, find_sector, sector_probe
+from lvef.data.video import read_frames
+from lvef.errors import VideoError
+
+FRAME_COLUMNS = {"EDF": "ed_frame", "ESF": "es_frame", "MF": "mid_frame"}
+"""The frames a model can ask for, and the column of the table that tells which they are."""
+_FEWEST_PROBED = 50
+
+
+class Sample(TypedDict, total=False):
+    """One case; a batch holds the same keys with a leading dimension `B`.
+
+    `frames` is uint8 `(F, 3, H, W)`, `ef` float32 in percent (NaN where unknown), `reduced` int64
+    (1 for EF <= 40, 0 above, -1 where unknown), `row` int64 of the data module's table. A case
+    that could not be read carries `row` and `failure` instead.
+    """
+
+    frames: Tensor
+    ef: Tensor
+    reduced: Tensor
+    row: Tensor
+    failure: str
+
+
+class KeyFrameDataset(Dataset[Sample]):
+    """The key frames of every video of a table.
+
+    Args:
+        table: Rows with `path`, `num_frames`, `ef` and the frame columns; the index is the row.
+        frames: Which frames, in slot order: any of `EDF`, `ESF`, `MF`.
+        image_size: Height and width of a frame in pixels.
+        remove_artifacts: Blank what lies outside the ultrasound sector.
+        keep_failures: Return a video that cannot be read as a failure instead of raising.
+    """
+
+    def __init__(
+        self,
+        table: pd.DataFrame,
+        frames: Sequence[str],
+        image_size: int = 112,
+        remove_artifacts: bool = True,
+        keep_failures: bool = False,
+    ) -> None:
+        self.rows = table.index.to_numpy(np.int64)
+        self.paths = table["path"].tolist()
+        self.counts = table["num_frames"].to_numpy(np.int64)
+        self.ef = table["ef"].to_numpy(np.float32)
+        self.indices = table[[FRAME_COLUMNS[name] for name in frames]].to_numpy(np.int64)
+        self.image_size = image_size
+        self.remove_artifacts = remove_artifacts
+        self.keep_failures = keep_failures
+        self._sectors: dict[int, NDArray[np.uint8]] = {}
+
+    def __len__(self) -> int:
+        """Return the number of videos."""
+        return len(self.rows)
+
+    def __getitem__(self, item: int) -> Sample:
+        """Decode one case.
+
+        Raises:
+            VideoError: The video cannot be read, unless failures are kept.
+        """
+        row = torch.tensor(self.rows[item])
+        try:
+            frames = self._read(item)
+        except VideoError as error:
+            if not self.keep_failures:
+                raise
+            return {"row": row, "failure": str(error)}
+        ef = self.ef[item]
+        return {
+            "frames": to_square(torch.from_numpy(frames), self.image_size),
+            "ef": torch.tensor(ef),
+            "reduced": torch.tensor(-1 if np.isnan(ef) else int(is_reduced(ef))),
+            "row": row,
+        }
+
+    def _read(self, item: int) -> NDArray[np.uint8]:
+        path, wanted = self.paths[item], self.indices[item].tolist()
+        if not self.remove_artifacts:
+            return read_frames(path, wanted)
+        if item in self._sectors:  # found when this worker first met the video
+            frames = read_frames(path, wanted)
+            shape = frames.shape[1:3]
+            packed = self._sectors[item]
+            sector = np.unpackbits(packed, count=shape[0] * shape[1]).reshape(shape).astype(bool)
+            return blank_outside(frames, sector)
+        last = max(*wanted, min(int(self.counts[item]) - 1, _FEWEST_PROBED))
+        both = read_frames(path, wanted + sector_probe(last))
+        sector = find_sector(both[len(wanted) :])
+        self._sectors[item] = np.packbits(sector)
+        return blank_outside(both[: len(wanted)], sector)
+
+
+def to_square(frames: NDArray[np.uint8] | Tensor, size: int) -> Tensor:
+    """Bring frames to `size` x `size` pixels without changing the heart's proportions.
+
+    Args:
+        frames: `(n, H, W, 3)` uint8.
+        size: Height and width wanted, in pixels.
+
+    Returns:
+        `(n, 3, size, size)` uint8; the shorter side is padded with black, and shrinking is
+        antialiased.
+    """
+    images = torch.as_tensor(frames).permute(0, 3, 1, 2)
+    height, width = images.shape[-2:]
+    if height != width:
+        side = max(height, width)
+        left, top = (side - width) // 2, (side - height) // 2
+        images = transforms.pad(
+            images, [left, top, side - width - left, side - height - top]
+        )
+    if images.shape[-1] != size:
+        images = transforms.resize(images, [size, size], antialias=True)
+    return images.contiguous()
+
+
+def collate(samples: list[Sample]) -> dict[str, Any]:
+    """Stack samples into a batch; failures go to `failures`, a list of `(row, reason)`.
+
+    A batch of nothing but failures has no `frames`.
+    """
+    readable = [sample for sample in samples if "failure" not in sample]
+    failures = [(int(s["row"]), s["failure"]) for s in samples if "failure" in s]
+    batch: dict[str, Any] = default_collate(readable) if readable else {}
+    if failures:
+        batch["failures"] = failures
+    return batch
+
+
+def one_thread(_: int) -> None:
+    """Keep a data loader's worker to one thread; the workers are the parallelism."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)

@@ -1,0 +1,155 @@
+"""Read single frames of echo videos, and write videos. The only file that knows the codecs.
+
+decord reads where it has a wheel (it is the fastest on MJPEG AVI), PyAV everywhere else; both
+give the same pixels for the same file.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from lvef.errors import VideoError
+
+try:
+    import decord
+except ImportError:  # no wheel, for example Linux on Arm
+    decord = None
+
+Backend = Literal["auto", "decord", "pyav"]
+VIDEO_EXTENSIONS = (".avi", ".mp4")
+
+
+def read_frames(
+    path: Path | str, indices: Sequence[int], backend: Backend = "auto"
+) -> NDArray[np.uint8]:
+    """Decode just the frames asked for.
+
+    Args:
+        path: An AVI or MP4 file.
+        indices: Frame numbers from 0, in any order, repeats allowed.
+        backend: `decord`, `pyav`, or decord where it is installed (`auto`).
+
+    Returns:
+        `(len(indices), H, W, 3)` uint8 RGB frames in the order asked for.
+
+    Raises:
+        VideoError: The file is missing, empty or unreadable, or a frame lies outside the clip.
+    """
+    path = Path(path)
+    if any(index < 0 for index in indices):
+        raise VideoError(f"{path}: frame {min(indices)} asked for, but frames count from 0")
+    _check_file(path)
+    if backend == "pyav" or (backend == "auto" and decord is None):
+        return _read_with_pyav(path, indices)
+    if decord is None:
+        raise VideoError(f"{path}: backend 'decord' asked for, but decord is not installed")
+    return _read_with_decord(path, indices)
+
+
+def count_frames(path: Path | str) -> int:
+    """Return how many frames a video holds, by reading its packets without decoding them.
+
+    Raises:
+        VideoError: The file is missing, empty or unreadable.
+    """
+    path = Path(path)
+    _check_file(path)
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            return sum(1 for packet in container.demux(stream) if packet.size)
+    except (av.FFmpegError, IndexError, ValueError) as error:
+        raise VideoError(f"{path}: not a readable video ({_reason(error)})") from error
+
+
+def write_video(path: Path, frames: NDArray[np.uint8], fps: float) -> None:
+    """Write a clip: MJPEG for `.avi`, H.264 for `.mp4`.
+
+    Args:
+        path: File to write.
+        frames: `(T, H, W)` grey or `(T, H, W, 3)` RGB uint8 frames; H.264 wants even sizes.
+        fps: Frames a second.
+
+    Raises:
+        VideoError: The extension is neither `.avi` nor `.mp4`.
+    """
+    if path.suffix == ".avi":
+        codec, pixel_format, options = "mjpeg", "yuvj420p", {"qmin": "2", "qmax": "3"}
+    elif path.suffix == ".mp4":
+        codec, pixel_format, options = "libx264", "yuv420p", {"crf": "18", "preset": "veryfast"}
+    else:
+        raise VideoError(f"{path}: cannot write {path.suffix!r}; use .avi or .mp4")
+    rate = Fraction(fps).limit_denominator(1000)
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream(codec, rate=rate)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = pixel_format
+        stream.options = options
+        stream.codec_context.thread_count = 1  # the same bytes on every machine
+        layout = "gray" if frames.ndim == 3 else "rgb24"
+        for array in frames:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format=layout)
+            for packet in stream.encode(frame):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise VideoError(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise VideoError(f"{path}: the file is empty")
+
+
+def _read_with_decord(path: Path, indices: Sequence[int]) -> NDArray[np.uint8]:
+    try:
+        reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
+        _check_range(path, indices, len(reader))
+        return np.asarray(reader.get_batch(list(indices)).asnumpy(), dtype=np.uint8)
+    except (decord.DECORDError, RuntimeError, IndexError) as error:
+        raise VideoError(f"{path}: not a readable video ({_reason(error)})") from error
+
+
+def _read_with_pyav(path: Path, indices: Sequence[int]) -> NDArray[np.uint8]:
+    wanted, last = set(indices), max(indices, default=-1)
+    found: dict[int, NDArray[np.uint8]] = {}
+    count = 0
+    try:
+        with av.open(str(path)) as container, warnings.catch_warnings():
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1
+            for frame in container.decode(stream):
+                if count in wanted:
+                    found[count] = frame.to_ndarray(format="rgb24")
+                count += 1
+                if count > last:
+                    break
+    except (av.FFmpegError, IndexError, ValueError) as error:
+        raise VideoError(f"{path}: not a readable video ({_reason(error)})") from error
+    _check_range(path, indices, count)
+    return np.stack([found[index] for index in indices])
+
+
+def _check_range(path: Path, indices: Sequence[int], count: int) -> None:
+    if count == 0:
+        raise VideoError(f"{path}: the video holds no frame")
+    if max(indices) >= count:
+        raise VideoError(
+            f"{path}: frame {max(indices)} asked for, but the clip ends at frame {count - 1}"
+        )
+
+
+def _reason(error: Exception) -> str:
+    """The first line of a codec's complaint, without its file name and stack."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    first = lines[0] if lines else type(error).__name__
+    return first.split("] ")[-1][:160]

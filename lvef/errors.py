@@ -1,0 +1,27 @@
+"""Errors a user can act on: each message says what was wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class LvefError(Exception):
+    """Base of every error that the command line prints as one line with exit code 1."""
+
+
+class ConfigurationError(LvefError):
+    """An option, or a combination of options, that cannot work."""
+
+
+class DatasetError(LvefError):
+    """A data folder that is missing, incomplete or too damaged to use."""
+
+
+class VideoError(LvefError):
+    """A video, or a frame of it, that cannot be read. The message names the file."""
+
+
+class WeightsError(LvefError):
+    """Backbone weights that cannot be had or do not fit."""
+
+
+class CheckpointError(LvefError):
+    """A checkpoint that is missing, unreadable or belongs to another task."""

@@ -1,0 +1,171 @@
+"""Metrics of one set of predictions, and the trivial answers they have to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
+from torchmetrics.functional import mean_absolute_error, mean_squared_error, r2_score
+from torchmetrics.functional.classification import (
+    binary_auroc,
+    binary_average_precision,
+    binary_stat_scores,
+)
+
+from lvef.cardiac import is_reduced
+
+LIMITS_OF_AGREEMENT = float(norm.ppf(0.975))
+"""Standard deviations on either side of the bias that hold 95 % of the differences."""
+
+Metrics = dict[str, float]
+
+
+def classification_metrics(
+    p_reduced: ArrayLike, reduced: ArrayLike, threshold: float = 0.5
+) -> Metrics:
+    """Measure a classifier of reduced EF, the positive class.
+
+    Args:
+        p_reduced: `(n,)` probability of EF <= 40.
+        reduced: `(n,)` 1 where EF <= 40, 0 elsewhere.
+        threshold: Probability from which a case is called reduced.
+
+    Returns:
+        accuracy, balanced_accuracy, f1, f1_weighted, precision, recall (sensitivity),
+        specificity, roc_auc, pr_auc; NaN where the cases allow no answer, such as an AUC when
+        only one class is there.
+    """
+    probability = torch.as_tensor(np.array(p_reduced, dtype=np.float64))
+    truth = torch.as_tensor(np.array(reduced, dtype=np.int64))
+    called = (probability >= threshold).long()
+    scores = binary_stat_scores(called, truth, validate_args=False).tolist()
+    metrics = _from_counts(*(float(score) for score in scores[:4]))
+    if 0 < int(truth.sum()) < len(truth):
+        metrics["roc_auc"] = float(binary_auroc(probability, truth, validate_args=False))
+        metrics["pr_auc"] = float(
+            binary_average_precision(probability, truth, validate_args=False)
+        )
+    else:
+        metrics["roc_auc"] = metrics["pr_auc"] = float("nan")
+    return metrics
+
+
+def regression_metrics(ef_predicted: ArrayLike, ef: ArrayLike) -> Metrics:
+    """Measure predictions of EF.
+
+    Args:
+        ef_predicted: `(n,)` in percent.
+        ef: `(n,)` truth in percent.
+
+    Returns:
+        mae, rmse, bias (mean of predicted minus true), loa_lower and loa_upper (95 % limits of
+        agreement, Bland & Altman, *Lancet* 1986), all in EF points, r2, and roc_auc of finding
+        EF <= 40 by a low prediction.
+    """
+    predicted = torch.as_tensor(np.array(ef_predicted, dtype=np.float64))
+    truth = torch.as_tensor(np.array(ef, dtype=np.float64))
+    difference = predicted - truth
+    spread = LIMITS_OF_AGREEMENT * float(difference.std()) if len(truth) > 1 else float("nan")
+    varied = len(truth) > 1 and float(truth.std()) > 0
+    reduced = torch.as_tensor(is_reduced(truth.numpy())).long()
+    both = 0 < int(reduced.sum()) < len(reduced)
+    # A score in 0..1, or torchmetrics would take it for a logit and squash it.
+    score = 1 - predicted.clamp(-100, 200).add(100).div(300)
+    return {
+        "mae": float(mean_absolute_error(predicted, truth)),
+        "rmse": float(mean_squared_error(predicted, truth, squared=False)),
+        "r2": float(r2_score(predicted, truth)) if varied else float("nan"),
+        "bias": float(difference.mean()),
+        "loa_lower": float(difference.mean()) - spread,
+        "loa_upper": float(difference.mean()) + spread,
+        "roc_auc": float(binary_auroc(score, reduced, validate_args=False))
+        if both
+        else float("nan"),
+    }
+
+
+def best_threshold(p_reduced: ArrayLike, reduced: ArrayLike) -> float:
+    """Return the threshold with the best balanced accuracy, to be chosen on VAL.
+
+    Args:
+        p_reduced: `(n,)` probability of EF <= 40.
+        reduced: `(n,)` 1 where EF <= 40, 0 elsewhere.
+
+    Returns:
+        A point half-way between two neighbouring probabilities, 0.5 if only one class is there.
+    """
+    probability = np.asarray(p_reduced, dtype=np.float64)
+    truth = np.asarray(reduced, dtype=bool)
+    if truth.all() or not truth.any():
+        return 0.5
+    order = np.argsort(probability)
+    levels = probability[order]
+    missed = np.concatenate([[0], np.cumsum(truth[order])]) / truth.sum()
+    cleared = np.concatenate([[0], np.cumsum(~truth[order])]) / (~truth).sum()
+    cuts = np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2, [1.0]])
+    # A cut between equal probabilities separates nothing.
+    usable = np.concatenate([[True], levels[1:] > levels[:-1], [True]])
+    youden = np.where(usable, cleared - missed, -np.inf)
+    best = np.flatnonzero(youden >= youden.max() - 1e-12)
+    return float(cuts[best[len(best) // 2]])
+
+
+def bootstrap_interval(
+    metric: Callable[..., Metrics],
+    *columns: ArrayLike,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, tuple[float, float]]:
+    """Return percentile bootstrap intervals of metrics, resampling cases.
+
+    Args:
+        metric: Takes the columns, returns metrics by name.
+        *columns: Arrays `(n, ...)` with a row a case.
+        resamples: How many times the cases are drawn anew.
+        level: Coverage of the interval.
+        seed: Seed of the drawing.
+
+    Returns:
+        Lower and upper end by name; resamples without an answer (NaN) are passed over.
+    """
+    arrays = [np.asarray(column) for column in columns]
+    count = len(arrays[0])
+    rng = np.random.default_rng(seed)
+    values: dict[str, list[float]] = {}
+    for _ in range(resamples):
+        drawn = rng.integers(0, count, count)
+        for name, value in metric(*(array[drawn] for array in arrays)).items():
+            values.setdefault(name, []).append(value)
+    tails = [(1 - level) / 2, (1 + level) / 2]
+
+    def interval(sample: NDArray[np.float64]) -> tuple[float, float]:
+        if not np.isfinite(sample).any():
+            return (float("nan"), float("nan"))
+        lower, upper = np.nanquantile(sample, tails)
+        return (float(lower), float(upper))
+
+    return {name: interval(np.array(sample)) for name, sample in values.items()}
+
+
+def _from_counts(tp: float, fp: float, tn: float, fn: float) -> Metrics:
+    def share(part: float, whole: float) -> float:
+        return part / whole if whole else float("nan")
+
+    recall, specificity = share(tp, tp + fn), share(tn, tn + fp)
+    f1 = share(2 * tp, 2 * tp + fp + fn)
+    f1_normal = share(2 * tn, 2 * tn + fp + fn)
+    total = tp + fp + tn + fn
+    weighted = np.nansum([f1 * (tp + fn), f1_normal * (tn + fp)]) / total
+    return {
+        "accuracy": share(tp + tn, total),
+        "balanced_accuracy": (recall + specificity) / 2,
+        "f1": f1,
+        "f1_weighted": float(weighted),
+        "precision": share(tp, tp + fp),
+        "recall": recall,
+        "specificity": specificity,
+    }

@@ -1,0 +1,157 @@
+"""The shared backbone: ResNet-50 (He et al., CVPR 2016), 2,048 features a frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision.models import ResNet50_Weights, resnet50
+
+from lvef.errors import WeightsError
+
+NUM_FEATURES = 2048
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class ResNet50Backbone(nn.Module):
+    """ResNet-50 without its classifier, with the input scaling it was trained with.
+
+    Several frames of a case pass through the same weights and their features are concatenated.
+
+    Args:
+        weights: `IMAGENET1K_V2` or `IMAGENET1K_V1` (downloaded once by torchvision), the path of
+            a local file (`.pt`, `.pth`, `.safetensors`, or a checkpoint of this package), or
+            `null` for random weights.
+        freeze: `true` never trains the backbone, `false` trains it from the start, and a number
+            trains it from that epoch on. While frozen, batch-norm statistics stand still too.
+
+    Raises:
+        WeightsError: The weights cannot be had, read, or do not fit.
+    """
+
+    def __init__(
+        self, weights: str | None = "IMAGENET1K_V2", freeze: bool | int = False
+    ) -> None:
+        super().__init__()
+        self.freeze = freeze
+        self.network = resnet50(weights=None)
+        self.network.fc = nn.Identity()
+        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(3, 1, 1), persistent=False)
+        if weights is not None:
+            self.load(weights)
+        # Twice as fast on CPUs as the default layout, and what tensor cores want.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.frozen = bool(freeze)
+        self.set_frozen(self.frozen)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return features of every frame of every case.
+
+        Args:
+            frames: `(B, F, 3, H, W)`, uint8 or float in 0..1.
+
+        Returns:
+            `(B, F * 2048)` float features, slot by slot.
+        """
+        batch, slots = frames.shape[:2]
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            features: Tensor = self.network(self.normalise(frames.flatten(0, 1)))
+        return features.view(batch, slots * NUM_FEATURES)
+
+    def feature_maps(self, images: Tensor) -> list[Tensor]:
+        """Return the outputs of the four stages for `(N, 3, H, W)` images, finest first."""
+        net = self.network
+        x = net.maxpool(net.relu(net.bn1(net.conv1(self.normalise(images)))))
+        maps = []
+        for stage in (net.layer1, net.layer2, net.layer3, net.layer4):
+            x = stage(x)
+            maps.append(x)
+        return maps
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Scale `(N, 3, H, W)` images as ImageNet training did: uint8 or float in 0..1 in."""
+        if not images.is_floating_point():
+            images = images.float() / 255
+        images = (images - self.mean) / self.std
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def set_frozen(self, frozen: bool) -> None:
+        """Freeze or release the backbone.
+
+        A backbone that is to be released later keeps `requires_grad`: distributed training
+        registers parameters once, at the start, and would never synchronise late comers.
+        """
+        self.frozen = frozen
+        self.network.requires_grad_(not (self.freeze is True))
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> ResNet50Backbone:
+        """Switch to training mode; a frozen network stays in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            self.network.eval()
+        return self
+
+    def load(self, weights: str) -> None:
+        """Load weights by name or path; see the class.
+
+        Raises:
+            WeightsError: They cannot be had, read, or do not fit.
+        """
+        path = Path(weights)
+        if weights in ResNet50_Weights.__members__:
+            state = _download(ResNet50_Weights[weights])
+        elif path.is_file():
+            state = _read(path)
+        else:
+            names = ", ".join(ResNet50_Weights.__members__)
+            raise WeightsError(
+                f"no backbone weights {weights!r}: neither a file nor one of {names}; "
+                "give a path, one of these names, or null for random weights"
+            )
+        missing, unexpected = self.network.load_state_dict(state, strict=False)
+        if missing or unexpected:
+            raise WeightsError(
+                f"{weights}: not ResNet-50 weights "
+                f"({len(missing)} tensors missing, {len(unexpected)} unknown)"
+            )
+
+
+def _download(weights: ResNet50_Weights) -> dict[str, Tensor]:
+    try:
+        state = dict(weights.get_state_dict(progress=True, check_hash=True))
+    except (URLError, OSError, RuntimeError) as error:
+        name = weights.url.rsplit("/", 1)[-1]
+        cache = Path(torch.hub.get_dir()) / "checkpoints" / name
+        raise WeightsError(
+            f"cannot download {weights.name} ({error}). Three ways on: copy {weights.url} to "
+            f"{cache}; or give a local file with --model.backbone.weights PATH (python -m lvef "
+            "pretrain makes one from phantoms); or start from random weights with "
+            "--model.backbone.weights null"
+        ) from error
+    return {key: value for key, value in state.items() if not key.startswith("fc.")}
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            state: dict[str, Any] = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = state.get("state_dict", state)
+    except Exception as error:
+        raise WeightsError(f"{path}: cannot read weights ({_first_line(error)})") from error
+    prefix = "backbone.network."
+    if any(key.startswith(prefix) for key in state):
+        state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    return {key: value for key, value in state.items() if not key.startswith("fc.")}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:160]

@@ -1,0 +1,112 @@
+"""Reduced or normal: the classification task."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from lvef.cardiac import is_reduced
+from lvef.evaluation.metrics import Metrics, best_threshold, classification_metrics
+from lvef.evaluation.summary import Summary, summarise_classification
+from lvef.models.base import Batch, Cases, EFTask
+from lvef.models.options import BackboneOptions, HeadOptions, OptimizerOptions
+
+
+class EFClassifier(EFTask):
+    """Classifies EF <= 40 % against > 40 % from key frames, by cross-entropy.
+
+    Args:
+        frames: Names of the frames of a case; taken from the data module.
+        backbone: The shared ResNet-50.
+        head: The MLP head.
+        optimizer: AdamW and its schedule.
+        class_weights: balanced weighs both classes equally in the loss; null leaves the data's
+            proportions.
+        label_smoothing: Share of each label given to the other class.
+    """
+
+    monitor = "val/roc_auc"
+    monitor_mode = "max"
+    baseline = "always the majority"
+    num_outputs = 2
+    outputs = ("p_reduced",)
+    threshold: Tensor
+    class_weight: Tensor
+    majority: Tensor
+
+    def __init__(
+        self,
+        frames: list[str] = ["ESF"],  # noqa: B006
+        backbone: BackboneOptions = BackboneOptions(),  # noqa: B008
+        head: HeadOptions = HeadOptions(),  # noqa: B008
+        optimizer: OptimizerOptions = OptimizerOptions(),  # noqa: B008
+        class_weights: Literal["balanced"] | None = None,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(
+            frames,
+            backbone,
+            head,
+            optimizer,
+            class_weights=class_weights,
+            label_smoothing=label_smoothing,
+        )
+        self.class_weights = class_weights
+        self.label_smoothing = label_smoothing
+        self.register_buffer("threshold", torch.tensor(0.5))
+        self.register_buffer("class_weight", torch.ones(2))
+        self.register_buffer("majority", torch.tensor(0))
+
+    def learn_population(self, ef: NDArray[np.float64]) -> None:
+        """Take class weights and the majority class from TRAIN."""
+        reduced = is_reduced(ef)
+        counts = np.array([np.sum(~reduced), np.sum(reduced)])
+        self.majority.fill_(int(counts.argmax()))
+        if self.class_weights == "balanced":
+            weight = len(ef) / (2 * np.maximum(counts, 1))
+            self.class_weight.copy_(torch.as_tensor(weight))
+
+    def case_outputs(self, output: Tensor) -> Cases:
+        """Return the probability of reduced EF."""
+        return {"p_reduced": output.softmax(dim=1)[:, 1]}
+
+    def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
+        """Return the probability of reduced EF and the call at the decision threshold."""
+        cases = super().predict_step(batch, batch_idx)
+        if "p_reduced" in cases:
+            cases["reduced"] = (cases["p_reduced"] >= self.threshold.cpu()).float()
+        return cases
+
+    def case_loss(self, output: Tensor, batch: Batch) -> Tensor:
+        """Return the weighted cross-entropy of each case."""
+        return functional.cross_entropy(
+            output,
+            batch["reduced"],
+            weight=self.class_weight,
+            label_smoothing=self.label_smoothing,
+            reduction="none",
+        )
+
+    def calibrate(self, cases: Cases) -> None:
+        """Choose the decision threshold with the best balanced accuracy on VAL."""
+        self.threshold.fill_(best_threshold(cases["p_reduced"].numpy(), cases["reduced"].numpy()))
+
+    def epoch_metrics(self, cases: Cases) -> Metrics:
+        """Return the classification metrics at the chosen threshold."""
+        return classification_metrics(
+            cases["p_reduced"].numpy(), cases["reduced"].numpy(), float(self.threshold)
+        )
+
+    def summary(self, cases: Cases) -> Summary:
+        """Return the metrics with intervals, beside always answering with the majority class."""
+        return summarise_classification(
+            cases["p_reduced"].numpy(),
+            cases["reduced"].numpy(),
+            float(self.threshold),
+            int(self.majority),
+        )

@@ -1,0 +1,125 @@
+"""Write phantoms as a folder in the format of EchoNet-Dynamic."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from lvef.cardiac import ejection_fraction
+from lvef.data.video import write_video
+from lvef.errors import ConfigurationError
+from lvef.phantom.clip import PhantomClip
+
+SPLIT_SHARES = {"TRAIN": 2000, "VAL": 300, "TEST": 600}
+"""Splits of the standard phantom benchmark; other sizes keep these proportions."""
+MARKER = "phantom.json"
+"""The file that tells a folder of phantoms from one of patients."""
+
+
+def split_sizes(num_videos: int) -> dict[str, int]:
+    """Share `num_videos` clips among TRAIN, VAL and TEST, at least one each."""
+    total = sum(SPLIT_SHARES.values())
+    val, test = (max(1, round(num_videos * SPLIT_SHARES[s] / total)) for s in ("VAL", "TEST"))
+    return {"TRAIN": num_videos - val - test, "VAL": val, "TEST": test}
+
+
+def write_phantoms(
+    root: Path,
+    num_videos: int = 2900,
+    seed: int = 0,
+    container: Literal["avi", "mp4"] = "avi",
+    num_workers: int | None = None,
+    marks: bool = True,
+    progress: bool = True,
+) -> Path:
+    """Write a folder of phantoms that EchoNet-Dynamic's own loader accepts.
+
+    The folder holds `FileList.csv`, `VolumeTracings.csv`, `Videos/NAME.avi` (MJPEG) or `.mp4`
+    (H.264), `Truth/NAME.npz` (see `PhantomClip.truth`) and `phantom.json`. The same arguments
+    give the same folder at any number of workers.
+
+    Args:
+        root: Folder to write; made if missing, and refused if it holds something else already.
+        num_videos: How many clips, shared among TRAIN, VAL and TEST as 2000 : 300 : 600.
+        seed: Seed of the population.
+        container: `avi` or `mp4`.
+        num_workers: Processes to use; one a core by default.
+        marks: Burn logos, scales, and for some clips text, ruler and ECG around the sector.
+        progress: Show a progress bar.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ConfigurationError: `num_videos` is below 3, or `root` holds something else.
+    """
+    if num_videos < 3:
+        raise ConfigurationError(f"num_videos is {num_videos}, but three splits need at least 3")
+    if root.is_dir() and any(root.iterdir()) and not (root / MARKER).exists():
+        raise ConfigurationError(f"{root} is not empty and holds no phantoms; choose another --root")
+    for folder in ("Videos", "Truth"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        for left_over in (root / folder).iterdir():
+            left_over.unlink()
+    write = partial(_write_clip, root=root, seed=seed, container=container, marks=marks)
+    rows: list[dict[str, Any]] = []
+    tracings: list[pd.DataFrame] = []
+    splits = [split for split, size in split_sizes(num_videos).items() for _ in range(size)]
+    with get_context("spawn").Pool(num_workers, initializer=_one_thread) as pool:
+        written = pool.imap(write, range(num_videos), chunksize=4)
+        bar = tqdm(written, total=num_videos, desc="phantoms", unit="clip", disable=not progress)
+        for split, (row, tracing) in zip(splits, bar, strict=True):
+            rows.append({**row, "Split": split})
+            tracings.append(tracing)
+    pd.DataFrame(rows).to_csv(root / "FileList.csv", index=False)
+    pd.concat(tracings).to_csv(root / "VolumeTracings.csv", index=False)
+    about = {
+        "what": "PHANTOM: synthetic echocardiograms; no patient, no diagnosis",
+        "num_videos": num_videos, "seed": seed, "container": container, "marks": marks,
+    }  # fmt: skip
+    (root / MARKER).write_text(json.dumps(about, indent=2) + "\n")
+    return root
+
+
+def _one_thread() -> None:
+    cv2.setNumThreads(1)
+
+
+def _write_clip(
+    index: int, root: Path, seed: int, container: str, marks: bool
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    clip = PhantomClip(seed, index, marks=marks)
+    file_name = f"{clip.name}.{container}"
+    frames = clip.frames()
+    write_video(root / "Videos" / file_name, frames, clip.patient.fps)
+    np.savez_compressed(root / "Truth" / f"{clip.name}.npz", **clip.truth())
+    edv, esv = clip.volume(clip.ed_frame), clip.volume(clip.es_frame)
+    row = {
+        "FileName": clip.name,
+        "EF": float(ejection_fraction(edv, esv)),
+        "ESV": esv,
+        "EDV": edv,
+        "FrameHeight": frames.shape[1],
+        "FrameWidth": frames.shape[2],
+        "FPS": round(clip.patient.fps),
+        "NumberOfFrames": len(frames),
+    }
+    # EchoNet's loader takes the first traced frame for ES and the last for ED.
+    return row, _tracing_rows(clip, file_name, (clip.es_frame, clip.ed_frame))
+
+
+def _tracing_rows(clip: PhantomClip, file_name: str, frames: Sequence[int]) -> pd.DataFrame:
+    coordinates = np.concatenate([clip.tracing(frame) for frame in frames])
+    table = pd.DataFrame(coordinates, columns=["X1", "Y1", "X2", "Y2"])
+    table.insert(0, "FileName", file_name)
+    table["Frame"] = np.repeat(frames, len(table) // len(frames))
+    return table

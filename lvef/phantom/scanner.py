@@ -1,0 +1,220 @@
+"""The ultrasound machine: from moving tissue to grey frames.
+
+Scatterers are looked up on a polar grid of beams and samples, blurred by the point spread
+function (short along the beam, wide across it), and turned into an envelope; gain, dropout,
+shadow and log compression follow, and scan conversion makes the picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lvef.phantom.anatomy import Anatomy
+from lvef.phantom.tissue import (
+    RESOLUTION,
+    annulus_points,
+    draw_tissue,
+    smooth_noise,
+    to_grid,
+    tricuspid_points,
+)
+
+SIZE = 112
+"""Height and width of a frame in pixels, as in EchoNet-Dynamic."""
+_BEAMS, _SAMPLES = 104, 176
+_COARSE = (14, 23)
+_HAZE_FIELDS = (256, 256)
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """Acquisition settings of one clip.
+
+    Attributes:
+        origin: Transducer in the picture, x and y in pixels.
+        half_angle: Half the opening angle of the sector in radians.
+        radius: Depth of the picture in pixels.
+        pixels_per_mm: Scale of the picture.
+        haze: Echo strength of blood.
+        noise: Electronic noise, growing with depth.
+        gain: Gain in decibels.
+        dynamic_range: Decibels between black and white.
+        attenuation: Loss of gain from the top to the bottom of the picture in decibels.
+        axial: Point spread along the beam in samples.
+        lateral: Point spread across beams.
+    """
+
+    origin: tuple[float, float]
+    half_angle: float
+    radius: float
+    pixels_per_mm: float
+    haze: float
+    noise: float
+    gain: float
+    dynamic_range: float
+    attenuation: float
+    axial: float
+    lateral: float
+
+
+def sample_scanner(length: float, rng: np.random.Generator) -> Scanner:
+    """Draw the settings a sonographer might choose for a ventricle `length` mm long.
+
+    Depth follows the size of the heart only weakly, as in practice, so that size stays visible.
+    """
+    depth = 130.0 * (length / 85.0) ** 0.2 * float(np.exp(0.04 * rng.normal()))
+    radius = rng.uniform(104.0, 124.0)
+    return Scanner(
+        origin=(56 + rng.normal(0, 1.5), rng.uniform(2.0, 9.0)),
+        half_angle=float(np.deg2rad(rng.uniform(40, 47))),
+        radius=radius,
+        pixels_per_mm=radius / depth,
+        haze=float(np.exp(rng.normal(np.log(0.028), 0.6))),
+        noise=float(np.exp(rng.normal(np.log(0.009), 0.5))),
+        gain=rng.uniform(-7.0, 2.0),
+        dynamic_range=rng.uniform(34.0, 46.0),
+        attenuation=rng.normal(3.0, 4.0),
+        axial=rng.uniform(0.8, 1.3),
+        lateral=rng.uniform(0.7, 1.3),
+    )
+
+
+class Renderer:
+    """Renders frames of one heart seen by one scanner.
+
+    Args:
+        anatomy: The heart.
+        scanner: Acquisition settings.
+        rng: Source of randomness for everything that is fixed within the clip.
+    """
+
+    def __init__(self, anatomy: Anatomy, scanner: Scanner, rng: np.random.Generator) -> None:
+        self.anatomy = anatomy
+        self.scanner = scanner
+        self.tissue = draw_tissue(anatomy, rng)
+        self.valve_strength = rng.uniform(0.5, 1.6)
+        self._haze = rng.standard_normal((*_HAZE_FIELDS, 2), dtype=np.float32)
+        self._drift = rng.uniform(-2, 2, 2)
+        radius = np.linspace(0, 1, _SAMPLES, dtype=np.float32)[:, None]
+        gain = scanner.gain - scanner.attenuation * radius
+        gain = gain + 4.0 * smooth_noise(rng, (1, _BEAMS), 20)
+        gain = gain + 2.5 * smooth_noise(rng, (_SAMPLES, _BEAMS), 45)
+        gain = gain - _dropout(rng) - _edge_fade(rng)
+        self._gain = gain.astype(np.float32)
+        self._noise = (scanner.noise * (0.3 + 1.4 * radius)).astype(np.float32)
+        self._clutter = (rng.uniform(0, 0.5) * np.exp(-radius / 0.07)).astype(np.float32)
+        self._curve = rng.uniform(0.9, 1.25)
+        self._coarse_mm = self._polar_points()
+        self._scan_maps = self._scan_conversion()
+
+    def frame(self, contraction: float, mitral: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Render one frame.
+
+        Args:
+            contraction: 0 at end-diastole, 1 at end-systole.
+            mitral: Openness of the mitral valve, 0 to 1.
+            rng: Source of the randomness of this frame (blood and noise).
+
+        Returns:
+            `(112, 112)` uint8 grey frame.
+        """
+        then = to_grid(self.anatomy.reference(self._coarse_mm, contraction))
+        coarse = then.reshape(*_COARSE, 2).astype(np.float32)
+        lookup = cv2.resize(coarse, (_BEAMS, _SAMPLES), interpolation=cv2.INTER_LINEAR)
+        field = cv2.remap(self.tissue, lookup, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        blood = field[..., 2:]
+        row, column = rng.integers(0, _HAZE_FIELDS[0] - _SAMPLES), rng.integers(
+            0, _HAZE_FIELDS[1] - _BEAMS
+        )
+        noise = self._haze[row : row + _SAMPLES, column : column + _BEAMS]
+        level = self.scanner.haze * blood + (self._noise + self._clutter)[..., None]
+        signal = field[..., :2] + noise * level
+        signal += self._valves(contraction, mitral)[..., None] * self._haze[:_SAMPLES, :_BEAMS]
+        signal = cv2.GaussianBlur(
+            signal, (0, 0), sigmaX=self.scanner.lateral, sigmaY=self.scanner.axial
+        )
+        power = cv2.multiply(signal, signal).sum(axis=2)
+        power = cv2.GaussianBlur(power, (0, 0), sigmaX=0.55, sigmaY=0.7)  # frequency compounding
+        decibels = np.asarray(10 * np.log10(power + 1e-9) + self._gain)
+        grey = np.clip(1 + decibels / self.scanner.dynamic_range, 0, 1) ** self._curve
+        picture = cv2.remap(
+            grey.astype(np.float32), *self._scan_maps, cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT, borderValue=0,
+        )  # fmt: skip
+        return np.asarray(picture * 255, dtype=np.uint8)
+
+    def to_pixels(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Map `(..., 2)` x, y in mm to pixels of the frame."""
+        return np.asarray(points * self.scanner.pixels_per_mm + np.array(self.scanner.origin))
+
+    def _polar_points(self) -> NDArray[np.float64]:
+        angle = np.linspace(-self.scanner.half_angle, self.scanner.half_angle, _COARSE[1])
+        depth = np.linspace(0, self.scanner.radius / self.scanner.pixels_per_mm, _COARSE[0])
+        x, y = depth[:, None] * np.sin(angle), depth[:, None] * np.cos(angle)
+        return np.stack([x.ravel(), y.ravel()], axis=1)
+
+    def _scan_conversion(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        x, y = np.meshgrid(np.arange(SIZE), np.arange(SIZE))
+        dx, dy = x - self.scanner.origin[0], y - self.scanner.origin[1]
+        radius, angle = np.hypot(dx, dy), np.arctan2(dx, dy)
+        beam = (angle / self.scanner.half_angle + 1) / 2 * (_BEAMS - 1)
+        sample = radius / self.scanner.radius * (_SAMPLES - 1)
+        outside = (radius < 2.5) | (np.abs(angle) > self.scanner.half_angle)
+        beam[outside] = -10
+        return beam.astype(np.float32), sample.astype(np.float32)
+
+    def _to_polar(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        radius = np.hypot(points[:, 0], points[:, 1]) * self.scanner.pixels_per_mm
+        angle = np.arctan2(points[:, 0], points[:, 1])
+        beam = (angle / self.scanner.half_angle + 1) / 2 * (_BEAMS - 1)
+        return np.stack([beam, radius / self.scanner.radius * (_SAMPLES - 1)], axis=1)
+
+    def _valves(self, contraction: float, mitral: float) -> NDArray[np.float32]:
+        """Draw the leaflets of both atrioventricular valves on the polar grid."""
+        canvas = np.zeros((_SAMPLES, _BEAMS), np.uint8)
+        anatomy = self.anatomy
+        up = -anatomy.axis
+        descent = -anatomy.axis * anatomy.length * anatomy.shortening * contraction
+        narrowing = 1 - 0.12 * contraction
+        for hinges, level in (
+            (annulus_points(anatomy), 255),
+            (tricuspid_points(anatomy), 150),
+        ):
+            middle = (hinges[0] + hinges[1]) / 2
+            for hinge in hinges:
+                root = middle + (hinge - middle) * narrowing + descent
+                centre = middle + descent
+                reach = np.linalg.norm(hinge - middle)
+                tip = centre + (root - centre) * 0.75 * mitral + up * reach * (
+                    0.12 + 0.95 * mitral
+                )
+                bow = (root + tip) / 2 + up * reach * 0.2 * (1 - mitral)
+                t = np.linspace(0, 1, 8)[:, None]
+                leaflet = (1 - t) ** 2 * root + 2 * t * (1 - t) * bow + t**2 * tip
+                line = np.round(self._to_polar(leaflet) * 16).astype(np.int32)
+                cv2.polylines(canvas, [line], False, level, 1, cv2.LINE_AA, 4)
+        return canvas.astype(np.float32) * np.float32(self.valve_strength * 1.6 / 255)
+
+
+def _dropout(rng: np.random.Generator) -> NDArray[np.float64]:
+    """Decibels lost in beams behind a rib or a bad contact."""
+    beam = np.arange(_BEAMS)
+    lost = np.zeros((_SAMPLES, _BEAMS))
+    for _ in range(int(rng.poisson(0.7))):
+        centre, width = rng.uniform(0, _BEAMS), rng.uniform(3, 10)
+        start = rng.uniform(0, 0.4) * _SAMPLES
+        depth = 1 / (1 + np.exp(-(np.arange(_SAMPLES) - start) / 6))
+        lost += rng.uniform(3, 14) * depth[:, None] * np.exp(-(((beam - centre) / width) ** 2))
+    return lost
+
+
+def _edge_fade(rng: np.random.Generator) -> NDArray[np.float64]:
+    """Decibels lost towards both edges of the sector, where contact is poor."""
+    beam = np.linspace(-1, 1, _BEAMS)
+    left, right = rng.uniform(0, 14), rng.uniform(0, 22)
+    ramp = np.where(beam < 0, left, right) * np.clip((np.abs(beam) - 0.45) / 0.55, 0, 1) ** 1.5
+    return np.asarray(ramp[None])
