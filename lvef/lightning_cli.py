@@ -63,9 +63,9 @@ class LvefCLI(LightningCLI):
             if config[part].monitor == task.monitor:
                 config[part].mode = task.monitor_mode
         if config.trainer.logger in (None, True):
-            config.trainer.logger = Namespace(
+            config.trainer.logger = _namespace(
                 class_path="lightning.pytorch.loggers.TensorBoardLogger",
-                init_args=Namespace(
+                init_args=_namespace(
                     save_dir=config.trainer.default_root_dir or LOG_FOLDER,
                     name=config.experiment,
                     default_hp_metric=False,
@@ -117,6 +117,10 @@ def _task_class(class_path: str) -> type[EFTask]:
     return task
 
 
+def _namespace(**values: Any) -> Namespace:
+    return Namespace(**values)  # type: ignore[no-untyped-call]
+
+
 def _newest(config: Namespace) -> str:
     """Return the best checkpoint of the newest run of this experiment."""
     folder = Path(config.trainer.default_root_dir or LOG_FOLDER) / config.experiment
@@ -144,7 +148,9 @@ def _match(config: Namespace, command: str) -> None:
     try:
         about = torch.load(path, map_location="cpu", weights_only=True).get("lvef")
     except Exception as error:
-        raise CheckpointError(f"{path}: not a readable checkpoint ({error})".splitlines()[0]) from error
+        raise CheckpointError(
+            f"{path}: not a readable checkpoint ({error})".splitlines()[0]
+        ) from error
     if about is None:
         raise CheckpointError(f"{path} is not a checkpoint of this package")
     asked = config.model.class_path.rsplit(".", 1)[-1]
@@ -159,7 +165,7 @@ def _match(config: Namespace, command: str) -> None:
     if command != "fit":
         for name, value in about["hparams"].items():
             if isinstance(value, dict):
-                config.model.init_args[name] = Namespace(**value)
+                config.model.init_args[name] = _namespace(**value)
             elif name != "frames":
                 config.model.init_args[name] = value
 

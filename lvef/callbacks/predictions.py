@@ -82,7 +82,7 @@ def prediction_table(table: pd.DataFrame, batches: list[dict[str, Any]]) -> pd.D
         A row a video in the order of `table`, with `COLUMNS` and, where known, `ef_label`.
     """
     result = table.reindex(columns=["video", "ed_frame", "es_frame", "mid_frame"]).copy()
-    result["reason"] = table["reason"] if "reason" in table else ""
+    result["reason"] = table.get("reason", "")
     result["status"] = np.where(result["reason"] == "", "ok", "failed")
     for batch in batches:
         for row, reason in batch["failures"]:

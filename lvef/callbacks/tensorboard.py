@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.figure import Figure
 
 from lvef.evaluation import figures
-from lvef.models.base import EFTask
+from lvef.models import EFClassifier, EFTask
 
 
 class TensorBoardFigures(Callback):
@@ -42,7 +42,11 @@ class TensorBoardFigures(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show how VAL is predicted, and keep the best metrics for the hyperparameters."""
-        if trainer.sanity_checking or not isinstance(pl_module, EFTask) or trainer.state.fn != "fit":
+        if (
+            trainer.sanity_checking
+            or not isinstance(pl_module, EFTask)
+            or trainer.state.fn != "fit"
+        ):
             return
         for name, figure in _figures(trainer, pl_module, "VAL").items():
             _log(trainer, f"val/{name}", figure)
@@ -72,7 +76,7 @@ class TensorBoardFigures(Callback):
 def _figures(trainer: Trainer, task: EFTask, split: str) -> dict[str, Figure]:
     cases = {name: column.numpy() for name, column in task.cases.items()}
     title = f"{_data(trainer)}{split}, {len(cases['row'])} videos, {' + '.join(task.frames)}"
-    if "p_reduced" in cases:
+    if isinstance(task, EFClassifier):
         return {
             "roc_and_pr": figures.roc_and_pr(
                 cases["p_reduced"], cases["reduced"], float(task.threshold), title

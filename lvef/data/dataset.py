@@ -126,9 +126,7 @@ def to_square(frames: NDArray[np.uint8] | Tensor, size: int) -> Tensor:
     if height != width:
         side = max(height, width)
         left, top = (side - width) // 2, (side - height) // 2
-        images = transforms.pad(
-            images, [left, top, side - width - left, side - height - top]
-        )
+        images = transforms.pad(images, [left, top, side - width - left, side - height - top])
     if images.shape[-1] != size:
         images = transforms.resize(images, [size, size], antialias=True)
     return images.contiguous()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -165,9 +166,10 @@ def _table(files: pd.DataFrame) -> pd.DataFrame:
 def _key_frames(tracings: pd.DataFrame) -> pd.DataFrame:
     """Return `ed_frame`, `es_frame` and how many frames were `traced`, indexed by video."""
     points = tracings[["X1", "Y1", "X2", "Y2"]].to_numpy(np.float64)
+    groups: Any = tracings.groupby(["video", "Frame"]).indices
     areas = [
         (video, int(frame), polygon_area(chords_to_polygon(points[rows][1:])))
-        for (video, frame), rows in tracings.groupby(["video", "Frame"]).indices.items()
+        for (video, frame), rows in groups.items()
     ]
     table = pd.DataFrame(areas, columns=["video", "frame", "area"])
     table = table.sort_values(["video", "area"], kind="stable")

@@ -84,7 +84,10 @@ def write_video(path: Path, frames: NDArray[np.uint8], fps: float) -> None:
     if path.suffix == ".avi":
         codec, pixel_format, options = "mjpeg", "yuvj420p", {"qmin": "2", "qmax": "3"}
     elif path.suffix == ".mp4":
-        codec, pixel_format, options = "libx264", "yuv420p", {"crf": "18", "preset": "veryfast"}
+        # x264's macroblock tree and weighted prediction differ from run to run on some CPUs.
+        steady = {"x264-params": "mbtree=0:weightp=0"}
+        codec, pixel_format = "libx264", "yuv420p"
+        options = {"crf": "18", "preset": "veryfast", **steady}
     else:
         raise VideoError(f"{path}: cannot write {path.suffix!r}; use .avi or .mp4")
     rate = Fraction(fps).limit_denominator(1000)
@@ -94,13 +97,28 @@ def write_video(path: Path, frames: NDArray[np.uint8], fps: float) -> None:
         stream.pix_fmt = pixel_format
         stream.options = options
         stream.codec_context.thread_count = 1  # the same bytes on every machine
-        layout = "gray" if frames.ndim == 3 else "rgb24"
         for array in frames:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format=layout)
-            for packet in stream.encode(frame):
+            for packet in stream.encode(_picture(array, pixel_format)):
                 container.mux(packet)
         for packet in stream.encode():
             container.mux(packet)
+
+
+def _picture(array: NDArray[np.uint8], pixel_format: str) -> av.VideoFrame:
+    """Wrap an array for the encoder.
+
+    Grey pictures of even size are laid out here: FFmpeg's own conversion of them leaves bytes
+    that differ from run to run.
+    """
+    height, width = array.shape[:2]
+    if array.ndim == 3:
+        return av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
+    if height % 2 or width % 2:
+        return av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="gray")
+    planes = np.full((height * 3 // 2, width), 128, np.uint8)
+    full_range = pixel_format == "yuvj420p"
+    planes[:height] = array if full_range else np.round(16 + array * (219 / 255))
+    return av.VideoFrame.from_ndarray(planes, format=pixel_format)
 
 
 def _check_file(path: Path) -> None:
@@ -129,7 +147,7 @@ def _read_with_pyav(path: Path, indices: Sequence[int]) -> NDArray[np.uint8]:
             stream.codec_context.thread_count = 1
             for frame in container.decode(stream):
                 if count in wanted:
-                    found[count] = frame.to_ndarray(format="rgb24")
+                    found[count] = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
                 count += 1
                 if count > last:
                     break

@@ -99,9 +99,9 @@ def _row(path: Path, known: pd.DataFrame | None) -> dict[str, object]:
         return {**row, "reason": str(error)}
     if known is None or path.stem not in known.index:
         return {**row, "reason": _NO_FRAMES}
-    ed, es = (int(frame) for frame in known.loc[path.stem])
+    ed, es = (int(known[moment].loc[path.stem]) for moment in ("ed", "es"))
     row.update(ed_frame=ed, es_frame=es, mid_frame=mid_frame(ed, es))
-    if not (0 <= min(ed, es) and max(ed, es) < count):
+    if not (min(ed, es) >= 0 and max(ed, es) < count):
         row["reason"] = f"key frames {ed} and {es} do not both lie in 0..{count - 1}"
     elif ed == es:
         row["reason"] = f"ED and ES are the same frame, {ed}"

@@ -117,7 +117,7 @@ def confusion_matrix(p_reduced: Array, reduced: Array, threshold: float, title: 
         threshold: Decision threshold.
         title: Which data, split and how many.
     """
-    called = as_tensor(np.asarray(p_reduced) >= threshold).long()
+    called = (as_tensor(p_reduced).double() >= threshold).long()
     counts = binary_confusion_matrix(called, as_tensor(reduced).long()).numpy()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure, axis = _one_axis(title, width=4.2)

@@ -45,9 +45,7 @@ def classification_metrics(
     metrics = _from_counts(*(float(score) for score in scores[:4]))
     if 0 < int(truth.sum()) < len(truth):
         metrics["roc_auc"] = float(binary_auroc(probability, truth, validate_args=False))
-        metrics["pr_auc"] = float(
-            binary_average_precision(probability, truth, validate_args=False)
-        )
+        metrics["pr_auc"] = float(binary_average_precision(probability, truth, validate_args=False))
     else:
         metrics["roc_auc"] = metrics["pr_auc"] = float("nan")
     return metrics

@@ -40,7 +40,10 @@ def pretrain(
     """
     seed_everything(seed, workers=True)
     loader = DataLoader(
-        FrameStream(seed, num_images), batch_size=batch_size, num_workers=num_workers, drop_last=True
+        FrameStream(seed, num_images),
+        batch_size=batch_size,
+        num_workers=num_workers,
+        drop_last=True,
     )
     module = PhantomPretraining(lr=lr)
     trainer = Trainer(
@@ -56,7 +59,9 @@ def pretrain(
     trainer.fit(module, loader)
     output.parent.mkdir(parents=True, exist_ok=True)
     state = module.backbone.network.state_dict()
-    tensors = {key: value.detach().to("cpu", torch.float32).contiguous() for key, value in state.items()}
+    tensors = {
+        key: value.detach().to("cpu", torch.float32).contiguous() for key, value in state.items()
+    }
     save_file(tensors, output, metadata={"trained_on": f"PHANTOM seed {seed}, {num_images} frames"})
     print(f"Wrote {output} (trained on phantoms only; not for diagnosis)")
     return output

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from lvef.cardiac import is_reduced
 from lvef.cli import run_lightning
@@ -99,7 +100,7 @@ def _run(name: str, words: list[str], output: Path) -> dict[str, Any]:
 def _ceilings(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Return the regression metrics on TEST of a model that is given a true volume."""
     train, test = rows[rows["split"] == "TRAIN"], rows[rows["split"] == "TEST"]
-    said = {
+    said: dict[str, ArrayLike] = {
         "EDV only": ef_from_volume(train["edv"], train["ef"], test["edv"]),
         "ESV only": ef_from_volume(train["esv"], train["ef"], test["esv"]),
         "mean of TRAIN": [train["ef"].mean()] * len(test),

@@ -34,9 +34,10 @@ class ResNet50Backbone(nn.Module):
         WeightsError: The weights cannot be had, read, or do not fit.
     """
 
-    def __init__(
-        self, weights: str | None = "IMAGENET1K_V2", freeze: bool | int = False
-    ) -> None:
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, weights: str | None = "IMAGENET1K_V2", freeze: bool | int = False) -> None:
         super().__init__()
         self.freeze = freeze
         self.network = resnet50(weights=None)
@@ -46,7 +47,7 @@ class ResNet50Backbone(nn.Module):
         if weights is not None:
             self.load(weights)
         # Twice as fast on CPUs as the default layout, and what tensor cores want.
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=torch.channels_last)
         self.frozen = bool(freeze)
         self.set_frozen(self.frozen)
 
@@ -88,7 +89,7 @@ class ResNet50Backbone(nn.Module):
         registers parameters once, at the start, and would never synchronise late comers.
         """
         self.frozen = frozen
-        self.network.requires_grad_(not (self.freeze is True))
+        self.network.requires_grad_(self.freeze is not True)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> ResNet50Backbone:

@@ -273,7 +273,9 @@ class EFTask(LightningModule):
             sync_dist=False,
             batch_size=len(self.cases["row"]),
         )
-        self.log(f"{stage}_monitor", metrics[self.monitor.split("/")[1]], prog_bar=True, logger=False)
+        self.log(
+            f"{stage}_monitor", metrics[self.monitor.split("/")[1]], prog_bar=True, logger=False
+        )
 
     def _datamodule(self) -> Any:
         datamodule = getattr(self.trainer, "datamodule", None)

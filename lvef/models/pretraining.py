@@ -76,7 +76,8 @@ class PhantomPretraining(LightningModule):
             },
             prog_bar=True,
         )
-        return cross_entropy + (1 - dice.mean()) + size_loss
+        loss: Tensor = cross_entropy + (1 - dice.mean()) + size_loss
+        return loss
 
     def configure_optimizers(self) -> Any:
         """Return AdamW with a one-cycle schedule stepped every batch."""

@@ -102,9 +102,7 @@ class Anatomy:
         long_axis = np.concatenate([self.apex, base])[None]
         return np.concatenate([long_axis, np.concatenate([first, second], axis=1)])
 
-    def reference(
-        self, points: NDArray[np.float64], contraction: float
-    ) -> NDArray[np.float64]:
+    def reference(self, points: NDArray[np.float64], contraction: float) -> NDArray[np.float64]:
         """Return where the tissue now at `points` was at end-diastole.
 
         Inside the cavity the map scales with the cavity; outside, the inward motion of the

@@ -101,9 +101,9 @@ class PhantomClip:
             "area": np.array([polygon_area(c) for c in contours], np.float32),
             "volume": np.array([self.volume(i) for i in range(count)], np.float32),
             "phase": self.motion.phase.astype(np.float32),
-            "pixels_per_mm": np.float32(self.scanner.pixels_per_mm),
-            "ed_frame": np.int64(self.ed_frame),
-            "es_frame": np.int64(self.es_frame),
+            "pixels_per_mm": np.array(self.scanner.pixels_per_mm, np.float32),
+            "ed_frame": np.array(self.ed_frame),
+            "es_frame": np.array(self.es_frame),
             "ed_frames": self._moments([beat.start for beat in self.motion.beats]),
             "es_frames": self._moments([beat.end_systole for beat in self.motion.beats]),
         }
@@ -118,7 +118,5 @@ class PhantomClip:
             return round(beat.start * fps), round(beat.end_systole * fps)
 
         last = self.patient.num_frames - 1
-        whole = [
-            (ed, es) for ed, es in map(frames_of, self.motion.beats) if 0 <= ed < es <= last
-        ]
+        whole = [(ed, es) for ed, es in map(frames_of, self.motion.beats) if 0 <= ed < es <= last]
         return whole[int(rng.integers(len(whole)))]

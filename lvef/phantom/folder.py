@@ -65,7 +65,9 @@ def write_phantoms(
     if num_videos < 3:
         raise ConfigurationError(f"num_videos is {num_videos}, but three splits need at least 3")
     if root.is_dir() and any(root.iterdir()) and not (root / MARKER).exists():
-        raise ConfigurationError(f"{root} is not empty and holds no phantoms; choose another --root")
+        raise ConfigurationError(
+            f"{root} is not empty and holds no phantoms; choose another --root"
+        )
     for folder in ("Videos", "Truth"):
         (root / folder).mkdir(parents=True, exist_ok=True)
         for left_over in (root / folder).iterdir():
@@ -101,7 +103,7 @@ def _write_clip(
     file_name = f"{clip.name}.{container}"
     frames = clip.frames()
     write_video(root / "Videos" / file_name, frames, clip.patient.fps)
-    np.savez_compressed(root / "Truth" / f"{clip.name}.npz", **clip.truth())
+    np.savez_compressed(root / "Truth" / f"{clip.name}.npz", **clip.truth())  # type: ignore[arg-type]
     edv, esv = clip.volume(clip.ed_frame), clip.volume(clip.es_frame)
     row = {
         "FileName": clip.name,

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from lvef.phantom.anatomy import Anatomy
 from lvef.phantom.tissue import (
-    RESOLUTION,
     annulus_points,
     draw_tissue,
     smooth_noise,
@@ -111,7 +110,9 @@ class Renderer:
         self._coarse_mm = self._polar_points()
         self._scan_maps = self._scan_conversion()
 
-    def frame(self, contraction: float, mitral: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    def frame(
+        self, contraction: float, mitral: float, rng: np.random.Generator
+    ) -> NDArray[np.uint8]:
         """Render one frame.
 
         Args:
@@ -125,10 +126,13 @@ class Renderer:
         then = to_grid(self.anatomy.reference(self._coarse_mm, contraction))
         coarse = then.reshape(*_COARSE, 2).astype(np.float32)
         lookup = cv2.resize(coarse, (_BEAMS, _SAMPLES), interpolation=cv2.INTER_LINEAR)
-        field = cv2.remap(self.tissue, lookup, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        field = cv2.remap(
+            self.tissue, lookup, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        )
         blood = field[..., 2:]
-        row, column = rng.integers(0, _HAZE_FIELDS[0] - _SAMPLES), rng.integers(
-            0, _HAZE_FIELDS[1] - _BEAMS
+        row, column = (
+            rng.integers(0, _HAZE_FIELDS[0] - _SAMPLES),
+            rng.integers(0, _HAZE_FIELDS[1] - _BEAMS),
         )
         noise = self._haze[row : row + _SAMPLES, column : column + _BEAMS]
         level = self.scanner.haze * blood + (self._noise + self._clutter)[..., None]
@@ -189,9 +193,7 @@ class Renderer:
                 root = middle + (hinge - middle) * narrowing + descent
                 centre = middle + descent
                 reach = np.linalg.norm(hinge - middle)
-                tip = centre + (root - centre) * 0.75 * mitral + up * reach * (
-                    0.12 + 0.95 * mitral
-                )
+                tip = centre + (root - centre) * 0.75 * mitral + up * reach * (0.12 + 0.95 * mitral)
                 bow = (root + tip) / 2 + up * reach * 0.2 * (1 - mitral)
                 t = np.linspace(0, 1, 8)[:, None]
                 leaflet = (1 - t) ** 2 * root + 2 * t * (1 - t) * bow + t**2 * tip

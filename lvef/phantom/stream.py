@@ -52,7 +52,7 @@ class FrameStream(IterableDataset[dict[str, Tensor]]):
             pool.extend(self._clip(index, rng))
             while len(pool) > self.buffer:
                 yield pool.pop(int(rng.integers(len(pool))))
-        rng.shuffle(pool)  # type: ignore[arg-type]
+        rng.shuffle(pool)
         yield from pool
 
     def _clip(self, index: int, rng: np.random.Generator) -> Iterator[dict[str, Tensor]]:

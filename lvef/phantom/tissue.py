@@ -145,9 +145,7 @@ def _outer_heart(anatomy: Anatomy) -> NDArray[np.float64]:
         np.array([base / anatomy.length, base / anatomy.length]),
         np.array([right[-1], -left[-1]]),
     )
-    return np.concatenate(
-        [anatomy.to_image(u, right), bottom, anatomy.to_image(u, -left)[::-1]]
-    )
+    return np.concatenate([anatomy.to_image(u, right), bottom, anatomy.to_image(u, -left)[::-1]])
 
 
 def _streak(canvas: NDArray[np.float32], anatomy: Anatomy, rng: np.random.Generator) -> None:
@@ -164,9 +162,7 @@ def _streak(canvas: NDArray[np.float32], anatomy: Anatomy, rng: np.random.Genera
     cv2.polylines(canvas, [line], False, rng.uniform(0.6, 1.3), width, shift=_SHIFT)
 
 
-def _atria(
-    canvas: NDArray[np.float32], anatomy: Anatomy, *, wall: float, level: float
-) -> None:
+def _atria(canvas: NDArray[np.float32], anatomy: Anatomy, *, wall: float, level: float) -> None:
     """Fill both atria, grown by `wall` mm, below their valves."""
     for hinges, length in (
         (annulus_points(anatomy), anatomy.left_atrium),
@@ -196,9 +192,7 @@ def _annulus(canvas: NDArray[np.float32], anatomy: Anatomy, rng: np.random.Gener
         )  # fmt: skip
 
 
-def _trabeculae(
-    blood: NDArray[np.float32], anatomy: Anatomy, rng: np.random.Generator
-) -> None:
+def _trabeculae(blood: NDArray[np.float32], anatomy: Anatomy, rng: np.random.Generator) -> None:
     """Let papillary muscles and trabeculae reach into the cavities."""
     for _ in range(int(rng.integers(2, 8))):
         u = np.array([rng.uniform(0.1, 0.75)])

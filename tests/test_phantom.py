@@ -1,0 +1,153 @@
+import filecmp
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lvef.cardiac import chords_to_polygon, ejection_fraction, polygon_area, polygon_mask
+from lvef.data.video import count_frames, read_frames
+from lvef.errors import ConfigurationError
+from lvef.evaluation.ceilings import ef_from_volume
+from lvef.evaluation.metrics import regression_metrics
+from lvef.phantom import PhantomClip, write_phantoms
+from lvef.phantom.folder import split_sizes
+
+
+@pytest.fixture(scope="module")
+def population() -> pd.DataFrame:
+    """Labels of 2,000 phantoms, of which no frame is rendered."""
+    clips = [PhantomClip(0, index) for index in range(2000)]
+    edv = np.array([clip.volume(clip.ed_frame) for clip in clips])
+    esv = np.array([clip.volume(clip.es_frame) for clip in clips])
+    return pd.DataFrame(
+        {
+            "edv": edv,
+            "esv": esv,
+            "ef": ejection_fraction(edv, esv),
+            "fps": [clip.patient.fps for clip in clips],
+            "frames": [clip.patient.num_frames for clip in clips],
+            "beats": [len(clip.truth()["ed_frames"]) for clip in clips],
+        }
+    )
+
+
+def test_ef_and_volumes_follow_the_data_set(population):
+    ef, log_edv, log_esv = population["ef"], np.log(population["edv"]), np.log(population["esv"])
+    assert ef.mean() == pytest.approx(55.75, abs=1.0)
+    assert ef.std() == pytest.approx(12.37, abs=0.8)
+    assert np.percentile(ef, [5, 50, 95]) == pytest.approx([27.9, 59.2, 69.1], abs=2.0)
+    assert np.mean(ef <= 40) == pytest.approx(0.125, abs=0.02)
+    assert (log_edv.mean(), log_edv.std()) == pytest.approx((4.413, 0.443), abs=0.05)
+    assert (log_esv.mean(), log_esv.std()) == pytest.approx((3.564, 0.607), abs=0.05)
+    assert np.corrcoef(ef, log_edv)[0, 1] == pytest.approx(-0.49, abs=0.05)
+    assert np.corrcoef(ef, log_esv)[0, 1] == pytest.approx(-0.77, abs=0.05)
+
+
+def test_frame_rates_lengths_and_beats_follow_the_data_set(population):
+    assert (population["fps"] == 50).mean() == pytest.approx(0.79, abs=0.03)
+    assert population["fps"].between(18, 138).all()
+    assert population["frames"].median() == pytest.approx(171, rel=0.05)
+    assert population["beats"].between(1, 7).all()
+
+
+def test_a_true_volume_tells_as_little_about_ef_as_in_the_data_set(population):
+    train, test = population[:1200], population[1200:]
+    for volume, expected in (("edv", 0.29), ("esv", 0.63)):
+        said = ef_from_volume(train[volume], train["ef"], test[volume])
+        assert regression_metrics(said, test["ef"])["r2"] == pytest.approx(expected, abs=0.08)
+
+
+def test_a_frame_does_not_depend_on_which_others_are_asked_for():
+    first, second = PhantomClip(1, 7), PhantomClip(1, 7)
+    np.testing.assert_array_equal(first.frames([30, 4])[1], second.frames([4])[0])
+    assert not np.array_equal(first.frames([30])[0], first.frames([31])[0])
+
+
+def test_ed_frames_of_one_heart_at_two_efs_are_the_same_picture():
+    """No leak: at end-diastole nothing in the picture may know how the heart will contract."""
+    clip, weaker = PhantomClip(1, 3, marks=False), PhantomClip(1, 3, marks=False)
+    anatomy = weaker.anatomy
+    object.__setattr__(anatomy, "shortening", 0.3 * anatomy.shortening)
+    object.__setattr__(anatomy, "septal_narrowing", 0.3 * anatomy.septal_narrowing)
+    object.__setattr__(anatomy, "lateral_narrowing", 0.3 * anatomy.lateral_narrowing)
+    rng = np.random.default_rng
+    ed = [c.renderer.frame(0.0, 0.0, rng(0)) for c in (clip, weaker)]
+    es = [c.renderer.frame(1.0, 0.0, rng(0)) for c in (clip, weaker)]
+    np.testing.assert_array_equal(ed[0], ed[1])
+    assert np.abs(es[0].astype(int) - es[1]).mean() > 2
+
+
+def test_the_ventricle_is_darker_inside_its_contour_than_around_it():
+    darker = 0
+    for index in range(12):
+        clip = PhantomClip(2, index)
+        frame = clip.frames([clip.ed_frame])[0].astype(float)
+        contour = chords_to_polygon(clip.tracing(clip.ed_frame)[1:])
+        centre = contour.mean(axis=0)
+        inside = polygon_mask(centre + 0.85 * (contour - centre), 112, 112)
+        ring = polygon_mask(centre + 1.25 * (contour - centre), 112, 112)
+        ring &= ~polygon_mask(contour, 112, 112)
+        darker += frame[inside].mean() < 0.7 * frame[ring].mean()
+    assert darker >= 10
+
+
+def test_the_folder_has_the_format_of_the_data_set(phantom_root):
+    assert (phantom_root / "FileList.csv").read_text().splitlines()[0] == (
+        "FileName,EF,ESV,EDV,FrameHeight,FrameWidth,FPS,NumberOfFrames,Split"
+    )
+    tracings = pd.read_csv(phantom_root / "VolumeTracings.csv")
+    assert list(tracings.columns) == ["FileName", "X1", "Y1", "X2", "Y2", "Frame"]
+    assert (tracings.groupby(["FileName", "Frame"], sort=False).size() == 21).all()
+    files = pd.read_csv(phantom_root / "FileList.csv").set_index("FileName")
+    for name, rows in tracings.groupby("FileName", sort=False):
+        points = rows[["X1", "Y1", "X2", "Y2"]].to_numpy().reshape(2, 21, 4)
+        areas = [polygon_area(chords_to_polygon(frame[1:])) for frame in points]
+        assert areas[0] < areas[1], "EchoNet's loader expects the largest frame last"
+        lengths = np.hypot(*(points[:, :, 2:] - points[:, :, :2]).transpose(2, 0, 1))
+        assert (lengths.argmax(axis=1) == 0).all() or lengths[:, 0].min() > 30
+        row = files.loc[name.removesuffix(".avi")]
+        assert ejection_fraction(row["EDV"], row["ESV"]) == pytest.approx(row["EF"])
+        path = phantom_root / "Videos" / name
+        assert count_frames(path) == row["NumberOfFrames"]
+    assert read_frames(path, [0]).shape == (1, 112, 112, 3)
+    assert "PHANTOM" in json.loads((phantom_root / "phantom.json").read_text())["what"]
+
+
+def test_the_truth_of_every_frame_lies_beside_the_clip(phantom_root):
+    files = pd.read_csv(phantom_root / "FileList.csv").set_index("FileName")
+    name, row = next(files.iterrows())
+    truth = np.load(phantom_root / "Truth" / f"{name}.npz")
+    count = row["NumberOfFrames"]
+    assert truth["contour"].shape == (count, 40, 2)
+    assert truth["area"].shape == truth["volume"].shape == truth["phase"].shape == (count,)
+    assert truth["volume"][truth["ed_frame"]] == pytest.approx(row["EDV"], rel=1e-5)
+    assert truth["volume"][truth["es_frame"]] == pytest.approx(row["ESV"], rel=1e-5)
+    assert truth["phase"][truth["es_frame"]] == pytest.approx(0.5, abs=0.06)
+
+
+@pytest.mark.parametrize("container", ["avi", "mp4"])
+def test_one_seed_gives_one_folder_at_any_number_of_workers(tmp_path, container):
+    for workers in (1, 2):
+        write_phantoms(
+            tmp_path / str(workers), 4, seed=9, container=container, num_workers=workers,
+            progress=False,
+        )  # fmt: skip
+    names = [p.relative_to(tmp_path / "1") for p in (tmp_path / "1").rglob("*") if p.is_file()]
+    assert len(names) == 2 * 4 + 3
+    _, different, missing = filecmp.cmpfiles(tmp_path / "1", tmp_path / "2", names, shallow=False)
+    assert not different
+    assert not missing
+
+
+def test_the_standard_benchmark_has_its_splits():
+    assert split_sizes(2900) == {"TRAIN": 2000, "VAL": 300, "TEST": 600}
+    assert sum(split_sizes(7).values()) == 7
+
+
+def test_a_folder_that_holds_something_else_is_not_overwritten(tmp_path):
+    (tmp_path / "thesis.txt").write_text("do not touch")
+    with pytest.raises(ConfigurationError, match="choose another --root"):
+        write_phantoms(tmp_path, 4, progress=False)
+    with pytest.raises(ConfigurationError, match="at least 3"):
+        write_phantoms(tmp_path / "new", 2, progress=False)
