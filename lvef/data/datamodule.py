@@ -15,7 +15,13 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader, WeightedRandomSampler
 
 from lvef.cardiac import is_reduced
-from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, collate, one_thread
+from lvef.data.dataset import (
+    FRAME_COLUMNS,
+    KeyFrameDataset,
+    collate,
+    one_thread,
+    prepare_for_workers,
+)
 from lvef.data.echonet import EchoNetFolder, read_echonet
 from lvef.data.transforms import Augmentation
 from lvef.data.videos import video_table
@@ -166,6 +172,7 @@ class EchoNetDataModule(LightningDataModule):
         drop_last: bool = False,
         keep_failures: bool = False,
     ) -> DataLoader[Any]:
+        prepare_for_workers()
         dataset = KeyFrameDataset(
             rows, self.frames, self.image_size, self.remove_artifacts, keep_failures
         )
@@ -185,6 +192,7 @@ class EchoNetDataModule(LightningDataModule):
     def _without_unreadable(self, folder: EchoNetFolder) -> EchoNetFolder:
         failed: dict[int, str] = {}
         dataset = KeyFrameDataset(folder.table, self.frames, self.image_size, False, True)
+        prepare_for_workers()
         loader = DataLoader(
             dataset, 32, num_workers=self.num_workers, collate_fn=collate, worker_init_fn=one_thread
         )

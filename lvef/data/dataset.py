@@ -148,4 +148,8 @@ def collate(samples: list[Sample]) -> dict[str, Any]:
 def one_thread(_: int) -> None:
     """Keep a data loader's worker to one thread; the workers are the parallelism."""
     torch.set_num_threads(1)
+
+
+def prepare_for_workers() -> None:
+    """Put OpenCV into one thread, in the parent: a forked worker cannot, and would hang."""
     cv2.setNumThreads(1)

@@ -1,8 +1,8 @@
 """Find the ultrasound sector of a clip, and blank what machines burn in around it.
 
-Inside the sector speckle moves from frame to frame; text, rulers and logos stand still. The
-largest moving region is therefore the sector, and as a sector is convex, its convex hull restores
-whatever parts of it were dark.
+Inside the sector speckle moves from frame to frame; text, rulers and logos stand still. What
+moves is therefore the sector, and as a sector is convex, the convex hull restores whatever parts
+of it were dark.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def find_sector(frames: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
     Returns:
         `(H, W)` mask, true inside the sector. All true where no sector can be made out, as in a
-        clip that does not move or whose largest moving region is under 5 % of the picture.
+        clip that does not move or of which under 3 % of the picture do.
     """
     grey = frames.max(axis=-1)
     height, width = grey.shape[1:]
@@ -38,12 +38,12 @@ def find_sector(frames: NDArray[np.uint8]) -> NDArray[np.bool_]:
     moving = (grey.max(axis=0).astype(np.int16) - grey.min(axis=0)) > 12
     opened = _open(moving.astype(np.uint8), max(3, round(min(height, width) / 37) | 1))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
-    if count < 2:
+    areas, tops = stats[1:, cv2.CC_STAT_AREA], stats[1:, cv2.CC_STAT_TOP]
+    # Scattered tissue counts too; what moves along the bottom edge alone is the ECG.
+    tissue = 1 + np.flatnonzero((areas >= 0.003 * height * width) & (tops < 0.85 * height))
+    if count < 2 or areas[tissue - 1].sum() < 0.03 * height * width:
         return everything
-    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-    if stats[largest, cv2.CC_STAT_AREA] < 0.05 * height * width:
-        return everything
-    points = np.argwhere(labels == largest)[:, ::-1].astype(np.int32)
+    points = np.argwhere(np.isin(labels, tissue))[:, ::-1].astype(np.int32)
     mask = np.zeros((height, width), np.uint8)
     cv2.fillConvexPoly(mask, cv2.convexHull(points), 1)
     return mask.astype(bool)

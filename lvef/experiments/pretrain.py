@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
+from lvef.data.dataset import prepare_for_workers
 from lvef.models.pretraining import PhantomPretraining
 from lvef.phantom.stream import FrameStream
 
@@ -39,6 +40,7 @@ def pretrain(
         precision: Lightning's trainer precision.
     """
     seed_everything(seed, workers=True)
+    prepare_for_workers()
     loader = DataLoader(
         FrameStream(seed, num_images),
         batch_size=batch_size,

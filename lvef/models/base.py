@@ -170,7 +170,7 @@ class EFTask(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Judge VAL, after choosing on it what is chosen on it."""
         self.cases = self._gather()
-        if self.trainer.training and not self.trainer.sanity_checking:
+        if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
             self.calibrate(self.cases)
         self._log_metrics("val")
 

@@ -40,7 +40,7 @@ class PhantomClip:
         self.scanner = sample_scanner(self.anatomy.length, rng)
         self.ed_frame, self.es_frame = self._labelled_beat(rng)
         period = 60 / self.patient.heart_rate * self.patient.fps
-        self._marks = (
+        self.marks = (
             sample_marks(self.scanner, period, rng, heavy=True if marks == "heavy" else None)
             if marks
             else None
@@ -72,7 +72,7 @@ class PhantomClip:
             frame = self.renderer.frame(
                 float(self.motion.contraction[i]), float(self.motion.mitral[i]), rng
             )
-            frames[slot] = frame if self._marks is None else self._marks.burn(frame, i)
+            frames[slot] = frame if self.marks is None else self.marks.burn(frame, i)
         return frames
 
     def tracing(self, frame: int) -> NDArray[np.float64]:

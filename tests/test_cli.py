@@ -1,0 +1,195 @@
+"""The commands, run as a user would, in one process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from lvef.cli import main
+from lvef.data.video import write_video
+from lvef.models import EFRegressor
+from lvef.phantom import PhantomClip
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+SMALL = ["--data.image_size", "32", "--data.num_workers", "0", "--data.batch_size", "8"]
+
+
+def words(command: str, config: str, root: Path, logs: Path, *more: str) -> list[str]:
+    return [
+        command, "--config", str(CONFIGS / f"{config}.yaml"), "--config",
+        str(CONFIGS / "phantom.yaml"), "--data.root", str(root), "--trainer.default_root_dir",
+        str(logs), "--trainer.max_epochs", "1", *SMALL, *more,
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def logs(phantom_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Log folder of a classifier and a paired regressor, trained for an epoch."""
+    folder = tmp_path_factory.mktemp("logs")
+    for config in ("esf_cls", "edf_esf_mlp"):
+        assert main(words("fit", config, phantom_root, folder)) == 0
+    return folder
+
+
+def newest(folder: Path, name: str) -> Path:
+    return max(folder.rglob(name), key=lambda path: path.stat().st_mtime)
+
+
+def test_fit_leaves_checkpoints_config_exclusions_and_tensorboard(logs):
+    run = logs / "esf_cls" / "version_0"
+    for name in ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "config.yaml", "excluded.csv"):
+        assert (run / name).is_file(), name
+    events = EventAccumulator(str(run), size_guidance={"images": 0})
+    events.Reload()
+    tags = events.Tags()
+    assert {"val/roc_auc", "val/loss", "train/loss_epoch", "lr-AdamW/pg1"} <= set(tags["scalars"])
+    assert {"sample_batch", "val/roc_and_pr", "val/confusion_matrix"} <= set(tags["images"])
+    assert "best_val/roc_auc" in tags["scalars"], "hyperparameters stand with their final metrics"
+
+
+def test_test_prints_one_table_and_writes_metrics_with_the_baseline(logs, phantom_root, capsys):
+    assert main(words("test", "esf_cls", phantom_root, logs)) == 0
+    printed = capsys.readouterr().out
+    assert "PHANTOM TEST, 7 videos, EFClassifier on ESF" in printed
+    assert "always the majority" in printed
+    assert "not for diagnosis" in printed
+    path = newest(logs, "metrics.json")
+    metrics = json.loads(path.read_text())
+    assert metrics["phantom"] is True
+    assert metrics["num_cases"] == 7
+    for name in ("accuracy", "balanced_accuracy", "f1", "precision", "recall", "specificity"):
+        assert set(metrics["metrics"][name]) == {"value", "lower", "upper", "baseline"}
+    cases = pd.read_csv(path.parent / "cases.csv")
+    assert len(cases) == 7
+    assert (path.parent / "roc_and_pr.png").stat().st_size > 5000
+
+
+def test_test_of_a_regressor_agrees_with_its_cases(logs, phantom_root):
+    assert main(words("test", "edf_esf_mlp", phantom_root, logs)) == 0
+    path = newest(logs, "metrics.json")
+    metrics = json.loads(path.read_text())["metrics"]
+    cases = pd.read_csv(path.parent / "cases.csv")
+    assert metrics["mae"]["value"] == pytest.approx(
+        (cases["ef_predicted"] - cases["ef"]).abs().mean(), abs=1e-4
+    )
+    train = pd.read_csv(phantom_root / "FileList.csv").query("Split == 'TRAIN'")["EF"]
+    assert metrics["mae"]["baseline"] == pytest.approx(
+        (cases["ef"] - train.mean()).abs().mean(), abs=1e-3
+    )
+    assert (path.parent / "predicted_and_true.png").is_file()
+
+
+def test_predict_without_videos_predicts_the_test_split(logs, phantom_root):
+    assert main(words("predict", "edf_esf_mlp", phantom_root, logs)) == 0
+    rows = pd.read_csv(newest(logs, "predictions.csv"))
+    expected = pd.read_csv(phantom_root / "FileList.csv").query("Split == 'TEST'")
+    assert rows["video"].tolist() == expected["FileName"].tolist()
+    assert (rows["status"] == "ok").all()
+    assert rows["ef"].notna().all()
+    assert (rows["ef_lower"] < rows["ef"]).all()
+    assert rows["p_reduced"].between(0, 1).all()
+    np.testing.assert_allclose(rows["ef_label"], expected["EF"], rtol=1e-5)
+
+
+def test_predict_new_videos_gives_a_row_each_and_a_reason_to_those_that_fail(
+    logs, phantom_root, tmp_path
+):
+    clip = PhantomClip(8, 0)
+    frames = clip.frames(range(40))
+    (tmp_path / "new").mkdir()
+    write_video(tmp_path / "new" / "a.avi", frames, 50)
+    write_video(tmp_path / "new" / "b.mp4", frames, 50)
+    write_video(tmp_path / "new" / "unknown.mp4", frames, 50)
+    whole = (tmp_path / "new" / "b.mp4").read_bytes()
+    (tmp_path / "new" / "corrupt.mp4").write_bytes(whole[: len(whole) // 3])
+    keys = tmp_path / "keys.csv"
+    keys.write_text("video,ed,es\na,3,21\nb,3,21\ncorrupt,3,21\n")
+    more = ["--data.videos", str(tmp_path / "new"), "--data.keyframes", str(keys)]
+    assert main(words("predict", "edf_esf_mlp", phantom_root, logs, *more)) == 0
+    rows = pd.read_csv(newest(logs, "predictions.csv")).set_index("video")
+    assert rows.columns[:5].tolist() == ["status", "reason", "ed_frame", "es_frame", "mid_frame"]
+    assert rows["status"].to_dict() == {
+        "a": "ok", "b": "ok", "corrupt": "failed", "unknown": "failed",
+    }  # fmt: skip
+    assert rows.loc["a", "mid_frame"] == 12
+    assert rows.loc["a", "ef"] == pytest.approx(rows.loc["b", "ef"], abs=3), "codec noise only"
+    assert "--data.keyframes" in rows.loc["unknown", "reason"]
+    assert "corrupt.mp4" in rows.loc["corrupt", "reason"]
+
+
+def test_predict_writes_the_reasons_when_no_video_is_left(logs, phantom_root, tmp_path):
+    (tmp_path / "only.avi").write_bytes(b"")
+    more = ["--data.videos", str(tmp_path)]
+    assert main(words("predict", "esf_cls", phantom_root, logs, *more)) == 0
+    rows = pd.read_csv(newest(logs, "predictions.csv"))
+    assert rows["status"].tolist() == ["failed"]
+    assert "empty" in rows.loc[0, "reason"]
+
+
+def test_a_checkpoint_loads_in_plain_lightning_and_predicts_the_same(logs, phantom_root):
+    path = newest(logs / "edf_esf_mlp", "best.ckpt")
+    first, second = (EFRegressor.load_from_checkpoint(path).eval() for _ in range(2))
+    assert first.frames == ["EDF", "ESF"]
+    assert not torch.isnan(first.residual_std)
+    frames = torch.randint(0, 255, (2, 2, 3, 32, 32), dtype=torch.uint8)
+    torch.testing.assert_close(first(frames), second(frames))
+
+
+@pytest.mark.parametrize(
+    ("command", "config", "more", "message"),
+    [
+        ("fit", "esf_cls", ["--data.root", "no/such/place"], "no/such/place not found"),
+        ("fit", "esf_cls", ["--data.frames", "[ESX]"], "a frame is one of EDF, ESF, MF"),
+        ("fit", "esf_cls", ["--model.backbone.weights", "none.pt"], "neither a file nor one of"),
+        ("fit", "esf_cls", ["--model.head.hiden", "4"], "hiden"),
+        ("fit", "esf_cls", ["--trainer.max_epochz", "4"], "max_epochz"),
+        ("fit", "nothing", [], "nothing.yaml"),
+        ("test", "esf_cls", ["--ckpt_path", "none.ckpt"], "none.ckpt not found"),
+        ("test", "esf_mlp", [], "no checkpoint in"),
+        ("predict", "esf_cls", ["--data.videos", "no/such"], "no/such is no file"),
+        ("predict", "esf_cls", ["--data.keyframes", "k.csv"], "give --data.videos too"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(logs, phantom_root, capsys, command, config, more, message):
+    assert main(words(command, config, phantom_root, logs, *more)) == 1
+    error = capsys.readouterr().err
+    told = [line for line in error.splitlines() if line.startswith("error: ")]
+    assert len(told) == 1
+    assert message in told[0]
+    assert "Traceback" not in error
+
+
+def test_a_checkpoint_of_another_task_is_refused(logs, phantom_root, capsys):
+    path = newest(logs / "edf_esf_mlp", "best.ckpt")
+    more = ["--ckpt_path", str(path)]
+    assert main(words("test", "esf_cls", phantom_root, logs, *more)) == 1
+    assert "holds a EFRegressor, but the config asks for EFClassifier" in capsys.readouterr().err
+    assert main(words("test", "esf_mlp", phantom_root, logs, *more)) == 1
+    assert "trained with data.frames = ['EDF', 'ESF']" in capsys.readouterr().err
+
+
+def test_a_missing_column_is_told_in_one_line(phantom_root, tmp_path, capsys):
+    (tmp_path / "Videos").mkdir()
+    for name in ("FileList.csv", "VolumeTracings.csv"):
+        table = pd.read_csv(phantom_root / name)
+        table.drop(columns="EF", errors="ignore").to_csv(tmp_path / name, index=False)
+    assert main(words("fit", "esf_cls", tmp_path, tmp_path / "logs")) == 1
+    assert "FileList.csv: column EF not found" in capsys.readouterr().err
+
+
+def test_help_lists_every_command_and_phantom_is_one_of_them(capsys, tmp_path):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--help"])
+    assert stopped.value.code == 0
+    printed = capsys.readouterr().out
+    for command in ("fit", "validate", "test", "predict", "phantom", "pretrain", "table"):
+        assert f"  {command} " in printed
+    assert main(["phantom", "--root", str(tmp_path / "p"), "--num_videos", "3"]) == 0
+    assert len(list((tmp_path / "p" / "Videos").iterdir())) == 3
+    assert main(["phantom", "--root", str(tmp_path / "p"), "--num_clips", "3"]) == 1

@@ -1,0 +1,204 @@
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lvef.data.datamodule import EchoNetDataModule
+from lvef.data.dataset import KeyFrameDataset, collate, to_square
+from lvef.data.echonet import read_echonet
+from lvef.data.sector import blank_outside, find_sector, sector_probe
+from lvef.data.transforms import Augmentation
+from lvef.data.video import read_frames, write_video
+from lvef.data.videos import find_videos, video_table
+from lvef.errors import ConfigurationError, DatasetError, VideoError
+from lvef.phantom import PhantomClip
+
+
+def test_a_case_holds_the_traced_frames_in_the_order_asked_for(phantom_root):
+    table = read_echonet(phantom_root).table
+    dataset = KeyFrameDataset(table, ["ESF", "MF", "EDF"], remove_artifacts=False)
+    sample = dataset[5]
+    row = table.loc[5]
+    expected = read_frames(row["path"], [row["es_frame"], row["mid_frame"], row["ed_frame"]])
+    assert sample["frames"].dtype == torch.uint8
+    assert sample["frames"].shape == (3, 3, 112, 112)
+    np.testing.assert_array_equal(sample["frames"].permute(0, 2, 3, 1), expected)
+    assert float(sample["ef"]) == pytest.approx(row["ef"], rel=1e-6)
+    assert int(sample["reduced"]) == int(row["ef"] <= 40)
+    assert int(sample["row"]) == 5
+
+
+def test_a_case_is_the_same_the_second_time_its_sector_is_known(phantom_root):
+    dataset = KeyFrameDataset(read_echonet(phantom_root).table, ["ESF"])
+    assert torch.equal(dataset[3]["frames"], dataset[3]["frames"])
+
+
+def test_frames_keep_the_proportions_of_the_heart():
+    frames = np.zeros((1, 60, 120, 3), np.uint8)
+    frames[:, 20:40, 50:70] = 255  # a square of 20 x 20 pixels
+    square = to_square(frames, 60)[0, 0]
+    assert square.shape == (60, 60)
+    assert (square > 127).any(0).sum() == (square > 127).any(1).sum() == 10
+    assert not to_square(frames, 60)[0, :, :15].any()
+
+
+def test_text_and_rulers_outside_the_sector_are_blanked_and_tissue_is_not():
+    kept, lost = [], []
+    for index in range(8):
+        clip = PhantomClip(4, index, marks="heavy")
+        seen = np.repeat(clip.frames(sector_probe(50))[..., None], 3, axis=-1)
+        sector = find_sector(seen)
+        after = blank_outside(seen[:1], sector)[0, ..., 0]
+        # The ECG at the bottom may run through the sector, where it cannot be told apart.
+        marks = clip.marks.still[:90] > 60
+        tissue = (seen[0, :90, :, 0] > 60) & (clip.marks.still[:90] == 0)
+        kept.append((after[:90] > 60)[marks].mean())
+        lost.append((after[:90] == 0)[tissue].mean())
+    assert np.mean(kept) < 0.1
+    assert np.max(lost) < 0.05
+
+
+def test_a_clip_without_motion_is_left_as_it_is():
+    still = np.full((5, 40, 50, 3), 90, np.uint8)
+    assert find_sector(still).all()
+    assert find_sector(still[:1]).all()
+
+
+def test_an_unreadable_video_raises_or_is_kept_as_a_failure(tmp_path):
+    bad = tmp_path / "bad.avi"
+    bad.write_bytes(b"no video")
+    table = pd.DataFrame(
+        {"path": [str(bad)], "num_frames": [9], "ef": [50.0], "es_frame": [4]}, index=[7]
+    )
+    with pytest.raises(VideoError, match=r"bad\.avi"):
+        KeyFrameDataset(table, ["ESF"])[0]
+    sample = KeyFrameDataset(table, ["ESF"], keep_failures=True)[0]
+    batch = collate([sample])
+    assert "frames" not in batch
+    assert batch["failures"][0][0] == 7
+    assert "bad.avi" in batch["failures"][0][1]
+
+
+def test_frames_of_a_case_are_augmented_alike_and_cases_are_not():
+    torch.manual_seed(0)
+    frames = torch.randint(0, 255, (1, 1, 3, 48, 48), dtype=torch.uint8).expand(2, 2, -1, -1, -1)
+    moved = Augmentation(speckle=0.0)(frames)
+    assert moved.dtype == torch.float32
+    assert 0 <= float(moved.min()) <= float(moved.max()) <= 1
+    assert torch.equal(moved[:, 0], moved[:, 1])
+    assert float((moved[0] - moved[1]).abs().mean()) > 0.01
+
+
+def test_no_augmentation_changes_nothing_and_flips_only_when_asked():
+    frames = torch.randint(0, 255, (3, 2, 3, 32, 32), dtype=torch.uint8)
+    nothing = {"rotation": 0, "translation": 0, "scale": 0, "gain": 0, "gamma": 0, "speckle": 0}
+    torch.testing.assert_close(Augmentation(**nothing)(frames), frames / 255)
+    flipped = Augmentation(**nothing, horizontal_flip=1.0)(frames)
+    torch.testing.assert_close(flipped, frames.flip(-1) / 255)
+
+
+def test_a_frame_name_or_size_that_cannot_be_is_refused():
+    with pytest.raises(ConfigurationError, match=r"\['SYSTOLE'\], but a frame is one of EDF"):
+        EchoNetDataModule(frames=["SYSTOLE"])
+    with pytest.raises(ConfigurationError, match="twice"):
+        EchoNetDataModule(frames=["EDF", "EDF"])
+    with pytest.raises(ConfigurationError, match="batch_size is 0"):
+        EchoNetDataModule(batch_size=0)
+    with pytest.raises(ConfigurationError, match=r"give an EchoNet folder with --data\.root"):
+        EchoNetDataModule().setup("fit")
+
+
+def batches(root, workers: int, **options) -> list[dict[str, torch.Tensor]]:
+    torch.manual_seed(11)
+    random.seed(11)
+    data = EchoNetDataModule(str(root), ["ESF"], 8, num_workers=workers, image_size=32, **options)
+    data.setup("fit")
+    return list(data.train_dataloader())
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_a_seed_gives_the_same_batches_at_any_number_of_workers(phantom_root, balanced):
+    alone = batches(phantom_root, 0, balanced=balanced)
+    helped = batches(phantom_root, 2, balanced=balanced)
+    assert [b["row"].tolist() for b in alone] == [b["row"].tolist() for b in helped]
+    for one, two in zip(alone, helped, strict=True):
+        assert torch.equal(one["frames"], two["frames"])
+
+
+def test_balanced_sampling_draws_both_classes_alike(phantom_root):
+    torch.manual_seed(0)
+    data = EchoNetDataModule(str(phantom_root), batch_size=1, num_workers=0, balanced=True)
+    data.setup("fit")
+    sampler = data.train_dataloader().sampler
+    reduced = data.split("TRAIN")["ef"].to_numpy() <= 40
+    assert 0 < reduced.mean() < 0.4
+    drawn = np.concatenate([list(sampler) for _ in range(60)])
+    assert reduced[drawn].mean() == pytest.approx(0.5, abs=0.06)
+
+
+def test_limit_takes_so_many_of_each_split(phantom_root):
+    data = EchoNetDataModule(str(phantom_root), limit=2)
+    data.setup("fit")
+    assert data.table["split"].value_counts().to_dict() == {"TRAIN": 2, "VAL": 2, "TEST": 2}
+
+
+def test_checking_videos_sets_unreadable_ones_aside(phantom_root, tmp_path):
+    root = tmp_path / "copy"
+    (root / "Videos").mkdir(parents=True)
+    for name in ("FileList.csv", "VolumeTracings.csv"):
+        (root / name).write_text((phantom_root / name).read_text())
+    videos = sorted((phantom_root / "Videos").iterdir())
+    for video in videos[1:]:
+        (root / "Videos" / video.name).symlink_to(video)
+    (root / "Videos" / videos[0].name).write_bytes(videos[0].read_bytes()[:500])
+    data = EchoNetDataModule(str(root), num_workers=0, check_videos=True)
+    data.setup("fit")
+    assert data.folder is not None
+    assert len(data.table) == 31
+    assert data.folder.excluded["reason"].iloc[0].startswith("unreadable video")
+    assert data.table.index.tolist() == list(range(31))
+
+
+def test_new_videos_come_from_a_file_a_folder_or_a_glob(tmp_path):
+    for name in ("b.mp4", "a.avi", "notes.txt"):
+        (tmp_path / name).touch()
+    assert [p.name for p in find_videos(tmp_path)] == ["a.avi", "b.mp4"]
+    assert [p.name for p in find_videos(tmp_path / "a.avi")] == ["a.avi"]
+    assert [p.name for p in find_videos(f"{tmp_path}/*.mp4")] == ["b.mp4"]
+    with pytest.raises(DatasetError, match="takes a file, a folder or a glob"):
+        find_videos(tmp_path / "nothing")
+
+
+def test_a_new_video_without_usable_key_frames_gets_a_reason(tmp_path):
+    clip = PhantomClip(5, 0)
+    for name in ("good", "unknown", "late", "same"):
+        write_video(tmp_path / f"{name}.avi", clip.frames(range(20)), 50)
+    (tmp_path / "broken.avi").write_bytes(b"")
+    keys = tmp_path / "keys.csv"
+    keys.write_text("video, ed, es\ngood.avi,3,11\nlate,3,20\nsame,4,4\nbroken,1,2\n")
+    table = video_table(tmp_path, keys).set_index("video")
+    assert table.loc["good", "reason"] == ""
+    assert table.loc["good", "mid_frame"] == 7
+    assert "--data.keyframes" in table.loc["unknown", "reason"]
+    assert "do not both lie in 0..19" in table.loc["late", "reason"]
+    assert "same frame" in table.loc["same", "reason"]
+    assert "empty" in table.loc["broken", "reason"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("video,ed\na,1\n", "column es not found"),
+        ("video,ed,es\na,one,2\n", "not a readable key-frame file"),
+        ("video,ed,es\na,1,2\na.avi,3,4\n", "a stands there twice"),
+    ],
+)
+def test_a_bad_key_frame_file_is_refused(tmp_path, text, message):
+    (tmp_path / "a.avi").touch()
+    (tmp_path / "keys.csv").write_text(text)
+    with pytest.raises(DatasetError, match=message):
+        video_table(tmp_path, tmp_path / "keys.csv")
+    with pytest.raises(DatasetError, match=r"not found; --data\.keyframes takes a CSV"):
+        video_table(tmp_path, tmp_path / "none.csv")

@@ -1,0 +1,220 @@
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from lvef.errors import CheckpointError, ConfigurationError, WeightsError
+from lvef.evaluation.metrics import classification_metrics
+from lvef.models import EFClassifier, EFRegressor, MLPHead, ResNet50Backbone
+from lvef.models.cases import CaseStore
+from lvef.models.options import BackboneOptions, OptimizerOptions
+from lvef.models.pretraining import PhantomPretraining
+
+IMAGENET_FILE = "resnet50-11ad3fa6.pth"
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, torch.Tensor]:
+    """ResNet-50 weights of some other training, as torchvision would hand them out."""
+    torch.manual_seed(42)
+    network = ResNet50Backbone(None).network.state_dict()
+    weights = {name: value.contiguous() for name, value in network.items()}
+    return {**weights, "fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}
+
+
+def frames(batch: int = 2, slots: int = 1, size: int = 32) -> torch.Tensor:
+    return torch.randint(0, 255, (batch, slots, 3, size, size), dtype=torch.uint8)
+
+
+def test_a_frame_gives_2048_features_and_two_frames_are_concatenated():
+    backbone = ResNet50Backbone(None).eval()
+    pair = frames(3, 2)
+    features = backbone(pair)
+    assert features.shape == (3, 4096)
+    torch.testing.assert_close(features[:, 2048:], backbone(pair[:, 1:]), atol=1e-4, rtol=1e-3)
+
+
+def test_bytes_and_their_fractions_are_the_same_picture():
+    backbone = ResNet50Backbone(None).eval()
+    picture = frames()
+    torch.testing.assert_close(backbone(picture), backbone(picture / 255))
+
+
+def test_the_maps_of_the_stages_end_in_the_pooled_features():
+    backbone = ResNet50Backbone(None).eval()
+    picture = frames(2, 1, 64)
+    maps = backbone.feature_maps(picture[:, 0])
+    assert [m.shape[1] for m in maps] == [256, 512, 1024, 2048]
+    torch.testing.assert_close(maps[-1].mean((2, 3)), backbone(picture))
+
+
+def test_a_frozen_backbone_keeps_weights_and_batch_norm_statistics():
+    backbone = ResNet50Backbone(None, freeze=True).train()
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    features = backbone(frames(4))
+    assert not features.requires_grad
+    assert all(torch.equal(before[name], value) for name, value in backbone.state_dict().items())
+
+
+def test_a_backbone_frozen_for_some_epochs_thaws():
+    backbone = ResNet50Backbone(None, freeze=2).train()
+    assert not backbone(frames(4)).requires_grad
+    backbone.set_frozen(False)
+    mean = backbone.network.bn1.running_mean.clone()
+    assert backbone(frames(4)).requires_grad
+    assert not torch.equal(mean, backbone.network.bn1.running_mean)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".ckpt"])
+def test_weights_come_from_a_local_file_of_any_kind(tmp_path, state, suffix):
+    path = tmp_path / f"weights{suffix}"
+    if suffix == ".safetensors":
+        save_file(state, path)
+    elif suffix == ".ckpt":
+        inside = {f"backbone.network.{k}": v for k, v in state.items() if "fc" not in k}
+        torch.save({"state_dict": {**inside, "head.output.bias": torch.zeros(2)}}, path)
+    else:
+        torch.save(state, path)
+    backbone = ResNet50Backbone(str(path))
+    assert torch.equal(backbone.network.conv1.weight, state["conv1.weight"])
+
+
+def test_imagenet_weights_come_from_the_torch_hub_cache(tmp_path, monkeypatch, state):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    cache = tmp_path / "hub" / "checkpoints"
+    cache.mkdir(parents=True)
+    torch.save(state, cache / IMAGENET_FILE)
+    backbone = ResNet50Backbone("IMAGENET1K_V2")
+    assert torch.equal(backbone.network.conv1.weight, state["conv1.weight"])
+
+
+def test_offline_the_error_names_three_ways_on_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody listens there
+    with pytest.raises(WeightsError) as error:
+        ResNet50Backbone("IMAGENET1K_V2")
+    text = str(error.value)
+    assert "\n" not in text
+    assert IMAGENET_FILE in text
+    assert "--model.backbone.weights PATH" in text
+    assert "--model.backbone.weights null" in text
+
+
+def test_weights_that_do_not_exist_or_fit_are_refused(tmp_path, state):
+    with pytest.raises(WeightsError, match="neither a file nor one of IMAGENET1K_V1"):
+        ResNet50Backbone("IMAGENET2K")
+    torch.save({"conv1.weight": state["conv1.weight"]}, tmp_path / "part.pt")
+    with pytest.raises(WeightsError, match="tensors missing"):
+        ResNet50Backbone(str(tmp_path / "part.pt"))
+    (tmp_path / "text.pt").write_text("no weights")
+    with pytest.raises(WeightsError, match=r"text\.pt: cannot read weights"):
+        ResNet50Backbone(str(tmp_path / "text.pt"))
+
+
+def test_the_head_starts_with_the_same_answer_for_every_case_and_learns():
+    torch.manual_seed(0)
+    head = MLPHead(16, 1, hidden=32, dropout=0.0)
+    x = torch.randn(64, 16)
+    assert torch.equal(head(x), torch.zeros(64, 1))
+    optimizer = torch.optim.Adam(head.parameters(), 0.01)
+    for _ in range(200):
+        loss = (head(x)[:, 0] - x[:, 0]).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert float(loss.detach()) < 0.1
+    assert all(p.grad is not None for p in head.parameters())
+
+
+def test_the_regressor_starts_at_the_mean_of_train():
+    task = EFRegressor(["EDF", "ESF"], BackboneOptions(weights=None))
+    task.learn_population(np.array([30.0, 60.0, 66.0]))
+    task.eval()
+    said = task.case_outputs(task(frames(3, 2)))["ef_predicted"]
+    torch.testing.assert_close(said, torch.full((3,), 52.0))
+
+
+def test_the_losses_are_those_of_their_names():
+    batch = {"ef": torch.tensor([60.0, 20.0])}
+    output = torch.tensor([[0.0], [0.0]])
+    expected = {"mse": [1.0, 9.0], "mae": [1.0, 3.0], "huber": [0.5, 2.5]}
+    for name, values in expected.items():
+        task = EFRegressor(["ESF"], BackboneOptions(weights=None), loss=name)
+        task.learn_population(np.array([40.0, 60.0]))  # mean 50, standard deviation 10
+        torch.testing.assert_close(task.case_loss(output, batch), torch.tensor(values))
+
+
+def test_balanced_class_weights_weigh_both_classes_alike():
+    task = EFClassifier(["ESF"], BackboneOptions(weights=None), class_weights="balanced")
+    task.learn_population(np.array([30.0, 50.0, 60.0, 65.0]))
+    assert task.class_weight.tolist() == pytest.approx([4 / 6, 2.0])
+    assert int(task.majority) == 0
+
+
+def test_the_threshold_chosen_on_val_travels_in_the_state_dict():
+    task = EFClassifier(["ESF"], BackboneOptions(weights=None))
+    cases = {
+        "p_reduced": torch.tensor([0.05, 0.1, 0.2, 0.3]),
+        "reduced": torch.tensor([0, 0, 1, 1]),
+    }
+    task.calibrate(cases)
+    assert float(task.threshold) == pytest.approx(0.15)
+    fresh = EFClassifier(["ESF"], BackboneOptions(weights=None))
+    fresh.load_state_dict(task.state_dict())
+    assert fresh.epoch_metrics(cases)["accuracy"] == 1.0
+    assert classification_metrics(cases["p_reduced"], cases["reduced"])["recall"] == 0.0
+
+
+def test_the_regressor_tells_an_interval_from_the_residuals_on_val():
+    task = EFRegressor(["ESF"], BackboneOptions(weights=None)).eval()
+    task.learn_population(np.array([30.0, 42.0, 54.0]))
+    task.calibrate({"ef_predicted": torch.tensor([50.0, 50.0]), "ef": torch.tensor([45.0, 55.0])})
+    said = task.predict_step({"frames": frames(1), "row": torch.tensor([4])}, 0)
+    assert said["ef_std"].tolist() == pytest.approx([5.0])
+    assert float(said["ef_lower"]) == pytest.approx(42 - 1.6449 * 5, abs=1e-3)
+    assert float(said["p_reduced"]) == pytest.approx(0.3446, abs=1e-3)
+    assert bool(said["review"])
+
+
+def test_the_backbone_learns_more_slowly_and_norms_do_not_decay():
+    task = EFRegressor(
+        ["ESF"],
+        BackboneOptions(weights=None, lr_factor=0.1),
+        optimizer=OptimizerOptions(lr=0.01, schedule="constant"),
+    )
+    groups = task.configure_optimizers().param_groups
+    assert [(g["lr"], g["weight_decay"]) for g in groups] == [
+        (pytest.approx(0.001), 0.05), (pytest.approx(0.001), 0.0), (0.01, 0.05), (0.01, 0.0),
+    ]  # fmt: skip
+    assert sum(p.numel() for g in groups for p in g["params"]) == sum(
+        p.numel() for p in task.parameters()
+    )
+
+
+def test_a_case_repeated_by_a_sampler_counts_once():
+    store = CaseStore("ef")
+    store.update(row=torch.tensor([4, 2]), ef=torch.tensor([40.0, 20.0]))
+    store.update(row=torch.tensor([9, 4]), ef=torch.tensor([90.0, 40.0]))
+    cases = store.compute()
+    assert cases["row"].tolist() == [2, 4, 9]
+    assert cases["ef"].tolist() == [20.0, 40.0, 90.0]
+
+
+def test_a_task_refuses_frames_it_was_not_made_for():
+    task = EFRegressor(["ESF"], BackboneOptions(weights=None))
+    with pytest.raises(ConfigurationError, match="2 frames a case, but the model takes 1: ESF"):
+        task(frames(2, 2))
+    with pytest.raises(CheckpointError, match="holds a EFClassifier, not a EFRegressor"):
+        task.on_load_checkpoint({"lvef": {"task": "EFClassifier"}})
+
+
+def test_pretraining_reaches_every_parameter_of_the_backbone():
+    task = PhantomPretraining()
+    task.log_dict = lambda *_, **__: None  # there is no trainer to log to
+    batch = {
+        "images": frames(4, 1, 112)[:, 0],
+        "mask": torch.rand(4, 1, 112, 112) > 0.7,
+        "sizes": torch.randn(4, 2),
+    }
+    task.training_step(batch, 0).backward()
+    assert all(p.grad is not None for p in task.parameters())
