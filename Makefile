@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 LVEF := $(BIN)/python -m lvef
-DEMO := data/demo
 THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 export OMP_NUM_THREADS ?= $(THREADS)
 
@@ -20,14 +19,21 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 demo: install  ## phantom, pre-training, two models trained, tested and used: under 15 minutes on 2 cores
-	$(BIN)/python tests/demo.py $(DEMO)
+	$(LVEF) phantom --root data/demo --num_videos 500 --seed 0
+	$(LVEF) pretrain --output weights/demo_resnet50.safetensors --num_images 12000
+	$(LVEF) table --root data/demo --output results/demo --experiments '[esf_cls, edf_esf_mlp]' \
+		--weights weights/demo_resnet50.safetensors --max_epochs 8
+	$(LVEF) predict --config configs/edf_esf_mlp.yaml --config configs/phantom.yaml \
+		--data.root data/demo --trainer.default_root_dir results/demo
+	@echo "PHANTOM demo done. Data: data/demo; runs, predictions and table.md: results/demo;"
+	@echo "curves: $(BIN)/tensorboard --logdir results/demo"
 
 benchmark: install  ## the standard phantom benchmark: hours on 2 cores
 	$(LVEF) phantom --root data/benchmark --num_videos 2900 --seed 0
-	$(LVEF) pretrain --output weights/phantom_resnet50.safetensors
+	$(LVEF) pretrain --output weights/phantom_resnet50.safetensors --num_images 54000
 	$(LVEF) table --root data/benchmark --output results/pretrained \
-		--weights weights/phantom_resnet50.safetensors
-	$(LVEF) table --root data/benchmark --output results/random
+		--weights weights/phantom_resnet50.safetensors --max_epochs 6
+	$(LVEF) table --root data/benchmark --output results/random --max_epochs 6
 
 test: install  ## the tests, in minutes
 	$(BIN)/python -m pytest
@@ -45,5 +51,5 @@ bench: install  ## measure speed against named alternatives
 	$(BIN)/python tests/benchmarks/phantoms.py
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) data/demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) data/demo results/demo weights/demo_resnet50.safetensors build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

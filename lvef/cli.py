@@ -8,9 +8,10 @@ import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
-from lvef.errors import LvefError
+from lvef.errors import LvefError, one_line
 
 LIGHTNING_COMMANDS = {
     "fit": "train a model",
@@ -33,6 +34,7 @@ _NOISE = (
     ".*The dirpath has changed from.*",
     ".*No positive samples.*",
     ".*No negative samples.*",
+    ".*sync_dist=True.*",  # every process logs the same, gathered, figure
 )
 
 
@@ -80,14 +82,10 @@ def run_other(command: str, words: list[str]) -> Any:
         options = parser.parse_args(words)
     except argparse.ArgumentError as error:
         raise one_line(error) from error
-    return function(**parser.instantiate_classes(options).as_dict())
-
-
-def one_line(error: Exception) -> LvefError:
-    """Return a parser's complaint, which may be many lines, as an error of one."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = " ".join(lines)
-    return LvefError(text if len(text) <= 400 else text[:399] + "…")
+    made = function(**parser.instantiate_classes(options).as_dict())
+    if isinstance(made, Path):
+        print(f"Done: {made}")
+    return made
 
 
 def _parser() -> argparse.ArgumentParser:

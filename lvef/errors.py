@@ -25,3 +25,10 @@ class WeightsError(LvefError):
 
 class CheckpointError(LvefError):
     """A checkpoint that is missing, unreadable or belongs to another task."""
+
+
+def one_line(error: Exception) -> LvefError:
+    """Return a parser's complaint, which may be many lines, as an error of one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = " ".join(lines)
+    return LvefError(text if len(text) <= 400 else text[:399] + "…")

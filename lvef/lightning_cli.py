@@ -14,9 +14,8 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, Mode
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from lvef.callbacks import PredictionWriter, TensorBoardFigures, TestResults
-from lvef.cli import one_line
 from lvef.data.datamodule import EchoNetDataModule
-from lvef.errors import CheckpointError, ConfigurationError
+from lvef.errors import CheckpointError, one_line
 from lvef.models import EFTask
 
 LOG_FOLDER = "lightning_logs"
@@ -28,6 +27,14 @@ class LvefCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the callbacks of every run, whose options can be set by name."""
+        parser.usage = (
+            "python -m lvef COMMAND --config configs/EXPERIMENT.yaml [--config MORE.yaml] "
+            "[--data.root DIR] [options]"
+        )
+        parser.description = (
+            "Options of the tasks: --model.help lvef.models.EFClassifier (or EFRegressor). "
+            "--print_config after other options shows the whole configuration."
+        )
         parser.add_argument(
             "--experiment", default="run", help=f"Name of the run's folder under {LOG_FOLDER}."
         )
@@ -146,7 +153,7 @@ def _match(config: Namespace, command: str) -> None:
     if not Path(path).is_file():
         raise CheckpointError(f"{path} not found; --ckpt_path takes a checkpoint file")
     try:
-        about = torch.load(path, map_location="cpu", weights_only=True).get("lvef")
+        about = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("lvef")
     except Exception as error:
         raise CheckpointError(
             f"{path}: not a readable checkpoint ({error})".splitlines()[0]
@@ -168,6 +175,3 @@ def _match(config: Namespace, command: str) -> None:
                 config.model.init_args[name] = _namespace(**value)
             elif name != "frames":
                 config.model.init_args[name] = value
-
-
-__all__ = ["ConfigurationError", "LvefCLI", "run"]

@@ -48,9 +48,18 @@ def test_fit_leaves_checkpoints_config_exclusions_and_tensorboard(logs):
     events = EventAccumulator(str(run), size_guidance={"images": 0})
     events.Reload()
     tags = events.Tags()
-    assert {"val/roc_auc", "val/loss", "train/loss_epoch", "lr-AdamW/pg1"} <= set(tags["scalars"])
+    assert {"val/roc_auc", "val/loss", "train/loss_epoch"} <= set(tags["scalars"])
     assert {"sample_batch", "val/roc_and_pr", "val/confusion_matrix"} <= set(tags["images"])
     assert "best_val/roc_auc" in tags["scalars"], "hyperparameters stand with their final metrics"
+
+
+def test_a_run_is_resumed_from_its_last_checkpoint(logs, phantom_root):
+    last = logs / "esf_cls" / "version_0" / "checkpoints" / "last.ckpt"
+    more = ["--ckpt_path", str(last), "--trainer.max_epochs", "2", "--experiment", "resumed"]
+    assert main(words("fit", "esf_cls", phantom_root, logs, *more)) == 0
+    resumed = torch.load(newest(logs / "resumed", "last.ckpt"), weights_only=True)
+    assert resumed["epoch"] == 1
+    assert resumed["global_step"] == 2 * torch.load(last, weights_only=True)["global_step"]
 
 
 def test_test_prints_one_table_and_writes_metrics_with_the_baseline(logs, phantom_root, capsys):

@@ -75,7 +75,6 @@ def table(
     text = _markdown(results, ceilings, "PHANTOM: " if phantom else "")
     (output / "table.md").write_text(text)
     print(text)
-    print(f"Table: {output / 'table.md'}")
     return output / "table.md"
 
 

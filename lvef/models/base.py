@@ -235,9 +235,9 @@ class EFTask(LightningModule):
     def _parameter_groups(self) -> list[dict[str, Any]]:
         chosen = self.optimizer_options
         groups = []
-        for module, lr in (
-            (self.backbone, chosen.lr * self.backbone_options.lr_factor),
-            (self.head, chosen.lr),
+        for part, module, lr in (
+            ("backbone", self.backbone, chosen.lr * self.backbone_options.lr_factor),
+            ("head", self.head, chosen.lr),
         ):
             for decays in (True, False):
                 parameters = [
@@ -245,7 +245,10 @@ class EFTask(LightningModule):
                 ]
                 decay = chosen.weight_decay if decays else 0.0
                 if parameters:
-                    groups.append({"params": parameters, "lr": lr, "weight_decay": decay})
+                    name = part if decays else f"{part}_norm_and_bias"
+                    groups.append(
+                        {"params": parameters, "lr": lr, "weight_decay": decay, "name": name}
+                    )
         return groups
 
     def _collect(self, batch: Batch) -> None:
