@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from jsonargparse import Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
@@ -80,6 +81,8 @@ class LvefCLI(LightningCLI):
             )
         if self.subcommand == "test":
             config.verbose = False  # the table of TestResults has the same figures and more
+        if self.subcommand == "predict" and config.data.videos and config.trainer.devices == "auto":
+            config.trainer.devices = 1  # a few videos cannot be shared among many devices
         if self.subcommand != "fit":
             config.ckpt_path = config.get("ckpt_path") or _newest(config)
         if config.get("ckpt_path"):
@@ -114,7 +117,7 @@ def run(words: list[str]) -> LvefCLI:
             | {"exit_on_error": False},
             auto_configure_optimizers=False,
         )
-    except ArgumentError as error:
+    except (ArgumentError, MisconfigurationException) as error:
         raise one_line(error) from error
 
 
@@ -169,9 +172,17 @@ def _match(config: Namespace, command: str) -> None:
                 f"{path} was trained with data.{name} = {about['data'][name]}, but the config "
                 f"says {config.data[name]}"
             )
-    if command != "fit":
-        for name, value in about["hparams"].items():
-            if isinstance(value, dict):
-                config.model.init_args[name] = _namespace(**value)
-            elif name != "frames":
-                config.model.init_args[name] = value
+    if about["data"].get("is_phantom") and command == "predict" and config.data.videos:
+        print("Note: this model was trained on phantoms; what it says of patients means nothing.")
+    if command == "fit":
+        # The run goes on where it stopped: same head, best checkpoint beside the one resumed,
+        # and no weights to fetch that the checkpoint would overwrite.
+        config.model.init_args.head = _namespace(**about["hparams"]["head"])
+        config.model.init_args.backbone.weights = None
+        config.checkpoint.dirpath = config.checkpoint.dirpath or str(Path(path).parent)
+        return
+    for name, value in about["hparams"].items():
+        if isinstance(value, dict):
+            config.model.init_args[name] = _namespace(**value)
+        elif name != "frames":
+            config.model.init_args[name] = value

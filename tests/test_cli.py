@@ -20,6 +20,10 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 SMALL = ["--data.image_size", "32", "--data.num_workers", "0", "--data.batch_size", "8"]
 
 
+def told(error: str) -> list[str]:
+    return [line for line in error.splitlines() if line.startswith("error: ")]
+
+
 def words(command: str, config: str, root: Path, logs: Path, *more: str) -> list[str]:
     return [
         command, "--config", str(CONFIGS / f"{config}.yaml"), "--config",
@@ -55,11 +59,12 @@ def test_fit_leaves_checkpoints_config_exclusions_and_tensorboard(logs):
 
 def test_a_run_is_resumed_from_its_last_checkpoint(logs, phantom_root):
     last = logs / "esf_cls" / "version_0" / "checkpoints" / "last.ckpt"
-    more = ["--ckpt_path", str(last), "--trainer.max_epochs", "2", "--experiment", "resumed"]
+    steps = torch.load(last, weights_only=True)["global_step"]
+    more = ["--ckpt_path", str(last), "--trainer.max_epochs", "2"]
     assert main(words("fit", "esf_cls", phantom_root, logs, *more)) == 0
-    resumed = torch.load(newest(logs / "resumed", "last.ckpt"), weights_only=True)
-    assert resumed["epoch"] == 1
-    assert resumed["global_step"] == 2 * torch.load(last, weights_only=True)["global_step"]
+    resumed = torch.load(last, weights_only=True)
+    assert resumed["global_step"] == 2 * steps
+    assert len(list(logs.rglob("best.ckpt"))) == 2, "one an experiment: the best is kept in place"
 
 
 def test_test_prints_one_table_and_writes_metrics_with_the_baseline(logs, phantom_root, capsys):
@@ -127,6 +132,7 @@ def test_predict_new_videos_gives_a_row_each_and_a_reason_to_those_that_fail(
         "a": "ok", "b": "ok", "corrupt": "failed", "unknown": "failed",
     }  # fmt: skip
     assert rows.loc["a", "mid_frame"] == 12
+    assert (rows["trained_on"] == "phantoms").all()
     assert rows.loc["a", "ef"] == pytest.approx(rows.loc["b", "ef"], abs=3), "codec noise only"
     assert "--data.keyframes" in rows.loc["unknown", "reason"]
     assert "corrupt.mp4" in rows.loc["corrupt", "reason"]
@@ -162,15 +168,23 @@ def test_a_checkpoint_loads_in_plain_lightning_and_predicts_the_same(logs, phant
         ("test", "esf_cls", ["--ckpt_path", "none.ckpt"], "none.ckpt not found"),
         ("test", "esf_mlp", [], "no checkpoint in"),
         ("predict", "esf_cls", ["--data.videos", "no/such"], "no/such is no file"),
+        ("fit", "esf_cls", ["--data.balanced", "true"], "balance the classes twice"),
+        ("fit", "esf_cls", ["--trainer.max_epochs", "-1"], "the cosine schedule needs an end"),
+        pytest.param(
+            "fit",
+            "esf_cls",
+            ["--trainer.accelerator", "gpu"],
+            "gpu",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
+        ),
         ("predict", "esf_cls", ["--data.keyframes", "k.csv"], "give --data.videos too"),
     ],
 )
 def test_bad_input_is_told_in_one_line(logs, phantom_root, capsys, command, config, more, message):
     assert main(words(command, config, phantom_root, logs, *more)) == 1
     error = capsys.readouterr().err
-    told = [line for line in error.splitlines() if line.startswith("error: ")]
-    assert len(told) == 1
-    assert message in told[0]
+    assert len(told(error)) == 1
+    assert message in told(error)[0]
     assert "Traceback" not in error
 
 
@@ -181,6 +195,32 @@ def test_a_checkpoint_of_another_task_is_refused(logs, phantom_root, capsys):
     assert "holds a EFRegressor, but the config asks for EFClassifier" in capsys.readouterr().err
     assert main(words("test", "esf_mlp", phantom_root, logs, *more)) == 1
     assert "trained with data.frames = ['EDF', 'ESF']" in capsys.readouterr().err
+
+
+def test_a_corrupt_video_is_told_in_one_line_by_the_workers_too(phantom_root, tmp_path, capsys):
+    root = tmp_path / "copy"
+    (root / "Videos").mkdir(parents=True)
+    for name in ("FileList.csv", "VolumeTracings.csv"):
+        (root / name).write_text((phantom_root / name).read_text())
+    videos = sorted((phantom_root / "Videos").iterdir())
+    for video in videos:
+        (root / "Videos" / video.name).write_bytes(video.read_bytes()[:300])
+    more = ["--data.num_workers", "1"]
+    assert main(words("fit", "esf_cls", root, tmp_path / "logs", *more)) == 1
+    error = capsys.readouterr().err
+    assert len(told(error)) == 1
+    assert "not a readable video" in told(error)[0]
+    assert "--data.check_videos true" in told(error)[0]
+    assert "Traceback" not in error
+
+
+def test_too_many_unusable_videos_are_listed_before_the_run_stops(phantom_root, tmp_path, capsys):
+    (tmp_path / "Videos").mkdir()
+    for name in ("FileList.csv", "VolumeTracings.csv"):
+        (tmp_path / name).write_text((phantom_root / name).read_text())
+    assert main(words("fit", "esf_cls", tmp_path, tmp_path / "logs")) == 1
+    assert "32 video file missing or empty" in capsys.readouterr().err
+    assert len(pd.read_csv(newest(tmp_path / "logs", "excluded.csv"))) == 32
 
 
 def test_a_missing_column_is_told_in_one_line(phantom_root, tmp_path, capsys):

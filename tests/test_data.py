@@ -10,7 +10,7 @@ from lvef.data.dataset import KeyFrameDataset, collate, to_square
 from lvef.data.echonet import read_echonet
 from lvef.data.sector import blank_outside, find_sector, sector_probe
 from lvef.data.transforms import Augmentation
-from lvef.data.video import read_frames, write_video
+from lvef.data.video import count_frames, read_frames, write_video
 from lvef.data.videos import find_videos, video_table
 from lvef.errors import ConfigurationError, DatasetError, VideoError
 from lvef.phantom import PhantomClip
@@ -66,19 +66,27 @@ def test_a_clip_without_motion_is_left_as_it_is():
     assert find_sector(still[:1]).all()
 
 
-def test_an_unreadable_video_raises_or_is_kept_as_a_failure(tmp_path):
+def test_an_unreadable_video_becomes_a_failure_and_stops_all_but_predict(tmp_path):
     bad = tmp_path / "bad.avi"
     bad.write_bytes(b"no video")
     table = pd.DataFrame(
         {"path": [str(bad)], "num_frames": [9], "ef": [50.0], "es_frame": [4]}, index=[7]
     )
-    with pytest.raises(VideoError, match=r"bad\.avi"):
-        KeyFrameDataset(table, ["ESF"])[0]
-    sample = KeyFrameDataset(table, ["ESF"], keep_failures=True)[0]
-    batch = collate([sample])
+    batch = collate([KeyFrameDataset(table, ["ESF"])[0]])
     assert "frames" not in batch
     assert batch["failures"][0][0] == 7
     assert "bad.avi" in batch["failures"][0][1]
+    with pytest.raises(VideoError, match=r"bad\.avi.* --data\.check_videos true"):
+        EchoNetDataModule().on_after_batch_transfer(batch, 0)
+
+
+def test_a_clip_shorter_than_the_table_says_still_gives_its_key_frames(phantom_root):
+    table = read_echonet(phantom_root).table.head(1).copy()
+    table["num_frames"] += 5000
+    table["es_frame"] = count_frames(table.loc[0, "path"]) - 1
+    assert "frames" in KeyFrameDataset(table, ["ESF"])[0]
+    table["es_frame"] += 1
+    assert "ends at frame" in KeyFrameDataset(table, ["ESF"])[0]["failure"]
 
 
 def test_frames_of_a_case_are_augmented_alike_and_cases_are_not():
@@ -115,12 +123,14 @@ def batches(root, workers: int, **options) -> list[dict[str, torch.Tensor]]:
     random.seed(11)
     data = EchoNetDataModule(str(root), ["ESF"], 8, num_workers=workers, image_size=32, **options)
     data.setup("fit")
-    return list(data.train_dataloader())
+    loader = data.train_dataloader()
+    return [batch for _ in range(3) for batch in loader]
 
 
 @pytest.mark.parametrize("balanced", [False, True])
 def test_a_seed_gives_the_same_batches_at_any_number_of_workers(phantom_root, balanced):
     alone = batches(phantom_root, 0, balanced=balanced)
+    assert alone[0]["row"].tolist() != alone[2]["row"].tolist(), "each epoch has its own order"
     helped = batches(phantom_root, 2, balanced=balanced)
     assert [b["row"].tolist() for b in alone] == [b["row"].tolist() for b in helped]
     for one, two in zip(alone, helped, strict=True):
@@ -129,7 +139,7 @@ def test_a_seed_gives_the_same_batches_at_any_number_of_workers(phantom_root, ba
 
 def test_balanced_sampling_draws_both_classes_alike(phantom_root):
     torch.manual_seed(0)
-    data = EchoNetDataModule(str(phantom_root), batch_size=1, num_workers=0, balanced=True)
+    data = EchoNetDataModule(str(phantom_root), batch_size=2, num_workers=0, balanced=True)
     data.setup("fit")
     sampler = data.train_dataloader().sampler
     reduced = data.split("TRAIN")["ef"].to_numpy() <= 40
@@ -142,6 +152,14 @@ def test_limit_takes_so_many_of_each_split(phantom_root):
     data = EchoNetDataModule(str(phantom_root), limit=2)
     data.setup("fit")
     assert data.table["split"].value_counts().to_dict() == {"TRAIN": 2, "VAL": 2, "TEST": 2}
+
+
+def test_a_single_case_to_a_batch_is_refused(phantom_root):
+    for options in ({"batch_size": 1}, {"limit": 1}):
+        data = EchoNetDataModule(str(phantom_root), num_workers=0, **options)
+        data.setup("fit")
+        with pytest.raises(ConfigurationError, match="at least two cases a batch"):
+            data.train_dataloader()
 
 
 def test_checking_videos_sets_unreadable_ones_aside(phantom_root, tmp_path):
@@ -173,25 +191,42 @@ def test_new_videos_come_from_a_file_a_folder_or_a_glob(tmp_path):
 
 def test_a_new_video_without_usable_key_frames_gets_a_reason(tmp_path):
     clip = PhantomClip(5, 0)
-    for name in ("good", "unknown", "late", "same"):
+    for name in ("good", "unknown", "late", "same", "text", "007"):
         write_video(tmp_path / f"{name}.avi", clip.frames(range(20)), 50)
     (tmp_path / "broken.avi").write_bytes(b"")
     keys = tmp_path / "keys.csv"
-    keys.write_text("video, ed, es\ngood.avi,3,11\nlate,3,20\nsame,4,4\nbroken,1,2\n")
+    keys.write_text(
+        "video, ed, es\ngood.avi,3,11\nlate,3,20\nsame,4,4\nbroken,1,2\ntext,one,2\n007,1,9"
+    )
     table = video_table(tmp_path, keys).set_index("video")
     assert table.loc["good", "reason"] == ""
     assert table.loc["good", "mid_frame"] == 7
     assert "--data.keyframes" in table.loc["unknown", "reason"]
     assert "do not both lie in 0..19" in table.loc["late", "reason"]
     assert "same frame" in table.loc["same", "reason"]
+    assert "key frames nan" in table.loc["text", "reason"]
+    assert table.loc["007", "es_frame"] == 9, "a name of digits stays a name"
     assert "empty" in table.loc["broken", "reason"]
+
+
+def test_equal_names_in_several_folders_are_told_apart_by_their_folders(tmp_path):
+    frames = PhantomClip(5, 0).frames(range(12))
+    for study in ("p1", "p2"):
+        (tmp_path / study).mkdir()
+        write_video(tmp_path / study / "a4c.avi", frames, 50)
+    keys = tmp_path / "keys.csv"
+    keys.write_text("video,ed,es\np1/a4c.avi,1,7\np2/a4c,2,8\n")
+    table = video_table(f"{tmp_path}/*/*.avi", keys).set_index("video")
+    assert table["ed_frame"].to_dict() == {"p1/a4c": 1, "p2/a4c": 2}
+    keys.write_text("video,ed,es\na4c,1,7\n")
+    ambiguous = video_table(f"{tmp_path}/*/*.avi", keys)
+    assert ambiguous["reason"].str.contains("could belong to several videos").all()
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("video,ed\na,1\n", "column es not found"),
-        ("video,ed,es\na,one,2\n", "not a readable key-frame file"),
         ("video,ed,es\na,1,2\na.avi,3,4\n", "a stands there twice"),
     ],
 )

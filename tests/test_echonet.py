@@ -99,11 +99,57 @@ def test_an_mp4_stands_in_for_the_avi_of_the_same_name(copy):
         ({"EF": 12.0}, "EF inconsistent with volumes"),
         ({"ESV": 1000.0}, "EF inconsistent with volumes"),
         ({"NumberOfFrames": 3}, "traced frame outside the clip"),
+        ({"NumberOfFrames": None}, "number of frames unknown"),
         ({"Split": "train2"}, "split is none of TRAIN, VAL, TEST"),
     ],
 )
 def test_an_unusable_row_is_set_aside_with_its_reason(copy, values, expected):
     assert reason(copy, change(copy, 2, **values)) == expected
+
+
+@pytest.mark.parametrize("damage", ["NaN", "text", "one chord"])
+def test_a_damaged_tracing_does_not_swap_ed_and_es_in_silence(copy, damage):
+    path = copy / "VolumeTracings.csv"
+    tracings = pd.read_csv(path).astype(object)
+    video = tracings.loc[0, "FileName"]
+    if damage == "one chord":
+        frame = tracings.loc[0, "Frame"]
+        same = (tracings["FileName"] == video) & (tracings["Frame"] == frame)
+        tracings = tracings.drop(index=tracings.index[same][2:])
+    else:
+        tracings.loc[5, "X1"] = {"NaN": None, "text": "abc"}[damage]
+    tracings.to_csv(path, index=False)
+    assert reason(copy, video.removesuffix(".avi")) == "tracing damaged"
+
+
+def test_names_of_digits_keep_their_zeros(copy):
+    old = change(copy, 0, FileName="000123")
+    tracings = (copy / "VolumeTracings.csv").read_text().replace(old, "000123")
+    (copy / "VolumeTracings.csv").write_text(tracings)
+    (copy / "Videos" / f"{old}.avi").rename(copy / "Videos" / "000123.avi")
+    assert read_echonet(copy).table.loc[0, "video"] == "000123"
+
+
+def test_the_columns_are_read_as_the_data_set_s_own_loader_reads_them(phantom_root):
+    """Names without extension get .avi, header and order are fixed, the largest frame is last."""
+    lines = (phantom_root / "FileList.csv").read_text().splitlines()
+    header = lines[0].split(",")
+    names = [line.split(",")[header.index("FileName")] + ".avi" for line in lines[1:]]
+    assert {p.name for p in (phantom_root / "Videos").iterdir()} == set(names)
+    traced: dict[str, list[int]] = {}
+    rows = (phantom_root / "VolumeTracings.csv").read_text().splitlines()
+    assert rows[0].split(",") == ["FileName", "X1", "Y1", "X2", "Y2", "Frame"]
+    for row in rows[1:]:
+        name, *points, frame = row.split(",")
+        assert len([float(point) for point in points]) == 4
+        frames = traced.setdefault(name, [])
+        if int(frame) not in frames:
+            frames.append(int(frame))
+    table = read_echonet(phantom_root).table.set_index("video")
+    assert set(traced) == set(names)
+    for name, (small, large) in traced.items():
+        row = table.loc[name.removesuffix(".avi")]
+        assert (small, large) == (row["es_frame"], row["ed_frame"])
 
 
 def test_missing_empty_and_untraced_videos_and_duplicates_are_set_aside(copy):

@@ -126,6 +126,17 @@ def test_the_head_starts_with_the_same_answer_for_every_case_and_learns():
     assert all(p.grad is not None for p in head.parameters())
 
 
+def test_mixed_precision_does_not_round_ef():
+    torch.manual_seed(0)
+    head = MLPHead(16, 1).eval()
+    torch.nn.init.normal_(head.output.weight)
+    features = torch.randn(500, 16, dtype=torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = head(features)
+    assert output.dtype == torch.float32
+    assert len(output.unique()) > 480
+
+
 def test_the_regressor_starts_at_the_mean_of_train():
     task = EFRegressor(["EDF", "ESF"], BackboneOptions(weights=None))
     task.learn_population(np.array([30.0, 60.0, 66.0]))
@@ -149,6 +160,19 @@ def test_balanced_class_weights_weigh_both_classes_alike():
     task.learn_population(np.array([30.0, 50.0, 60.0, 65.0]))
     assert task.class_weight.tolist() == pytest.approx([4 / 6, 2.0])
     assert int(task.majority) == 0
+    with pytest.raises(ConfigurationError, match="twice"):
+        task.learn_population(np.array([30.0, 50.0]), balanced_sampling=True)
+
+
+@pytest.mark.parametrize("way", ["class weights", "sampling"])
+def test_a_balanced_classifier_reports_the_risk_at_the_prevalence_of_train(way):
+    weighted = way == "class weights"
+    task = EFClassifier(
+        ["ESF"], BackboneOptions(weights=None), class_weights="balanced" if weighted else None
+    )
+    task.learn_population(np.array([30.0] + 7 * [60.0]), balanced_sampling=not weighted)
+    # Knowing nothing, a balanced loss is least at even odds: the head's output is then zero.
+    assert task.case_outputs(torch.zeros(1, 2))["p_reduced"].tolist() == pytest.approx([0.125])
 
 
 def test_the_threshold_chosen_on_val_travels_in_the_state_dict():
@@ -195,9 +219,15 @@ def test_a_case_repeated_by_a_sampler_counts_once():
     store = CaseStore("ef")
     store.update(row=torch.tensor([4, 2]), ef=torch.tensor([40.0, 20.0]))
     store.update(row=torch.tensor([9, 4]), ef=torch.tensor([90.0, 40.0]))
-    cases = store.compute()
+    cases = store.cases()
     assert cases["row"].tolist() == [2, 4, 9]
     assert cases["ef"].tolist() == [20.0, 40.0, 90.0]
+
+
+def test_a_split_of_one_case_stays_a_list_of_one():
+    store = CaseStore("ef")
+    store.update(row=torch.tensor([4]), ef=torch.tensor([40.0]))
+    assert store.cases()["row"].shape == (1,)
 
 
 def test_a_task_refuses_frames_it_was_not_made_for():

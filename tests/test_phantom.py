@@ -104,8 +104,9 @@ def test_the_folder_has_the_format_of_the_data_set(phantom_root):
         points = rows[["X1", "Y1", "X2", "Y2"]].to_numpy().reshape(2, 21, 4)
         areas = [polygon_area(chords_to_polygon(frame[1:])) for frame in points]
         assert areas[0] < areas[1], "EchoNet's loader expects the largest frame last"
-        lengths = np.hypot(*(points[:, :, 2:] - points[:, :, :2]).transpose(2, 0, 1))
-        assert (lengths.argmax(axis=1) == 0).all() or lengths[:, 0].min() > 30
+        along = points[:, :, 2:] - points[:, :, :2]
+        turned = np.abs((along[:, :1] * along[:, 1:]).sum(axis=2))
+        assert turned.max() < 1e-6 * np.abs(along).max() ** 2, "the long axis first, chords across"
         row = files.loc[name.removesuffix(".avi")]
         assert ejection_fraction(row["EDV"], row["ESV"]) == pytest.approx(row["EF"])
         path = phantom_root / "Videos" / name
@@ -149,5 +150,8 @@ def test_a_folder_that_holds_something_else_is_not_overwritten(tmp_path):
     (tmp_path / "thesis.txt").write_text("do not touch")
     with pytest.raises(ConfigurationError, match="choose another --root"):
         write_phantoms(tmp_path, 4, progress=False)
+    (tmp_path / "stopped" / "Videos").mkdir(parents=True)
+    (tmp_path / "stopped" / "phantom.json").write_text("{}")  # as an interrupted run leaves it
+    write_phantoms(tmp_path / "stopped", 3, num_workers=1, progress=False)
     with pytest.raises(ConfigurationError, match="at least 3"):
         write_phantoms(tmp_path / "new", 2, progress=False)

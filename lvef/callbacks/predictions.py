@@ -16,7 +16,8 @@ COLUMNS = [
     "video", "status", "reason", "ed_frame", "es_frame", "mid_frame", "ef", "ef_std", "ef_lower",
     "ef_upper", "p_reduced", "reduced", "review",
 ]  # fmt: skip
-"""Columns of predictions.csv; `ef_label` follows where the true EF is known."""
+"""Columns of predictions.csv; `ef_label` follows where the true EF is known, `trained_on` where the
+model was trained on phantoms."""
 _NOT_REACHED = "not predicted: the run ended before this video"
 
 
@@ -33,7 +34,7 @@ class PredictionWriter(Callback):
         """Write down what fails already, in case no video is left to predict."""
         if stage == "predict":
             self._batches = []
-            self._write(trainer, [])
+            self._write(trainer, pl_module, [])
 
     def on_predict_batch_end(
         self,
@@ -54,11 +55,13 @@ class PredictionWriter(Callback):
             gathered: list[Any] = [None] * trainer.world_size
             dist.all_gather_object(gathered, batches)
             batches = [batch for part in gathered for batch in part]
-        path = self._write(trainer, batches)
+        path = self._write(trainer, pl_module, batches)
         if path is not None:
             rank_zero_info(f"Predictions: {path}")
 
-    def _write(self, trainer: Trainer, batches: list[dict[str, Any]]) -> Path | None:
+    def _write(
+        self, trainer: Trainer, task: LightningModule, batches: list[dict[str, Any]]
+    ) -> Path | None:
         folder = trainer.log_dir or trainer.default_root_dir
         if not trainer.is_global_zero:
             return None
@@ -67,7 +70,11 @@ class PredictionWriter(Callback):
         table = trainer.datamodule.table  # type: ignore[attr-defined]
         if trainer.datamodule.videos is None:  # type: ignore[attr-defined]
             table = table[table["split"] == "TEST"]
-        prediction_table(table, batches).to_csv(path, index=False)
+        rows = prediction_table(table, batches)
+        trained_on = getattr(task, "trained_on", "")
+        if trained_on:
+            rows["trained_on"] = str(trained_on)
+        rows.to_csv(path, index=False)
         return path
 
 
@@ -86,7 +93,8 @@ def prediction_table(table: pd.DataFrame, batches: list[dict[str, Any]]) -> pd.D
     result["status"] = np.where(result["reason"] == "", "ok", "failed")
     for batch in batches:
         for row, reason in batch["failures"]:
-            result.loc[row, ["status", "reason"]] = ["failed", reason]
+            result.loc[row, "status"] = "failed"
+            result.loc[row, "reason"] = reason
         values = {k: v for k, v in batch.items() if isinstance(v, torch.Tensor) and k != "row"}
         for name, value in values.items():
             if name not in result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import pandas as pd
 import torch
 from lightning import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
-from torch.utils.data import DataLoader, WeightedRandomSampler
+from torch.utils.data import DataLoader, RandomSampler, Sampler, WeightedRandomSampler
 
 from lvef.cardiac import is_reduced
 from lvef.data.dataset import (
@@ -22,10 +23,10 @@ from lvef.data.dataset import (
     one_thread,
     prepare_for_workers,
 )
-from lvef.data.echonet import EchoNetFolder, read_echonet
+from lvef.data.echonet import EchoNetFolder, ExcludedError, check_excluded, read_echonet
 from lvef.data.transforms import Augmentation
 from lvef.data.videos import video_table
-from lvef.errors import ConfigurationError, VideoError
+from lvef.errors import ConfigurationError, DatasetError, VideoError
 
 _MOST_WORKERS = 8
 
@@ -40,14 +41,16 @@ class EchoNetDataModule(LightningDataModule):
         root: EchoNet-Dynamic folder (FileList.csv, VolumeTracings.csv, Videos/).
         frames: Frames a case consists of, in this order: any of EDF, ESF, MF.
         batch_size: Cases a batch, on each device.
-        num_workers: Processes that decode; by default one a core, 8 at most.
+        num_workers: Processes that decode for each device; by default the cores are shared out,
+            8 at most.
         image_size: Height and width of a frame in pixels.
         remove_artifacts: Blank text, rulers and logos outside the ultrasound sector.
         augmentation: Changes made to training frames on the device; null for none.
         balanced: Draw reduced and normal cases equally often in training.
         limit: Use only the first so many videos of each split, for a quick look.
         max_excluded: Share of unusable videos above which a run stops.
-        check_videos: Decode every video once at the start and set the unreadable ones aside.
+        check_videos: Decode every video's key frames once at the start and set the unreadable
+            aside.
         videos: What predict reads instead of the TEST split: a file, a folder or a glob.
         keyframes: CSV file with the ED and ES frames of those videos: video, ed, es.
     """
@@ -73,7 +76,7 @@ class EchoNetDataModule(LightningDataModule):
         self.root = root
         self.frames = list(frames)
         self.batch_size = batch_size
-        self.num_workers = default_workers() if num_workers is None else num_workers
+        self.num_workers = num_workers
         self.image_size = image_size
         self.remove_artifacts = remove_artifacts
         self.augmentation = augmentation
@@ -110,11 +113,17 @@ class EchoNetDataModule(LightningDataModule):
                 "no data: give an EchoNet folder with --data.root DIR"
                 + (" or videos with --data.videos PATH" if stage == "predict" else "")
             )
-        self.folder = read_echonet(self.root, self.max_excluded)
-        if self.check_videos:
-            self.folder = self._without_unreadable(self.folder)
+        try:
+            self.folder = read_echonet(self.root, self.max_excluded)
+            if self.check_videos:
+                self.folder = self._without_unreadable(self.folder)
+        except ExcludedError as error:
+            path = self._write_excluded(error.folder)
+            raise DatasetError(
+                f"{error}" + (f"; they are listed in {path}" if path else "")
+            ) from error
         rank_zero_info(self.folder.summary())
-        self._write_excluded()
+        self._write_excluded(self.folder)
         self.table = self.folder.table
         if self.limit is not None:
             self.table = self.table.groupby("split", sort=False).head(self.limit)
@@ -131,17 +140,29 @@ class EchoNetDataModule(LightningDataModule):
         return rows
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Return shuffled or class-balanced batches of TRAIN."""
+        """Return shuffled or class-balanced batches of TRAIN.
+
+        Raises:
+            ConfigurationError: A batch would hold a single case, from which batch norm cannot
+                learn.
+        """
         rows = self.split("TRAIN")
-        sampler = None
+        share = math.ceil(len(rows) / (self.trainer.world_size if self.trainer else 1))
+        if min(share, self.batch_size) < 2:
+            raise ConfigurationError(
+                f"training needs at least two cases a batch, but TRAIN gives {share} to a process "
+                f"and data.batch_size is {self.batch_size}"
+            )
+        # A generator of its own: the workers draw from the global one, and so would the order
+        # of cases depend on how many workers there are.
+        generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
+        sampler: Sampler[int] = RandomSampler(rows.index, generator=generator)
         if self.balanced:
             reduced = is_reduced(rows["ef"])
-            share = np.where(reduced, max(int(reduced.sum()), 1), max(int((~reduced).sum()), 1))
-            sampler = WeightedRandomSampler((1.0 / share).tolist(), len(rows))
-        # Batch norm cannot learn from a single case, so a last batch that small is dropped.
-        return self._loader(
-            rows, shuffle=sampler is None, sampler=sampler, drop_last=len(rows) > self.batch_size
-        )
+            size = np.where(reduced, max(int(reduced.sum()), 1), max(int((~reduced).sum()), 1))
+            weights = (1.0 / size).tolist()
+            sampler = WeightedRandomSampler(weights, len(rows), generator=generator)
+        return self._loader(rows, sampler=sampler, drop_last=share > self.batch_size)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return batches of VAL."""
@@ -154,11 +175,21 @@ class EchoNetDataModule(LightningDataModule):
     def predict_dataloader(self) -> DataLoader[Any]:
         """Return batches of the new videos that can be used, or else of TEST."""
         if self.videos is None:
-            return self._loader(self.split("TEST"), keep_failures=True)
-        return self._loader(self.table[self.table["reason"] == ""], keep_failures=True)
+            return self._loader(self.split("TEST"))
+        return self._loader(self.table[self.table["reason"] == ""])
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> Any:
-        """Augment training batches on the device."""
+        """Augment training batches on the device.
+
+        Raises:
+            VideoError: A video cannot be read, and this is not predict.
+        """
+        if "failures" in batch and not (self.trainer is not None and self.trainer.predicting):
+            _, reason = batch["failures"][0]
+            raise VideoError(
+                f"{reason}. Mend or remove it, or let --data.check_videos true set such videos "
+                "aside at the start"
+            )
         training = self.trainer is not None and self.trainer.training
         if training and self.augmentation is not None:
             batch["frames"] = self.augmentation(batch["frames"])
@@ -167,34 +198,41 @@ class EchoNetDataModule(LightningDataModule):
     def _loader(
         self,
         rows: pd.DataFrame,
-        shuffle: bool = False,
-        sampler: WeightedRandomSampler | None = None,
+        sampler: Sampler[int] | None = None,
         drop_last: bool = False,
-        keep_failures: bool = False,
     ) -> DataLoader[Any]:
         prepare_for_workers()
-        dataset = KeyFrameDataset(
-            rows, self.frames, self.image_size, self.remove_artifacts, keep_failures
-        )
+        dataset = KeyFrameDataset(rows, self.frames, self.image_size, self.remove_artifacts)
+        workers = self._workers()
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
-            shuffle=shuffle,
             sampler=sampler,
             drop_last=drop_last,
-            num_workers=self.num_workers,
+            num_workers=workers,
+            generator=torch.Generator(),
             collate_fn=collate,
             worker_init_fn=one_thread,
             pin_memory=torch.cuda.is_available(),
-            persistent_workers=self.num_workers > 0,
+            persistent_workers=workers > 0,
         )
+
+    def _workers(self) -> int:
+        """Return how many processes decode for this one."""
+        if self.num_workers is not None:
+            return self.num_workers
+        sharing = self.trainer.num_devices if self.trainer is not None else 1
+        return max(1, default_workers() // max(1, sharing))
 
     def _without_unreadable(self, folder: EchoNetFolder) -> EchoNetFolder:
         failed: dict[int, str] = {}
-        dataset = KeyFrameDataset(folder.table, self.frames, self.image_size, False, True)
         prepare_for_workers()
         loader = DataLoader(
-            dataset, 32, num_workers=self.num_workers, collate_fn=collate, worker_init_fn=one_thread
+            KeyFrameDataset(folder.table, self.frames, self.image_size, remove_artifacts=False),
+            batch_size=32,
+            num_workers=self._workers(),
+            collate_fn=collate,
+            worker_init_fn=one_thread,
         )
         for batch in loader:
             failed.update(batch.get("failures", []))
@@ -207,17 +245,18 @@ class EchoNetDataModule(LightningDataModule):
         table = folder.table.drop(index=rows.index).reset_index(drop=True)
         excluded = pd.concat([folder.excluded, set_aside], ignore_index=True)
         checked = EchoNetFolder(folder.root, table, excluded, folder.tracings)
-        if len(excluded) > self.max_excluded * (len(table) + len(excluded)):
-            raise VideoError(f"{checked.summary()}\nmore than --data.max_excluded; mend the folder")
-        return checked
+        return check_excluded(checked, self.max_excluded)
 
-    def _write_excluded(self) -> None:
+    def _write_excluded(self, folder: EchoNetFolder) -> Path | None:
         """List what was set aside in the log folder, when there is a run to log."""
         log_dir = self.trainer.log_dir if self.trainer is not None else None
-        if self.folder is None or log_dir is None or not self.trainer.is_global_zero:  # type: ignore[union-attr]
-            return
-        Path(log_dir).mkdir(parents=True, exist_ok=True)
-        self.folder.excluded.to_csv(Path(log_dir) / "excluded.csv", index=False)
+        if log_dir is None:
+            return None
+        path = Path(log_dir) / "excluded.csv"
+        if self.trainer is not None and self.trainer.is_global_zero:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            folder.excluded.to_csv(path, index=False)
+        return path
 
 
 def default_workers() -> int:

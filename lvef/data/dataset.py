@@ -47,7 +47,6 @@ class KeyFrameDataset(Dataset[Sample]):
         frames: Which frames, in slot order: any of `EDF`, `ESF`, `MF`.
         image_size: Height and width of a frame in pixels.
         remove_artifacts: Blank what lies outside the ultrasound sector.
-        keep_failures: Return a video that cannot be read as a failure instead of raising.
     """
 
     def __init__(
@@ -56,7 +55,6 @@ class KeyFrameDataset(Dataset[Sample]):
         frames: Sequence[str],
         image_size: int = 112,
         remove_artifacts: bool = True,
-        keep_failures: bool = False,
     ) -> None:
         self.rows = table.index.to_numpy(np.int64)
         self.paths = table["path"].tolist()
@@ -65,7 +63,6 @@ class KeyFrameDataset(Dataset[Sample]):
         self.indices = table[[FRAME_COLUMNS[name] for name in frames]].to_numpy(np.int64)
         self.image_size = image_size
         self.remove_artifacts = remove_artifacts
-        self.keep_failures = keep_failures
         self._sectors: dict[int, NDArray[np.uint8]] = {}
 
     def __len__(self) -> int:
@@ -73,17 +70,11 @@ class KeyFrameDataset(Dataset[Sample]):
         return len(self.rows)
 
     def __getitem__(self, item: int) -> Sample:
-        """Decode one case.
-
-        Raises:
-            VideoError: The video cannot be read, unless failures are kept.
-        """
+        """Decode one case; a video that cannot be read becomes a failure with its reason."""
         row = torch.tensor(self.rows[item])
         try:
             frames = self._read(item)
         except VideoError as error:
-            if not self.keep_failures:
-                raise
             return {"row": row, "failure": str(error)}
         ef = self.ef[item]
         return {
@@ -103,8 +94,11 @@ class KeyFrameDataset(Dataset[Sample]):
             packed = self._sectors[item]
             sector = np.unpackbits(packed, count=shape[0] * shape[1]).reshape(shape).astype(bool)
             return blank_outside(frames, sector)
-        last = max(*wanted, min(int(self.counts[item]) - 1, _FEWEST_PROBED))
-        both = read_frames(path, wanted + sector_probe(last))
+        probe = sector_probe(max(*wanted, min(int(self.counts[item]) - 1, _FEWEST_PROBED)))
+        try:
+            both = read_frames(path, wanted + probe)
+        except VideoError:  # perhaps the clip is shorter than the table says
+            both = read_frames(path, wanted + sector_probe(max(wanted)))
         sector = find_sector(both[len(wanted) :])
         self._sectors[item] = np.packbits(sector)
         return blank_outside(both[: len(wanted)], sector)

@@ -33,7 +33,7 @@ class EchoNetFolder:
             (percent), `edv`, `esv` (mL), `fps`, `num_frames`, `ed_frame`, `es_frame`,
             `mid_frame`. The index counts from 0; it is the `row` of a batch.
         excluded: `video`, `split`, `reason` of every row that cannot be used.
-        tracings: The rows of `VolumeTracings.csv` by video.
+        tracings: The rows of `VolumeTracings.csv`, indexed by video.
     """
 
     root: Path
@@ -47,7 +47,8 @@ class EchoNetFolder:
         Raises:
             DatasetError: That frame of that video was not traced.
         """
-        rows = self.tracings[self.tracings["video"] == video]
+        known = video in self.tracings.index
+        rows = self.tracings.loc[[video]] if known else self.tracings.iloc[:0]
         rows = rows[rows["Frame"] == frame]
         if rows.empty:
             raise DatasetError(f"{self.root}: frame {frame} of {video} was not traced")
@@ -69,6 +70,18 @@ class EchoNetFolder:
         return "\n".join(lines)
 
 
+class ExcludedError(DatasetError):
+    """Too much of a folder is unusable.
+
+    Attributes:
+        folder: The folder, with what was set aside.
+    """
+
+    def __init__(self, message: str, folder: EchoNetFolder) -> None:
+        super().__init__(message)
+        self.folder = folder
+
+
 def read_echonet(root: Path | str, max_excluded: float = 0.05) -> EchoNetFolder:
     """Read and check an EchoNet-Dynamic folder.
 
@@ -81,7 +94,8 @@ def read_echonet(root: Path | str, max_excluded: float = 0.05) -> EchoNetFolder:
         max_excluded: Share of rows that may be unusable before the folder is refused.
 
     Raises:
-        DatasetError: Something is missing, or more than `max_excluded` is unusable.
+        DatasetError: Something is missing.
+        ExcludedError: More than `max_excluded` is unusable.
     """
     root = Path(root)
     videos = root / "Videos"
@@ -95,6 +109,8 @@ def read_echonet(root: Path | str, max_excluded: float = 0.05) -> EchoNetFolder:
             raise DatasetError(f"{path} not found. {_ways_on(root)}")
     files = _read_csv(root / "FileList.csv", _LIST_COLUMNS)
     tracings = _read_csv(root / "VolumeTracings.csv", _TRACING_COLUMNS)
+    numbers = list(_TRACING_COLUMNS[1:])
+    tracings[numbers] = tracings[numbers].apply(pd.to_numeric, errors="coerce")
     tracings = tracings.assign(video=_stem(tracings["FileName"]))
 
     table = _table(files).join(_key_frames(tracings), on="video")
@@ -102,19 +118,36 @@ def read_echonet(root: Path | str, max_excluded: float = 0.05) -> EchoNetFolder:
     table["reason"] = _reasons(table)
     unusable = table["reason"] != ""
     excluded = table.loc[unusable, ["video", "split", "reason"]].reset_index(drop=True)
-    usable = table[~unusable].drop(columns=["reason", "traced"]).reset_index(drop=True)
+    usable = table[~unusable].drop(columns=["reason", "traced", "damaged"]).reset_index(drop=True)
     frames = ["num_frames", "ed_frame", "es_frame"]
     usable = usable.astype(dict.fromkeys(frames, np.int64))
     usable["mid_frame"] = [
         mid_frame(ed, es) for ed, es in zip(usable["ed_frame"], usable["es_frame"], strict=True)
     ]
-    folder = EchoNetFolder(root, usable, excluded, tracings)
-    if len(table) == 0 or len(excluded) > max_excluded * len(table):
-        share = 100 * len(excluded) / max(len(table), 1)
-        raise DatasetError(
-            f"{folder.summary()}\n{root}: {share:.1f} % of the videos cannot be used, more than "
-            f"max_excluded = {100 * max_excluded:g} %; mend the folder or raise "
-            "--data.max_excluded"
+    by_video = tracings.set_index("video").sort_index(kind="stable")
+    folder = EchoNetFolder(root, usable, excluded, by_video)
+    return check_excluded(folder, max_excluded)
+
+
+def check_excluded(folder: EchoNetFolder, max_excluded: float) -> EchoNetFolder:
+    """Return a folder of which enough is usable.
+
+    Args:
+        folder: The folder.
+        max_excluded: Share of rows that may be unusable.
+
+    Raises:
+        ExcludedError: More is unusable, or there is nothing in the folder; it carries the folder.
+    """
+    count = len(folder.table) + len(folder.excluded)
+    if count == 0:
+        raise ExcludedError(f"{folder.root / 'FileList.csv'} lists no video", folder)
+    if len(folder.excluded) > max_excluded * count:
+        raise ExcludedError(
+            f"{folder.summary()}\n{folder.root}: {100 * len(folder.excluded) / count:.1f} % of the "
+            f"videos cannot be used, more than max_excluded = {100 * max_excluded:g} %; mend the "
+            "folder or raise --data.max_excluded",
+            folder,
         )
     return folder
 
@@ -128,7 +161,7 @@ def _ways_on(root: Path) -> str:
 
 def _read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(path, dtype={"FileName": str})  # 000123 is a name, not a number
     except (ValueError, UnicodeDecodeError, OSError) as error:
         raise DatasetError(f"{path}: not a readable CSV file ({error})") from error
     table.columns = table.columns.str.strip()
@@ -164,18 +197,24 @@ def _table(files: pd.DataFrame) -> pd.DataFrame:
 
 
 def _key_frames(tracings: pd.DataFrame) -> pd.DataFrame:
-    """Return `ed_frame`, `es_frame` and how many frames were `traced`, indexed by video."""
+    """Return `ed_frame`, `es_frame`, how many were `traced`, and whether one is `damaged`."""
     points = tracings[["X1", "Y1", "X2", "Y2"]].to_numpy(np.float64)
     groups: Any = tracings.groupby(["video", "Frame"]).indices
     areas = [
-        (video, int(frame), polygon_area(chords_to_polygon(points[rows][1:])))
+        (video, frame, polygon_area(chords_to_polygon(points[rows][1:])))
         for (video, frame), rows in groups.items()
     ]
     table = pd.DataFrame(areas, columns=["video", "frame", "area"])
     table = table.sort_values(["video", "area"], kind="stable")
-    by_video = table.groupby("video")["frame"]
+    by_video = table.groupby("video")
+    damaged = ~(table["area"] > 0) | (table["frame"] % 1 != 0)
     return pd.DataFrame(
-        {"ed_frame": by_video.last(), "es_frame": by_video.first(), "traced": by_video.size()}
+        {
+            "ed_frame": by_video["frame"].last(),
+            "es_frame": by_video["frame"].first(),
+            "traced": by_video.size(),
+            "damaged": damaged.groupby(table["video"]).any(),
+        }
     )
 
 
@@ -207,6 +246,8 @@ def _reasons(table: pd.DataFrame) -> pd.Series:
         (~((from_volumes - table["ef"]).abs() <= EF_TOLERANCE), "EF inconsistent with volumes"),
         (table["traced"].isna(), "no tracing"),
         (table["traced"] != 2, "not two traced frames"),
+        (table["damaged"] != False, "tracing damaged"),  # noqa: E712 (NaN where there is none)
+        (~np.isfinite(table["num_frames"]), "number of frames unknown"),
         (past_end | negative, "traced frame outside the clip"),
     ]
     reasons = pd.Series("", index=table.index)

@@ -132,7 +132,10 @@ def _read_with_decord(path: Path, indices: Sequence[int]) -> NDArray[np.uint8]:
     try:
         reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
         _check_range(path, indices, len(reader))
-        return np.asarray(reader.get_batch(list(indices)).asnumpy(), dtype=np.uint8)
+        # In rising order and once each, or decord seeks back and decodes again.
+        ordered, places = np.unique(np.asarray(indices), return_inverse=True)
+        frames = reader.get_batch(ordered.tolist()).asnumpy()
+        return np.asarray(frames[places], dtype=np.uint8)
     except (decord.DECORDError, RuntimeError, IndexError) as error:
         raise VideoError(f"{path}: not a readable video ({_reason(error)})") from error
 

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
 from lvef.data.dataset import prepare_for_workers
+from lvef.errors import ConfigurationError
 from lvef.models.pretraining import PhantomPretraining
 from lvef.phantom.stream import FrameStream
 
@@ -38,7 +39,16 @@ def pretrain(
         seed: Seed of weights and phantoms; keep it apart from the seed of any folder you test on.
         num_workers: Processes that render phantoms.
         precision: Lightning's trainer precision.
+
+    Raises:
+        ConfigurationError: `output` has another extension, or `num_images` is less than two
+            batches.
     """
+    if output.suffix != ".safetensors":
+        raise ConfigurationError(f"--output is {output}, but weights are written as .safetensors")
+    steps = num_images // batch_size - 1  # the last batches of the workers may be short
+    if steps < 1:
+        raise ConfigurationError(f"--num_images {num_images} is less than two batches")
     seed_everything(seed, workers=True)
     prepare_for_workers()
     loader = DataLoader(
@@ -50,7 +60,8 @@ def pretrain(
     module = PhantomPretraining(lr=lr)
     trainer = Trainer(
         max_epochs=1,
-        limit_train_batches=num_images // batch_size - 1,
+        limit_train_batches=steps,
+        devices=1,
         precision=precision,  # type: ignore[arg-type]
         logger=TensorBoardLogger("lightning_logs", name="pretrain", default_hp_metric=False),
         callbacks=[TQDMProgressBar(refresh_rate=20)],

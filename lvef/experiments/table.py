@@ -35,6 +35,7 @@ def table(
     configs: Path = Path("configs"),
     weights: str | None = None,
     max_epochs: int | None = None,
+    max_excluded: float = 0.05,
     quick: bool = False,
 ) -> Path:
     """Fit and test experiments on one folder, and write table.md and table.json.
@@ -51,12 +52,13 @@ def table(
         weights: Backbone weights for every experiment (see --model.backbone.weights); by default
             what the configs say.
         max_epochs: Epochs of every experiment; by default what the configs say.
+        max_excluded: Share of unusable videos above which nothing is run.
         quick: 200 videos a split and 4 epochs, to see that all works.
     """
     unknown = [name for name in experiments if not (configs / f"{name}.yaml").is_file()]
     if unknown:
         raise ConfigurationError(f"no config {unknown[0]}.yaml in {configs}; see --configs")
-    folder = read_echonet(root)
+    folder = read_echonet(root, max_excluded)
     phantom = (Path(root) / MARKER).is_file()
     output.mkdir(parents=True, exist_ok=True)
     results = {}
@@ -68,7 +70,10 @@ def table(
         epochs = max_epochs or (_QUICK_EPOCHS if quick else None)
         words += [] if epochs is None else ["--trainer.max_epochs", str(epochs)]
         words += ["--data.limit", str(_QUICK_LIMIT)] if quick else []
-        results[name] = _run(name, words, output)
+        words += ["--data.max_excluded", str(max_excluded)]
+        files = [Path(word) for word in words if Path(word).is_file()]
+        files.append(Path(root) / "FileList.csv")
+        results[name] = _run(name, {"words": words, "files": _stamps(files)}, output)
     ceilings = _ceilings(folder.table)
     about = {"phantom": phantom, "note": NOT_FOR_DIAGNOSIS, "ceilings": ceilings, "rows": results}
     (output / "table.json").write_text(json.dumps(about, indent=2) + "\n")
@@ -78,20 +83,26 @@ def table(
     return output / "table.md"
 
 
-def _run(name: str, words: list[str], output: Path) -> dict[str, Any]:
-    """Fit and test one experiment, or return what it gave before with the same words."""
+def _stamps(files: list[Path]) -> dict[str, list[int]]:
+    """Return size and time of files: configs, weights and labels that a result depends on."""
+    return {str(p): [p.stat().st_size, p.stat().st_mtime_ns] for p in files}
+
+
+def _run(name: str, made_from: dict[str, Any], output: Path) -> dict[str, Any]:
+    """Fit and test one experiment, or return what it gave before from the same settings."""
     done = output / name / "done.json"
     if done.is_file():
         before: dict[str, Any] = json.loads(done.read_text())
-        if before["words"] == words:
+        if before["made_from"] == made_from:
             return before
+    words = made_from["words"]
     start = time.monotonic()
     fit = run_lightning(["fit", *words])
     minutes = (time.monotonic() - start) / 60
     checkpoint = fit.trainer.checkpoint_callback.best_model_path
     test = run_lightning(["test", *words, "--ckpt_path", checkpoint])
     metrics = json.loads((Path(test.trainer.log_dir) / "metrics.json").read_text())
-    result = {"words": words, "minutes": minutes, "checkpoint": checkpoint, **metrics}
+    result = {"made_from": made_from, "minutes": minutes, "checkpoint": checkpoint, **metrics}
     done.write_text(json.dumps(result, indent=2) + "\n")
     return result
 

@@ -44,6 +44,7 @@ class EFTask(LightningModule):
         baseline: What the trivial answer of `summary` is, in words.
         num_outputs: Outputs of the head.
         cases: After an epoch of evaluation, what was said of every case (CPU tensors `(n,)`).
+        trained_on: "phantoms" when the checkpoint that was loaded says so, else empty.
     """
 
     monitor: ClassVar[str]
@@ -80,6 +81,7 @@ class EFTask(LightningModule):
         self.head = self.make_head(NUM_FEATURES * len(self.frames))
         self.store = CaseStore("ef", "reduced", "loss", *self.outputs)
         self.cases: Cases = {}
+        self.trained_on = ""
 
     def make_head(self, num_features: int) -> nn.Module:
         """Return the head for `num_features` features a case."""
@@ -96,8 +98,13 @@ class EFTask(LightningModule):
         return output
 
     @abstractmethod
-    def learn_population(self, ef: NDArray[np.float64]) -> None:
-        """Take what is needed of the EFs of TRAIN, in percent, into buffers."""
+    def learn_population(self, ef: NDArray[np.float64], balanced_sampling: bool = False) -> None:
+        """Take what is needed of TRAIN into buffers.
+
+        Args:
+            ef: `(n,)` EF in percent.
+            balanced_sampling: Whether batches hold both classes alike.
+        """
 
     @abstractmethod
     def case_outputs(self, output: Tensor) -> Cases:
@@ -129,7 +136,9 @@ class EFTask(LightningModule):
             return
         if self.backbone_options.weights is not None:
             self.backbone.load(self.backbone_options.weights)
-        self.learn_population(self._datamodule().split("TRAIN")["ef"].to_numpy(np.float64))
+        datamodule = self._datamodule()
+        ef = datamodule.split("TRAIN")["ef"].to_numpy(np.float64)
+        self.learn_population(ef, datamodule.balanced)
         strategy = getattr(self.trainer.strategy, "_ddp_kwargs", None)
         thaws = self.backbone.freeze is not True and int(self.backbone.freeze) > 0
         if thaws and strategy is not None and not strategy.get("find_unused_parameters"):
@@ -182,7 +191,7 @@ class EFTask(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say in the checkpoint what it is a checkpoint of."""
         datamodule = getattr(self.trainer, "datamodule", None)
-        seen = ("frames", "image_size", "remove_artifacts")
+        seen = ("frames", "image_size", "remove_artifacts", "is_phantom")
         checkpoint["lvef"] = {
             "task": type(self).__name__,
             "hparams": dict(self.hparams),
@@ -201,6 +210,8 @@ class EFTask(LightningModule):
                 f"the checkpoint holds a {held or 'model of another package'}, not a "
                 f"{type(self).__name__}"
             )
+        if checkpoint["lvef"]["data"].get("is_phantom"):
+            self.trained_on = "phantoms"
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW, slower for the backbone, with the schedule of the options."""
@@ -219,6 +230,11 @@ class EFTask(LightningModule):
                 "optimizer": optimizer,
                 "lr_scheduler": {"scheduler": plateau, "monitor": self.monitor},
             }
+        if not np.isfinite(self.trainer.estimated_stepping_batches):
+            raise ConfigurationError(
+                "the cosine schedule needs an end: set --trainer.max_epochs, or choose "
+                "--model.optimizer.schedule plateau or constant"
+            )
         steps = max(int(self.trainer.estimated_stepping_batches), 1)
         epochs = max(self.trainer.max_epochs or 1, 1)
         warmup = max(1, min(round(chosen.warmup_epochs * steps / epochs), steps - 1))
@@ -262,7 +278,7 @@ class EFTask(LightningModule):
         )
 
     def _gather(self) -> Cases:
-        cases = self.store.compute()
+        cases = self.store.cases()
         self.store.reset()
         return cases
 

@@ -30,8 +30,15 @@ class CaseStore(Metric):
         for name in ("row", *self.columns):
             getattr(self, name).append(values[name].detach())
 
+    def cases(self) -> dict[str, Tensor]:
+        """Return `row` and every column on the CPU, `(n,)` each, ordered by row.
+
+        torchmetrics squeezes what `compute` returns, so that one case alone loses its dimension.
+        """
+        return {name: column.reshape(-1) for name, column in self.compute().items()}
+
     def compute(self) -> dict[str, Tensor]:
-        """Return `row` and every column on the CPU, `(n,)` each, ordered by row."""
+        """Return what `cases` returns, over all processes."""
         gathered = {name: self._column(name) for name in ("row", *self.columns)}
         rows, inverse = torch.unique(gathered["row"], sorted=True, return_inverse=True)
         first = torch.full((len(rows),), len(inverse), dtype=torch.long)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lvef.cardiac import is_reduced
+from lvef.errors import ConfigurationError
 from lvef.evaluation.metrics import Metrics, best_threshold, classification_metrics
 from lvef.evaluation.summary import Summary, summarise_classification
 from lvef.models.base import Batch, Cases, EFTask
@@ -38,6 +39,7 @@ class EFClassifier(EFTask):
     threshold: Tensor
     class_weight: Tensor
     majority: Tensor
+    log_prior_shift: Tensor
 
     def __init__(
         self,
@@ -61,19 +63,36 @@ class EFClassifier(EFTask):
         self.register_buffer("threshold", torch.tensor(0.5))
         self.register_buffer("class_weight", torch.ones(2))
         self.register_buffer("majority", torch.tensor(0))
+        self.register_buffer("log_prior_shift", torch.zeros(2))
 
-    def learn_population(self, ef: NDArray[np.float64]) -> None:
-        """Take class weights and the majority class from TRAIN."""
+    def learn_population(self, ef: NDArray[np.float64], balanced_sampling: bool = False) -> None:
+        """Take class weights, the majority class and the prior from TRAIN.
+
+        Raises:
+            ConfigurationError: The classes would be balanced twice.
+        """
         reduced = is_reduced(ef)
         counts = np.array([np.sum(~reduced), np.sum(reduced)])
         self.majority.fill_(int(counts.argmax()))
-        if self.class_weights == "balanced":
-            weight = len(ef) / (2 * np.maximum(counts, 1))
-            self.class_weight.copy_(torch.as_tensor(weight))
+        weighted = self.class_weights == "balanced"
+        if weighted and balanced_sampling:
+            raise ConfigurationError(
+                "data.balanced and model.class_weights balanced would balance the classes twice; "
+                "choose one"
+            )
+        weight = torch.as_tensor(len(ef) / (2 * np.maximum(counts, 1)))
+        if weighted:
+            self.class_weight.copy_(weight)
+        if weighted or balanced_sampling:
+            self.log_prior_shift.copy_(weight.log())
 
     def case_outputs(self, output: Tensor) -> Cases:
-        """Return the probability of reduced EF."""
-        return {"p_reduced": output.softmax(dim=1)[:, 1]}
+        """Return the probability of reduced EF at the prevalence of TRAIN.
+
+        Balancing the classes multiplies their odds; that is taken back, or a risk of one in
+        eight would be reported as even odds.
+        """
+        return {"p_reduced": (output - self.log_prior_shift).softmax(dim=1)[:, 1]}
 
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
         """Return the probability of reduced EF and the call at the decision threshold."""

@@ -58,7 +58,7 @@ class EFRegressor(EFTask):
         self.register_buffer("ef_scale", torch.tensor(1.0))
         self.register_buffer("residual_std", torch.tensor(float("nan")))
 
-    def learn_population(self, ef: NDArray[np.float64]) -> None:
+    def learn_population(self, ef: NDArray[np.float64], balanced_sampling: bool = False) -> None:
         """Take mean and spread of EF from TRAIN."""
         self.ef_mean.fill_(float(ef.mean()))
         self.ef_scale.fill_(float(ef.std()) if ef.std() > 0 else 1.0)

@@ -68,8 +68,15 @@ def write_phantoms(
         raise ConfigurationError(
             f"{root} is not empty and holds no phantoms; choose another --root"
         )
+    root.mkdir(parents=True, exist_ok=True)
+    # First, so that an interrupted folder is known for one and can be written anew.
+    about = {
+        "what": "PHANTOM: synthetic echocardiograms; no patient, no diagnosis",
+        "num_videos": num_videos, "seed": seed, "container": container, "marks": marks,
+    }  # fmt: skip
+    (root / MARKER).write_text(json.dumps(about, indent=2) + "\n")
     for folder in ("Videos", "Truth"):
-        (root / folder).mkdir(parents=True, exist_ok=True)
+        (root / folder).mkdir(exist_ok=True)
         for left_over in (root / folder).iterdir():
             left_over.unlink()
     write = partial(_write_clip, root=root, seed=seed, container=container, marks=marks)
@@ -84,11 +91,6 @@ def write_phantoms(
             tracings.append(tracing)
     pd.DataFrame(rows).to_csv(root / "FileList.csv", index=False)
     pd.concat(tracings).to_csv(root / "VolumeTracings.csv", index=False)
-    about = {
-        "what": "PHANTOM: synthetic echocardiograms; no patient, no diagnosis",
-        "num_videos": num_videos, "seed": seed, "container": container, "marks": marks,
-    }  # fmt: skip
-    (root / MARKER).write_text(json.dumps(about, indent=2) + "\n")
     return root
 
 
