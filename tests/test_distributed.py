@@ -20,7 +20,7 @@ def run(command: str, root: Path, logs: Path, *more: str) -> Path:
             sys.executable, "-m", "lvef", command,
             "--config", str(CONFIGS / "esf_mlp.yaml"), "--config", str(CONFIGS / "phantom.yaml"),
             "--data.root", str(root), "--data.image_size", "32", "--data.num_workers", "0",
-            "--data.batch_size", "2", "--trainer.precision", "32-true",
+            "--trainer.precision", "32-true",
             "--trainer.default_root_dir", str(logs), "--trainer.max_epochs", "1",
             "--trainer.accelerator", "cpu", *more,
         ],
@@ -29,15 +29,17 @@ def run(command: str, root: Path, logs: Path, *more: str) -> Path:
     return max((logs / "esf_mlp").glob("version_*"), key=lambda p: int(p.name.split("_")[1]))
 
 
+ONE_BY_ONE = ["--data.batch_size", "1"]
 TWO = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
 
 
 def test_two_processes_train_and_count_every_video_once(phantom_root, tmp_path):
-    fitted = run("fit", phantom_root, tmp_path / "fit", *TWO)
+    fitted = run("fit", phantom_root, tmp_path / "fit", "--data.batch_size", "2", *TWO)
     checkpoint = ["--ckpt_path", str(fitted / "checkpoints" / "best.ckpt")]
     results = {}
     for name, more in (("one", []), ("two", TWO)):
-        tested = run("test", phantom_root, tmp_path / name, *checkpoint, *more)
+        # One case a batch: the last digits of a convolution depend on the size of its batch.
+        tested = run("test", phantom_root, tmp_path / name, *ONE_BY_ONE, *checkpoint, *more)
         results[name] = json.loads((tested / "metrics.json").read_text())
     assert results["two"]["num_cases"] == results["one"]["num_cases"] == 7
     for metric, row in results["one"]["metrics"].items():
