@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -70,7 +71,7 @@ class EFRegressor(EFTask):
     def case_loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the loss of each case in standard deviations of TRAIN."""
         target = (batch["ef"] - self.ef_mean) / self.ef_scale
-        functions = {
+        functions: dict[str, Callable[..., Tensor]] = {
             "huber": functional.smooth_l1_loss,
             "mse": functional.mse_loss,
             "mae": functional.l1_loss,
