@@ -28,7 +28,7 @@ demo: install  ## phantom, pre-training, two models trained, tested and used: un
 	@echo "PHANTOM demo done. Data: data/demo; runs, predictions and table.md: results/demo;"
 	@echo "curves: $(BIN)/tensorboard --logdir results/demo"
 
-benchmark: install  ## the standard phantom benchmark: hours on 2 cores
+benchmark: install  ## the standard phantom benchmark: long on 2 cores
 	$(LVEF) phantom --root data/benchmark --num_videos 2900 --seed 0
 	$(LVEF) pretrain --output weights/phantom_resnet50.safetensors --num_images 54000
 	$(LVEF) table --root data/benchmark --output results/pretrained \

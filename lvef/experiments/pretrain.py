@@ -33,7 +33,7 @@ def pretrain(
 
     Args:
         output: Weights file to write (.safetensors), for --model.backbone.weights.
-        num_images: Phantom frames to train on; 54,000 take about 20 minutes on two CPU cores.
+        num_images: Phantom frames to train on; 54,000 took 24 minutes on two CPU cores.
         batch_size: Frames a step.
         lr: Peak learning rate.
         seed: Seed of weights and phantoms; keep it apart from the seed of any folder you test on.
