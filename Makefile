@@ -46,9 +46,10 @@ lint: install  ## ruff and mypy
 	$(BIN)/ruff format --check lvef tests
 	$(BIN)/mypy
 
-bench: install  ## measure speed against named alternatives
+bench: install  ## measure speed against named alternatives; frozen_head.py wants a folder of phantoms
 	$(BIN)/python tests/benchmarks/decoding.py
 	$(BIN)/python tests/benchmarks/phantoms.py
+	$(BIN)/python tests/benchmarks/gaussian_process.py --large
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) data/demo results/demo weights/demo_resnet50.safetensors build *.egg-info .pytest_cache .mypy_cache .ruff_cache

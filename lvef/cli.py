@@ -22,7 +22,7 @@ LIGHTNING_COMMANDS = {
 OTHER_COMMANDS = {
     "phantom": ("lvef.phantom.folder:write_phantoms", "make a folder of synthetic echo clips"),
     "pretrain": ("lvef.experiments.pretrain:pretrain", "pre-train the backbone on phantoms"),
-    "table": ("lvef.experiments.table:table", "run the experiments and tabulate their results"),
+    "table": ("lvef.experiments.table:table", "run all experiments and tabulate their results"),
 }
 
 # True of a small run or of Lightning's own insides, and of no use to whoever reads it.
@@ -34,6 +34,9 @@ _NOISE = (
     ".*The dirpath has changed from.*",
     ".*No positive samples.*",
     ".*No negative samples.*",
+    ".*torch.jit.script.*",  # of linear_operator, on which GPyTorch stands
+    ".*module.s. in eval mode at the start of training.*",  # a frozen backbone is meant to be
+    ".*LearningRateMonitor.*no learning rate schedulers.*",
     ".*sync_dist=True.*",  # every process logs the same, gathered, figure
 )
 

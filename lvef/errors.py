@@ -27,6 +27,14 @@ class CheckpointError(LvefError):
     """A checkpoint that is missing, unreadable or belongs to another task."""
 
 
+class FitError(LvefError, ValueError):
+    """Samples that nothing can be fitted to."""
+
+
+class NotFittedError(LvefError, RuntimeError):
+    """A model that was asked before it was fitted."""
+
+
 def one_line(error: Exception) -> LvefError:
     """Return a parser's complaint, which may be many lines, as an error of one."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -10,14 +10,18 @@ from typing import Any
 
 import torch
 from jsonargparse import Namespace
+from lightning import Trainer
+from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from lvef.callbacks import PredictionWriter, TensorBoardFigures, TestResults
+from lvef.callbacks.checkpoints import UnhurriedCheckpointIO
 from lvef.data.datamodule import EchoNetDataModule
-from lvef.errors import CheckpointError, one_line
-from lvef.models import EFTask
+from lvef.errors import CheckpointError, LvefError, one_line
+from lvef.models import EFEnsemble, EFTask
+from lvef.precision import cpu_precision
 
 LOG_FOLDER = "lightning_logs"
 _MUST_AGREE = ("frames", "image_size", "remove_artifacts")
@@ -33,7 +37,8 @@ class LvefCLI(LightningCLI):
             "[--data.root DIR] [options]"
         )
         parser.description = (
-            "Options of the tasks: --model.help lvef.models.EFClassifier (or EFRegressor). "
+            "Options of the tasks: --model.help lvef.models.EFClassifier (or EFRegressor, "
+            "EFGaussianProcess, EFEnsemble). "
             "--print_config after other options shows the whole configuration."
         )
         parser.add_argument(
@@ -62,6 +67,14 @@ class LvefCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Leave checkpoints to `before_instantiate_classes`, which says what does not fit."""
 
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Return the trainer, which writes checkpoints without hurry unless told otherwise."""
+        given = self._get(self.config_init, "trainer.plugins") or []
+        plugins = list(given) if isinstance(given, (list, tuple)) else [given]
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            plugins.append(UnhurriedCheckpointIO())
+        return super().instantiate_trainer(**{"plugins": plugins, **kwargs})
+
     def before_instantiate_classes(self) -> None:
         """Name the logger, choose what to monitor, and match the checkpoint."""
         config = self.config[self.subcommand]
@@ -79,12 +92,16 @@ class LvefCLI(LightningCLI):
                     default_hp_metric=False,
                 ),
             )
+        if config.trainer.precision is None and _on_cpu(config):
+            config.trainer.precision = cpu_precision()
         if self.subcommand == "test":
             config.verbose = False  # the table of TestResults has the same figures and more
         if self.subcommand == "predict" and config.data.videos and config.trainer.devices == "auto":
             config.trainer.devices = 1  # a few videos cannot be shared among many devices
         if self.subcommand != "fit":
             config.ckpt_path = config.get("ckpt_path") or _newest(config)
+        elif task is EFEnsemble and not config.get("ckpt_path"):
+            config.model.init_args.members = _members(config)
         if config.get("ckpt_path"):
             _match(config, self.subcommand or "")
 
@@ -107,7 +124,7 @@ def run(words: list[str]) -> LvefCLI:
             args=None if words == sys.argv[1:] else words,
             seed_everything_default=0,
             trainer_defaults={
-                "callbacks": [PredictionWriter(), TestResults(), TensorBoardFigures()]
+                "callbacks": [PredictionWriter(), TestResults(), TensorBoardFigures()],
             },
             save_config_kwargs={"overwrite": True},
             parser_kwargs={
@@ -119,6 +136,15 @@ def run(words: list[str]) -> LvefCLI:
         )
     except (ArgumentError, MisconfigurationException) as error:
         raise one_line(error) from error
+    except ValueError as error:
+        raise _own_error(error) or error from None
+
+
+def _own_error(error: BaseException | None) -> LvefError | None:
+    """Return our own error from under the wrapping that jsonargparse gives it, if there is one."""
+    while error is not None and not isinstance(error, LvefError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _task_class(class_path: str) -> type[EFTask]:
@@ -131,17 +157,63 @@ def _namespace(**values: Any) -> Namespace:
     return Namespace(**values)  # type: ignore[no-untyped-call]
 
 
+def _on_cpu(config: Namespace) -> bool:
+    accelerator = config.trainer.accelerator
+    if accelerator == "auto":
+        return not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    return bool(accelerator == "cpu")
+
+
+def _log_folder(config: Namespace) -> Path:
+    return Path(config.trainer.default_root_dir or LOG_FOLDER)
+
+
+def _newest_in(folder: Path) -> Path | None:
+    """Return the best checkpoint of the newest run under a folder, or None."""
+    found = sorted(folder.glob("**/checkpoints/best.ckpt"), key=lambda p: p.stat().st_mtime)
+    return found[-1] if found else None
+
+
 def _newest(config: Namespace) -> str:
     """Return the best checkpoint of the newest run of this experiment."""
-    folder = Path(config.trainer.default_root_dir or LOG_FOLDER) / config.experiment
-    found = sorted(folder.glob("version_*/checkpoints/best.ckpt"), key=lambda p: p.stat().st_mtime)
-    if not found:
+    folder = _log_folder(config) / config.experiment
+    found = _newest_in(folder)
+    if found is None:
         raise CheckpointError(
             f"no checkpoint in {folder}: train with python -m lvef fit first, or give one with "
             "--ckpt_path"
         )
-    print(f"Checkpoint: {found[-1]}")
-    return str(found[-1])
+    print(f"Checkpoint: {found}")
+    return str(found)
+
+
+def _about(path: str) -> dict[str, Any]:
+    """Return what a checkpoint says of itself.
+
+    Raises:
+        CheckpointError: It is missing, unreadable, or of another package.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f"{path} not found; --ckpt_path takes a checkpoint file")
+    try:
+        about: dict[str, Any] | None = torch.load(
+            path, map_location="cpu", weights_only=True, mmap=True
+        ).get("lvef")
+    except Exception as error:
+        raise CheckpointError(
+            f"{path}: not a readable checkpoint ({error})".splitlines()[0]
+        ) from error
+    if about is None:
+        raise CheckpointError(f"{path} is not a checkpoint of this package")
+    return about
+
+
+def _agree(about: dict[str, Any], config: Namespace, name: str, path: str) -> None:
+    if name in about["data"] and about["data"][name] != config.data[name]:
+        raise CheckpointError(
+            f"{path} was trained with data.{name} = {about['data'][name]}, but the config "
+            f"says {config.data[name]}"
+        )
 
 
 def _match(config: Namespace, command: str) -> None:
@@ -153,36 +225,64 @@ def _match(config: Namespace, command: str) -> None:
     path = config.ckpt_path
     if path in ("best", "last", "hpc", "registry"):
         return
-    if not Path(path).is_file():
-        raise CheckpointError(f"{path} not found; --ckpt_path takes a checkpoint file")
-    try:
-        about = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("lvef")
-    except Exception as error:
-        raise CheckpointError(
-            f"{path}: not a readable checkpoint ({error})".splitlines()[0]
-        ) from error
-    if about is None:
-        raise CheckpointError(f"{path} is not a checkpoint of this package")
+    about = _about(path)
     asked = config.model.class_path.rsplit(".", 1)[-1]
     if about["task"] != asked:
         raise CheckpointError(f"{path} holds a {about['task']}, but the config asks for {asked}")
     for name in _MUST_AGREE:
-        if name in about["data"] and about["data"][name] != config.data[name]:
-            raise CheckpointError(
-                f"{path} was trained with data.{name} = {about['data'][name]}, but the config "
-                f"says {config.data[name]}"
-            )
+        _agree(about, config, name, path)
     if about["data"].get("is_phantom") and command == "predict" and config.data.videos:
         print("Note: this model was trained on phantoms; what it says of patients means nothing.")
     if command == "fit":
-        # The run goes on where it stopped: same head, best checkpoint beside the one resumed,
-        # and no weights to fetch that the checkpoint would overwrite.
-        config.model.init_args.head = _namespace(**about["hparams"]["head"])
-        config.model.init_args.backbone.weights = None
-        config.checkpoint.dirpath = config.checkpoint.dirpath or str(Path(path).parent)
+        _resume(config, about)
         return
     for name, value in about["hparams"].items():
         if isinstance(value, dict):
             config.model.init_args[name] = _namespace(**value)
         elif name != "frames":
             config.model.init_args[name] = value
+
+
+def _resume(config: Namespace, about: dict[str, Any]) -> None:
+    """Go on where a run stopped.
+
+    Same architecture, best checkpoint beside the one resumed, and no weights to fetch that the
+    checkpoint would overwrite.
+    """
+    arguments = config.model.init_args
+    for name in ("head", "gp"):
+        if name in about["hparams"]:
+            arguments[name] = _namespace(**about["hparams"][name])
+    for name in ("members", "weighting"):
+        if name in about["hparams"]:
+            arguments[name] = about["hparams"][name]
+    if "backbone" in about["hparams"]:
+        arguments.backbone.weights = None
+        arguments.backbone.checkpoint = None
+    folder = str(Path(config.ckpt_path).parent)
+    config.checkpoint.dirpath = config.checkpoint.dirpath or folder
+
+
+def _members(config: Namespace) -> list[str]:
+    """Return the checkpoints of an ensemble's members, given as files, folders or experiments.
+
+    Raises:
+        CheckpointError: One is missing, or saw other pictures than the config makes.
+    """
+    found = []
+    for member in config.model.init_args.members:
+        path = Path(str(member))
+        if not path.is_file():
+            runs = path if path.is_dir() else _log_folder(config) / str(member)
+            best = _newest_in(runs)
+            if best is None:
+                raise CheckpointError(
+                    f"ensemble member {member!r}: neither a checkpoint nor an experiment with one "
+                    f"in {_log_folder(config)}; fit it first, or set --model.members"
+                )
+            path = best
+        about = _about(str(path))
+        for name in ("image_size", "remove_artifacts"):
+            _agree(about, config, name, str(path))
+        found.append(str(path))
+    return found

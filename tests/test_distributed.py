@@ -9,16 +9,20 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
+
+from lvef.models import ExactGPHead
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
-def run(command: str, root: Path, logs: Path, *more: str) -> Path:
+def run(command: str, root: Path, logs: Path, *more: str, experiment: str = "esf_mlp") -> Path:
     """Run a command in a process of its own, and return the folder it logged to."""
     subprocess.run(
         [
             sys.executable, "-m", "lvef", command,
-            "--config", str(CONFIGS / "esf_mlp.yaml"), "--config", str(CONFIGS / "phantom.yaml"),
+            "--config", str(CONFIGS / f"{experiment}.yaml"),
+            "--config", str(CONFIGS / "phantom.yaml"),
             "--data.root", str(root), "--data.image_size", "32", "--data.num_workers", "0",
             "--trainer.precision", "32-true",
             "--trainer.default_root_dir", str(logs), "--trainer.max_epochs", "1",
@@ -26,7 +30,7 @@ def run(command: str, root: Path, logs: Path, *more: str) -> Path:
         ],
         check=True, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
-    return max((logs / "esf_mlp").glob("version_*"), key=lambda p: int(p.name.split("_")[1]))
+    return max((logs / experiment).glob("version_*"), key=lambda p: int(p.name.split("_")[1]))
 
 
 ONE_BY_ONE = ["--data.batch_size", "1"]
@@ -50,3 +54,27 @@ def test_two_processes_train_and_count_every_video_once(phantom_root, tmp_path):
     expected = pd.read_csv(phantom_root / "FileList.csv").query("Split == 'TEST'")
     assert rows["video"].tolist() == expected["FileName"].tolist()
     assert rows["ef"].notna().all()
+
+
+def test_two_processes_fit_the_same_gaussian_process_as_one(phantom_root, tmp_path):
+    states = []
+    for name, more in (("one", []), ("two", TWO)):
+        fitted = run("fit", phantom_root, tmp_path / name, *ONE_BY_ONE, *more, experiment="esf_gpr")
+        checkpoint = fitted / "checkpoints" / "best.ckpt"
+        states.append(torch.load(checkpoint, weights_only=True)["state_dict"])
+    one, two = states
+    assert len(two["head.train_y"]) == 22, "every case once, none repeated to even the shards out"
+    torch.testing.assert_close(one["head.train_y"], two["head.train_y"])
+    heads = []
+    for state in states:
+        head = ExactGPHead()
+        head.load_state_dict(
+            {k.removeprefix("head."): v for k, v in state.items() if k.startswith("head.")}
+        )
+        heads.append(head)
+    x = one["head.train_x"] + 0.1
+    for mine, theirs in zip(heads[0].predict(x), heads[1].predict(x), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        one["calibration.scores"], two["calibration.scores"], atol=1e-4, rtol=1e-4
+    )

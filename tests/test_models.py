@@ -4,7 +4,6 @@ import torch
 from safetensors.torch import save_file
 
 from lvef.errors import CheckpointError, ConfigurationError, WeightsError
-from lvef.evaluation.metrics import classification_metrics
 from lvef.models import EFClassifier, EFRegressor, MLPHead, ResNet50Backbone
 from lvef.models.cases import CaseStore
 from lvef.models.options import BackboneOptions, OptimizerOptions
@@ -172,32 +171,44 @@ def test_a_balanced_classifier_reports_the_risk_at_the_prevalence_of_train(way):
     )
     task.learn_population(np.array([30.0] + 7 * [60.0]), balanced_sampling=not weighted)
     # Knowing nothing, a balanced loss is least at even odds: the head's output is then zero.
-    assert task.case_outputs(torch.zeros(1, 2))["p_reduced"].tolist() == pytest.approx([0.125])
+    said = task.conclude(task.case_outputs(torch.zeros(1, 2)))
+    assert said["p_reduced"].tolist() == pytest.approx([0.125])
 
 
-def test_the_threshold_chosen_on_val_travels_in_the_state_dict():
+def test_threshold_and_temperature_chosen_on_val_travel_in_the_state_dict():
     task = EFClassifier(["ESF"], BackboneOptions(weights=None))
-    cases = {
-        "p_reduced": torch.tensor([0.05, 0.1, 0.2, 0.3]),
-        "reduced": torch.tensor([0, 0, 1, 1]),
-    }
+    reduced = torch.tensor([0, 0, 1, 0, 1, 1])
+    cases = {"log_odds": torch.tensor([-9.0, -6.0, -3.0, 2.0, 4.0, 7.0]), "reduced": reduced}
     task.calibrate(cases)
-    assert float(task.threshold) == pytest.approx(0.15)
+    assert float(task.calibration.temperature) > 1, "so sure and once wrong: it was too sure"
     fresh = EFClassifier(["ESF"], BackboneOptions(weights=None))
     fresh.load_state_dict(task.state_dict())
-    assert fresh.epoch_metrics(cases)["accuracy"] == 1.0
-    assert classification_metrics(cases["p_reduced"], cases["reduced"])["recall"] == 0.0
+    said, again = task.conclude(cases), fresh.conclude(cases)
+    for name in ("p_reduced", "called", "review"):
+        torch.testing.assert_close(said[name], again[name])
+    assert said["called"].tolist() in ([0, 0, 1, 1, 1, 1], [0, 0, 0, 0, 1, 1])
+    assert said["p_reduced"][0] > torch.sigmoid(cases["log_odds"][0])
 
 
 def test_the_regressor_tells_an_interval_from_the_residuals_on_val():
     task = EFRegressor(["ESF"], BackboneOptions(weights=None)).eval()
     task.learn_population(np.array([30.0, 42.0, 54.0]))
-    task.calibrate({"ef_predicted": torch.tensor([50.0, 50.0]), "ef": torch.tensor([45.0, 55.0])})
+    residual = torch.linspace(-10, 10, 41)
+    val = {
+        "ef_predicted": 50 + residual,
+        "ef": torch.full((41,), 50.0),
+        "raw_std": task.ef_scale.expand(41),
+    }
+    task.calibrate(val)
     said = task.predict_step({"frames": frames(1), "row": torch.tensor([4])}, 0)
-    assert said["ef_std"].tolist() == pytest.approx([5.0])
-    assert float(said["ef_lower"]) == pytest.approx(42 - 1.6449 * 5, abs=1e-3)
-    assert float(said["p_reduced"]) == pytest.approx(0.3446, abs=1e-3)
+    assert said["ef_std"].tolist() == pytest.approx([float(residual.square().mean().sqrt())])
+    assert float(said["ef"]) == 42
+    # 41 residuals and one to come: the 38th smallest, 9.5, holds nine in ten.
+    assert float(said["ef_lower"]) == pytest.approx(42 - 9.5, abs=1e-3)
+    assert float(said["ef_upper"]) == pytest.approx(42 + 9.5, abs=1e-3)
+    assert float(said["p_reduced"]) == pytest.approx(0.368, abs=1e-2)
     assert bool(said["review"])
+    assert not bool(said["reduced"])
 
 
 def test_the_backbone_learns_more_slowly_and_norms_do_not_decay():

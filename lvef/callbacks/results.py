@@ -11,8 +11,10 @@ from typing import Any
 import pandas as pd
 from lightning import Callback, LightningModule, Trainer
 
+from lvef.evaluation.review import format_review, review_report
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS, format_summary
-from lvef.models.base import EFTask
+from lvef.evaluation.uncertainty import doubt
+from lvef.models import EFClassifier, EFTask
 
 
 class TestResults(Callback):
@@ -29,6 +31,7 @@ class TestResults(Callback):
         cases = pl_module.cases
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
         summary = pl_module.summary(cases)
+        review = _review(pl_module)
         data = "PHANTOM " if datamodule.is_phantom else ""
         title = (
             f"{data}TEST, {len(cases['row'])} videos, {type(pl_module).__name__} "
@@ -46,6 +49,7 @@ class TestResults(Callback):
             "checkpoint": str(trainer.ckpt_path or ""),
             "version": version("lvef"),
             "metrics": {name: _no_nan(row) for name, row in summary.items()},
+            "review": review,
         }
         (folder / "metrics.json").write_text(json.dumps(about, indent=2) + "\n")
         videos = datamodule.table.loc[cases["row"].numpy(), "video"].to_numpy()
@@ -53,8 +57,18 @@ class TestResults(Callback):
         table.drop(columns="row").assign(video=videos).set_index("video").to_csv(
             folder / "cases.csv"
         )
-        print(format_summary(summary, title, pl_module.baseline))
+        print(format_summary(summary, title, pl_module.baseline, format_review(review)))
         print(f"Results: {folder}")
+
+
+def _review(task: EFTask) -> dict[str, Any]:
+    cases = {name: column.numpy() for name, column in task.cases.items()}
+    wrong = cases["called"] != cases["reduced"]
+    if isinstance(task, EFClassifier):
+        doubts = doubt(cases["p_reduced"], float(task.threshold))
+        return review_report(wrong, cases["review"], doubts, cases["ef"])
+    error = abs(cases["ef_predicted"] - cases["ef"])
+    return review_report(wrong, cases["review"], doubt(cases["p_reduced"]), cases["ef"], error)
 
 
 def _no_nan(row: dict[str, float]) -> dict[str, float | None]:

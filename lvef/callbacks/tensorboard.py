@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.figure import Figure
 
-from lvef.evaluation import figures
-from lvef.models import EFClassifier, EFTask
+from lvef.evaluation import figures, uncertainty_figures
+from lvef.evaluation.uncertainty import doubt
+from lvef.models import EFClassifier, EFPredictor, EFTask
 
 
 class TensorBoardFigures(Callback):
@@ -20,17 +22,21 @@ class TensorBoardFigures(Callback):
 
     Args:
         max_samples: Cases on the sample sheet.
+        interval: Least seconds between two sets of figures of VAL; the end has its own.
     """
 
-    def __init__(self, max_samples: int = 8) -> None:
+    def __init__(self, max_samples: int = 8, interval: float = 20.0) -> None:
         self.max_samples = max_samples
+        self.interval = interval
+        self._drawn, self._drawn_epoch = -interval, -1
         self._best: dict[str, float] = {}
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Show the first batch as the model sees it."""
-        if trainer.global_step == 0 and batch_idx == 0 and isinstance(pl_module, EFTask):
+        first = trainer.global_step == 0 and batch_idx == 0 and "frames" in batch
+        if first and isinstance(pl_module, EFTask):
             count = self.max_samples
             sheet = figures.sample_sheet(
                 batch["frames"][:count].cpu().numpy(),
@@ -48,12 +54,18 @@ class TensorBoardFigures(Callback):
             or trainer.state.fn != "fit"
         ):
             return
-        for name, figure in _figures(trainer, pl_module, "VAL").items():
-            _log(trainer, f"val/{name}", figure)
+        if time.monotonic() - self._drawn >= self.interval:
+            self._draw(trainer, pl_module)
         now = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
         better = {"max": float.__gt__, "min": float.__lt__}[pl_module.monitor_mode]
         if not self._best or better(now[pl_module.monitor], self._best[pl_module.monitor]):
             self._best = now
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show how VAL is predicted in the last epoch."""
+        shown = self._drawn_epoch == trainer.current_epoch
+        if isinstance(pl_module, EFTask) and pl_module.cases and not shown:
+            self._draw(trainer, pl_module)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the hyperparameters with the metrics of the best epoch."""
@@ -72,6 +84,11 @@ class TensorBoardFigures(Callback):
             figure.savefig(folder / f"{name}.png", dpi=120)
             _log(trainer, f"test/{name}", figure)
 
+    def _draw(self, trainer: Trainer, task: EFTask) -> None:
+        self._drawn, self._drawn_epoch = time.monotonic(), trainer.current_epoch
+        for name, figure in _figures(trainer, task, "VAL").items():
+            _log(trainer, f"val/{name}", figure)
+
 
 def _figures(trainer: Trainer, task: EFTask, split: str) -> dict[str, Figure]:
     cases = {name: column.numpy() for name, column in task.cases.items()}
@@ -84,10 +101,22 @@ def _figures(trainer: Trainer, task: EFTask, split: str) -> dict[str, Figure]:
             "confusion_matrix": figures.confusion_matrix(
                 cases["p_reduced"], cases["reduced"], float(task.threshold), title
             ),
+            "reliability": uncertainty_figures.reliability(
+                cases["p_reduced"], cases["reduced"], title
+            ),
         }
-    return {
+    drawn = {
         "predicted_and_true": figures.predicted_and_true(cases["ef_predicted"], cases["ef"], title)
     }
+    if isinstance(task, EFPredictor) and split == "TEST":
+        wrong = cases["called"] != cases["reduced"]
+        drawn["error_rejection"] = uncertainty_figures.error_rejection_curve(
+            {"misclassified": (wrong, doubt(cases["p_reduced"]))}, title
+        )
+        lower, upper = task.intervals(task.cases)
+        inside = (lower <= cases["ef"][:, None]) & (cases["ef"][:, None] <= upper)
+        drawn["coverage"] = uncertainty_figures.coverage({"": inside.mean(axis=0)}, title)
+    return drawn
 
 
 def _data(trainer: Trainer) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,19 @@ from lvef.data.dataset import (
     collate,
     one_thread,
     prepare_for_workers,
+    refuse_failures,
 )
 from lvef.data.echonet import EchoNetFolder, ExcludedError, check_excluded, read_echonet
+from lvef.data.features import (
+    FeatureCache,
+    FeatureDataset,
+    Request,
+    as_it_is,
+    compute,
+)
 from lvef.data.transforms import Augmentation
 from lvef.data.videos import video_table
-from lvef.errors import ConfigurationError, DatasetError, VideoError
+from lvef.errors import ConfigurationError, DatasetError
 
 _MOST_WORKERS = 8
 
@@ -53,6 +61,10 @@ class EchoNetDataModule(LightningDataModule):
             aside.
         videos: What predict reads instead of the TEST split: a file, a folder or a glob.
         keyframes: CSV file with the ED and ES frames of those videos: video, ed, es.
+        feature_batch_size: Cases a training batch when a frozen backbone's features were computed
+            beforehand.
+        feature_cache: Folder where such features are kept for later runs; auto is the folder
+            `features` beside the runs, null keeps none.
     """
 
     def __init__(
@@ -70,9 +82,11 @@ class EchoNetDataModule(LightningDataModule):
         check_videos: bool = False,
         videos: str | None = None,
         keyframes: str | None = None,
+        feature_batch_size: int = 256,
+        feature_cache: str | None = "auto",
     ) -> None:
         super().__init__()
-        _check_options(frames, batch_size, image_size, limit, max_excluded)
+        _check_options(frames, batch_size, feature_batch_size, image_size, limit, max_excluded)
         self.root = root
         self.frames = list(frames)
         self.batch_size = batch_size
@@ -86,6 +100,9 @@ class EchoNetDataModule(LightningDataModule):
         self.check_videos = check_videos
         self.videos = videos
         self.keyframes = keyframes
+        self.feature_batch_size = feature_batch_size
+        self.feature_cache = feature_cache
+        self._features: dict[str, torch.Tensor] = {}
         self.folder: EchoNetFolder | None = None
         self.table = pd.DataFrame()
 
@@ -101,6 +118,7 @@ class EchoNetDataModule(LightningDataModule):
             DatasetError: The folder or the videos cannot be used.
             ConfigurationError: There is nothing to read from.
         """
+        self._features = {}
         if stage == "predict" and self.videos is not None:
             self.table = video_table(self.videos, self.keyframes)
             return
@@ -139,6 +157,44 @@ class EchoNetDataModule(LightningDataModule):
             raise ConfigurationError(f"{self.root}: no usable video in the {name} split")
         return rows
 
+    def compute_features(
+        self,
+        extract: Callable[[torch.Tensor], torch.Tensor],
+        fingerprint: str,
+        device: torch.device,
+    ) -> None:
+        """Run a frozen backbone once over TRAIN and VAL; batches of this fit carry `features`.
+
+        Args:
+            extract: Returns `(B, F * d)` features of frames `(B, F, 3, H, W)`.
+            fingerprint: Changes whenever `extract` does.
+            device: Where it runs.
+
+        Raises:
+            VideoError: A video cannot be read.
+        """
+        assert self.trainer is not None
+        if self.augmentation is not None:
+            rank_zero_info("The backbone is frozen: its features are computed once, unaugmented.")
+        cache = FeatureCache(self._cache_folder())
+        for name in ("TRAIN", "VAL"):
+            request = Request(
+                self.split(name), self.frames, self.image_size, self.remove_artifacts, fingerprint
+            )
+            self._features[name] = compute(
+                request, extract, cache, self._frames_loader, self.trainer, device, name
+            )
+
+    @property
+    def has_features(self) -> bool:
+        """Whether `compute_features` ran in this fit."""
+        return bool(self._features)
+
+    def feature_table(self, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return features `(n, F * d)` and EF `(n,)` of a split that `compute_features` ran on."""
+        ef = torch.as_tensor(self.split(split)["ef"].to_numpy(np.float32))
+        return self._features[split], ef
+
     def train_dataloader(self) -> DataLoader[Any]:
         """Return shuffled or class-balanced batches of TRAIN.
 
@@ -147,11 +203,13 @@ class EchoNetDataModule(LightningDataModule):
                 learn.
         """
         rows = self.split("TRAIN")
+        features = self._ready("TRAIN")
+        batch_size = self.batch_size if features is None else self.feature_batch_size
         share = math.ceil(len(rows) / (self.trainer.world_size if self.trainer else 1))
-        if min(share, self.batch_size) < 2:
+        if min(share, batch_size) < 2:
             raise ConfigurationError(
                 f"training needs at least two cases a batch, but TRAIN gives {share} to a process "
-                f"and data.batch_size is {self.batch_size}"
+                f"and the batch size is {batch_size}"
             )
         # A generator of its own: the workers draw from the global one, and so would the order
         # of cases depend on how many workers there are.
@@ -162,10 +220,16 @@ class EchoNetDataModule(LightningDataModule):
             size = np.where(reduced, max(int(reduced.sum()), 1), max(int((~reduced).sum()), 1))
             weights = (1.0 / size).tolist()
             sampler = WeightedRandomSampler(weights, len(rows), generator=generator)
-        return self._loader(rows, sampler=sampler, drop_last=share > self.batch_size)
+        drop_last = share > batch_size
+        if features is not None:
+            return _feature_loader(rows, features, batch_size, sampler, drop_last)
+        return self._loader(rows, sampler=sampler, drop_last=drop_last)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return batches of VAL."""
+        features = self._ready("VAL")
+        if features is not None:
+            return _feature_loader(self.split("VAL"), features, self.feature_batch_size)
         return self._loader(self.split("VAL"))
 
     def test_dataloader(self) -> DataLoader[Any]:
@@ -184,14 +248,10 @@ class EchoNetDataModule(LightningDataModule):
         Raises:
             VideoError: A video cannot be read, and this is not predict.
         """
-        if "failures" in batch and not (self.trainer is not None and self.trainer.predicting):
-            _, reason = batch["failures"][0]
-            raise VideoError(
-                f"{reason}. Mend or remove it, or let --data.check_videos true set such videos "
-                "aside at the start"
-            )
+        if not (self.trainer is not None and self.trainer.predicting):
+            refuse_failures(batch)
         training = self.trainer is not None and self.trainer.training
-        if training and self.augmentation is not None:
+        if training and self.augmentation is not None and "frames" in batch:
             batch["frames"] = self.augmentation(batch["frames"])
         return batch
 
@@ -200,9 +260,12 @@ class EchoNetDataModule(LightningDataModule):
         rows: pd.DataFrame,
         sampler: Sampler[int] | None = None,
         drop_last: bool = False,
+        frames: Sequence[str] | None = None,
     ) -> DataLoader[Any]:
         prepare_for_workers()
-        dataset = KeyFrameDataset(rows, self.frames, self.image_size, self.remove_artifacts)
+        dataset = KeyFrameDataset(
+            rows, frames or self.frames, self.image_size, self.remove_artifacts
+        )
         workers = self._workers()
         return DataLoader(
             dataset,
@@ -216,6 +279,23 @@ class EchoNetDataModule(LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             persistent_workers=workers > 0,
         )
+
+    def _frames_loader(self, rows: pd.DataFrame, frames: Sequence[str]) -> DataLoader[Any]:
+        return self._loader(rows, frames=frames)
+
+    def _ready(self, split: str) -> torch.Tensor | None:
+        """Return the features of a split, in the fit that they were computed for and no other."""
+        fitting = self.trainer is not None and self.trainer.state.fn == "fit"
+        return self._features.get(split) if fitting else None
+
+    def _cache_folder(self) -> Path | None:
+        if self.feature_cache != "auto":
+            return None if self.feature_cache is None else Path(self.feature_cache)
+        if self.trainer is None:
+            return None
+        logger = self.trainer.logger
+        beside = logger.save_dir if logger is not None else None
+        return Path(beside or self.trainer.default_root_dir) / "features"
 
     def _workers(self) -> int:
         """Return how many processes decode for this one."""
@@ -259,6 +339,24 @@ class EchoNetDataModule(LightningDataModule):
         return path
 
 
+def _feature_loader(
+    rows: pd.DataFrame,
+    features: torch.Tensor,
+    batch_size: int,
+    sampler: Sampler[int] | None = None,
+    drop_last: bool = False,
+) -> DataLoader[Any]:
+    """Return batches from memory; a batch is cut at once, so that there is nothing to collate."""
+    return DataLoader(
+        FeatureDataset(rows, features),
+        batch_size=batch_size,
+        sampler=sampler,
+        drop_last=drop_last,
+        generator=torch.Generator(),
+        collate_fn=as_it_is,  # type: ignore[arg-type]
+    )
+
+
 def default_workers() -> int:
     """Return one worker a core that this process may use, 8 at most."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -266,7 +364,12 @@ def default_workers() -> int:
 
 
 def _check_options(
-    frames: Sequence[str], batch_size: int, image_size: int, limit: int | None, max_excluded: float
+    frames: Sequence[str],
+    batch_size: int,
+    feature_batch_size: int,
+    image_size: int,
+    limit: int | None,
+    max_excluded: float,
 ) -> None:
     unknown = [name for name in frames if name not in FRAME_COLUMNS]
     if unknown or not frames:
@@ -276,7 +379,8 @@ def _check_options(
     if len(set(frames)) != len(frames):
         raise ConfigurationError(f"data.frames names a frame twice: {list(frames)}")
     for name, value, least in (
-        ("batch_size", batch_size, 1), ("image_size", image_size, 32), ("limit", limit, 1),
+        ("batch_size", batch_size, 1), ("feature_batch_size", feature_batch_size, 1),
+        ("image_size", image_size, 32), ("limit", limit, 1),
     ):  # fmt: skip
         if value is not None and value < least:
             raise ConfigurationError(f"data.{name} is {value}, but must be at least {least}")

@@ -139,6 +139,20 @@ def collate(samples: list[Sample]) -> dict[str, Any]:
     return batch
 
 
+def refuse_failures(batch: dict[str, Any]) -> None:
+    """Raise what kept a video of a batch from being read.
+
+    Raises:
+        VideoError: There is such a video.
+    """
+    if "failures" in batch:
+        _, reason = batch["failures"][0]
+        raise VideoError(
+            f"{reason}. Mend or remove it, or let --data.check_videos true set such videos "
+            "aside at the start"
+        )
+
+
 def one_thread(_: int) -> None:
     """Keep a data loader's worker to one thread; the workers are the parallelism."""
     torch.set_num_threads(1)

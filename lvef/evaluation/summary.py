@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import norm
 
 from lvef.evaluation.metrics import (
     Metrics,
@@ -15,13 +16,18 @@ from lvef.evaluation.metrics import (
     classification_metrics,
     regression_metrics,
 )
+from lvef.evaluation.uncertainty import LEVELS, interval_metrics, probability_metrics
 
 NOT_FOR_DIAGNOSIS = "Research use only, not for diagnosis."
 Summary = dict[str, dict[str, Any]]
 
 
 def summarise_classification(
-    p_reduced: ArrayLike, reduced: ArrayLike, threshold: float, majority: int = 0
+    p_reduced: ArrayLike,
+    reduced: ArrayLike,
+    threshold: float,
+    majority: int = 0,
+    prevalence: float | None = None,
 ) -> Summary:
     """Summarise a classifier beside always answering with the majority class of TRAIN.
 
@@ -30,40 +36,69 @@ def summarise_classification(
         reduced: `(n,)` 1 where EF <= 40, 0 elsewhere.
         threshold: Decision threshold, chosen on VAL.
         majority: The class most frequent in TRAIN.
+        prevalence: Share of reduced EF in TRAIN, which the trivial answer states as the
+            probability of every case; by default it states 0 or 1.
 
     Returns:
         By metric: `value`, `lower` and `upper` (95 % bootstrap), `baseline`.
     """
 
     def metric(probability: ArrayLike, truth: ArrayLike) -> Metrics:
-        return classification_metrics(probability, truth, threshold)
+        called = classification_metrics(probability, truth, threshold)
+        return {**called, **probability_metrics(probability, truth)}
 
     constant = np.full(len(np.asarray(reduced)), float(majority))
-    return _beside(metric, p_reduced, reduced, classification_metrics(constant, reduced))
+    stated = constant if prevalence is None else np.full_like(constant, prevalence)
+    baseline = classification_metrics(constant, reduced) | probability_metrics(stated, reduced)
+    return _beside(metric, (p_reduced, reduced), baseline)
 
 
-def summarise_regression(ef_predicted: ArrayLike, ef: ArrayLike, train_mean: float) -> Summary:
+def summarise_regression(
+    ef_predicted: ArrayLike,
+    ef: ArrayLike,
+    train_mean: float,
+    train_std: float | None = None,
+    spread: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
+) -> Summary:
     """Summarise a regressor beside always answering with the mean EF of TRAIN.
 
     Args:
         ef_predicted: `(n,)` in percent.
         ef: `(n,)` truth in percent.
         train_mean: Mean EF of the training split in percent.
+        train_std: Its standard deviation, for the intervals of the constant answer.
+        spread: Standard deviations `(n,)` and both ends of the intervals at `LEVELS`,
+            `(n, L)` each, of the predictions.
 
     Returns:
         As `summarise_classification`.
     """
-    constant = np.full(len(np.asarray(ef)), train_mean)
-    return _beside(regression_metrics, ef_predicted, ef, regression_metrics(constant, ef))
+    count = len(np.asarray(ef))
+    constant = np.full(count, train_mean)
+    baseline = regression_metrics(constant, ef)
+    if spread is None or train_std is None:
+        return _beside(regression_metrics, (ef_predicted, ef), baseline)
+
+    def metric(
+        predicted: ArrayLike, truth: ArrayLike, std: ArrayLike, low: ArrayLike, high: ArrayLike
+    ) -> Metrics:
+        of_intervals = interval_metrics(predicted, std, low, high, truth)
+        return {**regression_metrics(predicted, truth), **of_intervals}
+
+    reach = train_std * norm.ppf(0.5 + np.array(LEVELS) / 2)
+    low, high = (np.tile(train_mean + sign * reach, (count, 1)) for sign in (-1, 1))
+    baseline |= interval_metrics(constant, np.full(count, train_std), low, high, ef)
+    return _beside(metric, (ef_predicted, ef, *spread), baseline)
 
 
-def format_summary(summary: Summary, title: str, baseline: str) -> str:
+def format_summary(summary: Summary, title: str, baseline: str, note: str = "") -> str:
     """Return a summary as a text table.
 
     Args:
         summary: See `summarise_classification`.
         title: First line.
         baseline: What the baseline is, heading its column.
+        note: Lines to add below.
     """
     width = max(len(baseline), 10)
     lines = [title, f"{'':20s}{'value':>9s}  {'95 % interval':>18s}  {baseline:>{width}s}"]
@@ -73,14 +108,14 @@ def format_summary(summary: Summary, title: str, baseline: str) -> str:
             f"{name:20s}{_number(row['value']):>9s}  {interval:>18s}  "
             f"{_number(row['baseline']):>{width}s}"
         )
-    return "\n".join([*lines, NOT_FOR_DIAGNOSIS])
+    return "\n".join([*lines, *filter(None, [note]), NOT_FOR_DIAGNOSIS])
 
 
 def _beside(
-    metric: Callable[..., Metrics], predicted: ArrayLike, truth: ArrayLike, baseline: Metrics
+    metric: Callable[..., Metrics], columns: tuple[ArrayLike, ...], baseline: Metrics
 ) -> Summary:
-    values = metric(predicted, truth)
-    intervals = bootstrap_interval(metric, predicted, truth)
+    values = metric(*columns)
+    intervals = bootstrap_interval(metric, *columns)
     return {
         name: {
             "value": value,

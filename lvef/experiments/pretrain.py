@@ -15,6 +15,7 @@ from lvef.data.dataset import prepare_for_workers
 from lvef.errors import ConfigurationError
 from lvef.models.pretraining import PhantomPretraining
 from lvef.phantom.stream import FrameStream
+from lvef.precision import cpu_precision
 
 
 def pretrain(
@@ -24,7 +25,7 @@ def pretrain(
     lr: float = 1e-3,
     seed: int = 1000,
     num_workers: int = 1,
-    precision: str = "bf16-mixed",
+    precision: str | None = None,
 ) -> Path:
     """Pre-train the backbone on phantoms: find the left ventricle, tell its area and volume.
 
@@ -38,7 +39,7 @@ def pretrain(
         lr: Peak learning rate.
         seed: Seed of weights and phantoms; keep it apart from the seed of any folder you test on.
         num_workers: Processes that render phantoms.
-        precision: Lightning's trainer precision.
+        precision: Lightning's trainer precision; by default what the processor is fastest in.
 
     Raises:
         ConfigurationError: `output` has another extension, or `num_images` is less than two
@@ -62,7 +63,7 @@ def pretrain(
         max_epochs=1,
         limit_train_batches=steps,
         devices=1,
-        precision=precision,  # type: ignore[arg-type]
+        precision=precision or (None if torch.cuda.is_available() else cpu_precision()),  # type: ignore[arg-type]
         logger=TensorBoardLogger("lightning_logs", name="pretrain", default_hp_metric=False),
         callbacks=[TQDMProgressBar(refresh_rate=20)],
         enable_checkpointing=False,

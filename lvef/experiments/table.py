@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import json
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from lvef.cardiac import is_reduced
 from lvef.cli import run_lightning
 from lvef.data.echonet import read_echonet
 from lvef.errors import ConfigurationError
 from lvef.evaluation.ceilings import ef_from_volume
 from lvef.evaluation.metrics import regression_metrics
-from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.experiments.table_report import write_report
 from lvef.phantom import MARKER
 
+_FRAMES = ("edf", "esf", "mf", "edf_esf")
+ENSEMBLES = {
+    "ensemble_mlp": (["edf_mlp", "esf_mlp", "mf_mlp"], "average"),
+    "ensemble_gpr": (["edf_gpr", "esf_gpr", "mf_gpr"], "average"),
+    "ensemble_pair": (["edf_esf_mlp", "edf_esf_gpr"], "average"),
+    "ensemble_all": (
+        [f"{frames}_{head}" for head in ("mlp", "gpr") for frames in _FRAMES],
+        "inverse_variance",
+    ),
+}  # fmt: skip
+"""Members and weighting of each ensemble of the table."""
 EXPERIMENTS = [
-    "edf_cls", "esf_cls", "mf_cls", "edf_esf_cls",
-    "edf_mlp", "esf_mlp", "mf_mlp", "edf_esf_mlp",
-]  # fmt: skip
-CLASSIFICATION = ["accuracy", "balanced_accuracy", "f1", "roc_auc", "pr_auc"]
-REGRESSION = ["mae", "rmse", "r2", "roc_auc"]
+    *(f"{frames}_{head}" for head in ("cls", "mlp", "gpr") for frames in _FRAMES),
+    *ENSEMBLES,
+]
 _QUICK_LIMIT, _QUICK_EPOCHS = 200, 4
 
 
@@ -38,49 +47,79 @@ def table(
     max_excluded: float = 0.05,
     quick: bool = False,
 ) -> Path:
-    """Fit and test experiments on one folder, and write table.md and table.json.
+    """Fit and test experiments on one folder, and write table.md, table.json and plots.
 
-    An experiment that finished with the same settings is reused, so that an interrupted table
-    continues. On a folder of phantoms the overlay phantom.yaml is added and every heading says
-    PHANTOM.
+    A Gaussian process stands on the backbone of the MLP of the same frames when that is among the
+    experiments. An experiment that finished with the same settings is reused, so that an
+    interrupted table continues. On a folder of phantoms the overlay phantom.yaml is added and every
+    heading says PHANTOM.
 
     Args:
         root: EchoNet-Dynamic folder, or a phantom.
         output: Folder for the runs and the table.
-        experiments: Names of configs.
-        configs: Folder that holds them.
+        experiments: Names of configs, or ensemble_mlp, ensemble_gpr, ensemble_pair, ensemble_all.
+        configs: Folder that holds the configs.
         weights: Backbone weights for every experiment (see --model.backbone.weights); by default
             what the configs say.
         max_epochs: Epochs of every experiment; by default what the configs say.
         max_excluded: Share of unusable videos above which nothing is run.
         quick: 200 videos a split and 4 epochs, to see that all works.
     """
-    unknown = [name for name in experiments if not (configs / f"{name}.yaml").is_file()]
-    if unknown:
-        raise ConfigurationError(f"no config {unknown[0]}.yaml in {configs}; see --configs")
+    _check(experiments, configs)
     folder = read_echonet(root, max_excluded)
     phantom = (Path(root) / MARKER).is_file()
     output.mkdir(parents=True, exist_ok=True)
-    results = {}
+    shared = ["--config", str(configs / "phantom.yaml")] if phantom else []
+    shared += ["--data.root", str(root), "--trainer.default_root_dir", str(output)]
+    shared += ["--trainer.devices", "1"]  # Lightning would start this whole command on each
+    epochs = max_epochs or (_QUICK_EPOCHS if quick else None)
+    shared += [] if epochs is None else ["--trainer.max_epochs", str(epochs)]
+    shared += ["--data.limit", str(_QUICK_LIMIT)] if quick else []
+    shared += ["--data.max_excluded", str(max_excluded)]
+    rows: dict[str, dict[str, Any]] = {}
     for name in experiments:
-        words = ["--config", str(configs / f"{name}.yaml")]
-        words += ["--config", str(configs / "phantom.yaml")] if phantom else []
-        words += ["--data.root", str(root), "--trainer.default_root_dir", str(output)]
-        words += [] if weights is None else ["--model.backbone.weights", weights]
-        epochs = max_epochs or (_QUICK_EPOCHS if quick else None)
-        words += [] if epochs is None else ["--trainer.max_epochs", str(epochs)]
-        words += ["--data.limit", str(_QUICK_LIMIT)] if quick else []
-        words += ["--data.max_excluded", str(max_excluded)]
-        files = [Path(word) for word in words if Path(word).is_file()]
-        files.append(Path(root) / "FileList.csv")
-        results[name] = _run(name, {"words": words, "files": _stamps(files)}, output)
-    ceilings = _ceilings(folder.table)
-    about = {"phantom": phantom, "note": NOT_FOR_DIAGNOSIS, "ceilings": ceilings, "rows": results}
-    (output / "table.json").write_text(json.dumps(about, indent=2) + "\n")
-    text = _markdown(results, ceilings, "PHANTOM: " if phantom else "")
-    (output / "table.md").write_text(text)
-    print(text)
-    return output / "table.md"
+        own, built_on = _own_words(name, rows, weights)
+        config = "ensemble" if name in ENSEMBLES else name
+        words = ["--config", str(configs / f"{config}.yaml"), *shared, *own]
+        files = [Path(word) for word in [*words, *built_on] if Path(word).is_file()]
+        files += [Path(root) / part for part in ("FileList.csv", "VolumeTracings.csv")]
+        made_from = {"words": words, "files": _stamps(files), "version": version("lvef")}
+        rows[name] = _run(name, made_from, output)
+    usable = folder.table
+    if quick:
+        usable = usable.groupby("split", sort=False).head(_QUICK_LIMIT)
+    return write_report(output, rows, _ceilings(usable), phantom)
+
+
+def _check(experiments: list[str], configs: Path) -> None:
+    for place, name in enumerate(experiments):
+        config = "ensemble" if name in ENSEMBLES else name
+        if not (configs / f"{config}.yaml").is_file():
+            raise ConfigurationError(f"no config {config}.yaml in {configs}; see --configs")
+        needed = ENSEMBLES.get(name, ([], ""))[0]
+        missing = [member for member in needed if member not in experiments[:place]]
+        trained = name.removesuffix("gpr") + "mlp"
+        if name.endswith("_gpr") and trained in experiments[place:]:
+            missing.append(trained)
+        if missing:
+            raise ConfigurationError(
+                f"{name} is built on {missing[0]}: put that before it in --experiments"
+            )
+
+
+def _own_words(
+    name: str, rows: dict[str, dict[str, Any]], weights: str | None
+) -> tuple[list[str], list[str]]:
+    """Return an experiment's own options, and the checkpoints that it is built on."""
+    if name in ENSEMBLES:
+        members, weighting = ENSEMBLES[name]
+        files = [rows[member]["checkpoint"] for member in members]
+        own = ["--experiment", name, "--model.members", json.dumps(files)]
+        return [*own, "--model.weighting", weighting], files
+    trained = rows.get(name.removesuffix("gpr") + "mlp")
+    if name.endswith("_gpr") and trained is not None:
+        return ["--model.backbone.checkpoint", trained["checkpoint"]], [trained["checkpoint"]]
+    return ([], []) if weights is None else (["--model.backbone.weights", weights], [])
 
 
 def _stamps(files: list[Path]) -> dict[str, list[int]]:
@@ -93,17 +132,29 @@ def _run(name: str, made_from: dict[str, Any], output: Path) -> dict[str, Any]:
     done = output / name / "done.json"
     if done.is_file():
         before: dict[str, Any] = json.loads(done.read_text())
-        if before["made_from"] == made_from:
+        left = all(Path(before[part]).is_file() for part in ("checkpoint", "cases"))
+        if before["made_from"] == made_from and left:
             return before
     words = made_from["words"]
     start = time.monotonic()
     fit = run_lightning(["fit", *words])
     minutes = (time.monotonic() - start) / 60
-    checkpoint = fit.trainer.checkpoint_callback.best_model_path
+    chosen = fit.trainer.checkpoint_callback
+    checkpoint = chosen.best_model_path
     test = run_lightning(["test", *words, "--ckpt_path", checkpoint])
-    metrics = json.loads((Path(test.trainer.log_dir) / "metrics.json").read_text())
-    result = {"made_from": made_from, "minutes": minutes, "checkpoint": checkpoint, **metrics}
-    done.write_text(json.dumps(result, indent=2) + "\n")
+    tested = Path(test.trainer.log_dir)
+    metrics = json.loads((tested / "metrics.json").read_text())
+    result = {
+        "made_from": made_from,
+        "minutes": minutes,
+        "checkpoint": checkpoint,
+        "val": {"metric": chosen.monitor, "value": float(chosen.best_model_score)},
+        "cases": str(tested / "cases.csv"),
+        **metrics,
+    }
+    unfinished = done.with_suffix(".part")
+    unfinished.write_text(json.dumps(result, indent=2) + "\n")
+    unfinished.replace(done)
     return result
 
 
@@ -115,46 +166,4 @@ def _ceilings(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
         "ESV only": ef_from_volume(train["esv"], train["ef"], test["esv"]),
         "mean of TRAIN": [train["ef"].mean()] * len(test),
     }
-    ceilings = {name: regression_metrics(ef, test["ef"]) for name, ef in said.items()}
-    share = float(is_reduced(test["ef"]).mean())
-    return {**ceilings, "majority": {"accuracy": max(share, 1 - share)}}
-
-
-def _markdown(
-    results: dict[str, dict[str, Any]], ceilings: dict[str, dict[str, float]], data: str
-) -> str:
-    lines: list[str] = []
-    for title, task, columns in (
-        ("Reduced EF (EF <= 40 %)", "EFClassifier", CLASSIFICATION),
-        ("EF in percent", "EFRegressor", REGRESSION),
-    ):
-        rows = {name: row for name, row in results.items() if row["task"] == task}
-        if not rows:
-            continue
-        lines += [f"## {data}{title}, TEST", "", _line(["experiment", *columns, "minutes to fit"])]
-        lines.append(_line(["---"] * (len(columns) + 2)))
-        for name, row in rows.items():
-            cells = [_cell(row["metrics"][column]) for column in columns]
-            lines.append(_line([name, *cells, f"{row['minutes']:.1f}"]))
-        first = next(iter(rows.values()))
-        trivial = [_number(first["metrics"][column]["baseline"]) for column in columns]
-        lines.append(_line([f"*{first['baseline']}*", *trivial, ""]))
-        if task == "EFRegressor":
-            for name in ("EDV only", "ESV only"):
-                cells = [_number(ceilings[name][column]) for column in columns]
-                lines.append(_line([f"*given the true {name}*", *cells, ""]))
-        lines.append("")
-    lines.append(f"Values with 95 % bootstrap intervals. {NOT_FOR_DIAGNOSIS}")
-    return "\n".join(lines) + "\n"
-
-
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _cell(row: dict[str, float | None]) -> str:
-    return f"{_number(row['value'])} [{_number(row['lower'])}, {_number(row['upper'])}]"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}" if abs(value) >= 2 else f"{value:.3f}"
+    return {name: regression_metrics(ef, test["ef"]) for name, ef in said.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -122,6 +123,20 @@ class ResNet50Backbone(nn.Module):
                 f"{weights}: not ResNet-50 weights "
                 f"({len(missing)} tensors missing, {len(unexpected)} unknown)"
             )
+
+
+def fingerprint(backbone: ResNet50Backbone, precision: str) -> str:
+    """Return a name that changes with anything a backbone's features depend on but the pictures.
+
+    Args:
+        backbone: The backbone.
+        precision: Precision that it runs in.
+    """
+    digest = hashlib.sha256(f"ResNet50Backbone 1, torch {torch.__version__}, {precision}".encode())
+    for name, value in backbone.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _download(weights: ResNet50_Weights) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""What every EF task shares: backbone, optimiser, the loop, and what a checkpoint says."""
+"""What every EF task shares: backbone, features, the loop, and what a checkpoint says."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from lightning import LightningModule
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lvef.errors import CheckpointError, ConfigurationError
 from lvef.evaluation.metrics import Metrics
 from lvef.evaluation.summary import Summary
-from lvef.models.backbone import NUM_FEATURES, ResNet50Backbone
+from lvef.models.backbone import ResNet50Backbone, fingerprint
 from lvef.models.cases import CaseStore
-from lvef.models.mlp import MLPHead
-from lvef.models.options import BackboneOptions, HeadOptions, OptimizerOptions, options, plain
+from lvef.models.options import BackboneOptions, options, plain
 
 Batch = dict[str, Tensor]
 Cases = dict[str, Tensor]
@@ -28,21 +26,22 @@ Cases = dict[str, Tensor]
 class EFTask(LightningModule):
     """Base of the tasks that predict from key frames.
 
-    A subclass says what its head puts out (`num_outputs`), what that means for a case
-    (`case_outputs`), its loss (`case_loss`), and how a set of cases is judged (`epoch_metrics`,
-    `summary`).
+    A subclass says what its head puts out, what that means for a case (`case_outputs`), its loss
+    (`case_loss`), and how a set of cases is judged (`conclude`, `epoch_metrics`, `summary`).
+
+    While the backbone is frozen its features are computed once, before the first epoch, and
+    batches carry `features` float32 `(B, F * 2048)` in place of `frames`.
 
     Args:
         frames: Names of the frames of a case, in slot order; taken from the data module.
-        backbone: The shared ResNet-50.
-        head: The MLP head.
-        optimizer: AdamW and its schedule.
+        backbone: The shared ResNet-50; None for a task that brings its own.
+        own: Further hyperparameters, plain data.
 
     Attributes:
         monitor: The VAL metric that chooses the best checkpoint.
         monitor_mode: Whether it is best when `max` or `min`.
         baseline: What the trivial answer of `summary` is, in words.
-        num_outputs: Outputs of the head.
+        outputs: Names of what `case_outputs` says.
         cases: After an epoch of evaluation, what was said of every case (CPU tensors `(n,)`).
         trained_on: "phantoms" when the checkpoint that was loaded says so, else empty.
     """
@@ -50,45 +49,24 @@ class EFTask(LightningModule):
     monitor: ClassVar[str]
     monitor_mode: ClassVar[str]
     baseline: ClassVar[str]
-    num_outputs: ClassVar[int]
     outputs: ClassVar[tuple[str, ...]]
+    head: nn.Module
 
-    def __init__(
-        self,
-        frames: Sequence[str],
-        backbone: BackboneOptions,
-        head: HeadOptions,
-        optimizer: OptimizerOptions,
-        **own: Any,
-    ) -> None:
+    def __init__(self, frames: Sequence[str], backbone: BackboneOptions | None, **own: Any) -> None:
         super().__init__()
-        self.backbone_options = options(BackboneOptions, backbone)
-        self.head_options = options(HeadOptions, head)
-        self.optimizer_options = options(OptimizerOptions, optimizer)
         self.frames = list(frames)
-        self.save_hyperparameters(
-            {
-                "frames": self.frames,
-                "backbone": plain(self.backbone_options),
-                "head": plain(self.head_options),
-                "optimizer": plain(self.optimizer_options),
-                **own,
-            },
-            logger=False,
-        )
-        # Weights are loaded when training starts: a checkpoint brings its own.
-        self.backbone = ResNet50Backbone(None, self.backbone_options.freeze)
-        self.head = self.make_head(NUM_FEATURES * len(self.frames))
+        if backbone is not None:
+            # Weights are loaded when training starts: a checkpoint brings its own.
+            self.backbone_options = options(BackboneOptions, backbone)
+            self.backbone = ResNet50Backbone(None, self.backbone_options.freeze)
+            own["backbone"] = plain(self.backbone_options)
+        self.save_hyperparameters({"frames": self.frames, **own}, logger=False)
         self.store = CaseStore("ef", "reduced", "loss", *self.outputs)
         self.cases: Cases = {}
         self.trained_on = ""
 
-    def make_head(self, num_features: int) -> nn.Module:
-        """Return the head for `num_features` features a case."""
-        return MLPHead(num_features, self.num_outputs, **plain(self.head_options))
-
     def forward(self, frames: Tensor) -> Tensor:
-        """Return the head's raw output `(B, num_outputs)` for frames `(B, F, 3, H, W)`."""
+        """Return the head's raw output `(B, ...)` for frames `(B, F, 3, H, W)`."""
         if frames.shape[1] != len(self.frames):
             raise ConfigurationError(
                 f"the batch has {frames.shape[1]} frames a case, but the model takes "
@@ -96,6 +74,13 @@ class EFTask(LightningModule):
             )
         output: Tensor = self.head(self.backbone(frames))
         return output
+
+    def batch_output(self, batch: Batch) -> Tensor:
+        """Return the head's raw output for a batch of frames, or of features computed before."""
+        if "features" in batch:
+            output: Tensor = self.head(batch["features"])
+            return output
+        return self(batch["frames"])  # type: ignore[no-any-return]
 
     @abstractmethod
     def learn_population(self, ef: NDArray[np.float64], balanced_sampling: bool = False) -> None:
@@ -125,39 +110,47 @@ class EFTask(LightningModule):
     def calibrate(self, cases: Cases) -> None:
         """Choose on VAL what is chosen on VAL; kept in buffers, so that checkpoints carry it."""
 
+    def conclude(self, cases: Cases) -> Cases:
+        """Return cases (CPU tensors `(n,)`) with what follows from the outputs once calibrated."""
+        return cases
+
     def setup(self, stage: str) -> None:
         """Load the backbone's weights and look at TRAIN before training.
 
         Raises:
             WeightsError: The weights cannot be had.
-            ConfigurationError: The backbone thaws later than distributed training can follow.
         """
         if stage != "fit":
             return
-        if self.backbone_options.weights is not None:
-            self.backbone.load(self.backbone_options.weights)
+        self.load_weights()
         datamodule = self._datamodule()
         ef = datamodule.split("TRAIN")["ef"].to_numpy(np.float64)
         self.learn_population(ef, datamodule.balanced)
-        strategy = getattr(self.trainer.strategy, "_ddp_kwargs", None)
-        thaws = self.backbone.freeze is not True and int(self.backbone.freeze) > 0
-        if thaws and strategy is not None and not strategy.get("find_unused_parameters"):
-            raise ConfigurationError(
-                "model.backbone.freeze is a number of epochs, which several processes can follow "
-                "only with --trainer.strategy ddp_find_unused_parameters_true"
-            )
 
-    def on_train_epoch_start(self) -> None:
-        """Thaw the backbone when its time has come."""
-        freeze = self.backbone.freeze
-        if freeze is not True and self.backbone.frozen != (self.current_epoch < int(freeze)):
-            self.backbone.set_frozen(self.current_epoch < int(freeze))
+    def load_weights(self) -> None:
+        """Load what the options say the backbone starts from."""
+        chosen = self.backbone_options
+        weights = chosen.checkpoint or chosen.weights
+        if weights is not None:
+            self.backbone.load(weights)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the mean loss of a batch."""
-        loss = self.case_loss(self(batch["frames"]), batch).mean()
-        self.log("train/loss", loss, on_step=True, on_epoch=True, batch_size=len(batch["row"]))
-        return loss
+    def on_fit_start(self) -> None:
+        """Compute the features of a frozen backbone."""
+        self.compute_features()
+
+    def compute_features(self) -> None:
+        """Compute the features of a frozen backbone, once for the whole run.
+
+        Called where a checkpoint that is resumed has been loaded already, and before anything
+        builds the loader of TRAIN.
+        """
+        if self.backbone.freeze is not True or self._datamodule().has_features:
+            return
+        self._datamodule().compute_features(
+            self._features,
+            fingerprint(self.backbone, f"{self.trainer.precision} on {self.device.type}"),
+            self.device,
+        )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect the cases of a batch."""
@@ -171,21 +164,26 @@ class EFTask(LightningModule):
         """Return `row` and the outputs of each case as CPU tensors, and the `failures`."""
         cases: dict[str, Any] = {"failures": batch.get("failures", [])}
         if "frames" in batch:
-            said = {"row": batch["row"], **self.case_outputs(self(batch["frames"]))}
-            cases.update({name: value.float().cpu() for name, value in said.items()})
-            cases["row"] = batch["row"].cpu()
+            said = self.case_outputs(self.batch_output(batch))
+            known = {name: value.detach().float().cpu() for name, value in said.items()}
+            cases.update(self.prediction(self.conclude(known)), row=batch["row"].cpu())
+        return cases
+
+    def prediction(self, cases: Cases) -> Cases:
+        """Return what `predictions.csv` shows of cases, under its names."""
         return cases
 
     def on_validation_epoch_end(self) -> None:
         """Judge VAL, after choosing on it what is chosen on it."""
-        self.cases = self._gather()
+        cases = self._gather()
         if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
-            self.calibrate(self.cases)
+            self.calibrate(cases)
+        self.cases = self.conclude(cases)
         self._log_metrics("val")
 
     def on_test_epoch_end(self) -> None:
         """Judge TEST."""
-        self.cases = self._gather()
+        self.cases = self.conclude(self._gather())
         self._log_metrics("test")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -213,62 +211,15 @@ class EFTask(LightningModule):
         if checkpoint["lvef"]["data"].get("is_phantom"):
             self.trained_on = "phantoms"
 
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return AdamW, slower for the backbone, with the schedule of the options."""
-        chosen = self.optimizer_options
-        optimizer = torch.optim.AdamW(self._parameter_groups(), lr=chosen.lr)
-        if chosen.schedule == "constant":
-            return optimizer
-        if chosen.schedule == "plateau":
-            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-                optimizer,
-                mode=self.monitor_mode,  # type: ignore[arg-type]
-                factor=0.2,
-                patience=chosen.patience,
-            )
-            return {
-                "optimizer": optimizer,
-                "lr_scheduler": {"scheduler": plateau, "monitor": self.monitor},
-            }
-        if not np.isfinite(self.trainer.estimated_stepping_batches):
-            raise ConfigurationError(
-                "the cosine schedule needs an end: set --trainer.max_epochs, or choose "
-                "--model.optimizer.schedule plateau or constant"
-            )
-        steps = max(int(self.trainer.estimated_stepping_batches), 1)
-        epochs = max(self.trainer.max_epochs or 1, 1)
-        warmup = max(1, min(round(chosen.warmup_epochs * steps / epochs), steps - 1))
-
-        def factor(step: int) -> float:
-            if step < warmup:
-                return (step + 1) / warmup
-            progress = min((step - warmup) / max(steps - warmup, 1), 1.0)
-            return 0.5 * (1 + float(np.cos(np.pi * progress)))
-
-        cosine = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
-
-    def _parameter_groups(self) -> list[dict[str, Any]]:
-        chosen = self.optimizer_options
-        groups = []
-        for part, module, lr in (
-            ("backbone", self.backbone, chosen.lr * self.backbone_options.lr_factor),
-            ("head", self.head, chosen.lr),
-        ):
-            for decays in (True, False):
-                parameters = [
-                    p for p in module.parameters() if p.requires_grad and (p.ndim > 1) == decays
-                ]
-                decay = chosen.weight_decay if decays else 0.0
-                if parameters:
-                    name = part if decays else f"{part}_norm_and_bias"
-                    groups.append(
-                        {"params": parameters, "lr": lr, "weight_decay": decay, "name": name}
-                    )
-        return groups
+    def _features(self, frames: Tensor) -> Tensor:
+        """Return float32 features of frames, in evaluation mode and the run's precision."""
+        self.backbone.eval()
+        with torch.no_grad(), self.trainer.strategy.precision_plugin.forward_context():
+            features: Tensor = self.backbone(frames)
+        return features.float()
 
     def _collect(self, batch: Batch) -> None:
-        output = self(batch["frames"])
+        output = self.batch_output(batch)
         self.store.update(
             row=batch["row"],
             ef=batch["ef"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,11 +14,14 @@ from lvef.cardiac import is_reduced
 from lvef.errors import ConfigurationError
 from lvef.evaluation.metrics import Metrics, best_threshold, classification_metrics
 from lvef.evaluation.summary import Summary, summarise_classification
-from lvef.models.base import Batch, Cases, EFTask
+from lvef.evaluation.uncertainty import probability_metrics
+from lvef.models.base import Batch, Cases
 from lvef.models.options import BackboneOptions, HeadOptions, OptimizerOptions
+from lvef.models.trained import TrainedTask
+from lvef.models.uncertainty import ClassCalibration
 
 
-class EFClassifier(EFTask):
+class EFClassifier(TrainedTask):
     """Classifies EF <= 40 % against > 40 % from key frames, by cross-entropy.
 
     Args:
@@ -35,10 +38,11 @@ class EFClassifier(EFTask):
     monitor_mode = "max"
     baseline = "always the majority"
     num_outputs = 2
-    outputs = ("p_reduced",)
+    outputs = ("log_odds",)
     threshold: Tensor
     class_weight: Tensor
     majority: Tensor
+    prevalence: Tensor
     log_prior_shift: Tensor
 
     def __init__(
@@ -63,7 +67,9 @@ class EFClassifier(EFTask):
         self.register_buffer("threshold", torch.tensor(0.5))
         self.register_buffer("class_weight", torch.ones(2))
         self.register_buffer("majority", torch.tensor(0))
+        self.register_buffer("prevalence", torch.tensor(0.5))
         self.register_buffer("log_prior_shift", torch.zeros(2))
+        self.calibration = ClassCalibration()
 
     def learn_population(self, ef: NDArray[np.float64], balanced_sampling: bool = False) -> None:
         """Take class weights, the majority class and the prior from TRAIN.
@@ -74,6 +80,7 @@ class EFClassifier(EFTask):
         reduced = is_reduced(ef)
         counts = np.array([np.sum(~reduced), np.sum(reduced)])
         self.majority.fill_(int(counts.argmax()))
+        self.prevalence.fill_(float(reduced.mean()))
         weighted = self.class_weights == "balanced"
         if weighted and balanced_sampling:
             raise ConfigurationError(
@@ -87,19 +94,37 @@ class EFClassifier(EFTask):
             self.log_prior_shift.copy_(weight.log())
 
     def case_outputs(self, output: Tensor) -> Cases:
-        """Return the probability of reduced EF at the prevalence of TRAIN.
+        """Return the log odds of reduced EF at the prevalence of TRAIN.
 
         Balancing the classes multiplies their odds; that is taken back, or a risk of one in
         eight would be reported as even odds.
         """
-        return {"p_reduced": (output - self.log_prior_shift).softmax(dim=1)[:, 1]}
+        logits = output - self.log_prior_shift
+        return {"log_odds": logits[:, 1] - logits[:, 0]}
 
-    def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
-        """Return the probability of reduced EF and the call at the decision threshold."""
-        cases = super().predict_step(batch, batch_idx)
-        if "p_reduced" in cases:
-            cases["reduced"] = (cases["p_reduced"] >= self.threshold.cpu()).float()
-        return cases
+    def calibrate(self, cases: Cases) -> None:
+        """Choose on VAL the temperature and the threshold with the best balanced accuracy."""
+        self.calibration.fit(cases["log_odds"], cases["reduced"])
+        probability = self.calibration.probability(cases["log_odds"])
+        self.threshold.fill_(best_threshold(probability.numpy(), cases["reduced"].numpy()))
+
+    def conclude(self, cases: Cases) -> Cases:
+        """Add `p_reduced`, `called` at the threshold, and `review`; all `(n,)`."""
+        probability = self.calibration.probability(cases["log_odds"].float())
+        return {
+            **cases,
+            "p_reduced": probability,
+            "called": (probability >= self.threshold.cpu()).float(),
+            "review": self.calibration.review(probability),
+        }
+
+    def prediction(self, cases: Cases) -> Cases:
+        """Return what `predictions.csv` shows."""
+        return {
+            "p_reduced": cases["p_reduced"],
+            "reduced": cases["called"],
+            "review": cases["review"],
+        }
 
     def case_loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the weighted cross-entropy of each case."""
@@ -111,15 +136,11 @@ class EFClassifier(EFTask):
             reduction="none",
         )
 
-    def calibrate(self, cases: Cases) -> None:
-        """Choose the decision threshold with the best balanced accuracy on VAL."""
-        self.threshold.fill_(best_threshold(cases["p_reduced"].numpy(), cases["reduced"].numpy()))
-
     def epoch_metrics(self, cases: Cases) -> Metrics:
         """Return the classification metrics at the chosen threshold."""
-        return classification_metrics(
-            cases["p_reduced"].numpy(), cases["reduced"].numpy(), float(self.threshold)
-        )
+        probability, truth = cases["p_reduced"].numpy(), cases["reduced"].numpy()
+        metrics = classification_metrics(probability, truth, float(self.threshold))
+        return {**metrics, **probability_metrics(probability, truth)}
 
     def summary(self, cases: Cases) -> Summary:
         """Return the metrics with intervals, beside always answering with the majority class."""
@@ -128,4 +149,5 @@ class EFClassifier(EFTask):
             cases["reduced"].numpy(),
             float(self.threshold),
             int(self.majority),
+            float(self.prevalence),
         )

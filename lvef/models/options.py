@@ -19,11 +19,14 @@ class BackboneOptions:
         freeze: true never trains it, false trains it from the start, a number trains it from
             that epoch on.
         lr_factor: Its learning rate relative to the head's.
+        checkpoint: A checkpoint of a trained run (of any task) whose backbone to start from, in
+            place of `weights`.
     """
 
     weights: str | None = "IMAGENET1K_V2"
     freeze: bool | int = False
     lr_factor: float = 0.1
+    checkpoint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,49 @@ class HeadOptions:
 
     hidden: int = 256
     dropout: float = 0.3
+
+
+@dataclass(frozen=True)
+class GPOptions:
+    """The exact Gaussian process.
+
+    Args:
+        kernel: rbf, matern52, or linear_rbf (a linear trend and an RBF).
+        reduction: null keeps every feature, pca projects on the leading principal components,
+            learned goes on from there with the marginal likelihood (it can overfit).
+        components: Dimensions kept by a reduction.
+        restarts: Starting points of the search for hyperparameters.
+        precision: double, or single (half the memory, faster).
+        max_cholesky: Most cases solved exactly; above it GPyTorch's conjugate gradients. null
+            takes what the memory holds.
+    """
+
+    kernel: Literal["rbf", "matern52", "linear_rbf"] = "rbf"
+    reduction: Literal["pca", "learned"] | None = None
+    components: int = 32
+    restarts: int = 4
+    precision: Literal["double", "single"] = "double"
+    max_cholesky: int | None = None
+
+
+@dataclass(frozen=True)
+class UncertaintyOptions:
+    """What predictions say of their uncertainty.
+
+    Args:
+        level: Coverage of the stated interval, in 0..1.
+        review_share: A case is flagged for review when its standard deviation is above that of
+            this share of VAL, the most uncertain; or when its interval straddles EF 40.
+    """
+
+    level: float = 0.9
+    review_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse what is no share."""
+        for name, value in asdict(self).items():
+            if not 0 < value < 1:
+                raise ConfigurationError(f"model.uncertainty.{name} is {value}, but is in 0..1")
 
 
 @dataclass(frozen=True)

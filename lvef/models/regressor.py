@@ -1,28 +1,27 @@
-"""EF in percent: the regression task."""
+"""EF in percent: the MLP regression task."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from scipy.stats import norm
 from torch import Tensor
 from torch.nn import functional
 
-from lvef.cardiac import REDUCED_EF
-from lvef.evaluation.metrics import Metrics, regression_metrics
-from lvef.evaluation.summary import Summary, summarise_regression
-from lvef.models.base import Batch, Cases, EFTask
-from lvef.models.options import BackboneOptions, HeadOptions, OptimizerOptions
+from lvef.models.base import Batch, Cases
+from lvef.models.options import (
+    BackboneOptions,
+    HeadOptions,
+    OptimizerOptions,
+    UncertaintyOptions,
+    options,
+    plain,
+)
+from lvef.models.predictor import EFPredictor
+from lvef.models.trained import TrainedTask
 
-_INTERVAL = float(norm.ppf(0.95))
-"""Standard deviations on either side that hold 90 % of a normal distribution."""
 
-
-class EFRegressor(EFTask):
+class EFRegressor(EFPredictor, TrainedTask):
     """Predicts EF in percent from key frames.
 
     The head works in standard deviations of TRAIN and starts at its mean. Its uncertainty is the
@@ -34,16 +33,10 @@ class EFRegressor(EFTask):
         head: The MLP head.
         optimizer: AdamW and its schedule.
         loss: huber (linear beyond one standard deviation), mse or mae.
+        uncertainty: Level of the stated interval, and what is flagged for review.
     """
 
-    monitor = "val/mae"
-    monitor_mode = "min"
-    baseline = "always the mean"
     num_outputs = 1
-    outputs = ("ef_predicted",)
-    ef_mean: Tensor
-    ef_scale: Tensor
-    residual_std: Tensor
 
     def __init__(
         self,
@@ -52,21 +45,23 @@ class EFRegressor(EFTask):
         head: HeadOptions = HeadOptions(),  # noqa: B008
         optimizer: OptimizerOptions = OptimizerOptions(),  # noqa: B008
         loss: Literal["huber", "mse", "mae"] = "huber",
+        uncertainty: UncertaintyOptions = UncertaintyOptions(),  # noqa: B008
     ) -> None:
-        super().__init__(frames, backbone, head, optimizer, loss=loss)
+        super().__init__(
+            frames,
+            backbone,
+            head,
+            optimizer,
+            loss=loss,
+            uncertainty=plain(options(UncertaintyOptions, uncertainty)),
+        )
         self.loss = loss
-        self.register_buffer("ef_mean", torch.tensor(50.0))
-        self.register_buffer("ef_scale", torch.tensor(1.0))
-        self.register_buffer("residual_std", torch.tensor(float("nan")))
-
-    def learn_population(self, ef: NDArray[np.float64], balanced_sampling: bool = False) -> None:
-        """Take mean and spread of EF from TRAIN."""
-        self.ef_mean.fill_(float(ef.mean()))
-        self.ef_scale.fill_(float(ef.std()) if ef.std() > 0 else 1.0)
+        self.add_population(uncertainty)
 
     def case_outputs(self, output: Tensor) -> Cases:
-        """Return EF in percent."""
-        return {"ef_predicted": self.ef_mean + self.ef_scale * output[:, 0]}
+        """Return EF in percent, and the spread of TRAIN, which VAL scales to the residuals'."""
+        ef = self.ef_mean + self.ef_scale * output[:, 0]
+        return {"ef_predicted": ef, "raw_std": self.ef_scale.expand_as(ef)}
 
     def case_loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the loss of each case in standard deviations of TRAIN."""
@@ -77,39 +72,3 @@ class EFRegressor(EFTask):
             "mae": functional.l1_loss,
         }
         return functions[self.loss](output[:, 0], target, reduction="none")
-
-    def calibrate(self, cases: Cases) -> None:
-        """Take the spread of the residuals on VAL."""
-        residual = cases["ef_predicted"].double() - cases["ef"].double()
-        self.residual_std.fill_(float(residual.square().mean().sqrt()))
-
-    def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
-        """Return EF with its standard deviation, 90 % interval and probability of EF <= 40.
-
-        All are `(B,)` CPU tensors in percent but `p_reduced`; NaN before VAL was ever judged.
-        """
-        cases = super().predict_step(batch, batch_idx)
-        if "ef_predicted" in cases:
-            ef = cases.pop("ef_predicted")
-            std = self.residual_std.float().cpu().expand_as(ef)
-            lower, upper = ef - _INTERVAL * std, ef + _INTERVAL * std
-            cases.update(
-                ef=ef,
-                ef_std=std,
-                ef_lower=lower,
-                ef_upper=upper,
-                p_reduced=torch.special.ndtr((REDUCED_EF - ef) / std),
-                reduced=(ef <= REDUCED_EF).float(),
-                review=((lower <= REDUCED_EF) & (upper > REDUCED_EF)).float(),
-            )
-        return cases
-
-    def epoch_metrics(self, cases: Cases) -> Metrics:
-        """Return the regression metrics."""
-        return regression_metrics(cases["ef_predicted"].numpy(), cases["ef"].numpy())
-
-    def summary(self, cases: Cases) -> Summary:
-        """Return the metrics with intervals, beside always answering with the mean of TRAIN."""
-        return summarise_regression(
-            cases["ef_predicted"].numpy(), cases["ef"].numpy(), float(self.ef_mean)
-        )

@@ -1,0 +1,210 @@
+"""Features of a frozen backbone: computed once, kept by a name that says what they are of."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning import Trainer
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchmetrics.utilities.distributed import gather_all_tensors
+from tqdm import tqdm
+
+from lvef.cardiac import is_reduced
+from lvef.data.dataset import FRAME_COLUMNS, refuse_failures
+
+PICTURES = 1
+"""Version of how a frame is made of a video: raise it when decoding, blanking or scaling change."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What features are wanted of.
+
+    Attributes:
+        rows: Rows of the data module's table.
+        frames: Names of the frames, in slot order.
+        image_size: Height and width of a frame in pixels.
+        remove_artifacts: Whether what lies outside the sector is blanked.
+        fingerprint: Says which backbone, with which weights, in which precision.
+    """
+
+    rows: pd.DataFrame
+    frames: Sequence[str]
+    image_size: int
+    remove_artifacts: bool
+    fingerprint: str
+
+    def digest(self, frame: str) -> str:
+        """Return a name that changes with whatever the features of one frame depend on."""
+        digest = hashlib.sha256()
+        settings = (
+            PICTURES, self.fingerprint, frame, self.image_size, self.remove_artifacts
+        )  # fmt: skip
+        digest.update(repr(settings).encode())
+        columns = (self.rows["path"], self.rows[FRAME_COLUMNS[frame]], self.rows["num_frames"])
+        for path, number, count in zip(*columns, strict=True):
+            stat = Path(path).stat()
+            known = (str(path), int(number), int(count), stat.st_size, stat.st_mtime_ns)
+            digest.update(repr(known).encode())
+        return digest.hexdigest()
+
+
+class FeatureCache:
+    """Features on disk, a file for each frame of a split; files may be deleted at any time.
+
+    A file's name is a digest of all that its features depend on. So a stale file is not found,
+    whatever changed.
+
+    Args:
+        folder: Where they are kept; None keeps nothing.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+
+    def load(self, digest: str) -> Tensor | None:
+        """Return `(n, d)` features, or None where there are none that can be read."""
+        path = self._path(digest)
+        if path is None or not path.is_file():
+            return None
+        try:
+            return load_file(path)["features"]
+        except Exception:  # a file cut short by a full disk is as good as none
+            return None
+
+    def save(self, digest: str, features: Tensor) -> None:
+        """Keep `(n, d)` features; a folder that cannot be written costs a warning, not the run."""
+        path = self._path(digest)
+        if path is None:
+            return
+        unfinished = path.with_suffix(f".{os.getpid()}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file({"features": features.contiguous()}, unfinished)
+            unfinished.replace(path)
+        except (OSError, SafetensorError) as error:
+            warnings.warn(f"{path.parent}: features are not kept ({error})", stacklevel=2)
+
+    def _path(self, digest: str) -> Path | None:
+        return None if self.folder is None else self.folder / f"{digest[:32]}.safetensors"
+
+
+class FeatureDataset(Dataset[dict[str, Tensor]]):
+    """Cases as features; asked for a batch, it cuts one out of memory at once.
+
+    Args:
+        rows: Rows of the data module's table.
+        features: `(n, d)` their features.
+    """
+
+    def __init__(self, rows: pd.DataFrame, features: Tensor) -> None:
+        ef = rows["ef"].to_numpy(np.float32)
+        self.columns = {
+            "features": features,
+            "ef": torch.as_tensor(ef.copy()),
+            "reduced": torch.as_tensor(np.where(np.isnan(ef), -1, is_reduced(ef)).astype(np.int64)),
+            "row": torch.as_tensor(rows.index.to_numpy(np.int64).copy()),
+        }
+
+    def __len__(self) -> int:
+        """Return the number of cases."""
+        return len(self.columns["row"])
+
+    def __getitem__(self, item: int) -> dict[str, Tensor]:
+        """Return one case."""
+        return {name: column[item] for name, column in self.columns.items()}
+
+    def __getitems__(self, items: list[int]) -> dict[str, Tensor]:
+        """Return a batch; PyTorch's loader asks for it where it can be had."""
+        chosen = torch.as_tensor(items)
+        return {name: column[chosen] for name, column in self.columns.items()}
+
+
+def as_it_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Collate nothing."""
+    return batch
+
+
+def compute(
+    request: Request,
+    extract: Callable[[Tensor], Tensor],
+    cache: FeatureCache,
+    loader: Callable[[pd.DataFrame, Sequence[str]], DataLoader[Any]],
+    trainer: Trainer,
+    device: torch.device,
+    title: str,
+) -> Tensor:
+    """Return features of every row, from the cache or by one pass of the backbone.
+
+    Each process takes rows of its own, none twice, and all get all.
+
+    Args:
+        request: What they are wanted of.
+        extract: Returns `(B, F * d)` features of frames `(B, F, 3, H, W)`.
+        cache: Where they may be already.
+        loader: Returns batches of the given frames of the given rows.
+        trainer: Knows the processes.
+        device: Where `extract` runs.
+        title: Of the progress bar.
+
+    Returns:
+        `(n, F * d)` float32 on the CPU, in the order of the rows.
+
+    Raises:
+        VideoError: A video cannot be read.
+    """
+    digests = {frame: request.digest(frame) for frame in request.frames}
+    found: dict[str, Tensor | None] = {}
+    if trainer.is_global_zero:
+        found = {frame: cache.load(digest) for frame, digest in digests.items()}
+    found = trainer.strategy.broadcast(found)  # one folder decides: others may not see it
+    missing = [frame for frame in request.frames if found[frame] is None]
+    if missing:
+        mine = request.rows.iloc[trainer.global_rank :: trainer.world_size]
+        mine = request.rows.iloc[:1] if mine.empty else mine  # more processes than cases
+        batches = loader(mine, missing)
+        bar = tqdm(
+            batches,
+            desc=f"features of {title} {' + '.join(missing)}",
+            disable=not (trainer.is_global_zero and trainer.progress_bar_callback),
+        )
+        computed = _gather(*_pass(bar, extract, device), request.rows.index, trainer)
+        for frame, features in zip(missing, computed.chunk(len(missing), dim=1), strict=True):
+            found[frame] = features
+            if trainer.is_global_zero:
+                cache.save(digests[frame], features)
+    return torch.cat([part for part in found.values() if part is not None], dim=1)
+
+
+def _pass(
+    batches: Any, extract: Callable[[Tensor], Tensor], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    rows, features = [torch.empty(0, dtype=torch.long)], []
+    for batch in batches:
+        refuse_failures(batch)
+        rows.append(batch["row"])
+        features.append(extract(batch["frames"].to(device)).cpu())
+    return torch.cat(rows), torch.cat(features)
+
+
+def _gather(rows: Tensor, features: Tensor, wanted: pd.Index, trainer: Trainer) -> Tensor:
+    """Return the features of all processes in the order of `wanted`."""
+    if trainer.world_size > 1:
+        device = trainer.strategy.root_device
+        rows = torch.cat(gather_all_tensors(rows.to(device))).cpu()
+        features = torch.cat(gather_all_tensors(features.to(device))).cpu()
+    unique, first = np.unique(rows.numpy(), return_index=True)
+    order = first[pd.Index(unique).get_indexer(wanted)]
+    return features[torch.as_tensor(order)]

@@ -1,0 +1,134 @@
+"""Which cases a human should look at, and whether flagging them pays."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+EF_BANDS = (0, 30, 35, 40, 45, 50, 55, 60, 100)
+"""Limits of the bands of true EF; a band holds its upper limit, as EF <= 40 is reduced."""
+BORDERLINE = (35, 45)
+_CURVE_POINTS = 21
+
+
+def review_report(
+    wrong: ArrayLike,
+    review: ArrayLike,
+    doubt: ArrayLike,
+    ef: ArrayLike,
+    absolute_error: ArrayLike | None = None,
+) -> dict[str, Any]:
+    """Say what the review flag is worth, and where the misclassifications lie.
+
+    Args:
+        wrong: `(n,)` whether the call at EF 40 is wrong.
+        review: `(n,)` whether the case is flagged.
+        doubt: `(n,)` the more, the less certain.
+        ef: `(n,)` true EF in percent.
+        absolute_error: `(n,)` in EF points, for regressors.
+
+    Returns:
+        `share_flagged`, `flagged` and `unflagged` (number of cases, error rate, MAE),
+        `error_rate_ratio`, `bands`, `borderline` and `error_rejection`.
+    """
+    mistakes = np.asarray(wrong, dtype=bool)
+    flags, truth = np.asarray(review, dtype=bool), np.asarray(ef, dtype=np.float64)
+    error = None if absolute_error is None else np.asarray(absolute_error, dtype=np.float64)
+    groups = {
+        name: _group(mistakes[chosen], None if error is None else error[chosen])
+        for name, chosen in (("flagged", flags), ("unflagged", ~flags))
+    }
+    of_flagged, of_rest = groups["flagged"]["error_rate"], groups["unflagged"]["error_rate"]
+    ratio = of_flagged / of_rest if of_rest and of_flagged is not None else None
+    rejected, remaining = error_rejection(mistakes, doubt)
+    return {
+        "share_flagged": float(flags.mean()),
+        **groups,
+        "error_rate_ratio": ratio,
+        "bands": errors_by_band(mistakes, truth),
+        "borderline": _share_in(mistakes, truth, *BORDERLINE),
+        "error_rejection": {"rejected": rejected.tolist(), "error_rate": remaining.tolist()},
+    }
+
+
+def format_review(report: dict[str, Any]) -> str:
+    """Return what `review_report` found, in a few lines."""
+    flagged, rest, zone = report["flagged"], report["unflagged"], report["borderline"]
+    lines = [
+        f"flagged for review: {flagged['cases']} ({100 * report['share_flagged']:.0f} %)"
+        f", misclassified {_percent(flagged['error_rate'])} of them and "
+        f"{_percent(rest['error_rate'])} of the others"
+    ]
+    if zone["share_of_mistakes"] is not None:
+        lines.append(
+            f"EF {zone['zone']}: {_percent(zone['share_of_cases'])} of the cases, "
+            f"{_percent(zone['share_of_mistakes'])} of the misclassifications"
+        )
+    return "\n".join(lines)
+
+
+def error_rejection(
+    wrong: ArrayLike, doubt: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the error rate that remains when the most doubtful cases go to a human.
+
+    Args:
+        wrong: `(n,)` an error of each case: whether it is wrong, or by how much.
+        doubt: `(n,)` the more, the less certain.
+
+    Returns:
+        Shares of cases rejected, 0 to 0.95, and the mean error of the others.
+    """
+    order = np.argsort(-np.asarray(doubt, dtype=np.float64), kind="stable")
+    mistakes = np.asarray(wrong, dtype=np.float64)[order]
+    shares = np.linspace(0, 0.95, _CURVE_POINTS - 1)
+    first = [min(round(share * len(mistakes)), len(mistakes) - 1) for share in shares]
+    return shares, np.array([mistakes[start:].mean() for start in first])
+
+
+def errors_by_band(wrong: ArrayLike, ef: ArrayLike) -> list[dict[str, Any]]:
+    """Return for each band of true EF its cases, its mistakes and its error rate."""
+    mistakes, truth = np.asarray(wrong, dtype=bool), np.asarray(ef, dtype=np.float64)
+    bands = []
+    for low, high in pairwise(EF_BANDS):
+        inside = (truth > low) & (truth <= high)
+        count, bad = int(inside.sum()), int(mistakes[inside].sum())
+        bands.append(
+            {
+                "band": f"{low}-{high}",
+                "cases": count,
+                "mistakes": bad,
+                "error_rate": bad / count if count else None,
+            }
+        )
+    return bands
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def _share_in(
+    wrong: NDArray[np.bool_], ef: NDArray[np.float64], low: float, high: float
+) -> dict[str, Any]:
+    inside = (ef > low) & (ef <= high)
+    return {
+        "zone": f"{low}-{high}",
+        "share_of_cases": float(inside.mean()),
+        "share_of_mistakes": float(inside[wrong].mean()) if wrong.any() else None,
+        "error_rate": float(wrong[inside].mean()) if inside.any() else None,
+    }
+
+
+def _group(wrong: NDArray[np.bool_], error: NDArray[np.float64] | None) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "cases": len(wrong),
+        "mistakes": int(wrong.sum()),
+        "error_rate": float(wrong.mean()) if len(wrong) else None,
+    }
+    if error is not None:
+        said["mae"] = float(error.mean()) if len(error) else None
+    return said

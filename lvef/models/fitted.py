@@ -1,0 +1,43 @@
+"""Tasks that no gradient descent trains: one epoch, in which nothing moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lvef.models.base import Batch
+from lvef.models.predictor import EFPredictor
+
+
+class FittedTask(EFPredictor):
+    """Base of the tasks that are fitted, or put together, before the first validation.
+
+    Their run is one batch, one validation and one checkpoint, whatever the trainer was told.
+    """
+
+    def on_fit_start(self) -> None:
+        """Shorten the run."""
+        super().on_fit_start()
+        self.trainer.limit_train_batches = 1
+        self.trainer.fit_loop.max_epochs = 1
+        self.trainer.check_val_every_n_epoch = 1
+        self.trainer.val_check_interval = 1.0
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return zero, which reaches every parameter, as DDP wants."""
+        return 0 * torch.stack([parameter.sum() for parameter in self._trainable()]).sum()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return an optimiser that moves nothing, as mixed precision wants one."""
+        return torch.optim.SGD(self._trainable(), lr=0.0)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse another task's checkpoint; a fit that resumes begins its one epoch anew."""
+        super().on_load_checkpoint(checkpoint)
+        checkpoint.pop("loops", None)
+        checkpoint.pop("callbacks", None)  # or the best of before would keep this one from disk
+
+    def _trainable(self) -> list[nn.Parameter]:
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]

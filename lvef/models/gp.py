@@ -1,0 +1,480 @@
+"""The exact Gaussian-process head: a plain module, fitted once, with its memory in buffers."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import gpytorch
+import torch
+from torch import Tensor
+
+from lvef.errors import FitError, NotFittedError
+from lvef.models.buffers import FittedBuffers
+from lvef.models.marginal_likelihood import (
+    Hyperparameters,
+    KernelName,
+    Progress,
+    maximise,
+    safe_cholesky,
+    silent,
+)
+
+_MATRICES = 6
+"""Matrices of n x n that a step of the fit holds at once, with a little room."""
+_SHARE_OF_MEMORY = 0.6
+_CHUNK = 1024
+_CHOICES: dict[str, tuple[str | None, ...]] = {
+    "kernel": ("rbf", "matern52", "linear_rbf"),
+    "reduction": (None, "pca", "learned"),
+    "precision": ("double", "single"),
+}
+_ITERATIVE_START, _ITERATIVE_STEPS, _ITERATIVE_RATE = 2000, 30, 0.03
+
+
+class ExactGPHead(FittedBuffers):
+    """Exact Gaussian-process regression (Rasmussen & Williams, 2006) on GPyTorch's kernels.
+
+    Inputs and targets are standardised on the training samples. Hyperparameters maximise the
+    marginal likelihood, by L-BFGS to convergence. Everything that a prediction needs, training
+    samples included, is in `state_dict()`.
+
+    Args:
+        kernel: rbf, matern52, or linear_rbf (a linear trend and an RBF).
+        reduction: null keeps every feature, pca projects on the leading principal components,
+            learned goes on from there and learns the projection with the marginal likelihood
+            (flexible: it can overfit a small training set).
+        components: Dimensions kept by a reduction.
+        restarts: Points that the search for hyperparameters starts from, on a subset of the
+            samples; the best is then followed on all of them.
+        precision: double, or single (half the memory, twice as fast on a CPU).
+        max_cholesky: Most training samples that are solved exactly by Cholesky; above it GPyTorch's
+            conjugate gradients approximate, which saves time, while the covariance is still held.
+            null takes what the free memory holds at the fit (`largest_exact`). A warning tells.
+
+    Raises:
+        FitError: An option is out of range.
+
+    Example:
+        >>> x = torch.linspace(0, 6, 30)
+        >>> head = ExactGPHead().fit(x[:, None], x.sin())
+        >>> mean, std = head.predict(torch.tensor([[1.5]]))
+        >>> bool(abs(mean - 0.9975) < 0.02)
+        True
+    """
+
+    fitted_buffers = ("train_x", "train_y", "x_mean", "x_scale", "projection")
+    train_x: Tensor
+    train_y: Tensor
+    x_mean: Tensor
+    x_scale: Tensor
+    projection: Tensor
+    y_mean: Tensor
+    y_scale: Tensor
+    mean_module: Any
+    covar_module: Any
+    likelihood: Any
+    fitted: Tensor
+    exact: Tensor
+    likelihood_per_sample: Tensor
+
+    def __init__(
+        self,
+        kernel: KernelName = "rbf",
+        reduction: Literal["pca", "learned"] | None = None,
+        components: int = 32,
+        restarts: int = 4,
+        precision: Literal["double", "single"] = "double",
+        max_cholesky: int | None = None,
+    ) -> None:
+        super().__init__()
+        _check_options(
+            {"kernel": kernel, "reduction": reduction, "precision": precision},
+            {"components": components, "restarts": restarts, "max_cholesky": max_cholesky},
+        )
+        self.kernel = kernel
+        self.reduction = reduction
+        self.components = components
+        self.restarts = restarts
+        self.max_cholesky = max_cholesky
+        dtype = torch.float64 if precision == "double" else torch.float32
+        self.mean_module = gpytorch.means.ConstantMean()
+        self.covar_module = _covariance(kernel)
+        self.likelihood = gpytorch.likelihoods.GaussianLikelihood(
+            noise_constraint=gpytorch.constraints.Positive()
+        )
+        for name in self.fitted_buffers:
+            self.register_buffer(name, torch.empty(0, dtype=dtype))
+        self.register_buffer("y_mean", torch.zeros((), dtype=dtype))
+        self.register_buffer("y_scale", torch.ones((), dtype=dtype))
+        self.register_buffer("fitted", torch.tensor(False))
+        self.register_buffer("exact", torch.tensor(True))
+        self.register_buffer("likelihood_per_sample", torch.tensor(math.nan, dtype=dtype))
+        self.evaluations = 0
+        self._solution: _Solution | None = None
+        self._posterior: list[_Posterior] = []  # in a list, so that it is no submodule
+        self.to(dtype)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the computation."""
+        return self.y_mean.dtype
+
+    def fit(self, x: Tensor, y: Tensor, progress: Progress = silent) -> ExactGPHead:
+        """Fit to training samples, forgetting any earlier fit.
+
+        Args:
+            x: `(n, d)` features.
+            y: `(n,)` targets.
+            progress: Called after each evaluation of the likelihood on all samples, with its
+                logarithm per sample.
+
+        Returns:
+            Itself.
+
+        Raises:
+            FitError: The samples do not fit together, or are not finite.
+        """
+        self._check(x, y)
+        device = self.y_mean.device
+        self.fitted.fill_(False)
+        self._forget()
+        self.train_x = x.detach().to(device).clone()
+        self.train_y = y.detach().to(device, self.dtype).clone()
+        inputs = self.train_x.to(self.dtype)
+        self.x_mean, self.x_scale = inputs.mean(0), _scale(inputs)
+        self.y_mean.copy_(self.train_y.mean())
+        self.y_scale.copy_(_scale(self.train_y))
+        inputs = (inputs - self.x_mean) / self.x_scale
+        self.projection = self._principal_components(inputs)
+        targets = (self.train_y - self.y_mean) / self.y_scale
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            try:
+                self.exact.fill_(len(y) <= self._largest())
+                if self.exact:
+                    self._fit_exactly(inputs, targets, progress)
+                else:
+                    self._fit_iteratively(inputs, targets, progress)
+            except FloatingPointError as error:
+                raise FitError(f"{error}: are the features of a sensible size?") from error
+        self.fitted.fill_(True)
+        return self
+
+    def predict(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation of new observations, noise included.
+
+        Args:
+            x: `(m, d)` features. Gradients reach them where they are asked for.
+
+        Returns:
+            Two tensors `(m,)`, in the units of the targets, of the dtype of `x`.
+
+        Raises:
+            NotFittedError: There was no fit.
+            FitError: `x` has another number of features.
+        """
+        if not bool(self.fitted):
+            raise NotFittedError("the Gaussian process was not fitted: call fit first")
+        if x.ndim != 2 or x.shape[1] != self.train_x.shape[1]:
+            raise FitError(
+                f"expected features (m, {self.train_x.shape[1]}), but got {tuple(x.shape)}"
+            )
+        means, stds = [], []
+        gradients = torch.is_grad_enabled() and x.requires_grad
+        with torch.set_grad_enabled(gradients), self._settings():
+            for chunk in x.to(self.y_mean.device).split(_CHUNK):  # type: ignore[no-untyped-call]
+                inputs = self._inputs(chunk)
+                mean, variance = (self._solved if self.exact else self._approximated)(inputs)
+                means.append(self.y_mean + self.y_scale * mean)
+                variance = (variance + self.likelihood.noise).clamp(min=1e-12)
+                stds.append(self.y_scale * variance.sqrt())
+        if not means:
+            return x.new_empty(0), x.new_empty(0)
+        kept = x.dtype if x.dtype in (torch.float32, torch.float64) else torch.float32
+        return torch.cat(means).to(kept), torch.cat(stds).to(kept)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return mean and standard deviation as `(m, 2)`; see `predict`."""
+        return torch.stack(self.predict(x), dim=1)
+
+    def log_marginal_likelihood(self) -> float:
+        """Return the log marginal likelihood per training sample, of the standardised targets.
+
+        Raises:
+            NotFittedError: There was no fit.
+        """
+        if not bool(self.fitted):
+            raise NotFittedError("the Gaussian process was not fitted: call fit first")
+        return float(self.likelihood_per_sample)
+
+    def hyperparameters(self) -> dict[str, float]:
+        """Return the hyperparameters, for standardised inputs and targets."""
+        parts = self.covar_module.kernels if self.kernel == "linear_rbf" else [self.covar_module]
+        found = {
+            "lengthscale": float(parts[0].base_kernel.lengthscale),
+            "outputscale": float(parts[0].outputscale),
+            "noise": float(self.likelihood.noise),
+            "constant_mean": float(self.mean_module.constant),
+        }
+        if self.kernel == "linear_rbf":
+            found["linear_variance"] = float(parts[1].variance)
+        return found
+
+    def _check(self, x: Tensor, y: Tensor) -> None:
+        if x.ndim != 2 or y.ndim != 1 or len(x) != len(y):
+            raise FitError(
+                f"expected features (n, d) and targets (n,), but got {tuple(x.shape)} and "
+                f"{tuple(y.shape)}"
+            )
+        if len(y) == 0:
+            raise FitError("there is no sample to fit to")
+        for name, values in (("features", x), ("targets", y)):
+            if not bool(torch.isfinite(values).all()):
+                raise FitError(f"the {name} hold NaN or infinity")
+
+    def _largest(self) -> int:
+        if self.max_cholesky is not None:
+            return self.max_cholesky
+        return largest_exact(self.dtype, self.y_mean.device)
+
+    def _fit_exactly(self, inputs: Tensor, targets: Tensor, progress: Progress) -> None:
+        learned = self.reduction == "learned"
+        if self.reduction == "pca":
+            inputs = inputs @ self.projection
+        found = maximise(
+            inputs,
+            targets,
+            self.kernel,
+            self.restarts,
+            projection=self.projection if learned else None,
+            progress=progress,
+        )
+        if found.projection is not None:
+            self.projection = found.projection
+        self._take(found)
+
+    def _fit_iteratively(self, inputs: Tensor, targets: Tensor, progress: Progress) -> None:
+        """Go on from the exact optimum of a subset by Adam on GPyTorch's approximate likelihood."""
+        largest = self._largest()
+        warnings.warn(
+            f"{len(targets)} training samples are more than the {largest} that are solved exactly: "
+            "conjugate gradients approximate (raise max_cholesky, or halve the memory with single "
+            "precision)",
+            stacklevel=3,
+        )
+        size = min(largest, _ITERATIVE_START)
+        subset = torch.linspace(0, len(targets) - 1, size, dtype=torch.float64).long()
+        self._fit_exactly(inputs[subset], targets[subset], silent)
+        inputs = inputs @ self.projection if self.projection.numel() else inputs
+        model = _Posterior(inputs, targets, self).train()
+        likelihood = gpytorch.mlls.ExactMarginalLogLikelihood(self.likelihood, model)
+        optimizer = torch.optim.Adam(self.parameters(), lr=_ITERATIVE_RATE)
+        with torch.enable_grad(), self._settings():
+            for _ in range(_ITERATIVE_STEPS):
+                optimizer.zero_grad()
+                value = likelihood(model(inputs), targets)
+                (-value).backward()
+                optimizer.step()
+                progress(float(value.detach()))
+        self.likelihood_per_sample.fill_(float(value.detach()))
+        self.evaluations = _ITERATIVE_STEPS
+        self.zero_grad(set_to_none=True)
+
+    def _take(self, found: Hyperparameters) -> None:
+        linear_rbf = self.kernel == "linear_rbf"
+        scaled = self.covar_module.kernels[0] if linear_rbf else self.covar_module
+        scaled.base_kernel.lengthscale = found.lengthscale
+        scaled.outputscale = found.outputscale
+        if linear_rbf:
+            self.covar_module.kernels[1].variance = found.linear
+        self.likelihood.noise = found.noise
+        self.mean_module.constant = found.mean
+        self.likelihood_per_sample.fill_(found.log_likelihood)
+        self.evaluations = found.evaluations
+
+    def _principal_components(self, inputs: Tensor) -> Tensor:
+        """Return `(d, k)` leading principal axes, or nothing without a reduction."""
+        if self.reduction is None:
+            return inputs.new_empty(0)
+        wide = inputs.shape[1] > len(inputs)
+        gram = inputs @ inputs.T if wide else inputs.T @ inputs
+        values, vectors = torch.linalg.eigh(gram)
+        kept = min(self.components, int((values > values[-1] * 1e-10).sum()))
+        kept = max(kept, 1)
+        axes = vectors[:, -kept:].flip(1)
+        if wide:
+            axes = inputs.T @ axes
+            axes = axes / axes.norm(dim=0).clamp(min=1e-12)
+        # The sign of an eigenvector is the library's whim; make it the same everywhere.
+        largest = axes.abs().argmax(0)
+        signed: Tensor = axes * axes.gather(0, largest[None]).sign()
+        return signed.contiguous()
+
+    def _inputs(self, x: Tensor) -> Tensor:
+        inputs = (x.to(self.dtype) - self.x_mean) / self.x_scale
+        return inputs @ self.projection if self.projection.numel() else inputs
+
+    @torch.inference_mode(False)  # what is kept must serve where gradients are wanted
+    @torch.no_grad()
+    def _training(self) -> tuple[Tensor, Tensor]:
+        """Return standardised, reduced training inputs and standardised targets."""
+        return self._inputs(self.train_x), (self.train_y - self.y_mean) / self.y_scale
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def _solve(self) -> _Solution:
+        inputs, targets = self._training()
+        covariance = self.covar_module(inputs).to_dense()
+        covariance.diagonal().add_(self.likelihood.noise)
+        cholesky = safe_cholesky(covariance)
+        residual = targets - self.mean_module(inputs)
+        weights = torch.cholesky_solve(residual[:, None], cholesky)[:, 0]
+        return _Solution(inputs, cholesky, weights)
+
+    def _solved(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and variance without noise (Rasmussen & Williams, algorithm 2.1)."""
+        if self._solution is None:
+            self._solution = self._solve()
+        solution = self._solution
+        cross = self.covar_module(solution.inputs, inputs).to_dense()
+        explained = torch.linalg.solve_triangular(solution.cholesky, cross, upper=False)
+        variance = self.covar_module(inputs, diag=True) - explained.square().sum(0)
+        mean = self.mean_module(inputs) + solution.weights @ cross
+        return mean, variance.clamp(min=0)
+
+    def _approximated(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and variance without noise by GPyTorch's conjugate gradients."""
+        if not self._posterior:
+            self._posterior.append(_Posterior(*self._training(), self).eval())
+        said = self._posterior[0](inputs)
+        return said.mean, said.variance
+
+    @contextmanager
+    def _settings(self) -> Iterator[None]:
+        """GPyTorch's settings for iterative solves; no mixed precision."""
+        with ExitStack() as stack:
+            stack.enter_context(torch.autocast(self.y_mean.device.type, enabled=False))
+            for setting in (
+                gpytorch.settings.max_cholesky_size(0),
+                gpytorch.settings.debug(False),
+                gpytorch.settings.cg_tolerance(0.01),
+                gpytorch.settings.eval_cg_tolerance(1e-4),
+                gpytorch.settings.max_cg_iterations(2000),
+            ):
+                stack.enter_context(setting)
+            yield
+
+    def _forget(self) -> None:
+        self._solution = None
+        self._posterior.clear()
+
+    def train(self, mode: bool = True) -> ExactGPHead:
+        """Switch the mode; a fitted head predicts the same in both."""
+        super().train(mode)
+        self.likelihood.eval()
+        return self
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ExactGPHead:
+        """Move or convert; half precision, which cannot hold a covariance, is not taken."""
+
+        def careful(tensor: Tensor) -> Tensor:
+            try:
+                moved = fn(tensor)
+            except TypeError as error:  # such as on Apple's GPUs
+                raise FitError(
+                    f"this device cannot hold the Gaussian process ({error}): choose single "
+                    "precision, or the CPU"
+                ) from error
+            if moved.dtype in (torch.float16, torch.bfloat16):
+                return tensor.to(moved.device)
+            return moved
+
+        super()._apply(careful, recurse)  # type: ignore[no-untyped-call]
+        self._forget()
+        return self
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        self._forget()
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """What predictions of an exact fit share: training inputs, Cholesky factor, weights."""
+
+    inputs: Tensor
+    cholesky: Tensor
+    weights: Tensor
+
+
+class _Posterior(gpytorch.models.ExactGP):  # type: ignore[misc]
+    """GPyTorch's exact GP around a head's kernel; made anew whenever the head changes."""
+
+    def __init__(self, inputs: Tensor, targets: Tensor, head: ExactGPHead) -> None:
+        super().__init__(inputs, targets, head.likelihood)
+        self.mean_module = head.mean_module
+        self.covar_module = head.covar_module
+
+    def forward(self, x: Tensor) -> gpytorch.distributions.MultivariateNormal:
+        return gpytorch.distributions.MultivariateNormal(self.mean_module(x), self.covar_module(x))
+
+
+def largest_exact(dtype: torch.dtype, device: torch.device | None = None) -> int:
+    """Return how many training samples an exact fit can have in the memory that is free now.
+
+    Args:
+        dtype: Precision of the computation.
+        device: Where it runs; the CPU by default.
+    """
+    if device is not None and device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+    else:
+        free = _free_memory()
+    item = torch.finfo(dtype).bits // 8
+    return int(math.sqrt(_SHARE_OF_MEMORY * free / (_MATRICES * item)))
+
+
+def _check_options(names: dict[str, str | None], counts: dict[str, int | None]) -> None:
+    for option, name in names.items():
+        if name not in _CHOICES[option]:
+            listed = ", ".join(str(choice or "null") for choice in _CHOICES[option])
+            raise FitError(f"no {option} {name!r}: choose one of {listed}")
+    for option, count in counts.items():
+        if count is not None and count < 1:
+            raise FitError(f"{option} is {count}, but must be at least 1")
+
+
+def _free_memory() -> int:
+    """Return the bytes that are free, buffers and caches included where the system tells."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, OSError, ValueError):
+        return 8 * 1024**3
+
+
+def _covariance(kernel: KernelName) -> gpytorch.kernels.Kernel:
+    kernels = gpytorch.kernels
+    if kernel == "matern52":
+        return kernels.ScaleKernel(kernels.MaternKernel(nu=2.5))
+    scaled = kernels.ScaleKernel(kernels.RBFKernel())
+    return scaled + kernels.LinearKernel() if kernel == "linear_rbf" else scaled
+
+
+def _scale(values: Tensor) -> Tensor:
+    """Return the standard deviation along the first axis, 1 where there is none."""
+    spread = values.std(0, correction=0)
+    # Rounding leaves a constant column a spread of its last digits, which is none.
+    negligible = spread <= 1e-6 * values.abs().amax(0)
+    return torch.where(negligible, torch.ones_like(spread), spread)

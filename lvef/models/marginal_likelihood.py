@@ -1,0 +1,371 @@
+"""The marginal likelihood of an exact Gaussian process, in closed form and to convergence.
+
+Rasmussen & Williams, *Gaussian Processes for Machine Learning* (2006), sections 2.2 and 5.4.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from torch import Tensor
+
+KernelName = Literal["rbf", "matern52", "linear_rbf"]
+_PRIOR_CASES = 1.0
+"""Weight, in cases, of the belief that standardised targets have variance one: with one case or
+two the scale is unknown, with hundreds this is nothing."""
+_LENGTHSCALE_REACH = 4.0
+"""How far log lengthscale may go from the typical distance."""
+_NOISE_BOUNDS = (math.log(1e-5), math.log(1e4))
+_LINEAR_BOUNDS = (-9.0, 9.0)
+_STARTS = [(0.0, 0.1), (0.7, 0.3), (-0.7, 0.03), (1.4, 0.01), (0.0, 1.0), (-1.4, 0.1)]
+"""Log lengthscale relative to the typical distance, and noise ratio, of the starting points."""
+_FURTHER = 0.35
+_MAX_EVALUATIONS, _MAX_EVALUATIONS_OF_START = 200, 40
+_TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-7}
+"""Relative change of the objective below which a search ends; rounding is larger in float32."""
+
+Progress = Callable[[float], None]
+
+
+def silent(value: float) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """What the marginal likelihood chooses, for standardised inputs and targets.
+
+    Attributes:
+        lengthscale: Of the RBF or Matern part.
+        outputscale: Variance of that part.
+        linear: Variance of the linear part, 0 without one.
+        noise: Variance of the observation noise.
+        mean: Constant mean.
+        projection: `(d, k)` learned projection of the inputs, or None.
+        log_likelihood: Log marginal likelihood per training sample, without any prior.
+        evaluations: Of the likelihood on all training samples.
+    """
+
+    lengthscale: float
+    outputscale: float
+    linear: float
+    noise: float
+    mean: float
+    projection: Tensor | None
+    log_likelihood: float
+    evaluations: int
+
+
+class MarginalLikelihood:
+    """Negative log marginal likelihood per sample, with its gradient.
+
+    The covariance is s2 (k(D / l2) + w X X' / d + r I): squared distances D and products X X' are
+    computed once. The scale s2 and the constant mean that fit best given the rest have closed
+    forms and are put in, so that only log l, log r (and log w) are left to search.
+
+    Args:
+        x: `(n, d)` standardised inputs.
+        y: `(n,)` standardised targets.
+        kernel: rbf, matern52 or linear_rbf.
+    """
+
+    def __init__(self, x: Tensor, y: Tensor, kernel: KernelName) -> None:
+        self.x, self.y, self.kernel = x, y, kernel
+        self.ones = torch.ones_like(y)
+        self.distances = squared_distances(x)
+        self.products = x @ x.T / x.shape[1] if kernel == "linear_rbf" else None
+
+    @property
+    def typical_lengthscale(self) -> float:
+        """The root of the median squared distance, where a search starts."""
+        count = len(self.y)
+        inner = self.distances[:512, :512]
+        off_diagonal = ~torch.eye(len(inner), dtype=torch.bool, device=inner.device)
+        median = float(inner[off_diagonal].median()) if count > 1 else 0.0
+        return math.sqrt(median) if median > 0 else math.sqrt(self.x.shape[1])
+
+    def __call__(self, theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Return the objective and its gradient at log lengthscale, log noise (, log linear)."""
+        value, gradient, _ = self._evaluate(theta)
+        return value, gradient
+
+    def hyperparameters(self, theta: NDArray[np.float64], evaluations: int) -> Hyperparameters:
+        """Return the hyperparameters at a point of the search, with the likelihood there."""
+        solved = self._solve(theta)
+        count = len(self.y)
+        log_likelihood = -0.5 * (
+            solved.log_determinant
+            + count * math.log(2 * math.pi * solved.scale)
+            + solved.quadratic / solved.scale
+        )
+        lengthscale, ratio, linear = _unpack(theta)
+        return Hyperparameters(
+            lengthscale=lengthscale,
+            outputscale=solved.scale,
+            linear=solved.scale * linear / self.x.shape[1],
+            noise=solved.scale * ratio,
+            mean=solved.mean,
+            projection=None,
+            log_likelihood=log_likelihood / count,
+            evaluations=evaluations,
+        )
+
+    def gradient_of_inputs(
+        self, theta: NDArray[np.float64]
+    ) -> tuple[float, NDArray[np.float64], Tensor]:
+        """Return the objective, its gradient, and its gradient in the inputs `(n, d)`."""
+        value, gradient, weights = self._evaluate(theta)
+        lengthscale, _, linear = _unpack(theta)
+        slope = _slope(self.kernel, self.distances, lengthscale).mul_(weights)
+        inputs = 4 * (slope.sum(1, keepdim=True) * self.x - slope @ self.x)
+        if self.products is not None:
+            inputs += 2 * linear / self.x.shape[1] * (weights @ self.x)
+        return value, gradient, inputs / (2 * len(self.y))
+
+    def _evaluate(self, theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], Tensor]:
+        """Return value, gradient, and twice the gradient in the covariance, `(n, n)`."""
+        solved = self._solve(theta)
+        count = len(self.y)
+        prior = _PRIOR_CASES
+        value = 0.5 * (solved.log_determinant + (count + prior) * math.log(solved.scale)) / count
+        lengthscale, ratio, linear = _unpack(theta)
+        weights = torch.cholesky_inverse(solved.cholesky)
+        weights.addr_(solved.alpha, solved.alpha, alpha=-1 / solved.scale)
+        gradient = [
+            _log_lengthscale_trace(self.kernel, self.distances, lengthscale, weights),
+            ratio * float(weights.diagonal().sum()),
+        ]
+        if self.products is not None:
+            gradient.append(linear * _dot(weights, self.products))
+        return value, np.array(gradient) / (2 * count), weights
+
+    def _solve(self, theta: NDArray[np.float64]) -> _Solved:
+        lengthscale, ratio, linear = _unpack(theta)
+        covariance = covariance_of_distances(self.kernel, self.distances, lengthscale)
+        if self.products is not None:
+            covariance.add_(self.products, alpha=linear)
+        covariance.diagonal().add_(ratio)
+        cholesky = safe_cholesky(covariance)
+        solutions = torch.cholesky_solve(torch.stack([self.y, self.ones], dim=1), cholesky)
+        mean = float(self.y @ solutions[:, 1]) / float(self.ones @ solutions[:, 1])
+        alpha = solutions[:, 0] - mean * solutions[:, 1]
+        quadratic = max(float((self.y - mean) @ alpha), 0.0)
+        scale = (quadratic + _PRIOR_CASES) / (len(self.y) + _PRIOR_CASES)
+        log_determinant = 2 * float(cholesky.diagonal().double().log().sum())
+        return _Solved(cholesky, alpha, mean, scale, quadratic, log_determinant)
+
+
+@dataclass(frozen=True)
+class _Solved:
+    cholesky: Tensor
+    alpha: Tensor
+    mean: float
+    scale: float
+    quadratic: float
+    log_determinant: float
+
+
+def maximise(
+    x: Tensor,
+    y: Tensor,
+    kernel: KernelName,
+    restarts: int = 4,
+    restart_size: int = 1000,
+    projection: Tensor | None = None,
+    progress: Progress = silent,
+) -> Hyperparameters:
+    """Maximise the marginal likelihood by L-BFGS-B.
+
+    The search starts from `restarts` points on a subset, which costs little, and goes on from the
+    best of them on all samples until neither value nor gradient moves.
+
+    Args:
+        x: `(n, d)` standardised inputs.
+        y: `(n,)` standardised targets.
+        kernel: rbf, matern52 or linear_rbf.
+        restarts: Starting points.
+        restart_size: Size of that subset.
+        projection: `(d, k)` from which a projection of the inputs is learned along with the rest.
+        progress: Called with the log likelihood per sample after each evaluation on all samples.
+    """
+    projected = x if projection is None else x @ projection
+    start = _best_start(projected, y, kernel, restarts, restart_size)
+    if projection is not None:
+        return _maximise_with_projection(x, y, kernel, start, projection, progress)
+    likelihood = MarginalLikelihood(x, y, kernel)
+    found, evaluations = _search(
+        _reporting(likelihood, progress),
+        start,
+        _bounds(likelihood.typical_lengthscale, len(start)),
+        _TOLERANCE[x.dtype],
+    )
+    return likelihood.hyperparameters(found, evaluations)
+
+
+def squared_distances(a: Tensor, b: Tensor | None = None) -> Tensor:
+    """Return `(n, m)` squared Euclidean distances between rows, never negative."""
+    other = a if b is None else b
+    products = a @ other.T
+    distances = products.mul_(-2).add_(a.square().sum(1)[:, None]).add_(other.square().sum(1))
+    if b is None:
+        distances.fill_diagonal_(0)
+    return distances.clamp_(min=0)
+
+
+def covariance_of_distances(kernel: KernelName, distances: Tensor, lengthscale: float) -> Tensor:
+    """Return the RBF or Matern-5/2 correlation at squared distances."""
+    if kernel == "matern52":
+        r = distances.mul(5 / lengthscale**2).sqrt_()
+        return r.square().div_(3).add_(r).add_(1).mul_(r.neg_().exp_())
+    return distances.mul(-0.5 / lengthscale**2).exp_()
+
+
+def safe_cholesky(covariance: Tensor) -> Tensor:
+    """Return the lower Cholesky factor, with a little more on the diagonal if it takes that.
+
+    Raises:
+        FloatingPointError: The matrix holds something that is not a number.
+    """
+    if not bool(torch.isfinite(covariance.diagonal()).all()):
+        raise FloatingPointError("the covariance of the Gaussian process is not finite")
+    jitter = 1e-8 if covariance.dtype == torch.float64 else 1e-5
+    added = 0.0
+    while True:
+        cholesky, failed = torch.linalg.cholesky_ex(covariance)
+        if not bool(failed):
+            return cholesky  # type: ignore[no-any-return]
+        if added > 1:
+            raise FloatingPointError("the covariance of the Gaussian process is not finite")
+        covariance.diagonal().add_(jitter)
+        added, jitter = added + jitter, jitter * 10
+
+
+def _best_start(
+    x: Tensor, y: Tensor, kernel: KernelName, restarts: int, size: int
+) -> NDArray[np.float64]:
+    subset = torch.linspace(0, len(y) - 1, min(size, len(y)), dtype=torch.float64).long()
+    likelihood = MarginalLikelihood(x[subset], y[subset], kernel)
+    typical = math.log(likelihood.typical_lengthscale)
+    bounds = _bounds(likelihood.typical_lengthscale, 3 if kernel == "linear_rbf" else 2)
+    results = []
+    for start in range(restarts):
+        shift, ratio = _STARTS[start % len(_STARTS)]
+        shift += _FURTHER * (start // len(_STARTS))
+        theta = np.array([typical + shift, math.log(ratio), 0.0][: len(bounds)])
+        found, _ = _search(likelihood, theta, bounds, 1e-7, _MAX_EVALUATIONS_OF_START)
+        results.append((likelihood(found)[0], found))
+    return min(results, key=lambda result: result[0])[1]
+
+
+def _maximise_with_projection(
+    x: Tensor,
+    y: Tensor,
+    kernel: KernelName,
+    start: NDArray[np.float64],
+    projection: Tensor,
+    progress: Progress,
+) -> Hyperparameters:
+    """Search the projection too; the gradient goes through the distances by the chain rule.
+
+    Its entries have a normal prior around the first projection, with the variance 1 / d of the
+    entries of a unit vector: free to turn, too stiff to explain every target.
+    """
+    shape, own = projection.shape, len(start)
+    first = projection.double().cpu().numpy().ravel()
+    stiffness = shape[0] / len(y)
+
+    def split(theta: NDArray[np.float64]) -> tuple[NDArray[np.float64], Tensor]:
+        return theta[:own], torch.as_tensor(theta[own:]).to(x).view(shape)
+
+    def objective(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        few, learned = split(theta)
+        value, gradient, inputs = MarginalLikelihood(x @ learned, y, kernel).gradient_of_inputs(few)
+        through = (x.T @ inputs).double().cpu().numpy().ravel()
+        moved = theta[own:] - first
+        value += 0.5 * stiffness * float(moved @ moved)
+        return value, np.concatenate([gradient, through + stiffness * moved])
+
+    typical = MarginalLikelihood(x[:512] @ projection, y[:512], kernel).typical_lengthscale
+    theta = np.concatenate([start, first])
+    bounds = [*_bounds(typical, own), *[(-np.inf, np.inf)] * (len(theta) - own)]
+    found, evaluations = _search(
+        _reporting(objective, progress), theta, bounds, _TOLERANCE[x.dtype]
+    )
+    few, learned = split(found)
+    chosen = MarginalLikelihood(x @ learned, y, kernel).hyperparameters(few, evaluations)
+    return Hyperparameters(**{**chosen.__dict__, "projection": learned})
+
+
+Objective = Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]]
+
+
+def _reporting(objective: Objective, progress: Progress) -> Objective:
+    def reporting(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        value, gradient = objective(theta)
+        progress(-value - 0.5 * (1 + math.log(2 * math.pi)))
+        return value, gradient
+
+    return reporting
+
+
+def _search(
+    objective: Objective,
+    start: NDArray[np.float64],
+    bounds: list[tuple[float, float]],
+    tolerance: float,
+    max_evaluations: int = _MAX_EVALUATIONS,
+) -> tuple[NDArray[np.float64], int]:
+    result = minimize(
+        objective,
+        np.clip(start, [low for low, _ in bounds], [high for _, high in bounds]),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxfun": max_evaluations, "ftol": tolerance, "gtol": 1e-6},
+    )
+    if result.status == 1 and max_evaluations == _MAX_EVALUATIONS:
+        warnings.warn(
+            f"the search for hyperparameters stopped after {result.nfev} evaluations, before it "
+            "converged",
+            stacklevel=2,
+        )
+    return np.asarray(result.x), int(result.nfev)
+
+
+def _bounds(typical_lengthscale: float, count: int) -> list[tuple[float, float]]:
+    centre = math.log(typical_lengthscale)
+    lengthscale = (centre - _LENGTHSCALE_REACH, centre + _LENGTHSCALE_REACH)
+    return [lengthscale, _NOISE_BOUNDS, _LINEAR_BOUNDS][:count]
+
+
+def _unpack(theta: NDArray[np.float64]) -> tuple[float, float, float]:
+    linear = math.exp(theta[2]) if len(theta) > 2 else 0.0
+    return math.exp(theta[0]), math.exp(theta[1]), linear
+
+
+def _log_lengthscale_trace(
+    kernel: KernelName, distances: Tensor, lengthscale: float, weights: Tensor
+) -> float:
+    """Return the sum of `weights` times the derivative of the correlation in log lengthscale."""
+    # k depends on D / l2 alone, so dk / d log l = -2 D dk / dD.
+    return -2 * _dot(_slope(kernel, distances, lengthscale).mul_(distances), weights)
+
+
+def _slope(kernel: KernelName, distances: Tensor, lengthscale: float) -> Tensor:
+    """Return the derivative of the correlation in the squared distance."""
+    if kernel == "matern52":
+        r = distances.mul(5 / lengthscale**2).sqrt_()
+        return r.add(1).mul_(r.neg_().exp_()).mul_(-5 / (6 * lengthscale**2))
+    return distances.mul(-0.5 / lengthscale**2).exp_().mul_(-0.5 / lengthscale**2)
+
+
+def _dot(a: Tensor, b: Tensor) -> float:
+    return float(torch.dot(a.flatten(), b.reshape(-1)))

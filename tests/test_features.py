@@ -1,0 +1,165 @@
+"""Features of a frozen backbone: computed once, and never taken for another's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from lightning import Callback, Trainer, seed_everything
+
+from lvef.data.datamodule import EchoNetDataModule
+from lvef.data.features import FeatureCache, FeatureDataset, Request
+from lvef.models import EFRegressor
+from lvef.models.backbone import ResNet50Backbone, fingerprint
+from lvef.models.options import BackboneOptions
+
+SMALL = {"image_size": 32, "num_workers": 0}
+
+
+class Passes(Callback):
+    """Counts the frames that go through the backbone."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+
+    def setup(self, trainer, pl_module, stage):
+        def count(module, inputs, output):
+            self.frames += inputs[0].shape[0] * inputs[0].shape[1]
+
+        pl_module.backbone.register_forward_hook(count)
+
+
+def fit(root: Path, logs: Path, weights: Path, epochs: int = 3, **options) -> int:
+    """Fit a regressor on a frozen backbone; return how many frames went through it."""
+    passes = Passes()
+    seed_everything(0, verbose=False)
+    options = {"root": str(root), "frames": ["EDF", "ESF"], **SMALL, **options}
+    datamodule = EchoNetDataModule(**options)
+    task = EFRegressor(options["frames"], BackboneOptions(str(weights), freeze=True))
+    trainer = Trainer(
+        max_epochs=epochs, logger=False, enable_checkpointing=False, accelerator="cpu",
+        default_root_dir=logs, callbacks=[passes], enable_progress_bar=False,
+        enable_model_summary=False, log_every_n_steps=1,
+    )  # fmt: skip
+    trainer.fit(task, datamodule)
+    assert float(trainer.callback_metrics["val/mae"]) > 0
+    return passes.frames
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> list[Path]:
+    """Two sets of backbone weights."""
+    folder = tmp_path_factory.mktemp("weights")
+    for seed in range(2):
+        torch.manual_seed(seed)
+        torch.save(ResNet50Backbone(None).network.state_dict(), folder / f"{seed}.pt")
+    return [folder / "0.pt", folder / "1.pt"]
+
+
+@pytest.fixture
+def copy(phantom_root, tmp_path) -> Path:
+    return Path(shutil.copytree(phantom_root, tmp_path / "copy"))
+
+
+def test_a_frozen_backbone_runs_once_whatever_the_number_of_epochs(phantom_root, tmp_path, weights):
+    assert fit(phantom_root, tmp_path, weights[0], epochs=4) == 2 * (22 + 3), "TRAIN and VAL once"
+    assert fit(phantom_root, tmp_path, weights[0]) == 0, "and never again"
+    assert fit(phantom_root, tmp_path, weights[0], frames=["ESF"]) == 0, "frames are kept apart"
+
+
+def test_features_are_computed_anew_when_anything_they_depend_on_changes(copy, tmp_path, weights):
+    logs = tmp_path / "logs"
+    everything = 2 * (22 + 3)
+    assert fit(copy, logs, weights[0]) == everything
+    assert fit(copy, logs, weights[1]) == everything, "other weights"
+    assert fit(copy, logs, weights[0], image_size=48) == everything, "another size"
+    assert fit(copy, logs, weights[0], remove_artifacts=False) == everything, "other pictures"
+    assert fit(copy, logs, weights[0], frames=["EDF", "MF"]) == 22 + 3, "one frame is new"
+    lines = (copy / "FileList.csv").read_text().splitlines()
+    train = [line for line in lines if line.endswith("TRAIN")]
+    (copy / "FileList.csv").write_text("\n".join(x for x in lines if x != train[3]) + "\n")
+    assert fit(copy, logs, weights[0]) == 2 * 21, "another list of files; VAL is as it was"
+    video = copy / "Videos" / f"{train[5].split(',')[0]}.avi"
+    stamp = video.stat().st_mtime_ns + 10**9
+    os.utime(video, ns=(stamp, stamp))
+    assert fit(copy, logs, weights[0]) == 2 * 21, "another file of the same name"
+    assert fit(copy, logs, weights[0]) == 0
+
+
+def test_features_of_one_model_never_serve_another(phantom_root, tmp_path, weights):
+    datamodule = EchoNetDataModule(root=str(phantom_root), frames=["ESF"], **SMALL)
+    seen = []
+
+    class Watch(Callback):
+        def on_validation_batch_start(self, trainer, pl_module, batch, *_):
+            seen.append("features" if "features" in batch else "frames")
+
+    def trainer() -> Trainer:
+        return Trainer(
+            max_epochs=1, logger=False, enable_checkpointing=False, accelerator="cpu",
+            callbacks=[Watch()], default_root_dir=tmp_path, enable_progress_bar=False,
+            enable_model_summary=False, num_sanity_val_steps=0, log_every_n_steps=1,
+        )  # fmt: skip
+
+    frozen = EFRegressor(["ESF"], BackboneOptions(str(weights[0]), freeze=True))
+    other = EFRegressor(["ESF"], BackboneOptions(str(weights[1])))
+    trainer().fit(frozen, datamodule)
+    trainer().validate(other, datamodule, verbose=False)
+    trainer().fit(other, datamodule)
+    assert seen == ["features", "frames", "frames"]
+
+
+def test_training_on_features_is_training_on_frames(phantom_root, tmp_path, weights):
+    datamodule = EchoNetDataModule(root=str(phantom_root), frames=["ESF"], **SMALL)
+    task = EFRegressor(["ESF"], BackboneOptions(str(weights[0]), freeze=True))
+    trainer = Trainer(
+        max_epochs=2, logger=False, enable_checkpointing=False, accelerator="cpu",
+        default_root_dir=tmp_path, enable_progress_bar=False, enable_model_summary=False,
+        log_every_n_steps=1,
+    )  # fmt: skip
+    trainer.fit(task, datamodule)
+    from_features = trainer.callback_metrics["val/mae"]
+    trainer.validate(task, datamodule, verbose=False)
+    torch.testing.assert_close(
+        trainer.callback_metrics["val/mae"], from_features, atol=1e-3, rtol=0
+    )
+
+
+def test_the_fingerprint_of_a_backbone_knows_its_statistics():
+    torch.manual_seed(0)
+    backbone = ResNet50Backbone(None)
+    before = fingerprint(backbone, "32-true")
+    assert fingerprint(backbone, "32-true") == before
+    assert fingerprint(backbone, "bf16-mixed") != before
+    backbone.network.bn1.running_mean += 1e-3
+    assert fingerprint(backbone, "32-true") != before
+
+
+def test_a_damaged_or_missing_file_is_as_good_as_none(tmp_path):
+    cache = FeatureCache(tmp_path / "features")
+    cache.save("abc", torch.ones(3, 2))
+    assert torch.equal(cache.load("abc"), torch.ones(3, 2))
+    (path,) = (tmp_path / "features").iterdir()
+    path.write_bytes(path.read_bytes()[:20])
+    assert cache.load("abc") is None
+    assert cache.load("other") is None
+    nothing = FeatureCache(None)
+    nothing.save("abc", torch.ones(3, 2))
+    assert nothing.load("abc") is None
+
+
+def test_a_batch_of_features_is_cut_at_once(phantom_root):
+    datamodule = EchoNetDataModule(root=str(phantom_root), **SMALL)
+    datamodule.setup("fit")
+    rows = datamodule.split("TRAIN")
+    dataset = FeatureDataset(rows, torch.arange(len(rows) * 2.0).view(-1, 2))
+    batch = dataset.__getitems__([4, 1])
+    assert batch["features"].tolist() == [[8, 9], [2, 3]]
+    assert batch["row"].tolist() == rows.index[[4, 1]].tolist()
+    assert batch["ef"].tolist() == pytest.approx(rows["ef"].iloc[[4, 1]].tolist())
+    assert dataset[4]["reduced"] == int(rows["ef"].iloc[4] <= 40)
+    request = Request(rows, ["ESF"], 32, True, "x")
+    assert request.digest("ESF") != request.digest("EDF")

@@ -1,0 +1,173 @@
+"""Gaussian processes and ensembles as tasks: fit, test, predict, resume, two processes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from helpers import newest, told, words
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from lvef.cli import main
+from lvef.errors import ConfigurationError, NotFittedError
+from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.models import EFEnsemble, EFGaussianProcess
+from lvef.models.options import BackboneOptions
+
+
+@pytest.fixture(scope="module")
+def logs(phantom_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Log folder of an MLP, a Gaussian process on its backbone, and an ensemble of both."""
+    folder = tmp_path_factory.mktemp("logs")
+    assert main(words("fit", "esf_mlp", phantom_root, folder)) == 0
+    trained = newest(folder, "best.ckpt")
+    more = ["--model.backbone.checkpoint", str(trained)]
+    assert main(words("fit", "edf_esf_gpr", phantom_root, folder, *more)) == 0
+    more = ["--model.members", "[esf_mlp, edf_esf_gpr]"]
+    assert main(words("fit", "ensemble", phantom_root, folder, *more)) == 0
+    return folder
+
+
+def best(logs: Path, experiment: str) -> Path:
+    return logs / experiment / "version_0" / "checkpoints" / "best.ckpt"
+
+
+def test_the_gaussian_process_stands_on_the_trained_backbone(logs):
+    trained, fitted = (
+        torch.load(best(logs, name), weights_only=True) for name in ("esf_mlp", "edf_esf_gpr")
+    )
+    name = "backbone.network.conv1.weight"
+    assert torch.equal(trained["state_dict"][name], fitted["state_dict"][name])
+    assert fitted["state_dict"]["head.train_x"].shape == (22, 4096)
+    assert bool(fitted["state_dict"]["head.fitted"])
+    assert fitted["lvef"]["task"] == "EFGaussianProcess"
+
+
+def test_the_fit_of_a_gaussian_process_is_in_tensorboard(logs):
+    events = EventAccumulator(str(logs / "edf_esf_gpr" / "version_0"))
+    events.Reload()
+    tags = set(events.Tags()["scalars"])
+    names = ("log_marginal_likelihood", "noise", "noise_std_ef", "lengthscale", "search")
+    assert {f"gp/{name}" for name in names} <= tags
+    head = EFGaussianProcess.load_from_checkpoint(best(logs, "edf_esf_gpr")).head
+    logged = events.Scalars("gp/log_marginal_likelihood")[0].value
+    assert logged == pytest.approx(head.log_marginal_likelihood(), abs=1e-5)
+
+
+def test_a_gaussian_process_is_tested_with_intervals_and_review(logs, phantom_root, capsys):
+    assert main(words("test", "edf_esf_gpr", phantom_root, logs)) == 0
+    printed = capsys.readouterr().out
+    assert "PHANTOM TEST, 7 videos, EFGaussianProcess on EDF + ESF" in printed
+    assert "flagged for review" in printed
+    assert NOT_FOR_DIAGNOSIS in printed
+    path = newest(logs / "edf_esf_gpr", "metrics.json")
+    about = json.loads(path.read_text())
+    for name in ("mae", "coverage_50", "coverage_80", "coverage_90", "coverage_95", "nlpd", "crps"):
+        assert about["metrics"][name]["value"] is not None
+        assert about["metrics"][name]["baseline"] is not None
+    assert about["review"]["flagged"]["cases"] + about["review"]["unflagged"]["cases"] == 7
+    cases = pd.read_csv(path.parent / "cases.csv")
+    assert cases["ef_std"].gt(0).all()
+    assert (cases["ef_upper"] - cases["ef_lower"]).gt(0).all()
+    for figure in ("coverage.png", "error_rejection.png", "predicted_and_true.png"):
+        assert (path.parent / figure).stat().st_size > 5000
+
+
+def test_a_checkpoint_of_a_gaussian_process_predicts_in_plain_lightning(logs, phantom_root):
+    assert main(words("predict", "edf_esf_gpr", phantom_root, logs)) == 0
+    rows = pd.read_csv(newest(logs / "edf_esf_gpr", "predictions.csv"))
+    assert (rows["status"] == "ok").all()
+    assert rows["ef_std"].gt(0).all()
+    assert (rows["ef_lower"] <= rows["ef"]).all()
+    first, second = (
+        EFGaussianProcess.load_from_checkpoint(best(logs, "edf_esf_gpr")).eval() for _ in range(2)
+    )
+    frames = torch.randint(0, 255, (3, 2, 3, 32, 32), dtype=torch.uint8)
+    torch.testing.assert_close(first(frames), second(frames), atol=1e-5, rtol=0)
+
+
+def test_a_gaussian_process_that_resumes_fits_and_judges_anew(logs, phantom_root):
+    checkpoint = best(logs, "edf_esf_gpr")
+    held = torch.load(checkpoint, weights_only=True)["state_dict"]
+    before = checkpoint.stat().st_mtime_ns
+    more = ["--ckpt_path", str(checkpoint)]
+    assert main(words("fit", "edf_esf_gpr", phantom_root, logs, *more)) == 0
+    assert checkpoint.stat().st_mtime_ns > before
+    again = torch.load(checkpoint, weights_only=True)["state_dict"]
+    for name in ("head.train_y", "head.likelihood_per_sample", "calibration.std_factor"):
+        torch.testing.assert_close(again[name], held[name], atol=1e-4, rtol=1e-4)
+
+
+def test_an_ensemble_resumes(logs, phantom_root):
+    checkpoint = best(logs, "ensemble")
+    before = checkpoint.stat().st_mtime_ns
+    more = ["--ckpt_path", str(checkpoint), "--model.members", "[]"]
+    assert main(words("fit", "ensemble", phantom_root, logs, *more)) == 0
+    assert checkpoint.stat().st_mtime_ns > before
+
+
+def test_the_ensemble_is_the_average_of_its_members(logs, phantom_root):
+    for name in ("esf_mlp", "edf_esf_gpr", "ensemble"):
+        assert main(words("test", name, phantom_root, logs)) == 0
+    said = {
+        name: pd.read_csv(newest(logs / name, "cases.csv")).set_index("video")
+        for name in ("esf_mlp", "edf_esf_gpr", "ensemble")
+    }
+    expected = (said["esf_mlp"]["ef_predicted"] + said["edf_esf_gpr"]["ef_predicted"]) / 2
+    pd.testing.assert_series_equal(said["ensemble"]["ef_predicted"], expected, atol=1e-3)
+    assert main(words("predict", "ensemble", phantom_root, logs)) == 0
+    rows = pd.read_csv(newest(logs / "ensemble", "predictions.csv")).set_index("video")
+    pd.testing.assert_series_equal(
+        rows["ef"], expected, check_names=False, check_like=True, atol=1e-3
+    )
+
+
+def test_the_checkpoint_of_an_ensemble_needs_no_other_file(logs, phantom_root, tmp_path):
+    alone = tmp_path / "alone.ckpt"
+    alone.write_bytes(best(logs, "ensemble").read_bytes())
+    more = ["--ckpt_path", str(alone)]
+    assert main(words("test", "ensemble", phantom_root, tmp_path, *more)) == 0
+    task = EFEnsemble.load_from_checkpoint(alone)
+    assert [type(member).__name__ for member in task.members] == [
+        "EFRegressor",
+        "EFGaussianProcess",
+    ]
+    assert task.slots == [[1], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("config", "more", "message"),
+    [
+        ("ensemble", ["--model.members", "[]"], "no members"),
+        ("ensemble", ["--model.members", "[3]"], "neither a checkpoint nor an experiment"),
+        ("esf_gpr", ["--model.uncertainty.level", "90"], "level is 90.0, but is in 0..1"),
+        ("esf_gpr", ["--data.feature_batch_size", "0"], "feature_batch_size is 0"),
+        ("ensemble", ["--model.members", "[mf_mlp]"], "neither a checkpoint nor an experiment"),
+        ("ensemble", ["--model.members", "[esf_cls]"], "holds a EFClassifier"),
+        ("ensemble", ["--model.members", "[edf_esf_gpr]", "--data.frames", "[ESF]"], "needs EDF"),
+        ("ensemble", ["--model.members", "[esf_mlp]", "--data.image_size", "48"], "image_size"),
+        ("esf_gpr", ["--model.backbone.freeze", "false"], "needs a frozen backbone"),
+        ("esf_gpr", ["--model.backbone.checkpoint", "none.ckpt"], "neither a file nor one of"),
+        ("esf_gpr", ["--model.gp.kernel", "cubic"], "cubic"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(logs, phantom_root, capsys, config, more, message):
+    if "[esf_cls]" in more and not (logs / "esf_cls").is_dir():
+        assert main(words("fit", "esf_cls", phantom_root, logs)) == 0
+        capsys.readouterr()
+    assert main(words("fit", config, phantom_root, logs, *more)) == 1
+    error = capsys.readouterr().err
+    assert len(told(error)) == 1
+    assert message in told(error)[0]
+    assert "Traceback" not in error
+
+
+def test_an_unfitted_gaussian_process_is_refused_by_its_task():
+    with pytest.raises(ConfigurationError, match="frozen backbone"):
+        EFGaussianProcess(["ESF"], BackboneOptions(weights=None, freeze=3))
+    task = EFGaussianProcess(["ESF"], BackboneOptions(weights=None, freeze=True)).eval()
+    with pytest.raises(NotFittedError, match="not fitted"):
+        task(torch.zeros(1, 1, 3, 32, 32, dtype=torch.uint8))

@@ -1,0 +1,71 @@
+"""`python -m lvef table`: every row measured, nothing run twice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lvef.errors import ConfigurationError
+from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.experiments.table import EXPERIMENTS, table
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+@pytest.fixture
+def small_configs(tmp_path: Path) -> Path:
+    """The configs, with an overlay that makes everything small."""
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    for config in CONFIGS.glob("*.yaml"):
+        (folder / config.name).write_text(config.read_text())
+    overlay = (folder / "phantom.yaml").read_text()
+    small = "data:\n  image_size: 32\n  num_workers: 0\n  batch_size: 8\n"
+    (folder / "phantom.yaml").write_text(overlay.replace("data:\n", small))
+    return folder
+
+
+def test_every_experiment_of_the_table_has_a_config():
+    assert len(EXPERIMENTS) == 16
+    for name in EXPERIMENTS:
+        assert name.startswith("ensemble") or (CONFIGS / f"{name}.yaml").is_file()
+
+
+def test_the_table_continues_where_it_was_interrupted(phantom_root, tmp_path, small_configs):
+    output = tmp_path / "out"
+    chosen = ["esf_cls", "esf_mlp", "esf_gpr", "edf_gpr"]
+    arguments = {"configs": small_configs, "max_epochs": 1}
+    table(str(phantom_root), output, chosen[:2], **arguments)
+    first = json.loads((output / "table.json").read_text())["rows"]
+    text = table(str(phantom_root), output, chosen, **arguments).read_text()
+    about = json.loads((output / "table.json").read_text())
+    assert list(about["rows"]) == chosen
+    for name in chosen[:2]:
+        assert about["rows"][name] == first[name], "reused, minutes and all"
+    assert len(list((output / "esf_mlp").glob("version_*"))) == 2, "one fit and one test"
+    own = about["rows"]["esf_gpr"]["made_from"]["words"]
+    assert about["rows"]["esf_mlp"]["checkpoint"] in own, "the GP stands on the MLP's backbone"
+    assert "--model.backbone.checkpoint" not in about["rows"]["edf_gpr"]["made_from"]["words"]
+
+    headings = [line for line in text.splitlines() if line.startswith("## ")]
+    assert all("PHANTOM" in line or "Published" in line for line in headings)
+    assert NOT_FOR_DIAGNOSIS in text
+    for part in (
+        "given the true ESV only", "always the majority", "accuracy 0.885, f1 0.86, roc_auc 0.91",
+        "coverage_90", "CoReEcho", "VAL would choose", "p-values of mae",
+    ):  # fmt: skip
+        assert part in text
+    assert 0 < about["p_values"]["mae"]["esf_mlp"]["esf_gpr"] <= 1
+    for plot in ("mae", "roc_auc", "coverage", "error_rejection"):
+        assert (output / f"{plot}.png").stat().st_size > 5000
+
+
+def test_an_ensemble_wants_its_members_first(phantom_root, tmp_path):
+    with pytest.raises(ConfigurationError, match="ensemble_pair is built on edf_esf_mlp"):
+        table(str(phantom_root), tmp_path, ["ensemble_pair"], CONFIGS)
+    with pytest.raises(ConfigurationError, match="esf_gpr is built on esf_mlp"):
+        table(str(phantom_root), tmp_path, ["esf_gpr", "esf_mlp"], CONFIGS)
+    with pytest.raises(ConfigurationError, match=r"no config nothing\.yaml"):
+        table(str(phantom_root), tmp_path, ["nothing"], CONFIGS)
