@@ -14,8 +14,9 @@ from scipy.optimize import approx_fprime
 
 from lvef.errors import FitError, LvefError, NotFittedError
 from lvef.models import ExactGPHead
-from lvef.models.gp import largest_exact
-from lvef.models.marginal_likelihood import MarginalLikelihood, maximise
+from lvef.models.hyperparameters import maximise
+from lvef.models.marginal_likelihood import MarginalLikelihood
+from lvef.models.memory import largest_exact
 
 KERNELS = ["rbf", "matern52", "linear_rbf"]
 NOISE = 1.0

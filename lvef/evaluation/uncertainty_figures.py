@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
 
 from lvef.evaluation.review import error_rejection
 from lvef.evaluation.uncertainty import LEVELS
@@ -79,7 +80,7 @@ def reliability(p_reduced: ArrayLike, reduced: ArrayLike, title: str) -> Figure:
     stated = [probability[bins == i].mean() for i in filled]
     seen = np.array([truth[bins == i].mean() for i in filled])
     counts = np.array([(bins == i).sum() for i in filled])
-    spread = 1.96 * np.sqrt(np.maximum(seen * (1 - seen), 1e-12) / counts)
+    spread = np.abs(_wilson(seen, counts) - seen)
     upper.plot((0, 1), (0, 1), color=_GREY, linestyle=":", label="as stated")
     upper.errorbar(
         stated, seen, spread, color=COLORS[0], marker="o", capsize=2, label="cases (95 %)"
@@ -87,7 +88,9 @@ def reliability(p_reduced: ArrayLike, reduced: ArrayLike, title: str) -> Figure:
     upper.set(ylabel="EF ≤ 40 % in truth", ylim=(-0.05, 1.05))
     upper.legend(fontsize=8, frameon=False)
     lower.bar((filled + 0.5) / _BINS, counts, width=0.9 / _BINS, color=_GREY)
-    lower.set(xlabel="stated probability of EF ≤ 40 %", ylabel="cases", yscale="log")
+    lower.set(
+        xlabel="stated probability of EF ≤ 40 %", ylabel="cases", yscale="log", ylim=(0.7, None)
+    )
     return figure
 
 
@@ -123,6 +126,15 @@ def forest(
     if references:
         axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     return figure
+
+
+def _wilson(share: NDArray[np.float64], count: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the ends of 95 % intervals of shares, `(2, n)` (Wilson, JASA 1927)."""
+    z = norm.ppf(0.975)
+    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    variance = share * (1 - share) / count + z**2 / (4 * count**2)
+    reach = z * np.sqrt(variance) / (1 + z**2 / count)
+    return np.stack([centre - reach, centre + reach])
 
 
 def _styles(count: int) -> tuple[list[str], list[str]]:

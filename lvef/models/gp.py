@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,18 +15,10 @@ from torch import Tensor
 
 from lvef.errors import FitError, NotFittedError
 from lvef.models.buffers import FittedBuffers
-from lvef.models.marginal_likelihood import (
-    Hyperparameters,
-    KernelName,
-    Progress,
-    maximise,
-    safe_cholesky,
-    silent,
-)
+from lvef.models.hyperparameters import Progress, maximise, silent
+from lvef.models.marginal_likelihood import Hyperparameters, KernelName, safe_cholesky
+from lvef.models.memory import largest_exact
 
-_MATRICES = 6
-"""Matrices of n x n that a step of the fit holds at once, with a little room."""
-_SHARE_OF_MEMORY = 0.6
 _CHUNK = 1024
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "kernel": ("rbf", "matern52", "linear_rbf"),
@@ -214,7 +205,7 @@ class ExactGPHead(FittedBuffers):
 
     def hyperparameters(self) -> dict[str, float]:
         """Return the hyperparameters, for standardised inputs and targets."""
-        parts = self.covar_module.kernels if self.kernel == "linear_rbf" else [self.covar_module]
+        parts = self._parts()
         found = {
             "lengthscale": float(parts[0].base_kernel.lengthscale),
             "outputscale": float(parts[0].outputscale),
@@ -329,7 +320,7 @@ class ExactGPHead(FittedBuffers):
     @torch.no_grad()
     def _solve(self) -> _Solution:
         inputs, targets = self._training()
-        covariance = self.covar_module(inputs).to_dense()
+        covariance = self._covariances(inputs, inputs)
         covariance.diagonal().add_(self.likelihood.noise)
         cholesky = safe_cholesky(covariance)
         residual = targets - self.mean_module(inputs)
@@ -341,11 +332,27 @@ class ExactGPHead(FittedBuffers):
         if self._solution is None:
             self._solution = self._solve()
         solution = self._solution
-        cross = self.covar_module(solution.inputs, inputs).to_dense()
+        cross = self._covariances(solution.inputs, inputs)
         explained = torch.linalg.solve_triangular(solution.cholesky, cross, upper=False)
-        variance = self.covar_module(inputs, diag=True) - explained.square().sum(0)
+        prior = torch.stack([part(inputs, diag=True) for part in self._parts()]).sum(0)
+        variance = prior - explained.square().sum(0)
         mean = self.mean_module(inputs) + solution.weights @ cross
         return mean, variance.clamp(min=0)
+
+    def _parts(self) -> list[Any]:
+        """Return the kernels that are added up."""
+        return (
+            list(self.covar_module.kernels) if self.kernel == "linear_rbf" else [self.covar_module]
+        )
+
+    def _covariances(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return `(n, m)` prior covariances.
+
+        The parts are added here: GPyTorch's sum with a linear kernel goes through a random
+        low-rank decomposition.
+        """
+        covariances: Tensor = sum(part(a, b).to_dense() for part in self._parts())
+        return covariances
 
     def _approximated(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and variance without noise by GPyTorch's conjugate gradients."""
@@ -424,21 +431,6 @@ class _Posterior(gpytorch.models.ExactGP):  # type: ignore[misc]
         return gpytorch.distributions.MultivariateNormal(self.mean_module(x), self.covar_module(x))
 
 
-def largest_exact(dtype: torch.dtype, device: torch.device | None = None) -> int:
-    """Return how many training samples an exact fit can have in the memory that is free now.
-
-    Args:
-        dtype: Precision of the computation.
-        device: Where it runs; the CPU by default.
-    """
-    if device is not None and device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-    else:
-        free = _free_memory()
-    item = torch.finfo(dtype).bits // 8
-    return int(math.sqrt(_SHARE_OF_MEMORY * free / (_MATRICES * item)))
-
-
 def _check_options(names: dict[str, str | None], counts: dict[str, int | None]) -> None:
     for option, name in names.items():
         if name not in _CHOICES[option]:
@@ -447,21 +439,6 @@ def _check_options(names: dict[str, str | None], counts: dict[str, int | None]) 
     for option, count in counts.items():
         if count is not None and count < 1:
             raise FitError(f"{option} is {count}, but must be at least 1")
-
-
-def _free_memory() -> int:
-    """Return the bytes that are free, buffers and caches included where the system tells."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (AttributeError, OSError, ValueError):
-        return 8 * 1024**3
 
 
 def _covariance(kernel: KernelName) -> gpytorch.kernels.Kernel:

@@ -1,4 +1,4 @@
-"""The marginal likelihood of an exact Gaussian process, in closed form and to convergence.
+"""The marginal likelihood of an exact Gaussian process, with its gradient, in closed form.
 
 Rasmussen & Williams, *Gaussian Processes for Machine Learning* (2006), sections 2.2 and 5.4.
 """
@@ -6,37 +6,18 @@ Rasmussen & Williams, *Gaussian Processes for Machine Learning* (2006), sections
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from torch import Tensor
 
 KernelName = Literal["rbf", "matern52", "linear_rbf"]
 _PRIOR_CASES = 1.0
 """Weight, in cases, of the belief that standardised targets have variance one: with one case or
 two the scale is unknown, with hundreds this is nothing."""
-_LENGTHSCALE_REACH = 4.0
-"""How far log lengthscale may go from the typical distance."""
-_NOISE_BOUNDS = (math.log(1e-5), math.log(1e4))
-_LINEAR_BOUNDS = (-9.0, 9.0)
-_STARTS = [(0.0, 0.1), (0.7, 0.3), (-0.7, 0.03), (1.4, 0.01), (0.0, 1.0), (-1.4, 0.1)]
-"""Log lengthscale relative to the typical distance, and noise ratio, of the starting points."""
-_FURTHER = 0.35
-_MAX_EVALUATIONS, _MAX_EVALUATIONS_OF_START = 200, 40
-_TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-7}
-"""Relative change of the objective below which a search ends; rounding is larger in float32."""
-
-Progress = Callable[[float], None]
-
-
-def silent(value: float) -> None:
-    """Report nothing."""
 
 
 @dataclass(frozen=True)
@@ -173,43 +154,6 @@ class _Solved:
     log_determinant: float
 
 
-def maximise(
-    x: Tensor,
-    y: Tensor,
-    kernel: KernelName,
-    restarts: int = 4,
-    restart_size: int = 1000,
-    projection: Tensor | None = None,
-    progress: Progress = silent,
-) -> Hyperparameters:
-    """Maximise the marginal likelihood by L-BFGS-B.
-
-    The search starts from `restarts` points on a subset, which costs little, and goes on from the
-    best of them on all samples until neither value nor gradient moves.
-
-    Args:
-        x: `(n, d)` standardised inputs.
-        y: `(n,)` standardised targets.
-        kernel: rbf, matern52 or linear_rbf.
-        restarts: Starting points.
-        restart_size: Size of that subset.
-        projection: `(d, k)` from which a projection of the inputs is learned along with the rest.
-        progress: Called with the log likelihood per sample after each evaluation on all samples.
-    """
-    projected = x if projection is None else x @ projection
-    start = _best_start(projected, y, kernel, restarts, restart_size)
-    if projection is not None:
-        return _maximise_with_projection(x, y, kernel, start, projection, progress)
-    likelihood = MarginalLikelihood(x, y, kernel)
-    found, evaluations = _search(
-        _reporting(likelihood, progress),
-        start,
-        _bounds(likelihood.typical_lengthscale, len(start)),
-        _TOLERANCE[x.dtype],
-    )
-    return likelihood.hyperparameters(found, evaluations)
-
-
 def squared_distances(a: Tensor, b: Tensor | None = None) -> Tensor:
     """Return `(n, m)` squared Euclidean distances between rows, never negative."""
     other = a if b is None else b
@@ -246,104 +190,6 @@ def safe_cholesky(covariance: Tensor) -> Tensor:
             raise FloatingPointError("the covariance of the Gaussian process is not finite")
         covariance.diagonal().add_(jitter)
         added, jitter = added + jitter, jitter * 10
-
-
-def _best_start(
-    x: Tensor, y: Tensor, kernel: KernelName, restarts: int, size: int
-) -> NDArray[np.float64]:
-    subset = torch.linspace(0, len(y) - 1, min(size, len(y)), dtype=torch.float64).long()
-    likelihood = MarginalLikelihood(x[subset], y[subset], kernel)
-    typical = math.log(likelihood.typical_lengthscale)
-    bounds = _bounds(likelihood.typical_lengthscale, 3 if kernel == "linear_rbf" else 2)
-    results = []
-    for start in range(restarts):
-        shift, ratio = _STARTS[start % len(_STARTS)]
-        shift += _FURTHER * (start // len(_STARTS))
-        theta = np.array([typical + shift, math.log(ratio), 0.0][: len(bounds)])
-        found, _ = _search(likelihood, theta, bounds, 1e-7, _MAX_EVALUATIONS_OF_START)
-        results.append((likelihood(found)[0], found))
-    return min(results, key=lambda result: result[0])[1]
-
-
-def _maximise_with_projection(
-    x: Tensor,
-    y: Tensor,
-    kernel: KernelName,
-    start: NDArray[np.float64],
-    projection: Tensor,
-    progress: Progress,
-) -> Hyperparameters:
-    """Search the projection too; the gradient goes through the distances by the chain rule.
-
-    Its entries have a normal prior around the first projection, with the variance 1 / d of the
-    entries of a unit vector: free to turn, too stiff to explain every target.
-    """
-    shape, own = projection.shape, len(start)
-    first = projection.double().cpu().numpy().ravel()
-    stiffness = shape[0] / len(y)
-
-    def split(theta: NDArray[np.float64]) -> tuple[NDArray[np.float64], Tensor]:
-        return theta[:own], torch.as_tensor(theta[own:]).to(x).view(shape)
-
-    def objective(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        few, learned = split(theta)
-        value, gradient, inputs = MarginalLikelihood(x @ learned, y, kernel).gradient_of_inputs(few)
-        through = (x.T @ inputs).double().cpu().numpy().ravel()
-        moved = theta[own:] - first
-        value += 0.5 * stiffness * float(moved @ moved)
-        return value, np.concatenate([gradient, through + stiffness * moved])
-
-    typical = MarginalLikelihood(x[:512] @ projection, y[:512], kernel).typical_lengthscale
-    theta = np.concatenate([start, first])
-    bounds = [*_bounds(typical, own), *[(-np.inf, np.inf)] * (len(theta) - own)]
-    found, evaluations = _search(
-        _reporting(objective, progress), theta, bounds, _TOLERANCE[x.dtype]
-    )
-    few, learned = split(found)
-    chosen = MarginalLikelihood(x @ learned, y, kernel).hyperparameters(few, evaluations)
-    return Hyperparameters(**{**chosen.__dict__, "projection": learned})
-
-
-Objective = Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]]
-
-
-def _reporting(objective: Objective, progress: Progress) -> Objective:
-    def reporting(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        value, gradient = objective(theta)
-        progress(-value - 0.5 * (1 + math.log(2 * math.pi)))
-        return value, gradient
-
-    return reporting
-
-
-def _search(
-    objective: Objective,
-    start: NDArray[np.float64],
-    bounds: list[tuple[float, float]],
-    tolerance: float,
-    max_evaluations: int = _MAX_EVALUATIONS,
-) -> tuple[NDArray[np.float64], int]:
-    result = minimize(
-        objective,
-        np.clip(start, [low for low, _ in bounds], [high for _, high in bounds]),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-        options={"maxfun": max_evaluations, "ftol": tolerance, "gtol": 1e-6},
-    )
-    if result.status == 1 and max_evaluations == _MAX_EVALUATIONS:
-        warnings.warn(
-            f"the search for hyperparameters stopped after {result.nfev} evaluations, before it "
-            "converged",
-            stacklevel=2,
-        )
-    return np.asarray(result.x), int(result.nfev)
-
-
-def _bounds(typical_lengthscale: float, count: int) -> list[tuple[float, float]]:
-    centre = math.log(typical_lengthscale)
-    lengthscale = (centre - _LENGTHSCALE_REACH, centre + _LENGTHSCALE_REACH)
-    return [lengthscale, _NOISE_BOUNDS, _LINEAR_BOUNDS][:count]
 
 
 def _unpack(theta: NDArray[np.float64]) -> tuple[float, float, float]:
