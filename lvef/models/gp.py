@@ -43,7 +43,7 @@ class ExactGPHead(FittedBuffers):
         components: Dimensions kept by a reduction.
         restarts: Points that the search for hyperparameters starts from, on a subset of the
             samples; the best is then followed on all of them.
-        precision: double, or single (half the memory, twice as fast on a CPU).
+        precision: double, or single (half the memory, but rounding slows the search).
         max_cholesky: Most training samples that are solved exactly by Cholesky; above it GPyTorch's
             conjugate gradients approximate, which saves time, while the covariance is still held.
             null takes what the free memory holds at the fit (`largest_exact`). A warning tells.

@@ -52,7 +52,7 @@ class GPOptions:
             learned goes on from there with the marginal likelihood (it can overfit).
         components: Dimensions kept by a reduction.
         restarts: Starting points of the search for hyperparameters.
-        precision: double, or single (half the memory, faster).
+        precision: double, or single (half the memory).
         max_cholesky: Most cases solved exactly; above it GPyTorch's conjugate gradients. null
             takes what the memory holds.
     """
