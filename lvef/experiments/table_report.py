@@ -72,38 +72,34 @@ def write_report(
 
 
 def _classification(rows: Rows, ceilings: dict[str, dict[str, float]], data: str) -> list[str]:
-    if not rows:
-        return []
-    lines = [f"## {data}Reduced EF (EF ≤ 40 %), TEST", ""]
-    lines += _header(["experiment", *CLASSIFICATION, "minutes to fit", "published"])
-    for name, row in rows.items():
-        lines.append(_row(name, row, CLASSIFICATION))
-    first = next(iter(rows.values()))
-    trivial = [_number(first["metrics"][column]["baseline"]) for column in CLASSIFICATION]
-    lines.append(_line([f"*{first['baseline']}*", *trivial, "", ""]))
-    for name in _GIVEN:
-        cells = [_number(ceilings[name].get(c)) if c == "roc_auc" else "-" for c in CLASSIFICATION]
-        lines.append(_line([f"*given the true {name}*", *cells, "", ""]))
-    return [*lines, "", _chosen(rows)]
+    # A volume that is given ranks cases; without a threshold it calls none.
+    ranked = {name: {"roc_auc": ceilings[name]["roc_auc"]} for name in _GIVEN}
+    return _results(rows, CLASSIFICATION, ranked, f"## {data}Reduced EF (EF ≤ 40 %), TEST")
 
 
 def _regression(rows: Rows, ceilings: dict[str, dict[str, float]], data: str) -> list[str]:
-    if not rows:
-        return []
-    lines = [f"## {data}EF in percent, TEST", ""]
-    lines += _header(["experiment", *REGRESSION, "minutes to fit", "published"])
-    for name, row in rows.items():
-        lines.append(_row(name, row, REGRESSION))
-    first = next(iter(rows.values()))
-    trivial = [_number(first["metrics"][column]["baseline"]) for column in REGRESSION]
-    lines.append(_line([f"*{first['baseline']}*", *trivial, "", ""]))
-    for name in _GIVEN:
-        cells = [_number(ceilings[name].get(column)) for column in REGRESSION]
-        lines.append(_line([f"*given the true {name}*", *cells, "", ""]))
+    lines = _results(rows, REGRESSION, ceilings, f"## {data}EF in percent, TEST")
     note = (
         "Minutes leave out what a row is built on: a Gaussian process's MLP, an ensemble's members."
     )
-    return [*lines, "", _chosen(rows), "", note]
+    return [*lines, "", note] if lines else []
+
+
+def _results(
+    rows: Rows, columns: list[str], given: dict[str, dict[str, float]], heading: str
+) -> list[str]:
+    """Return rows with their intervals, above the trivial answer and those given a volume."""
+    if not rows:
+        return []
+    lines = [heading, "", *_header(["experiment", *columns, "minutes to fit", "published"])]
+    lines += [_row(name, row, columns) for name, row in rows.items()]
+    first = next(iter(rows.values()))
+    trivial = [_number(first["metrics"][column]["baseline"]) for column in columns]
+    lines.append(_line([f"*{first['baseline']}*", *trivial, "", ""]))
+    for name in _GIVEN:
+        cells = [_number(given[name].get(column)) for column in columns]
+        lines.append(_line([f"*given the true {name}*", *cells, "", ""]))
+    return [*lines, "", _chosen(rows)]
 
 
 def _uncertainty(rows: Rows, data: str) -> list[str]:
