@@ -6,7 +6,7 @@ LVEF := $(BIN)/python -m lvef
 THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 export OMP_NUM_THREADS ?= $(THREADS)
 
-.PHONY: help install demo benchmark test test-slow lint bench clean
+.PHONY: help install demo benchmark weights test test-slow lint bench clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,14 @@ bench: install  ## measure speed against named alternatives; frozen_head.py want
 	$(BIN)/python tests/benchmarks/decoding.py
 	$(BIN)/python tests/benchmarks/phantoms.py
 	$(BIN)/python tests/benchmarks/gaussian_process.py --large
+	$(BIN)/python tests/benchmarks/new_videos.py
+
+weights: install  ## make the shipped weights of the LV segmenter again: an hour on 2 cores
+	OMP_NUM_THREADS=1 $(LVEF) phantom --root data/randomised --num_videos 4000 --seed 2000 --breadth 1
+	$(LVEF) fit --config configs/lv_seg.yaml --data.root data/randomised --data.num_workers 1 \
+		--trainer.precision bf16-mixed --trainer.default_root_dir lightning_logs/weights
+	$(LVEF) weights --output lvef/weights/lv_seg.safetensors \
+		--ckpt_path "$$(ls -t lightning_logs/weights/lv_seg/*/checkpoints/best.ckpt | head -1)"
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) data/demo results/demo weights/demo_resnet50.safetensors build *.egg-info .pytest_cache .mypy_cache .ruff_cache

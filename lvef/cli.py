@@ -22,6 +22,11 @@ LIGHTNING_COMMANDS = {
 OTHER_COMMANDS = {
     "phantom": ("lvef.phantom.folder:write_phantoms", "make a folder of synthetic echo clips"),
     "pretrain": ("lvef.experiments.pretrain:pretrain", "pre-train the backbone on phantoms"),
+    "weights": (
+        "lvef.experiments.weights:weights",
+        "calibrate, measure and write an LV segmenter to be shipped",
+    ),
+    "export": ("lvef.experiments.export:export", "write a checkpoint as an ONNX model"),
     "table": ("lvef.experiments.table:table", "run all experiments and tabulate their results"),
 }
 
@@ -37,6 +42,7 @@ _NOISE = (
     ".*torch.jit.script.*",  # of linear_operator, on which GPyTorch stands
     ".*module.s. in eval mode at the start of training.*",  # a frozen backbone is meant to be
     ".*LearningRateMonitor.*no learning rate schedulers.*",
+    ".*Total length of .DataLoader. across ranks is zero.*",  # a segmenter predicts no batch
     ".*sync_dist=True.*",  # every process logs the same, gathered, figure
 )
 

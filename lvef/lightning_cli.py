@@ -19,8 +19,9 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lvef.callbacks import PredictionWriter, TensorBoardFigures, TestResults
 from lvef.callbacks.checkpoints import UnhurriedCheckpointIO
 from lvef.data.datamodule import EchoNetDataModule
-from lvef.errors import CheckpointError, LvefError, one_line
-from lvef.models import EFEnsemble, EFTask
+from lvef.errors import CheckpointError, ConfigurationError, LvefError, one_line
+from lvef.models import EFEnsemble, LVSegmenter, Task
+from lvef.models.loading import describe
 from lvef.precision import cpu_precision
 
 LOG_FOLDER = "lightning_logs"
@@ -38,7 +39,7 @@ class LvefCLI(LightningCLI):
         )
         parser.description = (
             "Options of the tasks: --model.help lvef.models.EFClassifier (or EFRegressor, "
-            "EFGaussianProcess, EFEnsemble). "
+            "EFGaussianProcess, EFEnsemble, LVSegmenter). "
             "--print_config after other options shows the whole configuration."
         )
         parser.add_argument(
@@ -75,6 +76,21 @@ class LvefCLI(LightningCLI):
             plugins.append(UnhurriedCheckpointIO())
         return super().instantiate_trainer(**{"plugins": plugins, **kwargs})
 
+    def instantiate_classes(self) -> None:
+        """Let `predict` find the beats of new videos."""
+        super().instantiate_classes()
+        datamodule = self.datamodule
+        if self.subcommand == "predict" and datamodule.videos is not None:
+            from lvef.analysis.finder import BeatFinder
+
+            datamodule.finder = BeatFinder(datamodule.segmenter, self._overlay_folder)
+
+    def _overlay_folder(self) -> Path | None:
+        """Return where overlays go, None where they are not wanted or another process writes."""
+        if not self.datamodule.save_overlays or not self.trainer.is_global_zero:
+            return None
+        return Path(self.trainer.log_dir or self.trainer.default_root_dir) / "overlays"
+
     def before_instantiate_classes(self) -> None:
         """Name the logger, choose what to monitor, and match the checkpoint."""
         config = self.config[self.subcommand]
@@ -98,7 +114,9 @@ class LvefCLI(LightningCLI):
             config.verbose = False  # the table of TestResults has the same figures and more
         if self.subcommand == "predict" and config.data.videos and config.trainer.devices == "auto":
             config.trainer.devices = 1  # a few videos cannot be shared among many devices
-        if self.subcommand != "fit":
+        if self.subcommand == "predict" and task is LVSegmenter:
+            _take_segmenter(config)
+        elif self.subcommand != "fit":
             config.ckpt_path = config.get("ckpt_path") or _newest(config)
         elif task is EFEnsemble and not config.get("ckpt_path"):
             config.model.init_args.members = _members(config)
@@ -118,7 +136,7 @@ def run(words: list[str]) -> LvefCLI:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         return LvefCLI(
-            EFTask,
+            Task,
             EchoNetDataModule,
             subclass_mode_model=True,
             args=None if words == sys.argv[1:] else words,
@@ -147,9 +165,9 @@ def _own_error(error: BaseException | None) -> LvefError | None:
     return error
 
 
-def _task_class(class_path: str) -> type[EFTask]:
+def _task_class(class_path: str) -> type[Task]:
     module, name = class_path.rsplit(".", 1)
-    task: type[EFTask] = getattr(__import__(module, fromlist=[name]), name)
+    task: type[Task] = getattr(__import__(module, fromlist=[name]), name)
     return task
 
 
@@ -162,6 +180,20 @@ def _on_cpu(config: Namespace) -> bool:
     if accelerator == "auto":
         return not (torch.cuda.is_available() or torch.backends.mps.is_available())
     return bool(accelerator == "cpu")
+
+
+def _take_segmenter(config: Namespace) -> None:
+    """Let a segmenter's checkpoint find the beats, or else the shipped weights.
+
+    Raises:
+        ConfigurationError: There is no clip to find them in.
+    """
+    if config.data.videos is None:
+        raise ConfigurationError(
+            "an LV segmenter predicts clips: give a file, a folder or a glob with --data.videos"
+        )
+    config.data.segmenter = config.get("ckpt_path") or config.data.segmenter
+    config.ckpt_path = None
 
 
 def _log_folder(config: Namespace) -> Path:
@@ -187,27 +219,6 @@ def _newest(config: Namespace) -> str:
     return str(found)
 
 
-def _about(path: str) -> dict[str, Any]:
-    """Return what a checkpoint says of itself.
-
-    Raises:
-        CheckpointError: It is missing, unreadable, or of another package.
-    """
-    if not Path(path).is_file():
-        raise CheckpointError(f"{path} not found; --ckpt_path takes a checkpoint file")
-    try:
-        about: dict[str, Any] | None = torch.load(
-            path, map_location="cpu", weights_only=True, mmap=True
-        ).get("lvef")
-    except Exception as error:
-        raise CheckpointError(
-            f"{path}: not a readable checkpoint ({error})".splitlines()[0]
-        ) from error
-    if about is None:
-        raise CheckpointError(f"{path} is not a checkpoint of this package")
-    return about
-
-
 def _agree(about: dict[str, Any], config: Namespace, name: str, path: str) -> None:
     if name in about["data"] and about["data"][name] != config.data[name]:
         raise CheckpointError(
@@ -225,7 +236,7 @@ def _match(config: Namespace, command: str) -> None:
     path = config.ckpt_path
     if path in ("best", "last", "hpc", "registry"):
         return
-    about = _about(path)
+    about = describe(path)
     asked = config.model.class_path.rsplit(".", 1)[-1]
     if about["task"] != asked:
         raise CheckpointError(f"{path} holds a {about['task']}, but the config asks for {asked}")
@@ -281,7 +292,7 @@ def _members(config: Namespace) -> list[str]:
                     f"in {_log_folder(config)}; fit it first, or set --model.members"
                 )
             path = best
-        about = _about(str(path))
+        about = describe(path)
         for name in ("image_size", "remove_artifacts"):
             _agree(about, config, name, str(path))
         found.append(str(path))

@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 CONFIGS = Path(__file__).parents[1] / "configs"
 SMALL = ["--data.image_size", "32", "--data.num_workers", "0", "--data.batch_size", "8"]
+
+
+def on_screen(frames: np.ndarray, height: int = 300, width: int = 400) -> np.ndarray:
+    """Put a clip `(T, 112, 112)`, twice as large, on a screen as machines make them."""
+    screen = np.zeros((len(frames), height, width), np.uint8)
+    screen[:, 40 : 40 + 224, 120 : 120 + 224] = frames.repeat(2, axis=1).repeat(2, axis=2)
+    for row, text in enumerate(("PHANTOM", "12 cm", "50 Hz")):
+        cv2.putText(screen[0], text, (6, 20 + 16 * row), cv2.FONT_HERSHEY_PLAIN, 0.9, 200)
+    screen[0, 40:264:20, 385:392] = 180
+    still = screen[0] * (np.arange(width) < 118) + screen[0] * (np.arange(width) > 380)
+    return np.maximum(screen, still)
 
 
 def told(error: str) -> list[str]:

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from helpers import on_screen
 from matplotlib.figure import Figure
 
+import lvef
+from lvef.cardiac import chords_to_polygon
+from lvef.data.prepare import prepare_frames
 from lvef.data.sector import blank_outside, find_sector, sector_probe
 from lvef.phantom import PhantomClip
 
@@ -56,6 +60,48 @@ def before_and_after(path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
+def randomised(path: Path) -> None:
+    """ED of domain-randomised phantoms, with the traced contour on every other one."""
+    figure = Figure(figsize=(9, 4.9), layout="constrained")
+    axes = figure.subplots(3, 6).ravel()
+    for index, axis in enumerate(axes):
+        clip = PhantomClip(SEED, index, breadth=1.0)
+        axis.imshow(enlarge(clip.frames([clip.ed_frame])[0]), cmap="gray", vmin=0, vmax=255)
+        contour = 2 * chords_to_polygon(clip.tracing(clip.ed_frame)[1:]) + 0.5
+        if index % 2:
+            axis.plot(*np.concatenate([contour, contour[:1]]).T, color="#ffb000", linewidth=1)
+        axis.set_axis_off()
+    figure.suptitle("PHANTOMS, domain-randomised, at end-diastole; contour on every other", size=10)
+    figure.savefig(path, dpi=100)
+
+
+def preparation(path: Path) -> None:
+    """A clip as a machine shows it, and as the models see it."""
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    axes = figure.subplots(1, 4, width_ratios=[4, 3, 4, 3])
+    for column, index in enumerate((31, 33)):
+        clip = PhantomClip(SEED, index, marks=False)
+        frames = on_screen(clip.frames(range(40)))
+        before, after = axes[2 * column : 2 * column + 2]
+        before.imshow(frames[0], cmap="gray", vmin=0, vmax=255)
+        before.set_title(f"as it comes, {frames.shape[2]} x {frames.shape[1]}", fontsize=9)
+        prepared = prepare_frames(frames, clip.patient.fps).frames[0]
+        after.imshow(enlarge(prepared), cmap="gray", vmin=0, vmax=255)
+        after.set_title("prepared, 112 x 112", fontsize=9)
+    for axis in axes:
+        axis.set_axis_off()
+    figure.suptitle("PHANTOMS: preparation of clips that are not 112 x 112", fontsize=10)
+    figure.savefig(path, dpi=100)
+
+
+def analysis(path: Path) -> None:
+    """What `analyse_clip` finds in a phantom, the README's first one."""
+    clip = PhantomClip(21, 0)
+    figure = lvef.analyse_clip(clip.frames(), clip.patient.fps).plot()
+    figure.suptitle(f"PHANTOM. {figure.get_suptitle()}", fontsize=9)
+    figure.savefig(path, dpi=110)
+
+
 def enlarge(frame: np.ndarray) -> np.ndarray:
     """Return a frame at twice its size."""
     return cv2.resize(frame, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
@@ -66,3 +112,6 @@ if __name__ == "__main__":
     folder.mkdir(parents=True, exist_ok=True)
     contact_sheet(folder / "phantoms.png")
     before_and_after(folder / "artifact_removal.png")
+    randomised(folder / "randomised.png")
+    preparation(folder / "preparation.png")
+    analysis(folder / "analysis.png")

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from lvef.cardiac import chords_to_polygon, ejection_fraction, polygon_area, polygon_mask
+from lvef.data.echonet import read_echonet
 from lvef.data.video import count_frames, read_frames
 from lvef.errors import ConfigurationError
 from lvef.evaluation.ceilings import ef_from_volume
@@ -156,3 +157,41 @@ def test_a_folder_that_holds_something_else_is_not_overwritten(tmp_path):
     write_phantoms(tmp_path / "stopped", 3, num_workers=1, progress=False)
     with pytest.raises(ConfigurationError, match="at least 3"):
         write_phantoms(tmp_path / "new", 2, progress=False)
+
+
+def test_randomised_phantoms_know_their_truth_whatever_was_drawn():
+    for index in range(12):
+        clip = PhantomClip(6, index, breadth=1.0)
+        truth = clip.truth()
+        edv, esv = truth["volume"][clip.ed_frame], truth["volume"][clip.es_frame]
+        assert 5 < 100 * (edv - esv) / edv < 85
+        assert edv >= truth["volume"][truth["ed_frames"]].max() * 0.7
+        beat = slice(clip.ed_frame, clip.es_frame + 1)
+        assert np.argmin(truth["area"][beat]) >= len(truth["area"][beat]) - 3
+        contour = truth["contour"][clip.ed_frame]
+        assert np.mean((contour >= 0) & (contour < 112)) > 0.95, "mostly in the picture"
+
+
+def test_randomised_phantoms_differ_in_all_that_a_picture_shows():
+    clips = [PhantomClip(6, index, breadth=1.0) for index in range(25)]
+    frames = np.stack([clip.frames([clip.ed_frame])[0] for clip in clips]).astype(float)
+    brightness = [frame[frame > 5].mean() for frame in frames]
+    assert np.ptp(brightness) > 60
+    areas = [clip.truth()["area"][clip.ed_frame] for clip in clips[:12]]
+    assert max(areas) > 2 * min(areas)
+    assert len({clip.patient.fps for clip in clips}) > 3
+    assert any(clip.motion.septal is not None for clip in clips)
+
+
+def test_a_randomised_phantom_is_the_same_frame_by_frame():
+    """Persistence mixes frames, so that one might depend on which others were asked for."""
+    clips = (PhantomClip(6, index, breadth=1.0) for index in range(30))
+    clip = next(clip for clip in clips if clip.scanner.persistence > 0.2)
+    again = PhantomClip(6, int(clip.name[-6:]), breadth=1.0)
+    assert np.array_equal(clip.frames(range(8))[[3, 7]], again.frames([3, 7]))
+
+
+def test_a_folder_of_randomised_phantoms_is_mostly_there_to_learn_from(tmp_path):
+    root = write_phantoms(tmp_path / "wide", num_videos=6, seed=6, breadth=1.0, progress=False)
+    table = read_echonet(root).table
+    assert table["split"].value_counts().to_dict() == {"TRAIN": 4, "VAL": 1, "TEST": 1}

@@ -1,4 +1,4 @@
-"""`predictions.csv`: what a model said of every video it was asked about."""
+"""`predictions.csv` and `beats.csv`: what a model said of every video it was asked about."""
 
 from __future__ import annotations
 
@@ -12,17 +12,24 @@ import torch.distributed as dist
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
+from lvef.cardiac import REDUCED_EF
+from lvef.evaluation.beats import BEAT_COLUMNS, combine_beats
+from lvef.models import LVSegmenter
+
 COLUMNS = [
     "video", "status", "reason", "ed_frame", "es_frame", "mid_frame", "ef", "ef_std", "ef_lower",
     "ef_upper", "p_reduced", "reduced", "review",
 ]  # fmt: skip
-"""Columns of predictions.csv; `ef_label` follows where the true EF is known, `trained_on` where the
-model was trained on phantoms."""
+"""Columns of predictions.csv; where beats were found `num_beats`, `ef_spread`, `ef_geometric` and
+`quality` follow, where the true EF is known `ef_label`, and `trained_on` where phantoms taught the
+model."""
+_FOUND_COLUMNS = ["num_beats", "ef_spread", "ef_geometric", "quality"]
 _NOT_REACHED = "not predicted: the run ended before this video"
+_90_PERCENT = 1.645
 
 
 class PredictionWriter(Callback):
-    """Writes `predictions.csv` into the run's log folder, one row a video.
+    """Writes `predictions.csv`, a row a video, and `beats.csv`, a row a beat that was found.
 
     A video that cannot be used has `status` failed and a `reason`; it never stops the others.
     """
@@ -34,7 +41,9 @@ class PredictionWriter(Callback):
         """Write down what fails already, in case no video is left to predict."""
         if stage == "predict":
             self._batches = []
-            self._write(trainer, pl_module, [])
+            path = self._write(trainer, pl_module, [])
+            if path is not None and isinstance(pl_module, LVSegmenter):
+                rank_zero_info(f"Predictions: {path}")
 
     def on_predict_batch_end(
         self,
@@ -51,6 +60,8 @@ class PredictionWriter(Callback):
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gather every process's predictions and write them."""
         batches = self._batches
+        if isinstance(pl_module, LVSegmenter):
+            return
         if trainer.world_size > 1:
             gathered: list[Any] = [None] * trainer.world_size
             dist.all_gather_object(gathered, batches)
@@ -68,29 +79,39 @@ class PredictionWriter(Callback):
         path = Path(folder) / "predictions.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         table = trainer.datamodule.table  # type: ignore[attr-defined]
-        if trainer.datamodule.videos is None:  # type: ignore[attr-defined]
+        new = trainer.datamodule.videos is not None  # type: ignore[attr-defined]
+        if not new:
             table = table[table["split"] == "TEST"]
-        rows = prediction_table(table, batches)
+        if isinstance(task, LVSegmenter):
+            rows, beats = geometric_table(table)
+        else:
+            rows, beats = prediction_table(table, batches)
         trained_on = getattr(task, "trained_on", "")
         if trained_on:
             rows["trained_on"] = str(trained_on)
         rows.to_csv(path, index=False)
+        if new and len(beats):
+            beats.to_csv(path.with_name("beats.csv"), index=False)
         return path
 
 
-def prediction_table(table: pd.DataFrame, batches: list[dict[str, Any]]) -> pd.DataFrame:
+def prediction_table(
+    table: pd.DataFrame, batches: list[dict[str, Any]]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Join predictions to the videos they belong to.
 
     Args:
-        table: The data module's table; the index is the row.
+        table: The data module's table, a row a beat; the index is the row.
         batches: What `EFTask.predict_step` returned, repeats of a row allowed.
 
     Returns:
-        A row a video in the order of `table`, with `COLUMNS` and, where known, `ef_label`.
+        A row a video in the order of `table`, with `COLUMNS` and what else is known; and a row a
+        beat that was predicted, with `BEAT_COLUMNS`.
     """
-    result = table.reindex(columns=["video", "ed_frame", "es_frame", "mid_frame"]).copy()
+    result = table.copy()
     result["reason"] = table.get("reason", "")
     result["status"] = np.where(result["reason"] == "", "ok", "failed")
+    result = result.rename(columns={"ef": "ef_label"})
     for batch in batches:
         for row, reason in batch["failures"]:
             result.loc[row, "status"] = "failed"
@@ -104,10 +125,48 @@ def prediction_table(table: pd.DataFrame, batches: list[dict[str, Any]]) -> pd.D
     unsaid = (result["status"] == "ok") & ~said
     result.loc[unsaid, "status"] = "failed"
     result.loc[unsaid, "reason"] = _NOT_REACHED
+    return _by_video(result)
+
+
+def geometric_table(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the same tables with the EF that geometry tells, where there is no model of EF."""
+    result = table.drop(columns="ef").copy()
+    result["status"] = np.where(result["reason"] == "", "ok", "failed")
+    result["ef"] = result["ef_geometric"]
+    result["ef_std"] = result["clip_ef_std"]
+    reach = _90_PERCENT * result["ef_std"]
+    result["ef_lower"] = (result["ef"] - reach).clip(0, 100)
+    result["ef_upper"] = (result["ef"] + reach).clip(0, 100)
+    result["p_reduced"] = np.nan
+    result["reduced"] = (result["ef"] <= REDUCED_EF).astype(float).where(result["ef"].notna())
+    straddles = (result["ef_lower"] <= REDUCED_EF) & (result["ef_upper"] > REDUCED_EF)
+    result["review"] = straddles.astype(float).where(result["ef"].notna())
+    return _by_video(result)
+
+
+def _by_video(result: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Put the beats of each video together."""
+    found = "beat" in result
+    rows = []
+    for _, beats in result.groupby("path" if found else "video", sort=False):
+        good = beats[beats["status"] == "ok"]
+        if len(good) > 1:
+            rows.append(combine_beats(good))
+            continue
+        row = (good if len(good) else beats).iloc[0].copy()
+        row["num_beats"] = len(good)
+        rows.append(row)
+    videos = pd.DataFrame(rows)
     for flag in ("reduced", "review"):
-        if flag in result:
-            result[flag] = result[flag].astype("Int64")
-    result = result.reindex(columns=COLUMNS)
-    if table["ef"].notna().any():
-        result["ef_label"] = table["ef"]
-    return result
+        if flag in videos:
+            videos[flag] = videos[flag].astype(float).astype("Int64")
+    columns = [*COLUMNS]
+    if found and result["quality"].notna().any():
+        videos["num_beats"] = videos["num_beats"].astype("Int64")
+        columns += _FOUND_COLUMNS
+    if "ef_label" in result and result["ef_label"].notna().any():
+        columns += ["ef_label"]
+    beats = result[result["status"] == "ok"]
+    if found:
+        beats = beats.drop(columns="quality").rename(columns={"beat_quality": "quality"})
+    return videos.reindex(columns=columns), beats.reindex(columns=BEAT_COLUMNS)

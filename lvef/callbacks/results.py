@@ -14,7 +14,7 @@ from lightning import Callback, LightningModule, Trainer
 from lvef.evaluation.review import format_review, review_report
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS, format_summary
 from lvef.evaluation.uncertainty import doubt
-from lvef.models import EFClassifier, EFTask
+from lvef.models import EFClassifier, EFTask, LVSegmenter
 
 
 class TestResults(Callback):
@@ -25,6 +25,8 @@ class TestResults(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write and print the results of TEST."""
         folder = Path(trainer.log_dir or trainer.default_root_dir)
+        if trainer.is_global_zero and isinstance(pl_module, LVSegmenter):
+            _write_segmentation(trainer, pl_module, folder)
         if not trainer.is_global_zero or not isinstance(pl_module, EFTask):
             return
         folder.mkdir(parents=True, exist_ok=True)
@@ -59,6 +61,36 @@ class TestResults(Callback):
         )
         print(format_summary(summary, title, pl_module.baseline, format_review(review)))
         print(f"Results: {folder}")
+
+
+def _write_segmentation(trainer: Trainer, task: LVSegmenter, folder: Path) -> None:
+    datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+    data = "PHANTOM " if datamodule.is_phantom else ""
+    cases = {name: column.numpy() for name, column in task.cases.items()}
+    videos = datamodule.table.loc[cases.pop("row"), "video"].to_numpy()
+    table = pd.DataFrame(cases, index=pd.Index(videos, name="video"))
+    spread = table.quantile([0.05, 0.5, 0.95])
+    about = {
+        "title": f"{data}TEST, {len(table)} videos, LVSegmenter",
+        "note": NOT_FOR_DIAGNOSIS,
+        "phantom": datamodule.is_phantom,
+        "task": "LVSegmenter",
+        "split": "TEST",
+        "num_cases": len(table),
+        "checkpoint": str(trainer.ckpt_path or ""),
+        "version": version("lvef"),
+        "metrics": {
+            name: {"mean": float(table[name].mean()), "p5": low, "median": middle, "p95": high}
+            for name, (low, middle, high) in spread.items()
+        },
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "metrics.json").write_text(json.dumps(about, indent=2) + "\n")
+    table.to_csv(folder / "cases.csv")
+    print(f"{about['title']}. {NOT_FOR_DIAGNOSIS}")
+    print(pd.DataFrame(about["metrics"]).T.round(3).to_string())
+    print("dice; distance of the boundaries in pixels; error of the area in percent, signed")
+    print(f"Results: {folder}")
 
 
 def _review(task: EFTask) -> dict[str, Any]:

@@ -6,13 +6,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.figure import Figure
 
 from lvef.evaluation import figures, uncertainty_figures
+from lvef.evaluation.overlays import mask_sheet
 from lvef.evaluation.uncertainty import doubt
-from lvef.models import EFClassifier, EFPredictor, EFTask
+from lvef.models import EFClassifier, EFPredictor, EFTask, LVSegmenter
 
 
 class TensorBoardFigures(Callback):
@@ -48,6 +50,8 @@ class TensorBoardFigures(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show how VAL is predicted, and keep the best metrics for the hyperparameters."""
+        if isinstance(pl_module, LVSegmenter) and not trainer.sanity_checking:
+            _log(trainer, "val/masks", _masks(trainer, pl_module, "VAL"))
         if (
             trainer.sanity_checking
             or not isinstance(pl_module, EFTask)
@@ -77,9 +81,14 @@ class TensorBoardFigures(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show how TEST is predicted, in TensorBoard and as PNG."""
         folder = Path(trainer.log_dir or trainer.default_root_dir)
-        if not trainer.is_global_zero or not isinstance(pl_module, EFTask):
+        if not trainer.is_global_zero or not isinstance(pl_module, (EFTask, LVSegmenter)):
             return
-        for name, figure in _figures(trainer, pl_module, "TEST").items():
+        drawn = (
+            {"masks": _masks(trainer, pl_module, "TEST")}
+            if isinstance(pl_module, LVSegmenter)
+            else _figures(trainer, pl_module, "TEST")
+        )
+        for name, figure in drawn.items():
             folder.mkdir(parents=True, exist_ok=True)
             figure.savefig(folder / f"{name}.png", dpi=120)
             _log(trainer, f"test/{name}", figure)
@@ -117,6 +126,21 @@ def _figures(trainer: Trainer, task: EFTask, split: str) -> dict[str, Figure]:
         inside = (lower <= cases["ef"][:, None]) & (cases["ef"][:, None] <= upper)
         drawn["coverage"] = uncertainty_figures.coverage({"": inside.mean(axis=0)}, title)
     return drawn
+
+
+def _masks(trainer: Trainer, task: LVSegmenter, split: str) -> Figure:
+    """Draw the first traced look of each case of the first batch."""
+    shown = task.shown
+    slots = shown["traced"].int().argmax(1)
+    cases = torch.arange(len(slots))
+    dice = dict(zip(task.cases["row"].tolist(), task.cases["dice"].tolist(), strict=True))
+    return mask_sheet(
+        shown["clip"][cases, slots].numpy(),
+        shown["probability"][cases, slots].numpy(),
+        shown["mask"][cases, slots].numpy().astype(bool),
+        [f"Dice {dice[row]:.2f}" for row in shown["row"].tolist()],
+        f"{_data(trainer)}{split}: the first {len(slots)} of {len(task.cases['row'])} videos",
+    )
 
 
 def _data(trainer: Trainer) -> str:

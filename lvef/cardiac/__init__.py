@@ -1,7 +1,11 @@
 """What a cardiologist would recognise, as pure functions on arrays."""
 
 from lvef.cardiac.beat import mid_frame
+from lvef.cardiac.beats import FoundBeat, find_beats, intensity_curve, periodicity
 from lvef.cardiac.contour import chords_to_polygon, polygon_area, polygon_mask
+from lvef.cardiac.disks import contour_volume, mask_tracing, mask_volume
+from lvef.cardiac.motion import carry_contour, composite_beat
+from lvef.cardiac.sampling import CLIP_FPS, SURVEY_FRAMES, looks, survey, window
 from lvef.cardiac.volume import (
     REDUCED_EF,
     ejection_fraction,
@@ -11,13 +15,27 @@ from lvef.cardiac.volume import (
 )
 
 __all__ = [
+    "CLIP_FPS",
     "REDUCED_EF",
+    "SURVEY_FRAMES",
+    "FoundBeat",
+    "carry_contour",
     "chords_to_polygon",
+    "composite_beat",
+    "contour_volume",
     "ejection_fraction",
+    "find_beats",
+    "intensity_curve",
     "is_reduced",
     "long_axis_length",
+    "looks",
+    "mask_tracing",
+    "mask_volume",
     "method_of_disks",
     "mid_frame",
+    "periodicity",
     "polygon_area",
     "polygon_mask",
+    "survey",
+    "window",
 ]

@@ -44,10 +44,12 @@ def polygon_mask(polygon: NDArray[np.floating], height: int, width: int) -> NDAr
         width: Width of the mask in pixels.
 
     Returns:
-        `(height, width)` boolean mask, true inside and on the border.
+        `(height, width)` boolean mask, true where at least half of a pixel lies inside.
     """
-    shift = 4
-    points = np.round(np.asarray(polygon, dtype=np.float64) * 2**shift).astype(np.int32)
-    canvas = np.zeros((height, width), dtype=np.uint8)
-    cv2.fillPoly(canvas, [points], 1, shift=shift)
-    return canvas.astype(bool)
+    shift, fine = 4, 4
+    # OpenCV fills the border too, half a pixel too much: a fourth of that on a finer grid.
+    points = (np.asarray(polygon, dtype=np.float64) + 0.5) * fine - 0.5
+    canvas = np.zeros((height * fine, width * fine), dtype=np.uint8)
+    cv2.fillPoly(canvas, [np.round(points * 2**shift).astype(np.int32)], 255, shift=shift)
+    small = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(small > 127 + 255 // (2 * fine))

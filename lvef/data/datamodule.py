@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,18 @@ import pandas as pd
 import torch
 from lightning import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
-from torch.utils.data import DataLoader, RandomSampler, Sampler, WeightedRandomSampler
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    RandomSampler,
+    Sampler,
+    WeightedRandomSampler,
+)
+from tqdm import tqdm
 
 from lvef.cardiac import is_reduced
+from lvef.data.clips import ClipDataset
 from lvef.data.dataset import (
-    FRAME_COLUMNS,
     KeyFrameDataset,
     collate,
     one_thread,
@@ -27,16 +34,14 @@ from lvef.data.dataset import (
 from lvef.data.echonet import EchoNetFolder, ExcludedError, check_excluded, read_echonet
 from lvef.data.features import (
     FeatureCache,
-    FeatureDataset,
     Request,
-    as_it_is,
     compute,
+    feature_loader,
 )
-from lvef.data.transforms import Augmentation
-from lvef.data.videos import video_table
+from lvef.data.options import check_options, default_workers
+from lvef.data.transforms import Augmentation, ClipAugmentation
+from lvef.data.videos import Finder, video_table
 from lvef.errors import ConfigurationError, DatasetError
-
-_MOST_WORKERS = 8
 
 
 class EchoNetDataModule(LightningDataModule):
@@ -59,8 +64,16 @@ class EchoNetDataModule(LightningDataModule):
         max_excluded: Share of unusable videos above which a run stops.
         check_videos: Decode every video's key frames once at the start and set the unreadable
             aside.
-        videos: What predict reads instead of the TEST split: a file, a folder or a glob.
-        keyframes: CSV file with the ED and ES frames of those videos: video, ed, es.
+        videos: What predict reads instead of the TEST split: a file, a folder or a glob of AVI,
+            MP4 and DICOM clips. Their beats are found.
+        keyframes: CSV file with the ED and ES frames of such videos where they are known: video,
+            ed, es.
+        segmenter: What finds the beats of new videos: shipped, a file of segmenter weights, or a
+            checkpoint of an LV segmenter.
+        save_overlays: Write an MP4 of every new video with contour, curve and beats into the log
+            folder.
+        masks: Batches carry short clips with LV masks, for an LV segmenter, in place of key
+            frames.
         feature_batch_size: Cases a training batch when a frozen backbone's features were computed
             beforehand.
         feature_cache: Folder where such features are kept for later runs; auto is the folder
@@ -82,11 +95,14 @@ class EchoNetDataModule(LightningDataModule):
         check_videos: bool = False,
         videos: str | None = None,
         keyframes: str | None = None,
+        segmenter: str = "shipped",
+        save_overlays: bool = False,
+        masks: bool = False,
         feature_batch_size: int = 256,
         feature_cache: str | None = "auto",
     ) -> None:
         super().__init__()
-        _check_options(frames, batch_size, feature_batch_size, image_size, limit, max_excluded)
+        check_options(frames, batch_size, feature_batch_size, image_size, limit, max_excluded)
         self.root = root
         self.frames = list(frames)
         self.batch_size = batch_size
@@ -100,6 +116,10 @@ class EchoNetDataModule(LightningDataModule):
         self.check_videos = check_videos
         self.videos = videos
         self.keyframes = keyframes
+        self.segmenter = segmenter
+        self.save_overlays = save_overlays
+        self.finder: Finder | None = None  # set by the command line: nothing here knows a model
+        self.masks = masks
         self.feature_batch_size = feature_batch_size
         self.feature_cache = feature_cache
         self._features: dict[str, torch.Tensor] = {}
@@ -120,7 +140,9 @@ class EchoNetDataModule(LightningDataModule):
         """
         self._features = {}
         if stage == "predict" and self.videos is not None:
-            self.table = video_table(self.videos, self.keyframes)
+            bar = partial(tqdm, desc="finding beats", unit="clip", disable=self.finder is None)
+            prepare_for_workers()
+            self.table = video_table(self.videos, self.keyframes, self.finder, bar)
             return
         if self.keyframes is not None:
             raise ConfigurationError("--data.keyframes is for new videos: give --data.videos too")
@@ -222,14 +244,14 @@ class EchoNetDataModule(LightningDataModule):
             sampler = WeightedRandomSampler(weights, len(rows), generator=generator)
         drop_last = share > batch_size
         if features is not None:
-            return _feature_loader(rows, features, batch_size, sampler, drop_last)
+            return feature_loader(rows, features, batch_size, sampler, drop_last)
         return self._loader(rows, sampler=sampler, drop_last=drop_last)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return batches of VAL."""
         features = self._ready("VAL")
         if features is not None:
-            return _feature_loader(self.split("VAL"), features, self.feature_batch_size)
+            return feature_loader(self.split("VAL"), features, self.feature_batch_size)
         return self._loader(self.split("VAL"))
 
     def test_dataloader(self) -> DataLoader[Any]:
@@ -240,7 +262,9 @@ class EchoNetDataModule(LightningDataModule):
         """Return batches of the new videos that can be used, or else of TEST."""
         if self.videos is None:
             return self._loader(self.split("TEST"))
-        return self._loader(self.table[self.table["reason"] == ""])
+        usable = self.table[self.table["reason"] == ""]
+        # A segmenter has said all there is to say when the beats were found.
+        return self._loader(usable.iloc[:0] if self.masks else usable, crop=True)
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> Any:
         """Augment training batches on the device.
@@ -253,6 +277,8 @@ class EchoNetDataModule(LightningDataModule):
         training = self.trainer is not None and self.trainer.training
         if training and self.augmentation is not None and "frames" in batch:
             batch["frames"] = self.augmentation(batch["frames"])
+        if training and isinstance(self.augmentation, ClipAugmentation) and "clip" in batch:
+            return self.augmentation.clips(batch)
         return batch
 
     def _loader(
@@ -261,11 +287,15 @@ class EchoNetDataModule(LightningDataModule):
         sampler: Sampler[int] | None = None,
         drop_last: bool = False,
         frames: Sequence[str] | None = None,
+        crop: bool = False,
     ) -> DataLoader[Any]:
         prepare_for_workers()
-        dataset = KeyFrameDataset(
-            rows, frames or self.frames, self.image_size, self.remove_artifacts
+        dataset: Dataset[Any] = KeyFrameDataset(
+            rows, frames or self.frames, self.image_size, self.remove_artifacts, crop
         )
+        if self.masks and not crop:
+            assert self.folder is not None
+            dataset = ClipDataset(self.folder, rows, self.image_size, training=sampler is not None)
         workers = self._workers()
         return DataLoader(
             dataset,
@@ -337,52 +367,3 @@ class EchoNetDataModule(LightningDataModule):
             path.parent.mkdir(parents=True, exist_ok=True)
             folder.excluded.to_csv(path, index=False)
         return path
-
-
-def _feature_loader(
-    rows: pd.DataFrame,
-    features: torch.Tensor,
-    batch_size: int,
-    sampler: Sampler[int] | None = None,
-    drop_last: bool = False,
-) -> DataLoader[Any]:
-    """Return batches from memory; a batch is cut at once, so that there is nothing to collate."""
-    return DataLoader(
-        FeatureDataset(rows, features),
-        batch_size=batch_size,
-        sampler=sampler,
-        drop_last=drop_last,
-        generator=torch.Generator(),
-        collate_fn=as_it_is,  # type: ignore[arg-type]
-    )
-
-
-def default_workers() -> int:
-    """Return one worker a core that this process may use, 8 at most."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(cores or 1, _MOST_WORKERS)
-
-
-def _check_options(
-    frames: Sequence[str],
-    batch_size: int,
-    feature_batch_size: int,
-    image_size: int,
-    limit: int | None,
-    max_excluded: float,
-) -> None:
-    unknown = [name for name in frames if name not in FRAME_COLUMNS]
-    if unknown or not frames:
-        raise ConfigurationError(
-            f"data.frames is {list(frames)}, but a frame is one of {', '.join(FRAME_COLUMNS)}"
-        )
-    if len(set(frames)) != len(frames):
-        raise ConfigurationError(f"data.frames names a frame twice: {list(frames)}")
-    for name, value, least in (
-        ("batch_size", batch_size, 1), ("feature_batch_size", feature_batch_size, 1),
-        ("image_size", image_size, 32), ("limit", limit, 1),
-    ):  # fmt: skip
-        if value is not None and value < least:
-            raise ConfigurationError(f"data.{name} is {value}, but must be at least {least}")
-    if not 0 <= max_excluded <= 1:
-        raise ConfigurationError(f"data.max_excluded is {max_excluded}, but is a share, 0 to 1")

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, default_collate
 from torchvision.transforms.v2 import functional as transforms
 
 from lvef.cardiac import is_reduced
+from lvef.data.prepare import sector_square
 from lvef.data.sector import blank_outside, find_sector, sector_probe
 from lvef.data.video import read_frames
 from lvef.errors import VideoError
@@ -47,6 +48,8 @@ class KeyFrameDataset(Dataset[Sample]):
         frames: Which frames, in slot order: any of `EDF`, `ESF`, `MF`.
         image_size: Height and width of a frame in pixels.
         remove_artifacts: Blank what lies outside the ultrasound sector.
+        crop: Crop frames that are not 112 x 112 square around the sector, as a clip that was
+            never prepared needs.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class KeyFrameDataset(Dataset[Sample]):
         frames: Sequence[str],
         image_size: int = 112,
         remove_artifacts: bool = True,
+        crop: bool = False,
     ) -> None:
         self.rows = table.index.to_numpy(np.int64)
         self.paths = table["path"].tolist()
@@ -63,6 +67,7 @@ class KeyFrameDataset(Dataset[Sample]):
         self.indices = table[[FRAME_COLUMNS[name] for name in frames]].to_numpy(np.int64)
         self.image_size = image_size
         self.remove_artifacts = remove_artifacts
+        self.crop = crop
         self._sectors: dict[int, NDArray[np.uint8]] = {}
 
     def __len__(self) -> int:
@@ -86,14 +91,14 @@ class KeyFrameDataset(Dataset[Sample]):
 
     def _read(self, item: int) -> NDArray[np.uint8]:
         path, wanted = self.paths[item], self.indices[item].tolist()
-        if not self.remove_artifacts:
+        if not self.remove_artifacts and not self.crop:
             return read_frames(path, wanted)
         if item in self._sectors:  # found when this worker first met the video
             frames = read_frames(path, wanted)
             shape = frames.shape[1:3]
             packed = self._sectors[item]
             sector = np.unpackbits(packed, count=shape[0] * shape[1]).reshape(shape).astype(bool)
-            return blank_outside(frames, sector)
+            return self._within(frames, sector)
         probe = sector_probe(max(*wanted, min(int(self.counts[item]) - 1, _FEWEST_PROBED)))
         try:
             both = read_frames(path, wanted + probe)
@@ -101,7 +106,12 @@ class KeyFrameDataset(Dataset[Sample]):
             both = read_frames(path, wanted + sector_probe(max(wanted)))
         sector = find_sector(both[len(wanted) :])
         self._sectors[item] = np.packbits(sector)
-        return blank_outside(both[: len(wanted)], sector)
+        return self._within(both[: len(wanted)], sector)
+
+    def _within(self, frames: NDArray[np.uint8], sector: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        if self.remove_artifacts:
+            frames = blank_outside(frames, sector)
+        return sector_square(frames, sector).cut(frames) if self.crop else frames
 
 
 def to_square(frames: NDArray[np.uint8] | Tensor, size: int) -> Tensor:

@@ -17,7 +17,7 @@ from lightning import Trainer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 from torchmetrics.utilities.distributed import gather_all_tensors
 from tqdm import tqdm
 
@@ -208,3 +208,21 @@ def _gather(rows: Tensor, features: Tensor, wanted: pd.Index, trainer: Trainer) 
     unique, first = np.unique(rows.numpy(), return_index=True)
     order = first[pd.Index(unique).get_indexer(wanted)]
     return features[torch.as_tensor(order)]
+
+
+def feature_loader(
+    rows: pd.DataFrame,
+    features: Tensor,
+    batch_size: int,
+    sampler: Sampler[int] | None = None,
+    drop_last: bool = False,
+) -> DataLoader[Any]:
+    """Return batches from memory; a batch is cut at once, so that there is nothing to collate."""
+    return DataLoader(
+        FeatureDataset(rows, features),
+        batch_size=batch_size,
+        sampler=sampler,
+        drop_last=drop_last,
+        generator=torch.Generator(),
+        collate_fn=as_it_is,  # type: ignore[arg-type]
+    )

@@ -48,7 +48,10 @@ class Augmentation(nn.Module):
     @torch.no_grad()
     def forward(self, frames: Tensor) -> Tensor:
         """Return augmented frames, float in 0..1."""
-        images = self._move(self.to_float(frames))
+        return self._shade(self._move(self.to_float(frames)))
+
+    def _shade(self, images: Tensor) -> Tensor:
+        """Change brightness, grey curve and speckle, each case in its own way."""
 
         def around_one(spread: float) -> Tensor:
             return torch.exp(spread * self._uniform(images))[:, None, None, None, None]
@@ -84,3 +87,54 @@ class Augmentation(nn.Module):
         grid = functional.affine_grid(matrix, [batch, 1, height, width], align_corners=False)
         moved = functional.grid_sample(flat, grid, padding_mode="zeros", align_corners=False)
         return moved.view(batch, slots, channels, height, width)
+
+
+class ClipAugmentation(Augmentation):
+    """Larger changes, for an LV segmenter: a clip, its survey and its masks move together.
+
+    Args:
+        rotation: Largest rotation in degrees.
+        translation: Largest shift as a share of the width.
+        scale: Largest relative zoom.
+        gain: Largest relative change of brightness.
+        gamma: Largest relative change of the grey curve's exponent.
+        speckle: Largest standard deviation of multiplicative noise.
+        veil: Most grey that lies evenly over the whole picture.
+        blur: Probability that a clip is blurred.
+    """
+
+    def __init__(
+        self,
+        rotation: float = 15.0,
+        translation: float = 0.1,
+        scale: float = 0.22,
+        gain: float = 0.3,
+        gamma: float = 0.4,
+        speckle: float = 0.3,
+        veil: float = 0.12,
+        blur: float = 0.2,
+    ) -> None:
+        super().__init__(rotation, translation, scale, gain, gamma, speckle)
+        self.veil = veil
+        self.blur = blur
+
+    @torch.no_grad()
+    def clips(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return a batch of `ClipDataset` with `clip` and `survey` float and `mask` moved alike."""
+        looks = batch["clip"].shape[1]
+        pictures = torch.cat([batch["clip"], batch["survey"]], dim=1)
+        everything = torch.cat([self.to_float(pictures), batch["mask"].float()], dim=1)
+        moved = self._move(everything[:, :, None])
+        shown = self._shade(moved[:, : pictures.shape[1]])[:, :, 0]
+        veil = self.veil * torch.rand(len(shown), 1, 1, 1, device=shown.device)
+        inside = shown.amax(1, keepdim=True) > 0  # the veil lies in the sector
+        shown = torch.where(inside, veil + (1 - veil) * shown, shown)
+        blurred = functional.avg_pool2d(shown, 3, stride=1, padding=1)
+        chosen = torch.rand(len(shown), 1, 1, 1, device=shown.device) < self.blur
+        shown = torch.where(chosen, blurred, shown)
+        return {
+            **batch,
+            "clip": shown[:, :looks],
+            "survey": shown[:, looks:],
+            "mask": (moved[:, pictures.shape[1] :, 0] > 0.5).to(torch.uint8),
+        }

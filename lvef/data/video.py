@@ -7,8 +7,9 @@ give the same pixels for the same file.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from lvef.data.dicom import DICOM_EXTENSIONS, dicom_header, is_dicom, read_dicom
 from lvef.errors import VideoError
 
 try:
@@ -25,6 +27,7 @@ except ImportError:  # no wheel, for example Linux on Arm
 
 Backend = Literal["auto", "decord", "pyav"]
 VIDEO_EXTENSIONS = (".avi", ".mp4")
+CLIP_EXTENSIONS = (*VIDEO_EXTENSIONS, *DICOM_EXTENSIONS)
 
 
 def read_frames(
@@ -33,7 +36,7 @@ def read_frames(
     """Decode just the frames asked for.
 
     Args:
-        path: An AVI or MP4 file.
+        path: An AVI, MP4 or DICOM file; of a DICOM the 2D picture is cut out.
         indices: Frame numbers from 0, in any order, repeats allowed.
         backend: `decord`, `pyav`, or decord where it is installed (`auto`).
 
@@ -47,11 +50,50 @@ def read_frames(
     if any(index < 0 for index in indices):
         raise VideoError(f"{path}: frame {min(indices)} asked for, but frames count from 0")
     _check_file(path)
+    if is_dicom(path):
+        frames = _dicom_frames(path, path.stat().st_mtime_ns)
+        _check_range(path, indices, len(frames))
+        return frames[list(indices)]
     if backend == "pyav" or (backend == "auto" and decord is None):
         return _read_with_pyav(path, indices)
     if decord is None:
         raise VideoError(f"{path}: backend 'decord' asked for, but decord is not installed")
     return _read_with_decord(path, indices)
+
+
+def stream_frames(path: Path | str, at_once: int = 64) -> Iterator[NDArray[np.uint8]]:
+    """Decode a whole clip from start to end, a few frames at a time.
+
+    Args:
+        path: An AVI, MP4 or DICOM file; of a DICOM the 2D picture is cut out.
+        at_once: Most frames at a time.
+
+    Yields:
+        `(n, H, W, 3)` uint8 RGB frames.
+
+    Raises:
+        VideoError: The file is missing, empty or unreadable.
+    """
+    path = Path(path)
+    _check_file(path)
+    if is_dicom(path):
+        frames = _dicom_frames(path, path.stat().st_mtime_ns)
+        yield from (frames[start : start + at_once] for start in range(0, len(frames), at_once))
+        return
+    waiting: list[NDArray[np.uint8]] = []
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1
+            for frame in container.decode(stream):
+                waiting.append(np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8))
+                if len(waiting) == at_once:
+                    yield np.stack(waiting)
+                    waiting.clear()
+    except (av.FFmpegError, IndexError, ValueError) as error:
+        raise VideoError(f"{path}: not a readable video ({_reason(error)})") from error
+    if waiting:
+        yield np.stack(waiting)
 
 
 def count_frames(path: Path | str) -> int:
@@ -62,12 +104,35 @@ def count_frames(path: Path | str) -> int:
     """
     path = Path(path)
     _check_file(path)
+    if is_dicom(path):
+        return dicom_header(path).num_frames
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             return sum(1 for packet in container.demux(stream) if packet.size)
     except (av.FFmpegError, IndexError, ValueError) as error:
         raise VideoError(f"{path}: not a readable video ({_reason(error)})") from error
+
+
+def frame_rate(path: Path | str) -> float:
+    """Return the frames a second that a video states.
+
+    Raises:
+        VideoError: The file is unreadable or states none.
+    """
+    path = Path(path)
+    _check_file(path)
+    if is_dicom(path):
+        return dicom_header(path).fps
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            rate = stream.average_rate or stream.base_rate
+    except (av.FFmpegError, IndexError, ValueError) as error:
+        raise VideoError(f"{path}: not a readable video ({_reason(error)})") from error
+    if not rate:
+        raise VideoError(f"{path}: states no frame rate")
+    return float(rate)
 
 
 def write_video(path: Path, frames: NDArray[np.uint8], fps: float) -> None:
@@ -119,6 +184,16 @@ def _picture(array: NDArray[np.uint8], pixel_format: str) -> av.VideoFrame:
     full_range = pixel_format == "yuvj420p"
     planes[:height] = array if full_range else np.round(16 + array * (219 / 255))
     return av.VideoFrame.from_ndarray(planes, format=pixel_format)
+
+
+@lru_cache(maxsize=1)
+def _dicom_frames(path: Path, _changed: int) -> NDArray[np.uint8]:
+    """Return the 2D picture of every frame; the last file is kept, for whoever asks again."""
+    clip = read_dicom(path)
+    if clip.region is None:
+        return clip.frames
+    x0, y0, x1, y1 = clip.region
+    return np.ascontiguousarray(clip.frames[:, y0:y1, x0:x1])
 
 
 def _check_file(path: Path) -> None:

@@ -4,39 +4,54 @@ from __future__ import annotations
 
 import glob
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lvef.cardiac import mid_frame
-from lvef.data.video import VIDEO_EXTENSIONS, count_frames
+from lvef.data.dicom import is_dicom
+from lvef.data.video import CLIP_EXTENSIONS, VIDEO_EXTENSIONS, count_frames
 from lvef.errors import DatasetError, VideoError
 
+Finder = Callable[[Path, str], Any]
+"""Finds the beats of a file, given its path and its name in the table.
+
+What it returns has `beats` (each with `ed_frame`, `es_frame`, `mid_frame`, `ef` in percent and
+`quality`), the clip's `ef` and `ef_std` in percent, its `quality` from 0 to 1, and `reason`: why
+the clip cannot be used, empty where it can.
+"""
 _EMPTY: dict[str, object] = {
     "split": "", "ef": np.nan, "num_frames": 0, "ed_frame": -1, "es_frame": -1, "mid_frame": -1,
-    "reason": "",
+    "reason": "", "beat": 0, "ef_geometric": np.nan, "beat_quality": np.nan, "clip_ef": np.nan,
+    "clip_ef_std": np.nan, "quality": np.nan,
 }  # fmt: skip
 _KEY_COLUMNS = ("video", "ed", "es")
 _NO_FRAMES = "ED and ES frames unknown: give them with --data.keyframes FILE.csv (video, ed, es)"
 
 
-def find_videos(where: str | Path) -> list[Path]:
-    """Return the video files that a path stands for, sorted.
+def find_videos(where: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Return the video files that a path, or several, stand for, sorted, each once.
 
     Args:
-        where: A file, a folder (searched for `.avi` and `.mp4`) or a glob pattern.
+        where: A file, a folder (searched for `.avi`, `.mp4` and DICOM files) or a glob pattern.
 
     Raises:
         DatasetError: Nothing is there.
     """
+    if not isinstance(where, (str, Path)):
+        return sorted({path for each in where for path in find_videos(each)})
     path = Path(where)
     if path.is_file():
         return [path]
     found = path.iterdir() if path.is_dir() else map(Path, glob.glob(str(where), recursive=True))
-    videos = sorted(p for p in found if p.suffix.lower() in VIDEO_EXTENSIONS)
+    videos = sorted(
+        p for p in found if p.is_file() and (p.suffix.lower() in VIDEO_EXTENSIONS or is_dicom(p))
+    )
     if not videos:
-        kinds = " or ".join(VIDEO_EXTENSIONS)
+        kinds = ", ".join(VIDEO_EXTENSIONS) + " or DICOM"
         what = f"holds no {kinds} file" if path.is_dir() else "is no file, folder or pattern of one"
         raise DatasetError(f"{where} {what}; --data.videos takes a file, a folder or a glob")
     return videos
@@ -73,17 +88,26 @@ def read_keyframes(path: str | Path) -> pd.DataFrame:
     return frames
 
 
-def video_table(where: str | Path, keyframes: str | Path | None) -> pd.DataFrame:
-    """Return the table of new videos, a row a file.
+def video_table(
+    where: str | Path | Sequence[str | Path],
+    keyframes: str | Path | None,
+    finder: Finder | None = None,
+    progress: Callable[[Sequence[Path]], Iterable[Path]] = iter,
+) -> pd.DataFrame:
+    """Return the table of new videos, a row a beat; a video that cannot be used has one row.
 
     Args:
         where: See `find_videos`.
-        keyframes: See `read_keyframes`; without it, no frame is known.
+        keyframes: See `read_keyframes`; a video that stands there has the one beat it names.
+        finder: Finds the beats of the others.
+        progress: Wraps the files to show how far it has come.
 
     Returns:
         Columns as `EchoNetFolder.table`, `ef` all NaN, and `reason`: why a video cannot be used,
         empty where it can. `video` is the file's name without extension, with as many folders
-        before it as tell it from the others.
+        before it as tell it from the others. `beat` counts from 0; where beats were found,
+        `ef_geometric` (percent) and `beat_quality` (0 to 1) are the beat's, `clip_ef`,
+        `clip_ef_std` and `quality` the clip's.
     """
     paths = find_videos(where)
     frames = None if keyframes is None else read_keyframes(keyframes)
@@ -91,17 +115,41 @@ def video_table(where: str | Path, keyframes: str | Path | None) -> pd.DataFrame
     # How many videos each ending of a path stands for; two containers of one clip are one.
     endings = Counter(ending for name in bare for ending in _endings(name))
     rows = []
-    for path in paths:
+    for path in progress(paths):
         name = _name(path)
         short = next(ending for ending in _endings(name) if endings[ending] == 1)
         row = {"video": short if bare[name] == 1 else short + path.suffix, **_EMPTY}
-        rows.append({**row, "path": str(path), **_read_row(path, frames, endings)})
+        row["path"] = str(path)
+        read = _read_row(path, frames, endings)
+        if finder is None or read["reason"] != _NO_FRAMES:
+            rows.append({**row, **read})
+        else:
+            rows += [{**row, **read, **beat} for beat in _found(finder, path, str(row["video"]))]
     return pd.DataFrame(rows)
+
+
+def _found(finder: Finder, path: Path, name: str) -> list[dict[str, object]]:
+    """Return what is known of each beat that a finder finds, or why it finds none."""
+    try:
+        clip = finder(path, name)
+    except VideoError as error:
+        return [{"reason": str(error)}]
+    about = {"clip_ef": clip.ef, "clip_ef_std": clip.ef_std, "quality": clip.quality}
+    if clip.reason:
+        return [{**about, "reason": clip.reason}]
+    return [
+        {
+            **about, "reason": "", "beat": number, "ed_frame": beat.ed_frame,
+            "es_frame": beat.es_frame, "mid_frame": beat.mid_frame, "ef_geometric": beat.ef,
+            "beat_quality": beat.quality,
+        }
+        for number, beat in enumerate(clip.beats)
+    ]  # fmt: skip
 
 
 def _name(video: object) -> str:
     path = Path(str(video).strip())
-    return (path.with_suffix("") if path.suffix.lower() in VIDEO_EXTENSIONS else path).as_posix()
+    return (path.with_suffix("") if path.suffix.lower() in CLIP_EXTENSIONS else path).as_posix()
 
 
 def _endings(name: str) -> list[str]:

@@ -9,6 +9,8 @@ from lvef.models.gp import ExactGPHead
 from lvef.models.mlp import MLPHead
 from lvef.models.predictor import EFPredictor
 from lvef.models.regressor import EFRegressor
+from lvef.models.segmenter import LVSegmenter
+from lvef.models.task import Task
 
 __all__ = [
     "NUM_FEATURES",
@@ -19,6 +21,8 @@ __all__ = [
     "EFRegressor",
     "EFTask",
     "ExactGPHead",
+    "LVSegmenter",
     "MLPHead",
     "ResNet50Backbone",
+    "Task",
 ]

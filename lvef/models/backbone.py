@@ -10,6 +10,7 @@ from urllib.error import URLError
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import ResNet50_Weights, resnet50
 
 from lvef.errors import WeightsError
@@ -71,7 +72,7 @@ class ResNet50Backbone(nn.Module):
         net = self.network
         x = net.maxpool(net.relu(net.bn1(net.conv1(self.normalise(images)))))
         maps = []
-        for stage in (net.layer1, net.layer2, net.layer3, net.layer4):
+        for stage in _stages(net):
             x = stage(x)
             maps.append(x)
         return maps
@@ -100,6 +101,26 @@ class ResNet50Backbone(nn.Module):
             self.network.eval()
         return self
 
+    def folded(self) -> ResNet50Backbone:
+        """Return a frozen copy with every batch norm folded into its convolution: faster.
+
+        Features are the same but for rounding.
+        """
+        copy = ResNet50Backbone(None, freeze=True)
+        copy.load_state_dict(self.state_dict())
+        copy.eval()
+        network = copy.network
+        blocks = [block for stage in _stages(network) for block in stage]
+        pairs = [(network, "conv1", "bn1")]
+        pairs += [(block, f"conv{i}", f"bn{i}") for block in blocks for i in (1, 2, 3)]
+        pairs += [(b.downsample, "0", "1") for b in blocks if b.downsample is not None]
+        for parent, convolution, norm in pairs:
+            fused = fuse_conv_bn_eval(getattr(parent, convolution), getattr(parent, norm))
+            setattr(parent, convolution, fused)
+            setattr(parent, norm, nn.Identity())
+        copy.to(memory_format=torch.channels_last)
+        return copy.to(self.mean.device)
+
     def load(self, weights: str) -> None:
         """Load weights by name or path; see the class.
 
@@ -125,6 +146,10 @@ class ResNet50Backbone(nn.Module):
             )
 
 
+def _stages(network: nn.Module) -> list[Any]:
+    return [getattr(network, f"layer{number}") for number in (1, 2, 3, 4)]
+
+
 def fingerprint(backbone: ResNet50Backbone, precision: str) -> str:
     """Return a name that changes with anything a backbone's features depend on but the pictures.
 
@@ -132,7 +157,7 @@ def fingerprint(backbone: ResNet50Backbone, precision: str) -> str:
         backbone: The backbone.
         precision: Precision that it runs in.
     """
-    digest = hashlib.sha256(f"ResNet50Backbone 1, torch {torch.__version__}, {precision}".encode())
+    digest = hashlib.sha256(f"ResNet50Backbone 2, torch {torch.__version__}, {precision}".encode())
     for name, value in backbone.state_dict().items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())

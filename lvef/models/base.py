@@ -8,22 +8,22 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from lightning import LightningModule
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lvef.errors import CheckpointError, ConfigurationError
+from lvef.errors import ConfigurationError
 from lvef.evaluation.metrics import Metrics
 from lvef.evaluation.summary import Summary
 from lvef.models.backbone import ResNet50Backbone, fingerprint
 from lvef.models.cases import CaseStore
 from lvef.models.options import BackboneOptions, options, plain
+from lvef.models.task import Task
 
 Batch = dict[str, Tensor]
 Cases = dict[str, Tensor]
 
 
-class EFTask(LightningModule):
+class EFTask(Task):
     """Base of the tasks that predict from key frames.
 
     A subclass says what its head puts out, what that means for a case (`case_outputs`), its loss
@@ -38,16 +38,11 @@ class EFTask(LightningModule):
         own: Further hyperparameters, plain data.
 
     Attributes:
-        monitor: The VAL metric that chooses the best checkpoint.
-        monitor_mode: Whether it is best when `max` or `min`.
         baseline: What the trivial answer of `summary` is, in words.
         outputs: Names of what `case_outputs` says.
         cases: After an epoch of evaluation, what was said of every case (CPU tensors `(n,)`).
-        trained_on: "phantoms" when the checkpoint that was loaded says so, else empty.
     """
 
-    monitor: ClassVar[str]
-    monitor_mode: ClassVar[str]
     baseline: ClassVar[str]
     outputs: ClassVar[tuple[str, ...]]
     head: nn.Module
@@ -63,7 +58,6 @@ class EFTask(LightningModule):
         self.save_hyperparameters({"frames": self.frames, **own}, logger=False)
         self.store = CaseStore("ef", "reduced", "loss", *self.outputs)
         self.cases: Cases = {}
-        self.trained_on = ""
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return the head's raw output `(B, ...)` for frames `(B, F, 3, H, W)`."""
@@ -146,8 +140,15 @@ class EFTask(LightningModule):
         """
         if self.backbone.freeze is not True or self._datamodule().has_features:
             return
+        folded = self.backbone.folded()
+
+        def extract(frames: Tensor) -> Tensor:
+            with torch.no_grad(), self.trainer.strategy.precision_plugin.forward_context():
+                features: Tensor = folded(frames)
+            return features.float()
+
         self._datamodule().compute_features(
-            self._features,
+            extract,
             fingerprint(self.backbone, f"{self.trainer.precision} on {self.device.type}"),
             self.device,
         )
@@ -186,38 +187,6 @@ class EFTask(LightningModule):
         self.cases = self.conclude(self._gather())
         self._log_metrics("test")
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say in the checkpoint what it is a checkpoint of."""
-        datamodule = getattr(self.trainer, "datamodule", None)
-        seen = ("frames", "image_size", "remove_artifacts", "is_phantom")
-        checkpoint["lvef"] = {
-            "task": type(self).__name__,
-            "hparams": dict(self.hparams),
-            "data": {name: getattr(datamodule, name) for name in seen if datamodule is not None},
-        }
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another task.
-
-        Raises:
-            CheckpointError: It holds another task.
-        """
-        held = checkpoint.get("lvef", {}).get("task")
-        if held != type(self).__name__:
-            raise CheckpointError(
-                f"the checkpoint holds a {held or 'model of another package'}, not a "
-                f"{type(self).__name__}"
-            )
-        if checkpoint["lvef"]["data"].get("is_phantom"):
-            self.trained_on = "phantoms"
-
-    def _features(self, frames: Tensor) -> Tensor:
-        """Return float32 features of frames, in evaluation mode and the run's precision."""
-        self.backbone.eval()
-        with torch.no_grad(), self.trainer.strategy.precision_plugin.forward_context():
-            features: Tensor = self.backbone(frames)
-        return features.float()
-
     def _collect(self, batch: Batch) -> None:
         output = self.batch_output(batch)
         self.store.update(
@@ -246,9 +215,3 @@ class EFTask(LightningModule):
         self.log(
             f"{stage}_monitor", metrics[self.monitor.split("/")[1]], prog_bar=True, logger=False
         )
-
-    def _datamodule(self) -> Any:
-        datamodule = getattr(self.trainer, "datamodule", None)
-        if datamodule is None:
-            raise ConfigurationError("an EF task is trained with an EchoNetDataModule")
-        return datamodule

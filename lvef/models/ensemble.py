@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from lvef.errors import CheckpointError, ConfigurationError
 from lvef.models.base import Cases
 from lvef.models.fitted import FittedTask
 from lvef.models.gaussian_process import EFGaussianProcess
+from lvef.models.loading import describe, load_task
 from lvef.models.options import BackboneOptions, UncertaintyOptions, options, plain
 from lvef.models.predictor import EFPredictor
 from lvef.models.regressor import EFRegressor
@@ -116,25 +117,15 @@ def _member(member: Any) -> EFPredictor:
     """Return a member from a checkpoint file, or unfilled from what an ensemble's says of it."""
     if isinstance(member, dict):
         return _MEMBER_TASKS[member["task"]](**member["hparams"])
-    try:
-        checkpoint = torch.load(member, map_location="cpu", weights_only=True)
-        about = checkpoint["lvef"]
-    except Exception as error:
-        raise CheckpointError(f"{member}: not a readable checkpoint of this package") from error
+    about = describe(str(member))
     if about["task"] not in _MEMBER_TASKS:
         raise CheckpointError(
             f"{member} holds a {about['task']}; an ensemble takes {' or '.join(_MEMBER_TASKS)}"
         )
-    try:
-        task = _MEMBER_TASKS[about["task"]](**about["hparams"])
-        task.load_state_dict(checkpoint["state_dict"])
-    except (RuntimeError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{member}: of another version of this package ({reason})") from error
-    task.on_load_checkpoint(checkpoint)
+    task = cast(EFPredictor, load_task(str(member)))
     if not bool(torch.isfinite(task.calibration.std_factor)):
         raise CheckpointError(f"{member} was never calibrated: its run judged no VAL")
-    return task.eval()
+    return task
 
 
 def _slots(member: EFPredictor, frames: Sequence[str]) -> list[int]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
 
 from lvef.models.backbone import NUM_FEATURES, ResNet50Backbone
+from lvef.models.schedule import one_cycle
 
 _STAGE_CHANNELS = (256, 512, 1024, 2048)
 
@@ -80,15 +80,6 @@ class PhantomPretraining(LightningModule):
         return loss
 
     def configure_optimizers(self) -> Any:
-        """Return AdamW with a one-cycle schedule stepped every batch."""
-        hparams = self.hparams
-        optimizer = torch.optim.AdamW(
-            self.parameters(), lr=hparams["lr"], weight_decay=hparams["weight_decay"]
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=hparams["lr"],
-            total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=0.15,
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        """Return AdamW with a one-cycle schedule."""
+        lr, decay = self.hparams["lr"], self.hparams["weight_decay"]
+        return one_cycle(self, lr, decay, self.trainer.estimated_stepping_batches)

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from lvef.phantom.population import Patient
 
 NUM_DISKS = 20
+Contraction = float | tuple[float, float]
+"""0 at end-diastole, 1 at end-systole; a pair is the septal side's and the lateral side's own."""
 _DISK_LEVELS = (np.arange(NUM_DISKS) + 0.5) / NUM_DISKS
 _PROFILE_LEVELS = np.linspace(0.0, 1.0, 41)
 
@@ -39,6 +41,9 @@ class Anatomy:
         left_atrium: Length of the left atrium in mm.
         right_atrium: Length of the right atrium in mm.
         rocking: Sideways swing of the heart until end-systole in mm.
+        margin: How far blood reaches beyond the traced contour, in mm. Readers trace within the
+            dark cavity, whose edge the point spread of bright walls has moved inwards.
+        apical_margin: How much further it reaches at the apex, which readers cut short.
     """
 
     apex: NDArray[np.float64]
@@ -55,6 +60,8 @@ class Anatomy:
     left_atrium: float
     right_atrium: float
     rocking: float
+    margin: float = 0.0
+    apical_margin: float = 0.0
 
     @property
     def axis(self) -> NDArray[np.float64]:
@@ -67,11 +74,12 @@ class Anatomy:
         return np.array([np.cos(self.tilt), -np.sin(self.tilt)])
 
     def half_widths(
-        self, u: NDArray[np.float64], contraction: float
+        self, u: NDArray[np.float64], contraction: Contraction
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return septal and lateral half-widths in mm at levels `u` of a contracted ventricle."""
-        septal = self.septal * (1 - contraction * self.septal_narrowing)
-        lateral = self.lateral * (1 - contraction * self.lateral_narrowing)
+        of_septal, of_lateral = sides(contraction)
+        septal = self.septal * (1 - of_septal * self.septal_narrowing)
+        lateral = self.lateral * (1 - of_lateral * self.lateral_narrowing)
         return (
             np.interp(u, _PROFILE_LEVELS, septal),
             np.interp(u, _PROFILE_LEVELS, lateral),
@@ -82,7 +90,7 @@ class Anatomy:
         along = np.asarray(u)[..., None] * self.length
         return np.asarray(self.apex + along * self.axis + np.asarray(v)[..., None] * self.normal)
 
-    def tracing(self, contraction: float) -> NDArray[np.float64]:
+    def tracing(self, contraction: Contraction) -> NDArray[np.float64]:
         """Return the tracing a reader would draw: the long axis, then 20 disk chords.
 
         Args:
@@ -93,6 +101,7 @@ class Anatomy:
             septal to the lateral side.
         """
         septal, lateral = self.half_widths(_DISK_LEVELS, contraction)
+        contraction = mean_contraction(contraction)
         length = self.length * (1 - contraction * self.shortening)
         swing = contraction * self.rocking * _DISK_LEVELS
         centre = self.apex + (_DISK_LEVELS * length)[:, None] * self.axis
@@ -102,7 +111,9 @@ class Anatomy:
         long_axis = np.concatenate([self.apex, base])[None]
         return np.concatenate([long_axis, np.concatenate([first, second], axis=1)])
 
-    def reference(self, points: NDArray[np.float64], contraction: float) -> NDArray[np.float64]:
+    def reference(
+        self, points: NDArray[np.float64], contraction: Contraction
+    ) -> NDArray[np.float64]:
         """Return where the tissue now at `points` was at end-diastole.
 
         Inside the cavity the map scales with the cavity; outside, the inward motion of the
@@ -116,6 +127,7 @@ class Anatomy:
         Returns:
             `(n, 2)` x, y in mm.
         """
+        state, contraction = contraction, mean_contraction(contraction)
         offset = points - self.apex
         along, across = offset @ self.axis, offset @ self.normal
         length = self.length * (1 - contraction * self.shortening)
@@ -129,7 +141,7 @@ class Anatomy:
         )  # fmt: skip
         across = across - contraction * self.rocking * u * fade
         across_then = across.copy()
-        now, then = self.half_widths(u, contraction), self.half_widths(u, 0.0)
+        now, then = self.half_widths(u, state), self.half_widths(u, 0.0)
         for side, half_now, half_then in zip((-1.0, 1.0), now, then, strict=True):
             here = across * side > 0
             distance = np.abs(across)
@@ -142,6 +154,16 @@ class Anatomy:
         return np.asarray(
             self.apex + along_then[:, None] * self.axis + across_then[:, None] * self.normal
         )
+
+
+def sides(contraction: Contraction) -> tuple[float, float]:
+    """Return the contraction of the septal and of the lateral side."""
+    return contraction if isinstance(contraction, tuple) else (contraction, contraction)
+
+
+def mean_contraction(contraction: Contraction) -> float:
+    """Return the contraction of the ventricle as a whole, that of its long axis."""
+    return contraction if isinstance(contraction, float) else sum(sides(contraction)) / 2
 
 
 def sample_anatomy(patient: Patient, rng: np.random.Generator) -> Anatomy:

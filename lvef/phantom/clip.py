@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +13,8 @@ from lvef.phantom.anatomy import sample_anatomy
 from lvef.phantom.marks import sample_marks
 from lvef.phantom.motion import Beat, sample_motion
 from lvef.phantom.population import sample_patient
-from lvef.phantom.scanner import Renderer, sample_scanner
+from lvef.phantom.randomised import sample_randomised
+from lvef.phantom.scanner import VALVES, Renderer, sample_scanner
 
 
 class PhantomClip:
@@ -22,6 +24,9 @@ class PhantomClip:
         seed: Seed of the population.
         index: Number of the clip within the population.
         marks: Burn machine marks around the sector; `heavy` forces text, ruler and ECG.
+        breadth: None for the standard population, whose EF, volumes and pictures are those of a
+            clinic; a number for domain-randomised hearts and machines, whose ranges are that
+            many times as wide as those that the shipped weights were trained on.
 
     Attributes:
         name: File name without extension; says PHANTOM, so that no one takes it for a patient.
@@ -30,15 +35,23 @@ class PhantomClip:
         es_frame: End-systolic frame of the same beat.
     """
 
-    def __init__(self, seed: int, index: int, marks: bool | str = True) -> None:
+    def __init__(
+        self, seed: int, index: int, marks: bool | str = True, breadth: float | None = None
+    ) -> None:
         rng = np.random.default_rng([seed, index])
         self._key = (seed, index)
         self.name = f"PHANTOM{seed:03d}N{index:06d}"
-        self.patient = sample_patient(rng)
-        self.motion = sample_motion(self.patient, rng)
-        self.anatomy = sample_anatomy(self.patient, rng)
-        self.scanner = sample_scanner(self.anatomy.length, rng)
-        self.ed_frame, self.es_frame = self._labelled_beat(rng)
+        self._drawn = None if breadth is None else sample_randomised(rng, breadth)
+        if self._drawn is None:
+            self.patient = sample_patient(rng)
+            self.motion = sample_motion(self.patient, rng)
+            self.anatomy = sample_anatomy(self.patient, rng)
+            self.scanner = sample_scanner(self.anatomy.length, rng)
+        else:
+            self.patient, self.anatomy = self._drawn.patient, self._drawn.anatomy
+            self.scanner = self._drawn.scanner
+            self.motion = sample_motion(self.patient, rng, self._drawn.lag)
+        labelled = self._labelled_beat(rng)
         period = 60 / self.patient.heart_rate * self.patient.fps
         self.marks = (
             sample_marks(self.scanner, period, rng, heavy=True if marks == "heavy" else None)
@@ -46,14 +59,19 @@ class PhantomClip:
             else None
         )
         self._renderer: Renderer | None = None
+        self._last: dict[int, NDArray[np.uint8]] = {}
         self._render_seed = int(rng.integers(2**31))
+        self.ed_frame = self._extreme(labelled[0], fullest=True)
+        self.es_frame = self._extreme(labelled[1], fullest=False)
 
     @property
     def renderer(self) -> Renderer:
         """The renderer, built when the first frame is asked for."""
         if self._renderer is None:
             rng = np.random.default_rng(self._render_seed)
-            self._renderer = Renderer(self.anatomy, self.scanner, rng)
+            drawn = self._drawn
+            look, valves = (None, VALVES) if drawn is None else (drawn.look, drawn.valves)
+            self._renderer = Renderer(self.anatomy, self.scanner, rng, look, valves)
         return self._renderer
 
     def frames(self, indices: Iterable[int] | None = None) -> NDArray[np.uint8]:
@@ -68,17 +86,34 @@ class PhantomClip:
         wanted = range(self.patient.num_frames) if indices is None else list(indices)
         frames = np.empty((len(wanted), 112, 112), np.uint8)
         for slot, i in enumerate(wanted):
-            rng = np.random.default_rng([*self._key, i])
-            frame = self.renderer.frame(
-                float(self.motion.contraction[i]), float(self.motion.mitral[i]), rng
-            )
+            frame = self._persistent(i)
             frames[slot] = frame if self.marks is None else self.marks.burn(frame, i)
         return frames
+
+    def _persistent(self, i: int) -> NDArray[np.uint8]:
+        """Return a frame without marks, mixed with the one before as the machine does."""
+        left_over = self.scanner.persistence
+        if not left_over:
+            return self._rendered(i)
+        before, now = self._rendered(max(i - 1, 0)), self._rendered(i)
+        return np.asarray(cv2.addWeighted(before, left_over, now, 1 - left_over, 0))
+
+    def _rendered(self, i: int) -> NDArray[np.uint8]:
+        if i not in self._last:
+            rng = np.random.default_rng([*self._key, i])
+            shift = self.renderer.shift(i / self.patient.fps)
+            frame = self.renderer.frame(
+                self.motion.state(i), float(self.motion.mitral[i]), rng, shift
+            )
+            self._last = {k: v for k, v in self._last.items() if k == i - 1} | {i: frame}
+        return self._last[i]
 
     def tracing(self, frame: int) -> NDArray[np.float64]:
         """Return the tracing of a frame: `(21, 4)` in pixels, long axis first."""
         scanner = self.scanner
-        millimetres = self.anatomy.tracing(float(self.motion.contraction[frame]))
+        millimetres = self.anatomy.tracing(self.motion.state(frame))
+        if scanner.drift:
+            millimetres = millimetres + np.tile(self.renderer.shift(frame / self.patient.fps), 2)
         return np.asarray(millimetres * scanner.pixels_per_mm + np.tile(scanner.origin, 2))
 
     def volume(self, frame: int) -> float:
@@ -104,13 +139,25 @@ class PhantomClip:
             "pixels_per_mm": np.array(self.scanner.pixels_per_mm, np.float32),
             "ed_frame": np.array(self.ed_frame),
             "es_frame": np.array(self.es_frame),
-            "ed_frames": self._moments([beat.start for beat in self.motion.beats]),
-            "es_frames": self._moments([beat.end_systole for beat in self.motion.beats]),
+            "ed_frames": self._moments([beat.start for beat in self.motion.beats], True),
+            "es_frames": self._moments([beat.end_systole for beat in self.motion.beats], False),
         }
 
-    def _moments(self, seconds: list[float]) -> NDArray[np.int64]:
+    def _moments(self, seconds: list[float], fullest: bool) -> NDArray[np.int64]:
         frames = np.round(np.array(seconds) * self.patient.fps).astype(np.int64)
-        return np.asarray(frames[(frames >= 0) & (frames < self.patient.num_frames)])
+        inside = frames[(frames >= 0) & (frames < self.patient.num_frames)]
+        return np.array([self._extreme(int(frame), fullest) for frame in inside], np.int64)
+
+    def _extreme(self, frame: int, fullest: bool) -> int:
+        """Return the frame nearby where the ventricle is fullest or emptiest.
+
+        It is another one only where the walls do not move together.
+        """
+        if self.motion.septal is None:
+            return frame
+        reach = 1 + round(0.06 * self.patient.fps)
+        near = range(max(frame - reach, 0), min(frame + reach + 1, self.patient.num_frames))
+        return (max if fullest else min)(near, key=self.volume)
 
     def _labelled_beat(self, rng: np.random.Generator) -> tuple[int, int]:
         def frames_of(beat: Beat) -> tuple[int, int]:

@@ -21,14 +21,16 @@ from lvef.phantom.clip import PhantomClip
 
 SPLIT_SHARES = {"TRAIN": 2000, "VAL": 300, "TEST": 600}
 """Splits of the standard phantom benchmark; other sizes keep these proportions."""
+RANDOMISED_SHARES = {"TRAIN": 900, "VAL": 50, "TEST": 50}
+"""The same for domain-randomised phantoms, which are there to learn from."""
 MARKER = "phantom.json"
 """The file that tells a folder of phantoms from one of patients."""
 
 
-def split_sizes(num_videos: int) -> dict[str, int]:
+def split_sizes(num_videos: int, shares: dict[str, int] = SPLIT_SHARES) -> dict[str, int]:
     """Share `num_videos` clips among TRAIN, VAL and TEST, at least one each."""
-    total = sum(SPLIT_SHARES.values())
-    val, test = (max(1, round(num_videos * SPLIT_SHARES[s] / total)) for s in ("VAL", "TEST"))
+    total = sum(shares.values())
+    val, test = (max(1, round(num_videos * shares[s] / total)) for s in ("VAL", "TEST"))
     return {"TRAIN": num_videos - val - test, "VAL": val, "TEST": test}
 
 
@@ -40,6 +42,7 @@ def write_phantoms(
     num_workers: int | None = None,
     marks: bool = True,
     progress: bool = True,
+    breadth: float | None = None,
 ) -> Path:
     """Write a folder of phantoms that EchoNet-Dynamic's own loader accepts.
 
@@ -55,6 +58,9 @@ def write_phantoms(
         num_workers: Processes to use; one a core by default.
         marks: Burn logos, scales, and for some clips text, ruler and ECG around the sector.
         progress: Show a progress bar.
+        breadth: null for hearts and pictures as frequent as in a clinic; a number for
+            domain-randomised ones of every kind, to train an LV segmenter on: 1 for the ranges of
+            the shipped weights, more for wider ones. These are shared as 900 : 50 : 50.
 
     Returns:
         The folder.
@@ -73,16 +79,20 @@ def write_phantoms(
     about = {
         "what": "PHANTOM: synthetic echocardiograms; no patient, no diagnosis",
         "num_videos": num_videos, "seed": seed, "container": container, "marks": marks,
+        "breadth": breadth,
     }  # fmt: skip
     (root / MARKER).write_text(json.dumps(about, indent=2) + "\n")
     for folder in ("Videos", "Truth"):
         (root / folder).mkdir(exist_ok=True)
         for left_over in (root / folder).iterdir():
             left_over.unlink()
-    write = partial(_write_clip, root=root, seed=seed, container=container, marks=marks)
+    write = partial(
+        _write_clip, root=root, seed=seed, container=container, marks=marks, breadth=breadth
+    )
     rows: list[dict[str, Any]] = []
     tracings: list[pd.DataFrame] = []
-    splits = [split for split, size in split_sizes(num_videos).items() for _ in range(size)]
+    sizes = split_sizes(num_videos, SPLIT_SHARES if breadth is None else RANDOMISED_SHARES)
+    splits = [split for split, size in sizes.items() for _ in range(size)]
     with get_context("spawn").Pool(num_workers, initializer=_one_thread) as pool:
         written = pool.imap(write, range(num_videos), chunksize=4)
         bar = tqdm(written, total=num_videos, desc="phantoms", unit="clip", disable=not progress)
@@ -99,9 +109,9 @@ def _one_thread() -> None:
 
 
 def _write_clip(
-    index: int, root: Path, seed: int, container: str, marks: bool
+    index: int, root: Path, seed: int, container: str, marks: bool, breadth: float | None
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    clip = PhantomClip(seed, index, marks=marks)
+    clip = PhantomClip(seed, index, marks=marks, breadth=breadth)
     file_name = f"{clip.name}.{container}"
     frames = clip.frames()
     write_video(root / "Videos" / file_name, frames, clip.patient.fps)

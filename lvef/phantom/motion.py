@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
+from lvef.phantom.anatomy import Contraction
 from lvef.phantom.population import Patient
 
 
@@ -51,15 +52,22 @@ class Motion:
         phase: 0 at ED, rising to 0.5 at ES and to 1 at the next ED.
         mitral: Openness of the mitral valve, 0 to 1.
         beats: The beats that touch the clip, in order.
+        septal: Contraction of the septal side, where it lags behind; None where it does not.
     """
 
     contraction: NDArray[np.float64]
     phase: NDArray[np.float64]
     mitral: NDArray[np.float64]
     beats: tuple[Beat, ...]
+    septal: NDArray[np.float64] | None = None
+
+    def state(self, frame: int) -> Contraction:
+        """Return the contraction of a frame, of both sides apart in a dyssynchronous heart."""
+        lateral = float(self.contraction[frame])
+        return lateral if self.septal is None else (float(self.septal[frame]), lateral)
 
 
-def sample_motion(patient: Patient, rng: np.random.Generator) -> Motion:
+def sample_motion(patient: Patient, rng: np.random.Generator, lag: float = 0.0) -> Motion:
     """Draw the beats of a clip and the state of the heart at each of its frames.
 
     Systole takes about a third of a second and shortens with the square root of the beat's
@@ -68,6 +76,7 @@ def sample_motion(patient: Patient, rng: np.random.Generator) -> Motion:
     Args:
         patient: Heart rate, arrhythmia, frame rate and length of the clip.
         rng: Source of randomness.
+        lag: Seconds by which the septum follows the lateral wall.
     """
     early_share = 0.95 if patient.arrhythmia else rng.uniform(0.6, 0.8)
     beats = _sample_beats(patient, rng)
@@ -79,7 +88,8 @@ def sample_motion(patient: Patient, rng: np.random.Generator) -> Motion:
         contraction[inside] = _contraction_curve(beat, early_share)(since)
         phase[inside] = np.interp(since, [0, beat.systole, beat.length], [0, 0.5, 1])
         mitral[inside] = _mitral_opening(beat, since, patient.arrhythmia)
-    return Motion(contraction, phase, mitral, tuple(beats))
+    septal = np.interp(time - lag, time, contraction) if lag else None
+    return Motion(contraction, phase, mitral, tuple(beats), septal)
 
 
 def _sample_beats(patient: Patient, rng: np.random.Generator) -> list[Beat]:

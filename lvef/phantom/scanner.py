@@ -13,8 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lvef.phantom.anatomy import Anatomy
+from lvef.phantom.anatomy import Anatomy, Contraction, mean_contraction
 from lvef.phantom.tissue import (
+    Look,
+    Range,
     annulus_points,
     draw_tissue,
     smooth_noise,
@@ -27,6 +29,8 @@ SIZE = 112
 _BEAMS, _SAMPLES = 104, 176
 _COARSE = (14, 23)
 _HAZE_FIELDS = (256, 256)
+VALVES = (0.5, 1.6)
+"""Range of the echo strength of leaflets in the standard benchmark."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,15 @@ class Scanner:
         attenuation: Loss of gain from the top to the bottom of the picture in decibels.
         axial: Point spread along the beam in samples.
         lateral: Point spread across beams.
+        noise_profile: Noise at the top and at the bottom of the picture, relative to `noise`.
+        near_field: Strongest clutter under the transducer, and its depth relative to the radius.
+        haze_variation: How unevenly haze lies in the picture, in natural logarithms.
+        side_lobes: Share of strong echoes smeared across the beams.
+        decorrelation: How far speckle has changed at end-systole, by motion out of the plane.
+        sharpening: Edge enhancement.
+        resolution: Pixels that the picture was made of before it became 112.
+        persistence: Share of the frame before that is left in a frame.
+        drift: Slow motion of the probe in mm.
     """
 
     origin: tuple[float, float]
@@ -58,6 +71,15 @@ class Scanner:
     attenuation: float
     axial: float
     lateral: float
+    noise_profile: tuple[float, float] = (0.3, 1.7)
+    near_field: tuple[float, float] = (0.5, 0.07)
+    haze_variation: float = 0.0
+    side_lobes: float = 0.0
+    decorrelation: float = 0.0
+    sharpening: float = 0.0
+    resolution: int = SIZE
+    persistence: float = 0.0
+    drift: float = 0.0
 
 
 def sample_scanner(length: float, rng: np.random.Generator) -> Scanner:
@@ -89,41 +111,71 @@ class Renderer:
         anatomy: The heart.
         scanner: Acquisition settings.
         rng: Source of randomness for everything that is fixed within the clip.
+        look: How strongly tissue reflects.
+        valves: Range of the strength of the leaflets.
     """
 
-    def __init__(self, anatomy: Anatomy, scanner: Scanner, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        anatomy: Anatomy,
+        scanner: Scanner,
+        rng: np.random.Generator,
+        look: Look | None = None,
+        valves: Range = VALVES,
+    ) -> None:
         self.anatomy = anatomy
         self.scanner = scanner
-        self.tissue = draw_tissue(anatomy, rng)
-        self.valve_strength = rng.uniform(0.5, 1.6)
+        self.tissue = draw_tissue(anatomy, rng, look)
+        self.valve_strength = rng.uniform(*valves)
         self._haze = rng.standard_normal((*_HAZE_FIELDS, 2), dtype=np.float32)
-        self._drift = rng.uniform(-2, 2, 2)
+        self._drift = rng.uniform(-2, 2, 2) / 2 * scanner.drift
         radius = np.linspace(0, 1, _SAMPLES, dtype=np.float32)[:, None]
         gain = scanner.gain - scanner.attenuation * radius
         gain = gain + 4.0 * smooth_noise(rng, (1, _BEAMS), 20)
         gain = gain + 2.5 * smooth_noise(rng, (_SAMPLES, _BEAMS), 45)
         gain = gain - _dropout(rng) - _edge_fade(rng)
         self._gain = gain.astype(np.float32)
-        self._noise = (scanner.noise * (0.3 + 1.4 * radius)).astype(np.float32)
-        self._clutter = (rng.uniform(0, 0.5) * np.exp(-radius / 0.07)).astype(np.float32)
+        near, far = scanner.noise_profile
+        self._noise = (scanner.noise * (near + (far - near) * radius)).astype(np.float32)
+        clutter = rng.uniform(0, scanner.near_field[0]) * np.exp(-radius / scanner.near_field[1])
+        self._clutter = clutter.astype(np.float32)
         self._curve = rng.uniform(0.9, 1.25)
         self._coarse_mm = self._polar_points()
         self._scan_maps = self._scan_conversion()
+        self._haze_level = np.float32(scanner.haze)
+        if scanner.haze_variation:
+            uneven = np.exp(scanner.haze_variation * smooth_noise(rng, (_SAMPLES, _BEAMS), 60))
+            self._haze_level = (scanner.haze * uneven[..., None]).astype(np.float32)
+        self._later = self.tissue[..., :2]
+        if scanner.decorrelation:
+            # The same reflectivity with other scatterers: flipped, speckle no longer matches.
+            amplitude = cv2.blur(np.hypot(*np.moveaxis(self.tissue[..., :2], -1, 0)), (5, 5))
+            other = rng.standard_normal((*amplitude.shape, 2), dtype=np.float32)
+            self._later = other * amplitude[..., None] * np.float32(0.8)
+
+    def shift(self, seconds: float) -> NDArray[np.float64]:
+        """Return how far the probe has drifted at a time, x and y in mm."""
+        return np.asarray(self._drift * np.sin(2 * np.pi * seconds / 4.0))
 
     def frame(
-        self, contraction: float, mitral: float, rng: np.random.Generator
+        self,
+        contraction: Contraction,
+        mitral: float,
+        rng: np.random.Generator,
+        shift: NDArray[np.float64] | float = 0.0,
     ) -> NDArray[np.uint8]:
         """Render one frame.
 
         Args:
-            contraction: 0 at end-diastole, 1 at end-systole.
+            contraction: 0 at end-diastole, 1 at end-systole; or septal and lateral apart.
             mitral: Openness of the mitral valve, 0 to 1.
             rng: Source of the randomness of this frame (blood and noise).
+            shift: How far the heart has moved in the picture, x and y in mm.
 
         Returns:
             `(112, 112)` uint8 grey frame.
         """
-        then = to_grid(self.anatomy.reference(self._coarse_mm, contraction))
+        then = to_grid(self.anatomy.reference(self._coarse_mm - shift, contraction))
         coarse = then.reshape(*_COARSE, 2).astype(np.float32)
         lookup = cv2.resize(coarse, (_BEAMS, _SAMPLES), interpolation=cv2.INTER_LINEAR)
         field = cv2.remap(
@@ -135,9 +187,12 @@ class Renderer:
             rng.integers(0, _HAZE_FIELDS[1] - _BEAMS),
         )
         noise = self._haze[row : row + _SAMPLES, column : column + _BEAMS]
-        level = self.scanner.haze * blood + (self._noise + self._clutter)[..., None]
-        signal = field[..., :2] + noise * level
-        signal += self._valves(contraction, mitral)[..., None] * self._haze[:_SAMPLES, :_BEAMS]
+        level = self._haze_level * blood + (self._noise + self._clutter)[..., None]
+        signal = self._decorrelated(field[..., :2], lookup, contraction) + noise * level
+        leaflets = self._valves(mean_contraction(contraction), mitral, shift)
+        signal += leaflets[..., None] * self._haze[:_SAMPLES, :_BEAMS]
+        if self.scanner.side_lobes:
+            signal += self.scanner.side_lobes * cv2.GaussianBlur(signal, (0, 0), 9, sigmaY=0.5)
         signal = cv2.GaussianBlur(
             signal, (0, 0), sigmaX=self.scanner.lateral, sigmaY=self.scanner.axial
         )
@@ -149,7 +204,35 @@ class Renderer:
             grey.astype(np.float32), *self._scan_maps, cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_CONSTANT, borderValue=0,
         )  # fmt: skip
-        return np.asarray(picture * 255, dtype=np.uint8)
+        return np.asarray(self._processed(picture) * 255, dtype=np.uint8)
+
+    def _decorrelated(
+        self,
+        scatterers: NDArray[np.float32],
+        lookup: NDArray[np.float32],
+        contraction: Contraction,
+    ) -> NDArray[np.float32]:
+        """Turn speckle into other speckle as the heart moves through the plane."""
+        angle = self.scanner.decorrelation * mean_contraction(contraction) * np.pi / 2
+        if not angle:
+            return scatterers
+        other = cv2.remap(
+            self._later, lookup, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        )
+        return np.asarray(
+            np.float32(np.cos(angle)) * scatterers + np.float32(np.sin(angle)) * other
+        )
+
+    def _processed(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Apply what machines and archives do to a finished picture."""
+        scanner = self.scanner
+        if scanner.resolution < SIZE:
+            small = cv2.resize(picture, (scanner.resolution,) * 2, interpolation=cv2.INTER_AREA)
+            picture = cv2.resize(small, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
+        if scanner.sharpening:
+            blurred = cv2.GaussianBlur(picture, (0, 0), 1.5)
+            picture = np.clip(picture + scanner.sharpening * (picture - blurred), 0, 1)
+        return picture
 
     def to_pixels(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map `(..., 2)` x, y in mm to pixels of the frame."""
@@ -177,7 +260,9 @@ class Renderer:
         beam = (angle / self.scanner.half_angle + 1) / 2 * (_BEAMS - 1)
         return np.stack([beam, radius / self.scanner.radius * (_SAMPLES - 1)], axis=1)
 
-    def _valves(self, contraction: float, mitral: float) -> NDArray[np.float32]:
+    def _valves(
+        self, contraction: float, mitral: float, shift: NDArray[np.float64] | float
+    ) -> NDArray[np.float32]:
         """Draw the leaflets of both atrioventricular valves on the polar grid."""
         canvas = np.zeros((_SAMPLES, _BEAMS), np.uint8)
         anatomy = self.anatomy
@@ -197,7 +282,7 @@ class Renderer:
                 bow = (root + tip) / 2 + up * reach * 0.2 * (1 - mitral)
                 t = np.linspace(0, 1, 8)[:, None]
                 leaflet = (1 - t) ** 2 * root + 2 * t * (1 - t) * bow + t**2 * tip
-                line = np.round(self._to_polar(leaflet) * 16).astype(np.int32)
+                line = np.round(self._to_polar(leaflet + shift) * 16).astype(np.int32)
                 cv2.polylines(canvas, [line], False, level, 1, cv2.LINE_AA, 4)
         return canvas.astype(np.float32) * np.float32(self.valve_strength * 1.6 / 255)
 

@@ -6,6 +6,8 @@ speckle move together.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,46 @@ HALF_WIDTH, DEPTH = 115.0, 200.0
 """Extent of the grid in mm: x from -HALF_WIDTH to HALF_WIDTH, y from 0 to DEPTH."""
 _SHAPE = (int(DEPTH * RESOLUTION), int(2 * HALF_WIDTH * RESOLUTION))
 _SHIFT = 4
+
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Look:
+    """How strongly the parts of a heart reflect; pairs are ranges to draw from.
+
+    The defaults are those of the standard benchmark.
+
+    Attributes:
+        background: Tissue around the heart.
+        muscle: The left ventricle's wall.
+        heart: The rest of the heart, relative to `muscle`.
+        texture: Coarse and fine variation within tissue, in natural logarithms.
+        pericardium: The bright line behind the lateral wall.
+        septal_core: The bright line inside the septum.
+        annulus: The hinges of the valves.
+        trabeculae: Fewest and most (exclusive) small structures in the LV cavity.
+        papillary: Papillary muscles.
+        lines: Bright endocardial lines.
+        gaps: Places where the wall is not seen.
+        unseen: Share of its echo that the lateral wall loses where it runs along the beams.
+        unseen_until: Level down to which it does, from the apex.
+    """
+
+    background: Range = (0.06, 0.30)
+    muscle: Range = (0.45, 0.75)
+    heart: Range = (0.4, 0.8)
+    texture: Range = (0.55, 0.35)
+    pericardium: Range = (0.8, 2.2)
+    septal_core: Range = (0.6, 1.3)
+    annulus: Range = (0.8, 2.4)
+    trabeculae: tuple[int, int] = (2, 8)
+    papillary: int = 0
+    lines: int = 0
+    gaps: int = 0
+    unseen: float = 0.0
+    unseen_until: float = 0.0
 
 
 def to_grid(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -41,38 +83,47 @@ def smooth_noise(
     return np.asarray((field - field.mean()) / max(float(field.std()), 1e-6))
 
 
-def draw_tissue(anatomy: Anatomy, rng: np.random.Generator) -> NDArray[np.float32]:
+def draw_tissue(
+    anatomy: Anatomy, rng: np.random.Generator, look: Look | None = None
+) -> NDArray[np.float32]:
     """Draw scatterers and blood of a heart at end-diastole.
 
     Args:
         anatomy: The heart.
+        look: How strongly its parts reflect.
         rng: Source of randomness for brightness, texture and scatterers.
 
     Returns:
         `(400, 460, 3)` float32: in-phase and quadrature scatterers of the tissue, and the share
         of blood (1 in the chambers, 0 elsewhere).
     """
-    strength = np.full(_SHAPE, rng.uniform(0.06, 0.30), np.float32)
+    look = look or Look()
+    strength = np.full(_SHAPE, rng.uniform(*look.background), np.float32)
     strength *= np.exp(0.7 * smooth_noise(rng, _SHAPE, 40))
-    muscle = rng.uniform(0.45, 0.75)
-    _fill(strength, _outer_heart(anatomy), muscle * rng.uniform(0.4, 0.8))
+    muscle = rng.uniform(*look.muscle)
+    _fill(strength, _outer_heart(anatomy), muscle * rng.uniform(*look.heart))
     left, right = _wall_polygon(anatomy), _right_ventricle(anatomy, wall=4.0)
     _fill(strength, right, muscle * rng.uniform(0.5, 1.0))
     _fill(strength, left, muscle)
-    _streak(strength, anatomy, rng)
+    _streak(strength, anatomy, rng, look)
     _atria(strength, anatomy, wall=rng.uniform(2.5, 4.5), level=muscle * rng.uniform(0.7, 1.5))
-    _annulus(strength, anatomy, rng)
+    _annulus(strength, anatomy, rng, look)
+    _endocardium(strength, anatomy, rng, look.lines)
 
     blood = np.zeros(_SHAPE, np.float32)
     _fill(blood, cavity_polygon(anatomy), 1.0)
     _fill(blood, _right_ventricle(anatomy, wall=0.0), 1.0)
     _atria(blood, anatomy, wall=0.0, level=1.0)
-    _trabeculae(blood, anatomy, rng)
+    _trabeculae(blood, anatomy, rng, look)
+    _papillary(blood, strength, anatomy, rng, look.papillary)
     blood = cv2.GaussianBlur(blood, (0, 0), 0.5 * RESOLUTION)
 
-    texture = 0.55 * smooth_noise(rng, _SHAPE, 28) + 0.35 * smooth_noise(rng, _SHAPE, 9)
+    coarse, fine = look.texture
+    texture = coarse * smooth_noise(rng, _SHAPE, 28) + fine * smooth_noise(rng, _SHAPE, 9)
     amplitude = cv2.GaussianBlur(strength, (0, 0), 0.4 * RESOLUTION) * np.exp(texture)
     amplitude *= 1 - blood
+    _gaps(amplitude, anatomy, rng, look.gaps)
+    _unseen(amplitude, anatomy, look)
     field = np.empty((*_SHAPE, 3), np.float32)
     field[..., :2] = rng.standard_normal((*_SHAPE, 2), dtype=np.float32) * amplitude[..., None]
     field[..., 2] = blood
@@ -82,9 +133,11 @@ def draw_tissue(anatomy: Anatomy, rng: np.random.Generator) -> NDArray[np.float3
 def cavity_polygon(anatomy: Anatomy) -> NDArray[np.float64]:
     """Return the `(n, 2)` end-diastolic LV cavity in mm, closed by the mitral plane."""
     u = np.linspace(0, 1, 41)
-    septal, lateral = anatomy.half_widths(u, 0.0)
+    septal, lateral = (side + anatomy.margin for side in anatomy.half_widths(u, 0.0))
     left, right = anatomy.to_image(u, -septal), anatomy.to_image(u, lateral)
-    return np.concatenate([left, right[::-1]])
+    reach = anatomy.margin + anatomy.apical_margin
+    cap = reach * (1 - u)[:, None] ** 4 * anatomy.axis
+    return np.concatenate([left - cap, (right - cap)[::-1]])
 
 
 def annulus_points(anatomy: Anatomy) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -113,7 +166,7 @@ def _fill(canvas: NDArray[np.float32], polygon: NDArray[np.float64], level: floa
 
 def _wall_polygon(anatomy: Anatomy) -> NDArray[np.float64]:
     u = np.linspace(0, 1, 41)
-    septal, lateral = anatomy.half_widths(u, 0.0)
+    septal, lateral = (side + anatomy.margin for side in anatomy.half_widths(u, 0.0))
     thin = np.clip(u / 0.25, 0.55, 1.0)  # the apex is the thinnest part of the wall
     apical = np.where(u == 0, 0.3 * anatomy.lateral_wall, 0.0)
     left = anatomy.to_image(u, -septal - anatomy.septal_wall * thin)
@@ -148,18 +201,20 @@ def _outer_heart(anatomy: Anatomy) -> NDArray[np.float64]:
     return np.concatenate([anatomy.to_image(u, right), bottom, anatomy.to_image(u, -left)[::-1]])
 
 
-def _streak(canvas: NDArray[np.float32], anatomy: Anatomy, rng: np.random.Generator) -> None:
+def _streak(
+    canvas: NDArray[np.float32], anatomy: Anatomy, rng: np.random.Generator, look: Look
+) -> None:
     """Draw the bright pericardium along the lateral wall and the bright core of the septum."""
     u = np.linspace(rng.uniform(0.25, 0.6), 1.15, 24)
     lateral = anatomy.half_widths(np.clip(u, 0, 1), 0.0)[1] + anatomy.lateral_wall + 1.0
     line = np.round(to_grid(anatomy.to_image(u, lateral)) * 2**_SHIFT).astype(np.int32)
     width = round(rng.uniform(2.5, 6.0) * RESOLUTION)
-    cv2.polylines(canvas, [line], False, rng.uniform(0.8, 2.2), width, shift=_SHIFT)
+    cv2.polylines(canvas, [line], False, rng.uniform(*look.pericardium), width, shift=_SHIFT)
     u = np.linspace(rng.uniform(0.05, 0.4), rng.uniform(0.7, 0.95), 16)
     septal = -anatomy.half_widths(u, 0.0)[0] - 0.5 * anatomy.septal_wall
     line = np.round(to_grid(anatomy.to_image(u, septal)) * 2**_SHIFT).astype(np.int32)
     width = round(0.5 * anatomy.septal_wall * RESOLUTION)
-    cv2.polylines(canvas, [line], False, rng.uniform(0.6, 1.3), width, shift=_SHIFT)
+    cv2.polylines(canvas, [line], False, rng.uniform(*look.septal_core), width, shift=_SHIFT)
 
 
 def _atria(canvas: NDArray[np.float32], anatomy: Anatomy, *, wall: float, level: float) -> None:
@@ -180,7 +235,9 @@ def _atria(canvas: NDArray[np.float32], anatomy: Anatomy, *, wall: float, level:
         _fill(canvas, ring, level)
 
 
-def _annulus(canvas: NDArray[np.float32], anatomy: Anatomy, rng: np.random.Generator) -> None:
+def _annulus(
+    canvas: NDArray[np.float32], anatomy: Anatomy, rng: np.random.Generator, look: Look
+) -> None:
     """Draw the fibrous hinges of the valves, bright in most clips."""
     septal, lateral = annulus_points(anatomy)
     for point, size in ((septal, 4.0), (lateral, 4.5), (tricuspid_points(anatomy)[1], 3.0)):
@@ -188,13 +245,15 @@ def _annulus(canvas: NDArray[np.float32], anatomy: Anatomy, rng: np.random.Gener
         axes = np.round(size * rng.uniform(0.6, 1.3, 2) * RESOLUTION * 16).astype(int)
         cv2.ellipse(
             canvas, centre.tolist(), axes.tolist(), rng.uniform(0, 180), 0, 360,
-            rng.uniform(0.8, 2.4), -1, shift=_SHIFT,
+            rng.uniform(*look.annulus), -1, shift=_SHIFT,
         )  # fmt: skip
 
 
-def _trabeculae(blood: NDArray[np.float32], anatomy: Anatomy, rng: np.random.Generator) -> None:
+def _trabeculae(
+    blood: NDArray[np.float32], anatomy: Anatomy, rng: np.random.Generator, look: Look
+) -> None:
     """Let papillary muscles and trabeculae reach into the cavities."""
-    for _ in range(int(rng.integers(2, 8))):
+    for _ in range(int(rng.integers(*look.trabeculae))):
         u = np.array([rng.uniform(0.1, 0.75)])
         septal, lateral = anatomy.half_widths(u, 0.0)
         depth = rng.uniform(0.55, 1.0)
@@ -206,3 +265,70 @@ def _trabeculae(blood: NDArray[np.float32], anatomy: Anatomy, rng: np.random.Gen
             blood, centre.tolist(), axes.tolist(), angle, 0, 360,
             rng.uniform(0.2, 0.9), -1, shift=_SHIFT,
         )  # fmt: skip
+
+
+def _papillary(
+    blood: NDArray[np.float32],
+    strength: NDArray[np.float32],
+    anatomy: Anatomy,
+    rng: np.random.Generator,
+    count: int,
+) -> None:
+    """Let papillary muscles, some of them bright, stand off the wall in mid-cavity."""
+    for _ in range(count):
+        u = np.array([rng.uniform(0.25, 0.7)])
+        septal, lateral = anatomy.half_widths(u, 0.0)
+        v = rng.uniform(0.5, 0.85) * (lateral if rng.random() < 0.8 else -septal)
+        centre = np.round(to_grid(anatomy.to_image(u, v)[0]) * 16).astype(int).tolist()
+        axes = np.round(rng.uniform([1.5, 5.0], [4.0, 13.0]) * RESOLUTION * 16).astype(int)
+        angle = -np.rad2deg(anatomy.tilt) + rng.normal(0, 12)
+        level, share = rng.uniform(0.3, 1.8), rng.uniform(0.0, 0.4)
+        for canvas, value in ((strength, level), (blood, share)):
+            cv2.ellipse(
+                canvas, centre, axes.tolist(), angle, 0, 360, float(value), -1, shift=_SHIFT
+            )
+
+
+def _endocardium(
+    canvas: NDArray[np.float32], anatomy: Anatomy, rng: np.random.Generator, count: int
+) -> None:
+    """Draw bright specular lines along parts of the inner borders of the wall."""
+    for _ in range(count):
+        start = rng.uniform(0.0, 0.7)
+        u = np.linspace(start, min(start + rng.uniform(0.15, 0.6), 1.0), 14)
+        septal, lateral = anatomy.half_widths(u, 0.0)
+        v = (-septal - 1, -septal - anatomy.septal_wall + 1, lateral + 1)[int(rng.integers(3))]
+        line = np.round(to_grid(anatomy.to_image(u, v)) * 2**_SHIFT).astype(np.int32)
+        width = max(1, round(rng.uniform(0.8, 3.0) * RESOLUTION))
+        cv2.polylines(canvas, [line], False, rng.uniform(0.7, 2.2), width, shift=_SHIFT)
+
+
+def _gaps(
+    amplitude: NDArray[np.float32], anatomy: Anatomy, rng: np.random.Generator, count: int
+) -> None:
+    """Take the echo away where the wall runs along the beam or lies behind a rib."""
+    rows, columns = np.mgrid[: _SHAPE[0], : _SHAPE[1]].astype(np.float32)
+    for _ in range(count):
+        u = np.array([rng.uniform(0.0, 0.95)])
+        septal, lateral = anatomy.half_widths(u, 0.0)
+        v = lateral + anatomy.lateral_wall / 2 if rng.random() < 0.7 else -septal - 4
+        column, row = to_grid(anatomy.to_image(u, v)[0])
+        radius = rng.uniform(6.0, 20.0) * RESOLUTION
+        distance = ((rows - row) ** 2 + (columns - column) ** 2) / radius**2
+        amplitude *= 1 - rng.uniform(0.6, 1.0) * np.exp(-(distance**2))
+
+
+def _unseen(amplitude: NDArray[np.float32], anatomy: Anatomy, look: Look) -> None:
+    """Take the echo of the apex and the lateral wall away; the pericardium behind it stays."""
+    if not look.unseen:
+        return
+    u = np.linspace(0, look.unseen_until, 24)
+    septal, lateral = anatomy.half_widths(np.minimum(u, 1.0), 0.0)
+    inner = anatomy.to_image(u, np.where(u < 0.1, -septal, lateral - 1))
+    outer = anatomy.to_image(u, lateral + anatomy.margin + 0.85 * anatomy.lateral_wall)
+    outer -= anatomy.lateral_wall * (1 - u[:, None] / max(look.unseen_until, 1e-6)) ** 6 * (
+        anatomy.axis
+    )  # fmt: skip
+    region = np.zeros(_SHAPE, np.float32)
+    _fill(region, np.concatenate([inner, outer[::-1]]), 1.0)
+    amplitude *= 1 - look.unseen * cv2.GaussianBlur(region, (0, 0), 1.5 * RESOLUTION)

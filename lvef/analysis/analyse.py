@@ -1,0 +1,255 @@
+"""From a clip to its beats, contours and EF, with a reason where it cannot be done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
+
+from lvef.analysis.quality import Evidence, judge
+from lvef.analysis.result import AnalysedBeat, ClipAnalysis
+from lvef.analysis.segment import confidence, one_ventricle, segment
+from lvef.cardiac import (
+    FoundBeat,
+    carry_contour,
+    chords_to_polygon,
+    composite_beat,
+    contour_volume,
+    ejection_fraction,
+    find_beats,
+    intensity_curve,
+    mask_tracing,
+    mask_volume,
+    periodicity,
+)
+from lvef.data.prepare import PreparedClip, prepare_file, prepare_frames
+from lvef.errors import WeightsError
+from lvef.models.segmentation_net import LVSegmentationNet
+from lvef.models.segmenter import SHIPPED, read_weights, shipped_weights
+
+_WALLS = 6
+"""Pixels of a prepared frame by which the ventricle is widened to hold its walls too."""
+
+
+class ClipAnalyser:
+    """Finds the ventricle, its beats and its EF in clips.
+
+    Args:
+        weights: "shipped", or a file of segmenter weights or a checkpoint of an `LVSegmenter`.
+        device: Where the network runs.
+
+    Raises:
+        WeightsError: The weights cannot be read.
+    """
+
+    def __init__(self, weights: str | Path = SHIPPED, device: str = "cpu") -> None:
+        state, about = read_weights(weights)
+        self.net = LVSegmentationNet()
+        try:
+            self.net.load_state_dict(state)
+        except RuntimeError as error:
+            raise WeightsError(f"{weights}: of another version of the segmenter") from error
+        self.net.eval().to(device)
+        self.device = device
+        if "calibration" not in about and shipped_weights().is_file():
+            about = read_weights(SHIPPED)[1]
+        self.calibration = Calibration(**json.loads(about.get("calibration", "{}")))
+
+    def __call__(
+        self, source: str | Path | NDArray[np.uint8] | PreparedClip, fps: float | None = None
+    ) -> ClipAnalysis:
+        """Analyse a clip.
+
+        Args:
+            source: An AVI, MP4 or DICOM file, or `(T, H, W)` or `(T, H, W, 3)` uint8 frames.
+            fps: Frames a second; needed for frames, and overrides what a file states.
+
+        Raises:
+            VideoError: The clip cannot be read.
+        """
+        if isinstance(source, PreparedClip):
+            clip = source
+        elif isinstance(source, (str, Path)):
+            clip = prepare_file(source)
+        elif fps is None:
+            raise TypeError(
+                "frames from memory need their frame rate: analyse_clip(frames, fps=50)"
+            )
+        else:
+            clip = prepare_frames(source, fps)
+        if fps is not None:
+            clip = replace(clip, fps=float(fps))
+        probability = segment(self.net, clip.frames, clip.fps, self.device)
+        return _analyse(clip, probability, self.calibration)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What phantoms taught about the geometry; it travels with the segmenter's weights.
+
+    Attributes:
+        motion: Factor by which optical flow underestimates EF.
+        contours: Factor of the EF between two contours.
+        trust: Share of the EF by motion in the geometric EF, 0 to 1.
+        std: Standard deviation of the geometric EF's error in percent.
+    """
+
+    motion: float = 1.35
+    contours: float = 1.0
+    trust: float = 1.0
+    std: float = 8.0
+
+
+@lru_cache(maxsize=2)
+def _shared(weights: str) -> ClipAnalyser:
+    return ClipAnalyser(weights)
+
+
+def analyse_clip(
+    path_or_frames: str | Path | NDArray[np.uint8],
+    fps: float | None = None,
+    weights: str | Path = SHIPPED,
+) -> ClipAnalysis:
+    """Find the left ventricle, its beats and its geometric EF in a clip.
+
+    Research use only, not for diagnosis. The shipped weights learned from phantoms alone.
+
+    Args:
+        path_or_frames: An AVI, MP4 or DICOM file, or `(T, H, W)` or `(T, H, W, 3)` uint8 frames.
+        fps: Frames a second; needed for frames, and overrides what a file states.
+        weights: "shipped", or a file of segmenter weights or a checkpoint of an `LVSegmenter`.
+
+    Returns:
+        The analysis. A clip in which no ventricle or no beat is found has a `reason` and an `ef`
+        of NaN.
+
+    Raises:
+        VideoError: The clip cannot be read.
+    """
+    return _shared(str(weights))(path_or_frames, fps)
+
+
+def _analyse(
+    clip: PreparedClip, probability: NDArray[np.float32], calibration: Calibration
+) -> ClipAnalysis:
+    masks = one_ventricle(probability)
+    sure = confidence(probability, masks)
+    area = masks.sum((1, 2)).astype(np.float64)
+    area[area == 0] = np.nan
+    shapes = np.array([mask_volume(mask) for mask in masks])
+    curve, agreement = _fullness(clip, masks, area)
+    found = find_beats(curve, clip.fps)
+    motions = [_motion(clip, masks, [beat]) for beat in found]
+    evidence = Evidence(
+        frames=len(masks),
+        fps=clip.fps,
+        confidence=sure,
+        area=area,
+        masks=masks,
+        agreement=agreement,
+        periodicity=periodicity(curve, clip.fps)[1] if found else 0.0,
+        depths=np.array([beat.depth for beat in found]),
+        ef_by_motion=np.array([calibration.motion * m.ef_by_motion for m in motions]),
+        ef_by_contours=np.array([calibration.contours * m.ef_by_contours for m in motions]),
+    )
+    verdict = judge(evidence)
+    pixels, scale = clip.pixels, clip.millimetres_per_pixel
+    cubic = pixels**3 * (scale**3 / 1000 if scale else 1.0)
+    beats, contours = [], []
+    for beat, motion, quality in zip(found, motions, verdict.beats, strict=True):
+        if quality <= 0:
+            continue
+        ef = _combined(motion, calibration)
+        edv = motion.edv * cubic
+        beats.append(
+            AnalysedBeat(
+                beat.ed_frame,
+                beat.es_frame,
+                beat.mid_frame,
+                ef,
+                edv,
+                edv * (1 - ef / 100),
+                quality,
+                motion.ef_by_motion,
+                motion.ef_by_contours,
+            )
+        )
+        contours.append(motion.contours)
+    efs = np.array([beat.ef for beat in beats])
+    refused = bool(verdict.reason)
+    return ClipAnalysis(
+        clip=clip,
+        masks=masks,
+        area=area * pixels**2,
+        length=shapes[:, 1] * pixels,
+        volume=shapes[:, 0] * cubic,
+        volume_unit="mL" if scale else "cubic pixels",
+        curve=curve,
+        beats=tuple(beats),
+        ef=float("nan") if refused else float(np.median(efs)),
+        ef_std=float("nan") if refused else float(np.hypot(calibration.std, efs.std())),
+        quality=verdict.quality,
+        reason=verdict.reason,
+        contours=tuple(contours),
+    )
+
+
+@dataclass(frozen=True)
+class _Motion:
+    """EF of a beat in percent by both ways, uncalibrated; EDV and contours in prepared pixels."""
+
+    ef_by_motion: float
+    ef_by_contours: float
+    edv: float
+    contours: NDArray[np.float64]
+
+
+def _motion(clip: PreparedClip, masks: NDArray[np.bool_], beats: Sequence[FoundBeat]) -> _Motion:
+    composite = composite_beat(clip.frames, beats)
+    painted = composite_beat(masks.astype(np.uint8) * 255, beats) > 127
+    start, end = mask_tracing(painted[0]), mask_tracing(painted[len(painted) // 2])
+    if start is None or end is None:
+        nan = float("nan")
+        return _Motion(nan, nan, nan, np.empty((0, 0, 2)))
+    carried = carry_contour(composite, chords_to_polygon(start[1:]))
+    edv, esv = contour_volume(carried[0]), contour_volume(carried[-1])
+    drawn = contour_volume(chords_to_polygon(end[1:]))
+    return _Motion(
+        float(ejection_fraction(edv, esv)), float(ejection_fraction(edv, drawn)), edv, carried
+    )
+
+
+def _combined(motion: _Motion, calibration: Calibration) -> float:
+    ef = calibration.trust * calibration.motion * motion.ef_by_motion
+    ef += (1 - calibration.trust) * calibration.contours * motion.ef_by_contours
+    return float(np.clip(ef, 0.0, 95.0))
+
+
+def _fullness(
+    clip: PreparedClip, masks: NDArray[np.bool_], area: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float]:
+    """Return the curve that beats are found in, and how well its two sources agree, -1 to 1.
+
+    The area that the network paints and the grey levels around it see the same heart by
+    different means; their sum is steadier than either.
+    """
+    region = binary_dilation(masks.mean(0) > 0.3, iterations=_WALLS)
+    if np.isfinite(area).sum() < 4 or not region.any():
+        return np.full(len(area), np.nan), 0.0
+    filled = np.interp(np.arange(len(area)), np.flatnonzero(np.isfinite(area)),
+                       area[np.isfinite(area)])  # fmt: skip
+    grey = intensity_curve(clip.frames, region, clip.fps)
+    deviations = filled - filled.mean()
+    if not deviations.std() or not grey.std():
+        return filled, 0.0
+    agreement = float(np.corrcoef(deviations, grey)[0, 1])
+    # In a cavity brighter than its walls the grey levels rise and fall the other way round.
+    sign = np.sign(agreement) if abs(agreement) > 0.5 else 1.0
+    curve = deviations / deviations.std() + sign * grey / grey.std()
+    return np.asarray(curve), abs(agreement)

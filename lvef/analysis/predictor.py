@@ -1,0 +1,85 @@
+"""A trained model in a notebook: `lvef.load(checkpoint).predict(paths)`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch.utils.data import DataLoader
+
+from lvef.analysis.finder import BeatFinder
+from lvef.callbacks.predictions import geometric_table, prediction_table
+from lvef.data.dataset import KeyFrameDataset, collate, prepare_for_workers
+from lvef.data.videos import video_table
+from lvef.models import EFTask, LVSegmenter
+from lvef.models.loading import describe, load_task
+from lvef.models.segmenter import SHIPPED
+
+
+class Predictor:
+    """Predicts new clips with the task of a checkpoint.
+
+    Args:
+        checkpoint: Checkpoint of any task of this package.
+        segmenter: What finds the beats: "shipped", a file of segmenter weights, or a checkpoint
+            of an LV segmenter. A checkpoint that is an LV segmenter's finds them itself.
+
+    Raises:
+        CheckpointError: The checkpoint is missing, unreadable, or of another package.
+        WeightsError: The segmenter's weights cannot be read.
+    """
+
+    def __init__(self, checkpoint: str | Path, segmenter: str | Path = SHIPPED) -> None:
+        self.task = load_task(checkpoint)
+        self.about: dict[str, Any] = describe(checkpoint)["data"]
+        finds_itself = isinstance(self.task, LVSegmenter)
+        self.finder = BeatFinder(checkpoint if finds_itself else segmenter, lambda: None)
+
+    @torch.inference_mode()
+    def predict(
+        self, paths: str | Path | Sequence[str | Path], keyframes: str | Path | None = None
+    ) -> pd.DataFrame:
+        """Predict clips.
+
+        Args:
+            paths: A file, a folder, a glob, or several of them: AVI, MP4 and DICOM.
+            keyframes: CSV file with the ED and ES frames where they are known: video, ed, es.
+
+        Returns:
+            A row a clip, as `predictions.csv`: EF in percent, its interval, the frames, and
+            `status` and `reason` where a clip cannot be used. `.attrs["beats"]` has a row a beat.
+
+        Raises:
+            DatasetError: There is no clip.
+        """
+        prepare_for_workers()
+        table = video_table(paths, keyframes, self.finder)
+        if isinstance(self.task, EFTask):
+            videos, beats = prediction_table(table, self._predicted(table))
+        else:
+            videos, beats = geometric_table(table)
+        if self.task.trained_on:
+            videos["trained_on"] = str(self.task.trained_on)
+        videos = videos.reset_index(drop=True)
+        videos.attrs["beats"] = beats.reset_index(drop=True)
+        return videos
+
+    def _predicted(self, table: pd.DataFrame) -> list[dict[str, Any]]:
+        assert isinstance(self.task, EFTask)
+        dataset = KeyFrameDataset(
+            table[table["reason"] == ""],
+            self.task.frames,
+            self.about.get("image_size", 112),
+            self.about.get("remove_artifacts", True),
+            crop=True,
+        )
+        loader: DataLoader[Any] = DataLoader(dataset, batch_size=16, collate_fn=collate)
+        return [self.task.predict_step(batch, number) for number, batch in enumerate(loader)]
+
+
+def load(checkpoint: str | Path, segmenter: str | Path = SHIPPED) -> Predictor:
+    """Load a checkpoint, to predict new clips with; see `Predictor`."""
+    return Predictor(checkpoint, segmenter)

@@ -1,0 +1,129 @@
+"""How far an analysis can be trusted, and in words why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lvef.cardiac.beats import FEWEST_SECONDS
+
+_SURE = 0.80
+"""Confidence from which a mask counts as a ventricle."""
+_FEWEST_FOUND = 0.6
+_SIZES = (0.012, 0.45)
+"""Share of the picture that a ventricle covers."""
+_LEAST_AGREEMENT = 0.35
+_LEAST_QUALITY = 0.3
+_WIDEST_GAP = 35.0
+"""Points of EF by which contours and motion may differ."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the quality of an analysis is judged by.
+
+    Attributes:
+        frames: Frames in the clip.
+        fps: Frames a second.
+        confidence: `(T,)` how sure the network is of each mask.
+        area: `(T,)` area in prepared pixels, NaN where there is none.
+        masks: `(T, H, W)` bool.
+        agreement: Correlation of the areas with the grey levels, without its sign.
+        periodicity: How well the curve repeats.
+        depths: `(n,)` depth of each beat against the clip's typical one.
+        ef_by_motion: `(n,)` EF of each beat by motion, calibrated.
+        ef_by_contours: `(n,)` EF of each beat by its two contours, calibrated.
+    """
+
+    frames: int
+    fps: float
+    confidence: NDArray[np.float64]
+    area: NDArray[np.float64]
+    masks: NDArray[np.bool_]
+    agreement: float
+    periodicity: float
+    depths: NDArray[np.float64]
+    ef_by_motion: NDArray[np.float64]
+    ef_by_contours: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The clip's quality, that of each beat (0 where it is not used), and why it is refused."""
+
+    quality: float
+    beats: tuple[float, ...]
+    reason: str
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """Judge an analysis.
+
+    Each part is 0 to 1; a clip's quality is their geometric mean, so that one bad part is enough.
+    """
+    height, width = evidence.masks.shape[1:]
+    share = np.nan_to_num(evidence.area) / (height * width)
+    seen = (evidence.confidence >= _SURE) & (share >= _SIZES[0]) & (share <= _SIZES[1])
+    found = float(seen.mean())
+    nothing = tuple(0.0 for _ in evidence.depths)
+    if evidence.frames < FEWEST_SECONDS * evidence.fps:
+        return Verdict(0.0, nothing, f"no beat found: {evidence.frames} frames "
+                       f"({evidence.frames / evidence.fps:.2f} s)")  # fmt: skip
+    if found < _FEWEST_FOUND:
+        missed = f"no left ventricle found in {100 * (1 - found):.0f} % of frames"
+        return Verdict(found * 0.2, nothing, missed)
+    sure = float(np.median(evidence.confidence[seen]))
+    parts = {
+        "the contour is uncertain": _between(sure, _SURE, 0.95),
+        "the contour and the grey levels do not move together": _between(
+            evidence.agreement, 0.2, 0.8
+        ),
+        "the contour comes and goes": _between(found, 0.5, 0.95),
+        "the contour touches the edge of the picture": 1 - _touching(evidence.masks),
+        "the contour jumps": _steadiness(evidence),
+    }
+    if not len(evidence.depths):
+        return Verdict(0.0, nothing, "no beat found: nothing in the picture beats")
+    gaps = np.abs(evidence.ef_by_motion - evidence.ef_by_contours)
+    beats = np.where(
+        np.isfinite(gaps) & (evidence.ef_by_motion > 1.0),
+        np.clip(1 - gaps / (2 * _WIDEST_GAP), 0, 1) * np.clip(evidence.depths, 0.3, 1), 0.0,
+    )  # fmt: skip
+    if not np.any(beats > 0):
+        return Verdict(0.0, nothing, "no beat found: the walls do not move inwards")
+    middle = np.median(gaps[beats > 0])
+    contradiction = (
+        f"contours and motion disagree: EF {np.median(evidence.ef_by_contours[beats > 0]):.0f} and "
+        f"{np.median(evidence.ef_by_motion[beats > 0]):.0f}"
+    )
+    parts[contradiction] = _between(_WIDEST_GAP - middle, 0, 25.0)
+    quality = float(np.exp(np.mean(np.log(np.maximum(list(parts.values()), 1e-3)))))
+    worst = min(parts, key=lambda name: parts[name])
+    refused = (
+        quality < _LEAST_QUALITY or evidence.agreement < _LEAST_AGREEMENT or middle > _WIDEST_GAP
+    )
+    if evidence.agreement < _LEAST_AGREEMENT:
+        worst = "the contour and the grey levels do not move together"
+    kept = tuple(float(b * quality) for b in beats)
+    return Verdict(quality, kept, f"not good enough: {worst}" if refused else "")
+
+
+def _between(value: float, low: float, high: float) -> float:
+    return float(np.clip((value - low) / (high - low), 0, 1))
+
+
+def _touching(masks: NDArray[np.bool_]) -> float:
+    """Return the share of frames whose mask touches the left, right or lower edge."""
+    edge = masks[:, -1].any(1) | masks[:, :, 0].any(1) | masks[:, :, -1].any(1)
+    return float(edge.mean())
+
+
+def _steadiness(evidence: Evidence) -> float:
+    """Return 1 where areas change as a ventricle's do between frames, less where they jump."""
+    area = evidence.area[np.isfinite(evidence.area)]
+    if len(area) < 3:
+        return 0.0
+    jump = np.median(np.abs(np.diff(area, n=2))) / max(float(np.median(area)), 1.0)
+    return _between(0.12 - float(jump) * min(evidence.fps / 25.0, 2.0), 0.0, 0.1)

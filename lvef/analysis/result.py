@@ -1,0 +1,101 @@
+"""What is found in a clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lvef.data.prepare import PreparedClip
+
+
+@dataclass(frozen=True)
+class AnalysedBeat:
+    """One beat.
+
+    Attributes:
+        ed_frame: End-diastolic frame, counted from 0.
+        es_frame: End-systolic frame.
+        mid_frame: The frame half-way between.
+        ef: Geometric EF in percent.
+        edv: End-diastolic volume in the unit of `ClipAnalysis.volume`.
+        esv: End-systolic volume that goes with `ef`.
+        quality: 0 to 1.
+        by_motion: EF by optical flow before calibration.
+        by_contours: EF between the contours at ED and ES before calibration.
+    """
+
+    ed_frame: int
+    es_frame: int
+    mid_frame: int
+    ef: float
+    edv: float
+    esv: float
+    quality: float
+    by_motion: float
+    by_contours: float
+
+
+@dataclass(frozen=True)
+class ClipAnalysis:
+    """What was found in a clip.
+
+    Attributes:
+        clip: The prepared clip.
+        masks: `(T, 112, 112)` bool, the ventricle in the prepared frames.
+        area: `(T,)` area of the ventricle in square pixels of the clip's own frames, NaN where
+            none was found.
+        length: `(T,)` its long axis in those pixels.
+        volume: `(T,)` its single-plane volume by the method of disks, in `volume_unit`.
+        volume_unit: "mL" where the clip states its scale, else "cubic pixels".
+        curve: `(T,)` how full the ventricle is, the curve that beats were found in; no unit.
+        beats: The good beats.
+        ef: Median geometric EF of the good beats in percent; NaN where the clip is refused.
+        ef_std: Spread of EF over the good beats and expected error of geometry, in percent.
+        quality: 0 to 1.
+        reason: Why the clip is refused, in words; empty where it is not.
+        contours: Carried contours by beat: from ED to ES, `(n, points, 2)` in prepared pixels.
+    """
+
+    clip: PreparedClip = field(repr=False)
+    masks: NDArray[np.bool_] = field(repr=False)
+    area: NDArray[np.float64] = field(repr=False)
+    length: NDArray[np.float64] = field(repr=False)
+    volume: NDArray[np.float64] = field(repr=False)
+    volume_unit: str
+    curve: NDArray[np.float64] = field(repr=False)
+    beats: tuple[AnalysedBeat, ...]
+    ef: float
+    ef_std: float
+    quality: float
+    reason: str
+    contours: tuple[NDArray[np.float64], ...] = field(default=(), repr=False)
+
+    @property
+    def fps(self) -> float:
+        """Frames a second."""
+        return self.clip.fps
+
+    @cached_property
+    def lv_masks(self) -> NDArray[np.bool_]:
+        """The ventricle in every frame, `(T, H, W)` at the clip's own size."""
+        clip = self.clip
+        if clip.square.side == clip.height == clip.width == self.masks.shape[1]:
+            return self.masks
+        return np.stack([clip.square.paste(mask, clip.height, clip.width) for mask in self.masks])
+
+    def plot(self) -> Any:
+        """Return a matplotlib figure: frames with contours, the curve, the beats and the EF."""
+        from lvef.analysis.plot import plot_analysis
+
+        return plot_analysis(self)
+
+    def _repr_png_(self) -> bytes:
+        """Show the figure where a notebook's cell ends in an analysis."""
+        picture = BytesIO()
+        self.plot().savefig(picture, dpi=90)
+        return picture.getvalue()

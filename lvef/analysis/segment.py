@@ -1,0 +1,72 @@
+"""Run the segmenter over a whole clip."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import binary_fill_holes, label
+
+from lvef.cardiac import looks, survey
+from lvef.models.segmentation_net import LVSegmentationNet
+from lvef.models.segmenter import full_size
+
+_AT_ONCE, _OVERLAP = 64, 8
+
+
+@torch.inference_mode()
+def segment(
+    net: LVSegmentationNet, frames: NDArray[np.uint8], fps: float, device: str = "cpu"
+) -> NDArray[np.float32]:
+    """Return the probability of the left ventricle in every frame.
+
+    The network looks at 25 frames a second, in overlapping stretches; frames between two looks
+    get what lies between.
+
+    Args:
+        net: The network, in evaluation mode.
+        frames: `(T, 112, 112)` uint8 grey frames.
+        fps: Frames a second.
+        device: Where the network is.
+
+    Returns:
+        `(T, 112, 112)` float32 in 0..1.
+    """
+    looked = looks(len(frames), fps)
+    spread = torch.from_numpy(frames[survey(len(frames))])[None].to(device)
+    found = np.empty((len(looked), *frames.shape[1:]), np.float32)
+    for start in range(0, len(looked), _AT_ONCE):
+        first, stop = max(start - _OVERLAP, 0), min(start + _AT_ONCE + _OVERLAP, len(looked))
+        clip = torch.from_numpy(frames[looked[first:stop]])[None].to(device)
+        probability = full_size(net(clip, spread).float().sigmoid())[0].cpu().numpy()
+        kept = probability[start - first : start - first + _AT_ONCE]
+        found[start : start + len(kept)] = kept
+    if len(looked) == len(frames):
+        return found
+    after = np.clip(np.searchsorted(looked, np.arange(len(frames))), 1, len(looked) - 1)
+    before = after - 1
+    share = (np.arange(len(frames)) - looked[before]) / (looked[after] - looked[before])
+    share = np.clip(share, 0, 1).astype(np.float32)[:, None, None]
+    return np.asarray(found[before] * (1 - share) + found[after] * share)
+
+
+def one_ventricle(probability: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return `(T, H, W)` masks: in each frame the largest piece above a half, without holes."""
+    masks = probability > 0.5
+    for frame, mask in enumerate(masks):
+        pieces, count = label(mask)
+        if count > 1:
+            mask = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
+        masks[frame] = binary_fill_holes(mask) if count else mask
+    return masks
+
+
+def confidence(probability: NDArray[np.float32], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return how sure the network is of each mask, `(T,)`.
+
+    Dice's coefficient of the mask and the probabilities: 1 where every pixel is in or out, 0
+    where there is no mask.
+    """
+    inside = (probability * masks).sum((1, 2), dtype=np.float64)
+    total = probability.sum((1, 2), dtype=np.float64) + masks.sum((1, 2))
+    return np.asarray(2 * inside / np.maximum(total, 1e-9))

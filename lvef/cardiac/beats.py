@@ -1,0 +1,186 @@
+"""Beats of a clip: end-diastole, end-systole and what lies between, from a curve of fullness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d, median_filter
+from scipy.signal import find_peaks
+
+from lvef.cardiac.beat import mid_frame
+
+SLOWEST, FASTEST = 30.0, 190.0
+"""Heart rates, beats a minute, that beats are looked for at."""
+FEWEST_SECONDS = 0.45
+"""A clip shorter than this holds no whole systole that could be told from noise."""
+_DRIFT = 0.7
+_NOISE = 0.035
+_SYSTOLE = (0.1, 0.65)
+_FULL = 0.85
+"""Share of the clip's typical fall from which a beat that begins with the clip is whole."""
+
+
+@dataclass(frozen=True)
+class FoundBeat:
+    """One beat whose whole systole lies in the clip.
+
+    Attributes:
+        ed_frame: End-diastolic frame, counted from 0.
+        es_frame: End-systolic frame.
+        end_frame: The next end-diastole; the last frame of the clip where it lies beyond.
+        whole: Whether the next end-diastole lies in the clip.
+        depth: How far the curve falls, relative to the clip's typical beat.
+    """
+
+    ed_frame: int
+    es_frame: int
+    end_frame: int
+    whole: bool
+    depth: float
+
+    @property
+    def mid_frame(self) -> int:
+        """Frame half-way between ED and ES."""
+        return mid_frame(self.ed_frame, self.es_frame)
+
+
+def intensity_curve(
+    frames: NDArray[np.uint8], region: NDArray[np.bool_], fps: float
+) -> NDArray[np.float64]:
+    """Return how full the ventricle is, told from grey levels alone, without any contour.
+
+    The first principal component over time of the log grey levels in a region around the
+    ventricle, at heart rates. Walls move into the region at systole and brighten it, so that the
+    component's sign is the opposite of the mean grey level's.
+
+    Args:
+        frames: `(T, H, W)` grey frames.
+        region: `(H, W)` mask, the ventricle and its walls.
+        fps: Frames a second.
+
+    Returns:
+        `(T,)` curve of mean 0, larger when fuller.
+    """
+    y, x = np.nonzero(region)
+    keep = slice(None, None, max(1, len(x) // 1500))
+    grey = np.stack([cv2.GaussianBlur(f, (0, 0), 2.0)[y[keep], x[keep]] for f in frames])
+    band = _band(np.log(20.0 + grey.astype(np.float64)), fps)
+    left, values, _ = np.linalg.svd(band, full_matrices=False)
+    curve = left[:, 0] * values[0]
+    return np.asarray(-curve if np.dot(curve, band.mean(1)) > 0 else curve)
+
+
+def periodicity(curve: NDArray[np.float64], fps: float) -> tuple[float, float]:
+    """Return the period of a curve in seconds and how well it repeats, 0 to 1.
+
+    Both by the highest peak of the autocorrelation between the slowest and the fastest heart
+    rate. A clip of less than one and a half beats cannot repeat: its score is 0.
+    """
+    band = _band(curve, fps)
+    count = len(band)
+    lags = np.arange(max(2, int(60 / FASTEST * fps)), min(int(60 / SLOWEST * fps), count * 2 // 3))
+    if len(lags) < 3 or not np.any(band):
+        return 60 / 75, 0.0
+    score = np.array([_correlation(band[lag:], band[:-lag]) for lag in lags])
+    peaks, _ = find_peaks(score)
+    if not len(peaks) or score[peaks].max() <= 0:
+        return 60 / 75, 0.0
+    # Two periods repeat as well as one: the first peak that is nearly the highest counts.
+    best = next(p for p in peaks if score[p] >= 0.85 * score[peaks].max())
+    return float(lags[best] / fps), float(np.clip(score[best], 0, 1))
+
+
+def find_beats(curve: NDArray[np.float64], fps: float) -> list[FoundBeat]:
+    """Find the beats of a clip.
+
+    Args:
+        curve: `(T,)` how full the ventricle is in each frame, in any unit; NaN where unknown.
+        fps: Frames a second.
+
+    Returns:
+        Beats in order, each with its end-diastole and end-systole inside the clip; those that
+        are cut off are left out. A clip may begin at end-diastole.
+    """
+    if len(curve) < FEWEST_SECONDS * fps or np.isfinite(curve).sum() < 4:
+        return []
+    clean = _despiked(curve, fps)
+    smooth = gaussian_filter1d(_band(clean, fps), _NOISE * fps)
+    swing = float(np.subtract(*np.percentile(smooth, [95, 5])))
+    if swing <= 0:
+        return []
+    period = periodicity(clean, fps)[0] * fps
+    troughs, _ = find_peaks(-_padded(smooth), prominence=0.25 * swing, distance=0.35 * period)
+    troughs = troughs[(troughs > 1) & (troughs <= len(smooth))] - 1
+    edges = [0, *troughs.tolist(), len(smooth) - 1]
+    diastoles = [_fullest(smooth, start, end, swing) for start, end in pairwise(edges)]
+    return _beats(smooth, troughs.tolist(), diastoles, swing, fps)
+
+
+def _beats(
+    curve: NDArray[np.float64],
+    systoles: list[int],
+    diastoles: list[int],
+    swing: float,
+    fps: float,
+) -> list[FoundBeat]:
+    last = len(curve) - 1
+    falls = [curve[ed] - curve[es] for ed, es in zip(diastoles, systoles, strict=False)]
+    typical = float(np.median(falls)) if falls else 1.0
+    found = []
+    for number, es in enumerate(systoles):
+        ed, following = diastoles[number], diastoles[number + 1]
+        fall, rise = curve[ed] - curve[es], curve[following] - curve[es]
+        seconds = (es - ed) / fps
+        # A clip may begin at end-diastole: its first frame counts if it is as full as the others.
+        cut_off = ed < 1 and fall < _FULL * typical
+        if (
+            cut_off
+            or es > last - 1
+            or rise < 0.03 * swing
+            or fall < 0.25 * typical
+            or not _SYSTOLE[0] <= seconds <= _SYSTOLE[1]
+        ):
+            continue
+        whole = number + 1 < len(systoles) or following < last - 1
+        end = following if whole else last
+        found.append(FoundBeat(int(ed), int(es), int(end), bool(whole), float(fall / typical)))
+    return found
+
+
+def _fullest(curve: NDArray[np.float64], start: int, end: int, swing: float) -> int:
+    """Return the frame of end-diastole between two frames: the fullest, late rather than early.
+
+    Filling may pause for long; end-diastole is where systole starts, not where the pause does.
+    """
+    late = np.linspace(0, 0.06 * swing, end - start + 1)
+    return start + int(np.argmax(curve[start : end + 1] + late))
+
+
+def _padded(curve: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Let a minimum at either end of the clip count as one."""
+    return np.concatenate([[curve.max()], curve, [curve.max()]])
+
+
+def _despiked(curve: NDArray[np.float64], fps: float) -> NDArray[np.float64]:
+    known = np.isfinite(curve)
+    filled = np.interp(np.arange(len(curve)), np.flatnonzero(known), curve[known])
+    size = 2 * round(0.04 * fps) + 1
+    return np.asarray(median_filter(filled, size=max(size, 3), mode="nearest"))
+
+
+def _band(values: NDArray[np.float64], fps: float) -> NDArray[np.float64]:
+    """Take drift and mean away along the first axis, and light noise with them."""
+    slow = gaussian_filter1d(values, _DRIFT * fps, axis=0, mode="reflect")
+    quick = gaussian_filter1d(values, 0.02 * fps, axis=0, mode="nearest")
+    band = quick - slow
+    return np.asarray(band - band.mean(0))
+
+
+def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    one, other = one - one.mean(), other - other.mean()
+    scale = np.sqrt(np.dot(one, one) * np.dot(other, other))
+    return float(np.dot(one, other) / scale) if scale > 0 else 0.0

@@ -1,0 +1,49 @@
+"""At which moments a clip is looked at, whatever its frame rate."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+CLIP_FPS = 25.0
+"""Looks a second at a beating ventricle: 40 ms, a third of the shortest systole's fastest part."""
+SURVEY_FRAMES = 10
+"""Frames spread over a clip that tell what moves in it and what does not."""
+
+
+def looks(num_frames: int, fps: float) -> NDArray[np.int64]:
+    """Return the frames, `CLIP_FPS` a second, that a clip is looked at in.
+
+    Args:
+        num_frames: Frames in the clip.
+        fps: Frames a second of the clip.
+
+    Returns:
+        Rising frame numbers from 0; every frame of a clip that is slower than `CLIP_FPS`.
+    """
+    step = max(fps / CLIP_FPS, 1.0)
+    return np.unique(np.round(np.arange(0, num_frames - 0.5, step)).astype(np.int64))
+
+
+def survey(num_frames: int) -> NDArray[np.int64]:
+    """Return `SURVEY_FRAMES` frame numbers spread evenly over a clip, repeated if it is short."""
+    return np.round(np.linspace(0, num_frames - 1, SURVEY_FRAMES)).astype(np.int64)
+
+
+def window(around: int, length: int, num_frames: int, fps: float) -> NDArray[np.int64]:
+    """Return `length` looks, `CLIP_FPS` a second, with the one at `around` among them.
+
+    The window is moved to lie inside the clip; where the clip is shorter, its ends are repeated.
+
+    Args:
+        around: Frame that must be looked at.
+        length: Number of looks.
+        num_frames: Frames in the clip.
+        fps: Frames a second of the clip.
+    """
+    step = max(fps / CLIP_FPS, 1.0)
+    before = min(length // 2, int(around / step))
+    after = int((num_frames - 1 - around) / step)
+    before = max(before, min(length - 1 - after, int(around / step)))
+    frames = np.round(around + step * (np.arange(length) - before))
+    return np.clip(frames, 0, num_frames - 1).astype(np.int64)

@@ -1,0 +1,179 @@
+"""Real clips are large and full of text: find the sector, crop square around it, shrink.
+
+As EchoNet-Dynamic was prepared (Ouyang et al., Nature 2020): what lies outside the sector is
+blanked, the picture is cropped square around it and brought to 112 x 112 pixels. A clip that has
+that size already stays as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lvef.data.dicom import dicom_header, is_dicom
+from lvef.data.sector import find_sector, sector_probe
+from lvef.data.video import count_frames, frame_rate, read_frames, stream_frames
+from lvef.errors import VideoError
+
+SIZE = 112
+"""Height and width of a prepared frame in pixels."""
+_RATES = (5.0, 400.0)
+
+
+@dataclass(frozen=True)
+class Square:
+    """A square cut from a frame; it may reach beyond it, where it is black.
+
+    Attributes:
+        left: Left edge in pixels.
+        top: Upper edge in pixels.
+        side: Height and width in pixels.
+    """
+
+    left: int
+    top: int
+    side: int
+
+    def cut(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the square of `(n, H, W, ...)` frames, `(n, side, side, ...)`."""
+        height, width = frames.shape[1:3]
+        out = np.zeros((len(frames), self.side, self.side, *frames.shape[3:]), frames.dtype)
+        top, left = max(self.top, 0), max(self.left, 0)
+        bottom, right = min(self.top + self.side, height), min(self.left + self.side, width)
+        out[:, top - self.top : bottom - self.top, left - self.left : right - self.left] = frames[
+            :, top:bottom, left:right
+        ]
+        return out
+
+    def paste(self, mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
+        """Return a `(H, W)` mask of the whole frame from one of the prepared `(n, n)` square."""
+        large = cv2.resize(
+            mask.astype(np.float32), (self.side, self.side), interpolation=cv2.INTER_LINEAR
+        )
+        out = np.zeros((height, width), dtype=bool)
+        top, left = max(self.top, 0), max(self.left, 0)
+        bottom, right = min(self.top + self.side, height), min(self.left + self.side, width)
+        out[top:bottom, left:right] = (
+            large[top - self.top : bottom - self.top, left - self.left : right - self.left] > 0.5
+        )
+        return out
+
+
+@dataclass(frozen=True)
+class PreparedClip:
+    """A clip as the segmenter sees it.
+
+    Attributes:
+        frames: `(T, 112, 112)` uint8 grey frames.
+        fps: Frames a second.
+        height: Height of the clip's own frames in pixels.
+        width: Width of them.
+        square: What was cut from them.
+        millimetres_per_pixel: Scale of the clip's own frames; None where it is not known.
+        first: `(H, W, 3)` uint8, the first frame as it came.
+    """
+
+    frames: NDArray[np.uint8]
+    fps: float
+    height: int
+    width: int
+    square: Square
+    millimetres_per_pixel: float | None
+    first: NDArray[np.uint8]
+
+    @property
+    def pixels(self) -> float:
+        """Pixels of the clip's own frames that a prepared pixel stands for."""
+        return self.square.side / SIZE
+
+
+def sector_square(frames: NDArray[np.uint8], sector: NDArray[np.bool_]) -> Square:
+    """Return the square around a sector; all of a frame that is 112 x 112 already.
+
+    Args:
+        frames: `(n, H, W, 3)` frames.
+        sector: `(H, W)` mask of `find_sector`.
+    """
+    height, width = frames.shape[1:3]
+    if height == width == SIZE:
+        return Square(0, 0, SIZE)
+    rows, columns = np.flatnonzero(sector.any(1)), np.flatnonzero(sector.any(0))
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    left, right = int(columns[0]), int(columns[-1]) + 1
+    side = max(bottom - top, right - left)
+    return Square((left + right - side) // 2, (top + bottom - side) // 2, side)
+
+
+def prepare_file(path: Path | str) -> PreparedClip:
+    """Read a whole AVI, MP4 or DICOM clip and prepare it.
+
+    Raises:
+        VideoError: It cannot be read, or its frame rate is not known.
+    """
+    path = Path(path)
+    scale = None
+    if is_dicom(path):
+        header = dicom_header(path)
+        count, fps, scale = header.num_frames, header.fps, header.millimetres_per_pixel
+    else:
+        count, fps = count_frames(path), frame_rate(path)
+    if not _RATES[0] <= fps <= _RATES[1]:
+        raise VideoError(
+            f"{path}: {fps:g} frames a second, which no echo machine makes; write the clip anew "
+            "with its true frame rate"
+        )
+    probe = read_frames(path, sector_probe(count - 1))
+    sector = find_sector(probe)
+    square = sector_square(probe, sector)
+    parts = [_shrink(frames, square, sector) for frames in stream_frames(path)]
+    height, width = probe.shape[1:3]
+    return PreparedClip(np.concatenate(parts), fps, height, width, square, scale, probe[0])
+
+
+def prepare_frames(frames: NDArray[np.uint8], fps: float) -> PreparedClip:
+    """Prepare a clip from memory.
+
+    Args:
+        frames: `(T, H, W)` grey or `(T, H, W, 3)` RGB uint8 frames.
+        fps: Frames a second.
+
+    Raises:
+        VideoError: The array is no clip.
+    """
+    frames = np.asarray(frames)
+    if frames.dtype != np.uint8 or frames.ndim not in (3, 4) or not len(frames):
+        raise VideoError(
+            f"an array of {frames.dtype} {frames.shape} is no clip: give uint8 (T, H, W) or "
+            "(T, H, W, 3) frames"
+        )
+    if frames.ndim == 4 and frames.shape[-1] != 3:
+        raise VideoError(f"frames of {frames.shape[-1]} channels: give grey or RGB ones")
+    colour = frames if frames.ndim == 4 else np.repeat(frames[..., None], 3, axis=-1)
+    probe = colour[sector_probe(len(frames) - 1)]
+    sector = find_sector(probe)
+    square = sector_square(probe, sector)
+    height, width = frames.shape[1:3]
+    return PreparedClip(
+        _shrink(colour, square, sector), float(fps), height, width, square, None, colour[0]
+    )
+
+
+def _shrink(
+    frames: NDArray[np.uint8], square: Square, sector: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    """Return `(n, 112, 112)` grey frames; what lies outside the sector is black in large ones."""
+    grey = frames if frames.ndim == 3 else np.stack([_grey(frame) for frame in frames])
+    if square.side == SIZE and grey.shape[1:] == (SIZE, SIZE):
+        return grey
+    cut = square.cut(grey * sector)
+    shrinks = square.side > SIZE
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.stack([cv2.resize(frame, (SIZE, SIZE), interpolation=how) for frame in cut])
+
+
+def _grey(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY))

@@ -1,0 +1,191 @@
+"""How well new clips are analysed: phantoms as new clips, beside what is true of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from lvef.analysis import ClipAnalyser, ClipAnalysis
+from lvef.analysis.analyse import Calibration
+from lvef.cardiac import ejection_fraction, polygon_mask
+from lvef.data.options import default_workers
+from lvef.data.prepare import prepare_frames
+from lvef.errors import ConfigurationError
+from lvef.evaluation.overlap import dice
+from lvef.phantom import PhantomClip
+
+MATCH = 0.12
+"""Seconds within which an end-systole that was found counts as a true one."""
+
+
+@dataclass(frozen=True)
+class PhantomCase:
+    """What was found in a phantom beside what is true of it.
+
+    Attributes:
+        dice: Mean Dice over its frames.
+        ed_errors: Frames from each true end-diastole to the one found.
+        es_errors: The same for end-systole.
+        true_beats: Beats that the clip shows; see `true_beats`.
+        wrong_beats: Beats found where there is none.
+        ef: True EF in percent, median over its beats.
+        found_ef: Geometric EF; NaN where the clip was refused.
+        by_motion: Median EF by motion, uncalibrated.
+        by_contours: Median EF by contours, uncalibrated.
+        quality: Quality that the analysis states.
+        reason: Why it was refused.
+    """
+
+    dice: float
+    ed_errors: tuple[int, ...]
+    es_errors: tuple[int, ...]
+    true_beats: int
+    wrong_beats: int
+    ef: float
+    found_ef: float
+    by_motion: float
+    by_contours: float
+    quality: float
+    reason: str
+
+
+def compare(clip: PhantomClip, analysis: ClipAnalysis) -> PhantomCase:
+    """Compare an analysis with the truth of its phantom."""
+    truth = clip.truth()
+    size = analysis.masks.shape[1:]
+    masks = np.stack([polygon_mask(contour, *size) for contour in truth["contour"]])
+    fps = clip.patient.fps
+    beats = true_beats(truth["ed_frames"], truth["es_frames"], len(masks), fps)
+    reach = MATCH * fps
+    matched = []
+    for ed, es in beats:
+        near = [beat for beat in analysis.beats if abs(beat.es_frame - es) <= reach]
+        if near:
+            matched.append((near[0].ed_frame - ed, near[0].es_frame - es))
+    ends = [es for _, es in beats] + truth["es_frames"].tolist()
+    wrong = [b for b in analysis.beats if all(abs(b.es_frame - es) > reach for es in ends)]
+    volume = truth["volume"]
+    efs = [float(ejection_fraction(volume[ed], volume[es])) for ed, es in beats]
+    both = np.array([(b.by_motion, b.by_contours) for b in analysis.beats]).reshape(-1, 2)
+    return PhantomCase(
+        dice=float(dice(analysis.masks, masks).mean()),
+        ed_errors=tuple(int(ed) for ed, _ in matched),
+        es_errors=tuple(int(es) for _, es in matched),
+        true_beats=len(beats),
+        wrong_beats=len(wrong),
+        ef=float(np.median(efs)) if efs else float("nan"),
+        found_ef=analysis.ef,
+        by_motion=float(np.median(both[:, 0])) if len(both) else float("nan"),
+        by_contours=float(np.median(both[:, 1])) if len(both) else float("nan"),
+        quality=analysis.quality,
+        reason=analysis.reason,
+    )
+
+
+def true_beats(
+    ed_frames: NDArray[np.generic], es_frames: NDArray[np.generic], count: int, fps: float
+) -> list[tuple[int, int]]:
+    """Return ED and ES of every beat whose systole lies in the clip and whose filling has begun.
+
+    The clip must show the frame before ED and a tenth of a second after ES: of a ventricle that
+    is cut off while it empties, nobody could tell whether it was at its smallest.
+    """
+    beats = []
+    for ed in ed_frames.tolist():
+        later = [es for es in es_frames.tolist() if es > ed]
+        if ed >= 1 and later and later[0] <= count - 1 - 0.1 * fps:
+            beats.append((ed, later[0]))
+    return beats
+
+
+def analyse_phantoms(
+    weights: str | Path,
+    seed: int,
+    indices: Sequence[int],
+    breadth: float | None,
+    calibration: Calibration | None = None,
+) -> list[PhantomCase]:
+    """Analyse phantoms as new clips, on every core, and compare each with its truth.
+
+    Args:
+        weights: See `ClipAnalyser`.
+        seed: Seed of the phantoms.
+        indices: Which of them.
+        breadth: See `PhantomClip`.
+        calibration: In place of the one that comes with the weights.
+    """
+    work = partial(_analyse_phantom, seed, breadth)
+    start = (str(weights), calibration)
+    with get_context("spawn").Pool(default_workers(), _start_worker, start) as pool:
+        done = pool.imap(work, indices)
+        return list(tqdm(done, total=len(indices), desc="phantoms analysed", unit="clip"))
+
+
+_analyser: ClipAnalyser | None = None
+
+
+def _start_worker(weights: str, calibration: Calibration | None) -> None:
+    global _analyser
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    _analyser = ClipAnalyser(weights)
+    _analyser.calibration = calibration or _analyser.calibration
+
+
+def _analyse_phantom(seed: int, breadth: float | None, index: int) -> PhantomCase:
+    assert _analyser is not None
+    clip = PhantomClip(seed, index, breadth=breadth)
+    return compare(clip, _analyser(prepare_frames(clip.frames(), clip.patient.fps)))
+
+
+def summary(cases: list[PhantomCase]) -> dict[str, float]:
+    """Return the figures of a set of phantoms; EF errors over those that were not refused."""
+    ed = np.abs([error for case in cases for error in case.ed_errors])
+    es = np.abs([error for case in cases for error in case.es_errors])
+    errors = np.array([case.found_ef - case.ef for case in cases])
+    known = errors[np.isfinite(errors)]
+    kept = [case for case in cases if not case.reason]
+    return {
+        "clips": len(cases),
+        "mean_dice": float(np.mean([case.dice for case in cases])),
+        "true_beats": sum(case.true_beats for case in cases),
+        "beats_found": len(ed) / max(sum(case.true_beats for case in cases), 1),
+        "beats_found_where_not_refused": sum(len(c.ed_errors) for c in kept)
+        / max(sum(c.true_beats for c in kept), 1),
+        "wrong_beats": sum(case.wrong_beats for case in cases),
+        "median_ed_error": float(np.median(ed)) if len(ed) else float("nan"),
+        "median_es_error": float(np.median(es)) if len(es) else float("nan"),
+        "mean_ed_error": float(np.mean(ed)) if len(ed) else float("nan"),
+        "mean_es_error": float(np.mean(es)) if len(es) else float("nan"),
+        "ef_mae": float(np.mean(np.abs(known))) if len(known) else float("nan"),
+        "ef_bias": float(np.mean(known)) if len(known) else float("nan"),
+        "refused": len(cases) - len(kept),
+    }
+
+
+def calibrate(cases: list[PhantomCase], trust: float) -> Calibration:
+    """Fit the factors of EF by motion and by contours, least squares, and the error that is left.
+
+    Args:
+        cases: Phantoms that no figure is reported on.
+        trust: Share of the EF by motion; see `Calibration`.
+    """
+    table = np.array([(c.ef, c.by_motion, c.by_contours) for c in cases if not c.reason])
+    table = table[np.isfinite(table).all(1)]
+    if len(table) < 10:
+        raise ConfigurationError(f"only {len(table)} phantoms to calibrate on: give at least 10")
+    truth, motion, contours = table.T
+    factors = [float(truth @ x / (x @ x)) for x in (motion, contours)]
+    found = trust * factors[0] * motion + (1 - trust) * factors[1] * contours
+    return Calibration(
+        motion=factors[0], contours=factors[1], trust=trust, std=float(np.std(found - truth))
+    )

@@ -1,0 +1,221 @@
+"""What a task answers, as one function of pictures in clinical units, for exports."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from lvef.cardiac import SURVEY_FRAMES
+from lvef.errors import NotFittedError
+from lvef.evaluation.uncertainty import EF_RANGE, conformal_quantile
+from lvef.models.classifier import EFClassifier
+from lvef.models.gp import ExactGPHead
+from lvef.models.gp_posterior import GPPosterior
+from lvef.models.predictor import EFPredictor
+from lvef.models.segmenter import LVSegmenter, full_size
+from lvef.models.task import Task
+
+
+class Answer(nn.Module):
+    """A task's pictures in, and its answers out, in nothing but tensor operations.
+
+    A subclass names its answers, and says in `forward` what `predictions.csv` would say. As it
+    stands this base takes the frames of an `EFTask`.
+
+    Args:
+        task: The task, which stays as it is and shares its weights.
+
+    Attributes:
+        outputs: By name of an answer, its unit and meaning, in the order of `forward`.
+        varies: By name of an input, its axes of any length, and what they count.
+    """
+
+    outputs: ClassVar[dict[str, str]]
+    varies: ClassVar[dict[str, dict[int, str]]] = {"frames": {0: "batch"}}
+    task: Any
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        if not self.is_calibrated(task):
+            raise NotFittedError(
+                f"the {type(task).__name__} was never calibrated, as its run judged no VAL: "
+                f"{', '.join(self.outputs)} would mean nothing"
+            )
+        self.task = closed_form(task)
+
+    @staticmethod
+    @abstractmethod
+    def is_calibrated(task: Any) -> bool:
+        """Return whether VAL has taught the task what its answers need."""
+
+    @abstractmethod
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return the answers, `(B, ...)` float32 each; the first axis is that of cases."""
+
+    def random_inputs(self, count: int, size: int, seed: int = 0) -> dict[str, Tensor]:
+        """Return inputs of `forward` by name, in its order.
+
+        Args:
+            count: Cases in the batch.
+            size: Height and width of a picture in pixels.
+            seed: Seed.
+
+        Returns:
+            `frames` uint8 `(count, F, 3, size, size)`.
+        """
+        shape = (count, len(self.task.frames), 3, size, size)
+        generator = torch.Generator().manual_seed(seed)
+        return {"frames": torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)}
+
+    def facts(self) -> dict[str, str]:
+        """Return what else a user of the answers must know, as text by name."""
+        return {}
+
+    @staticmethod
+    @torch.no_grad()
+    def of_task(task: Any, *inputs: Tensor) -> dict[str, Tensor]:
+        """Return what the task itself says to the same inputs, the way predictions are made."""
+        said = task.case_outputs(task(*inputs))
+        cases = task.conclude({name: value.float() for name, value in said.items()})
+        predicted: dict[str, Tensor] = task.prediction(cases)
+        return predicted
+
+
+class ClassAnswer(Answer):
+    """The answer of a classifier."""
+
+    outputs: ClassVar[dict[str, str]] = {
+        "p_reduced": "calibrated probability of EF <= 40 % at the prevalence of the training data"
+    }
+    task: EFClassifier
+
+    @staticmethod
+    def is_calibrated(task: EFClassifier) -> bool:
+        """Return whether VAL chose temperature and threshold."""
+        held = task.calibration
+        return len(held.normal_scores) + len(held.reduced_scores) > 0
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return `p_reduced`."""
+        log_odds = self.task.case_outputs(self.task(*inputs))["log_odds"]
+        return (self.task.calibration.probability(log_odds.float()),)
+
+    def facts(self) -> dict[str, str]:
+        """Return the threshold from which a case is called reduced, and the prevalence."""
+        return {
+            "threshold": f"{float(self.task.threshold):.6g}",
+            "prevalence": f"{float(self.task.prevalence):.6g}",
+        }
+
+
+class EFAnswer(Answer):
+    """The answer of a task that predicts EF."""
+
+    outputs: ClassVar[dict[str, str]] = {
+        "ef": "ejection fraction in percent",
+        "ef_std": "its calibrated standard deviation in percentage points",
+        "ef_lower": "lower end of its conformal interval in percent",
+        "ef_upper": "upper end of its conformal interval in percent",
+    }
+    task: EFPredictor
+    reach: Tensor
+
+    def __init__(self, task: EFPredictor) -> None:
+        super().__init__(task)
+        held = task.calibration
+        reach = conformal_quantile(held.scores.cpu().numpy(), held.level)
+        self.register_buffer("reach", torch.tensor(reach, dtype=torch.float32))
+
+    @staticmethod
+    def is_calibrated(task: EFPredictor) -> bool:
+        """Return whether VAL scaled the standard deviations."""
+        return bool(torch.isfinite(task.calibration.std_factor))
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return `ef`, `ef_std`, `ef_lower` and `ef_upper`."""
+        cases = self.task.case_outputs(self.task(*inputs))
+        ef = cases["ef_predicted"].float()
+        std = self.task.calibration.std(cases["raw_std"].float())
+        lower, upper = ef - self.reach * std, ef + self.reach * std
+        return ef, std, lower.clamp(*EF_RANGE), upper.clamp(*EF_RANGE)
+
+    def facts(self) -> dict[str, str]:
+        """Return the coverage of the interval."""
+        return {"interval_level": f"{self.task.calibration.level:g}"}
+
+
+class LVAnswer(Answer):
+    """The answer of a segmenter: short clips in, the ventricle in each of their looks out."""
+
+    outputs: ClassVar[dict[str, str]] = {
+        "lv_probability": "probability of the left ventricle, (batch, looks, height, width)"
+    }
+    varies: ClassVar[dict[str, dict[int, str]]] = {
+        "clip": {0: "batch", 1: "looks"}, "survey": {0: "batch"},
+    }  # fmt: skip
+    task: LVSegmenter
+
+    @staticmethod
+    def is_calibrated(task: LVSegmenter) -> bool:  # noqa: ARG004
+        """Return true: there is nothing to calibrate."""
+        return True
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return `lv_probability`."""
+        return (full_size(self.task(*inputs).float().sigmoid()),)
+
+    def random_inputs(self, count: int, size: int, seed: int = 0) -> dict[str, Tensor]:
+        """Return `clip` uint8 `(count, 12, size, size)` and `survey` `(count, S, size, size)`."""
+        generator = torch.Generator().manual_seed(seed)
+        looks = {"clip": 12, "survey": SURVEY_FRAMES}
+        return {
+            name: torch.randint(
+                0, 256, (count, number, size, size), dtype=torch.uint8, generator=generator
+            )
+            for name, number in looks.items()
+        }
+
+    def facts(self) -> dict[str, str]:
+        """Return what the two inputs are."""
+        return {
+            "frames": "clip: looks, 40 ms apart; survey: frames spread evenly over the whole clip",
+            "preparation": "grey in 0..255, cropped square around the ultrasound sector",
+        }
+
+    @staticmethod
+    @torch.no_grad()
+    def of_task(task: Any, *inputs: Tensor) -> dict[str, Tensor]:
+        """Return what the segmenter itself paints."""
+        return {"lv_probability": full_size(task(*inputs).float().sigmoid())}
+
+
+ANSWERS: dict[str, type[Answer]] = {
+    "EFClassifier": ClassAnswer,
+    "EFEnsemble": EFAnswer,
+    "EFGaussianProcess": EFAnswer,
+    "EFRegressor": EFAnswer,
+    "LVSegmenter": LVAnswer,
+}
+"""By name of a task, how it answers."""
+
+
+def closed_form(module: Any) -> Any:
+    """Return a module whose Gaussian processes, at any depth, are `GPPosterior`s.
+
+    Weights are shared with the module given, which stays as it is.
+
+    Raises:
+        NotFittedError: A Gaussian process was not fitted.
+        FitError: A Gaussian process was fitted by approximation.
+    """
+    if isinstance(module, ExactGPHead):
+        return GPPosterior(module)
+    if not any(isinstance(part, ExactGPHead) for part in module.modules()):
+        return module
+    twin = copy.copy(module)
+    twin._modules = {name: closed_form(part) for name, part in module.named_children()}
+    return twin

@@ -1,0 +1,175 @@
+"""Where the left ventricle is: the segmentation task."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import functional
+
+from lvef.errors import WeightsError
+from lvef.evaluation.overlap import area_error, boundary_distance, dice
+from lvef.models.cases import CaseStore
+from lvef.models.schedule import one_cycle
+from lvef.models.segmentation_net import LVSegmentationNet
+from lvef.models.task import Task
+
+SHIPPED = "shipped"
+"""The weights that come with the package, trained on phantoms only."""
+
+
+class LVSegmenter(Task):
+    """Paints the left ventricle in short clips, by cross-entropy and Dice loss.
+
+    Trained on the ED and ES tracings of an EchoNet folder, or on every frame of phantoms.
+
+    Args:
+        weights: null starts from random weights, shipped from those of the package, a path from
+            a .safetensors file.
+        lr: Peak learning rate of a one-cycle schedule.
+        weight_decay: Weight decay of AdamW.
+
+    Attributes:
+        cases: After an epoch of evaluation, `dice`, `distance` (pixels), `area_error` (percent,
+            signed) and `row` of every video; CPU tensors `(n,)`.
+        shown: Clip, masks and probabilities of the first batch of the last evaluation.
+    """
+
+    monitor = "val/dice"
+    monitor_mode = "max"
+
+    def __init__(
+        self, weights: str | None = None, lr: float = 3e-3, weight_decay: float = 0.02
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters({"lr": lr, "weight_decay": weight_decay}, logger=False)
+        self.weights = weights
+        self.net = LVSegmentationNet()
+        self.store = CaseStore("dice", "distance", "area_error")
+        self.cases: dict[str, Tensor] = {}
+        self.shown: dict[str, Tensor] = {}
+
+    def forward(self, clip: Tensor, survey: Tensor) -> Tensor:
+        """Return `(B, T, H / 2, W / 2)` logits; see `LVSegmentationNet`."""
+        logits: Tensor = self.net(clip, survey)
+        return logits
+
+    def setup(self, stage: str) -> None:
+        """Load the weights to start from.
+
+        Raises:
+            WeightsError: They cannot be had.
+        """
+        if self.weights is not None:
+            self.net.load_state_dict(read_weights(self.weights)[0])
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Return the loss of a batch of `ClipDataset`, over the looks that are traced."""
+        logits = self(batch["clip"], batch["survey"]).float()[batch["traced"]]
+        target = functional.avg_pool2d(batch["mask"][batch["traced"]].float()[:, None], 2)[:, 0]
+        probability = logits.sigmoid()
+        overlap = 2 * (probability * target).sum((1, 2)) + 1
+        score = overlap / (probability.sum((1, 2)) + target.sum((1, 2)) + 1)
+        cross_entropy = functional.binary_cross_entropy_with_logits(logits, target)
+        loss: Tensor = cross_entropy + 1 - score.mean()
+        self.log("train/loss", loss, on_step=True, on_epoch=True, batch_size=len(batch["row"]))
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Measure the masks of a batch."""
+        self._measure(batch, first=batch_idx == 0)
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Measure the masks of a batch."""
+        self._measure(batch, first=batch_idx == 0)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of VAL."""
+        self._conclude("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics of TEST."""
+        self._conclude("test")
+
+    def configure_optimizers(self) -> Any:
+        """Return AdamW with a one-cycle schedule."""
+        lr, decay = self.hparams["lr"], self.hparams["weight_decay"]
+        return one_cycle(self, lr, decay, self.trainer.estimated_stepping_batches)
+
+    def _measure(self, batch: dict[str, Tensor], first: bool) -> None:
+        if "clip" not in batch:
+            return
+        logits = self(batch["clip"], batch["survey"]).float()
+        probability = full_size(logits.sigmoid())
+        found, truth = (probability > 0.5).cpu().numpy(), batch["mask"].bool().cpu().numpy()
+        traced = batch["traced"].cpu().numpy()
+        columns: dict[str, list[float]] = {"dice": [], "distance": [], "area_error": []}
+        for one, other, known in zip(found, truth, traced, strict=True):
+            one, other = one[known], other[known]
+            pairs = zip(one, other, strict=True)
+            columns["dice"].append(float(dice(one, other).mean()))
+            columns["distance"].append(float(np.mean([boundary_distance(*p) for p in pairs])))
+            columns["area_error"].append(float(area_error(one, other).mean()))
+        self.store.update(row=batch["row"], **{k: torch.tensor(v) for k, v in columns.items()})
+        if first:
+            self.shown = {
+                "clip": batch["clip"].cpu(), "mask": batch["mask"].cpu(),
+                "traced": batch["traced"].cpu(), "probability": probability.cpu(),
+                "row": batch["row"].cpu(),
+            }  # fmt: skip
+
+    def _conclude(self, stage: str) -> None:
+        self.cases = self.store.cases()
+        self.store.reset()
+        metrics = {
+            f"{stage}/dice": float(self.cases["dice"].mean()),
+            f"{stage}/boundary_distance": float(self.cases["distance"].mean()),
+            f"{stage}/area_error": float(self.cases["area_error"].abs().mean()),
+            f"{stage}/area_bias": float(self.cases["area_error"].mean()),
+        }
+        # Every process holds every case, so that there is nothing left to synchronise.
+        self.log_dict(metrics, sync_dist=False)
+        self.log(f"{stage}_monitor", metrics[f"{stage}/dice"], prog_bar=True, logger=False)
+
+
+def full_size(maps: Tensor) -> Tensor:
+    """Return `(B, T, h, w)` maps at twice the height and width."""
+    return functional.interpolate(maps, scale_factor=2.0, mode="bilinear")
+
+
+def shipped_weights() -> Path:
+    """Return the file of the weights that come with the package."""
+    return Path(str(files("lvef"))) / "weights" / "lv_seg.safetensors"
+
+
+def read_weights(weights: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a network's tensors and what the file says of them.
+
+    Args:
+        weights: "shipped", a .safetensors file, or a checkpoint of an `LVSegmenter`.
+
+    Raises:
+        WeightsError: They cannot be read.
+    """
+    path = shipped_weights() if str(weights) == SHIPPED else Path(weights)
+    if not path.is_file():
+        raise WeightsError(f"{path} not found; give segmenter weights, or {SHIPPED!r}")
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, "pt") as opened:
+                about = dict(opened.metadata() or {})
+            return load_file(path), about
+        held: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        if held["lvef"]["task"] != LVSegmenter.__name__:
+            raise WeightsError(f"{path} holds a {held['lvef']['task']}, not an LVSegmenter")
+        phantoms = held["lvef"]["data"].get("is_phantom")
+    except (SafetensorError, KeyError, RuntimeError, OSError, ValueError) as error:
+        raise WeightsError(f"{path}: not readable segmenter weights") from error
+    state = {k.removeprefix("net."): v for k, v in held["state_dict"].items() if k[:4] == "net."}
+    return state, {"trained_on": "phantoms" if phantoms else ""}

@@ -1,0 +1,54 @@
+"""What every task shares: its monitor, and what a checkpoint says of itself."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from lightning import LightningModule
+
+from lvef.errors import CheckpointError, ConfigurationError
+
+
+class Task(LightningModule):
+    """Base of all tasks.
+
+    Attributes:
+        monitor: The VAL metric that chooses the best checkpoint.
+        monitor_mode: Whether it is best when `max` or `min`.
+        trained_on: "phantoms" when the checkpoint that was loaded says so, else empty.
+    """
+
+    monitor: ClassVar[str]
+    monitor_mode: ClassVar[str]
+    trained_on: str = ""
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say in the checkpoint what it is a checkpoint of."""
+        datamodule = getattr(self.trainer, "datamodule", None)
+        seen = ("frames", "image_size", "remove_artifacts", "is_phantom")
+        checkpoint["lvef"] = {
+            "task": type(self).__name__,
+            "hparams": dict(self.hparams),
+            "data": {name: getattr(datamodule, name) for name in seen if datamodule is not None},
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of another task.
+
+        Raises:
+            CheckpointError: It holds another task.
+        """
+        held = checkpoint.get("lvef", {}).get("task")
+        if held != type(self).__name__:
+            raise CheckpointError(
+                f"the checkpoint holds a {held or 'model of another package'}, not a "
+                f"{type(self).__name__}"
+            )
+        if checkpoint["lvef"]["data"].get("is_phantom"):
+            self.trained_on = "phantoms"
+
+    def _datamodule(self) -> Any:
+        datamodule = getattr(self.trainer, "datamodule", None)
+        if datamodule is None:
+            raise ConfigurationError("a task of this package is trained with an EchoNetDataModule")
+        return datamodule

@@ -1,0 +1,276 @@
+"""New clips: from a file to beats, contours and EF, or to the reason why not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from shutil import copyfile
+
+import av
+import numpy as np
+import pandas as pd
+import pytest
+from dicoms import PATIENT, region, write_dicom, ybr
+from helpers import CONFIGS, newest, on_screen, words
+from pydicom.data import get_testdata_file
+
+import lvef
+from lvef.analysis import ClipAnalyser
+from lvef.analysis.plot import write_overlay
+from lvef.cli import main
+from lvef.data.prepare import prepare_file, prepare_frames
+from lvef.data.video import count_frames, read_frames, write_video
+from lvef.errors import VideoError
+from lvef.evaluation.beats import combine_beats
+from lvef.evaluation.overlap import dice
+from lvef.experiments.segmenter import compare, true_beats
+from lvef.models.segmenter import read_weights, shipped_weights
+from lvef.phantom import PhantomClip
+
+
+@pytest.fixture(scope="module")
+def clip() -> PhantomClip:
+    return PhantomClip(21, 0)
+
+
+@pytest.fixture(scope="module")
+def analysis(clip: PhantomClip) -> lvef.ClipAnalysis:
+    return lvef.analyse_clip(clip.frames(), fps=clip.patient.fps)
+
+
+def test_beats_contours_and_ef_of_a_phantom_are_found(clip, analysis):
+    case = compare(clip, analysis)
+    assert analysis.reason == ""
+    assert case.dice > 0.85
+    assert len(case.es_errors) == case.true_beats
+    assert np.median(np.abs([*case.ed_errors, *case.es_errors])) <= 2
+    assert case.found_ef == pytest.approx(case.ef, abs=15)
+    assert analysis.lv_masks.shape == (clip.patient.num_frames, 112, 112)
+    assert 0 < analysis.quality <= 1
+    assert analysis.volume_unit == "cubic pixels"
+    assert np.isfinite(analysis.volume).mean() > 0.9
+
+
+def test_a_large_clip_is_cropped_and_its_masks_lie_where_the_ventricle_is(clip, analysis):
+    frames = clip.frames()
+    found = lvef.analyse_clip(on_screen(frames), fps=clip.patient.fps)
+    assert found.lv_masks.shape == (len(frames), 300, 400)
+    assert found.clip.frames.shape == (len(frames), 112, 112)
+    assert found.clip.square.side < 260
+    small = found.lv_masks[:, 40:264:2, 120:344:2]
+    assert dice(small, analysis.lv_masks).mean() > 0.85
+    assert np.nanmedian(found.area) == pytest.approx(4 * np.nanmedian(analysis.area), rel=0.2)
+
+
+def test_a_file_and_its_frames_give_the_same(clip, tmp_path):
+    path = tmp_path / "clip.avi"
+    write_video(path, clip.frames(), clip.patient.fps)
+    frames = read_frames(path, range(count_frames(path)))
+    one, other = lvef.analyse_clip(path), lvef.analyse_clip(frames, fps=clip.patient.fps)
+    assert one.fps == pytest.approx(clip.patient.fps)
+    assert np.array_equal(one.lv_masks, other.lv_masks)
+    assert one.ef == other.ef
+
+
+@pytest.mark.parametrize("name", ["noise", "black", "bars", "moving bars", "short", "tissue"])
+def test_a_clip_without_a_heart_is_refused_with_a_reason(name):
+    rng = np.random.default_rng(0)
+    bars = np.repeat(np.linspace(0, 255, 8), 14)[None, None].repeat(100, 0).repeat(112, 1)
+    frames = {
+        "noise": rng.integers(0, 255, (100, 112, 112)),
+        "black": np.zeros((100, 112, 112)),
+        "bars": bars,
+        "moving bars": np.stack([np.roll(bar, 3 * i, axis=1) for i, bar in enumerate(bars)]),
+        "short": PhantomClip(21, 0).frames(range(5)),
+        "tissue": np.repeat(PhantomClip(21, 0).frames([0]), 100, axis=0),
+    }[name]
+    found = lvef.analyse_clip(frames.astype(np.uint8), fps=50)
+    assert found.reason
+    assert np.isnan(found.ef)
+    assert found.beats == ()
+    if name == "short":
+        assert "no beat found: 5 frames" in found.reason
+
+
+def test_two_thousand_frames_at_138_a_second_are_analysed():
+    clip = PhantomClip(21, 0)
+    frames = clip.frames()
+    step = clip.patient.fps / 138
+    long = frames[(np.arange(2000) * step).astype(int) % len(frames)]
+    found = lvef.analyse_clip(long, fps=138)
+    assert found.lv_masks.shape == (2000, 112, 112)
+    assert len(found.beats) >= 8
+
+
+def test_what_is_no_clip_is_told():
+    with pytest.raises(TypeError, match="fps"):
+        lvef.analyse_clip(np.zeros((9, 112, 112), np.uint8))
+    with pytest.raises(VideoError, match="float64"):
+        lvef.analyse_clip(np.zeros((9, 112, 112)), fps=50)
+    with pytest.raises(VideoError, match="4 channels"):
+        lvef.analyse_clip(np.zeros((9, 112, 112, 4), np.uint8), fps=50)
+    with pytest.raises(VideoError, match="no such file"):
+        lvef.analyse_clip("none.avi")
+
+
+def test_a_prepared_clip_stays_as_it_is_and_another_becomes_square(tmp_path):
+    frames = PhantomClip(21, 1).frames(range(30))
+    assert np.array_equal(prepare_frames(frames, 50).frames, frames)
+    write_video(tmp_path / "large.mp4", on_screen(frames), 50)
+    prepared = prepare_file(tmp_path / "large.mp4")
+    assert prepared.frames.shape == (30, 112, 112)
+    assert prepared.first.shape == (300, 400, 3)
+    assert prepared.pixels == pytest.approx(2, abs=0.3)
+    assert prepared.frames[:, :8, :40].max() < 40, "the text is gone"
+
+
+def test_the_figure_and_the_overlay_show_what_was_found(analysis, tmp_path):
+    figure = analysis.plot()
+    figure.savefig(tmp_path / "analysis.png")
+    assert (tmp_path / "analysis.png").stat().st_size > 20_000
+    assert "not for diagnosis" in figure.get_suptitle()
+    assert analysis._repr_png_()[:4] == b"\x89PNG", "a notebook shows it"
+    path = write_overlay(analysis, tmp_path / "folder" / "overlay.mp4")
+    assert count_frames(path) == len(analysis.lv_masks)
+    shown = read_frames(path, [analysis.beats[0].es_frame])[0].astype(int)
+    assert (shown[..., 0] - shown[..., 2]).max() > 80, "the contour is orange"
+    refused = lvef.analyse_clip(np.zeros((60, 112, 112), np.uint8), fps=50)
+    assert "Refused" in refused.plot().get_suptitle()
+    write_overlay(refused, tmp_path / "refused.mp4")
+
+
+def test_the_shipped_weights_are_small_and_say_what_taught_them():
+    path = shipped_weights()
+    assert path.stat().st_size < 10_000_000
+    about = read_weights("shipped")[1]
+    assert about["trained_on"] == "phantoms"
+    card = (path.parent / "MODEL_CARD.md").read_text()
+    assert "not for diagnosis" in card
+    assert "PHANTOM" in card
+
+
+def predicted(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    path = newest(folder, "predictions.csv")
+    return pd.read_csv(path).set_index("video"), pd.read_csv(path.with_name("beats.csv"))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    for index in (0, 2):
+        clip = PhantomClip(21, index)
+        write_video(folder / f"p{index}.avi", clip.frames(), clip.patient.fps)
+    write_video(folder / "large.mp4", on_screen(PhantomClip(21, 0).frames()), 50)
+    write_video(folder / "black.avi", np.zeros((60, 112, 112), np.uint8), 50)
+    (folder / "corrupt.mp4").write_bytes((folder / "large.mp4").read_bytes()[:3000])
+    return folder
+
+
+def test_geometry_alone_predicts_with_the_shipped_weights(clips, tmp_path):
+    more = ["--data.videos", str(clips), "--data.save_overlays", "true"]
+    command = ["predict", "--config", str(CONFIGS / "lv_seg.yaml"), *more]
+    assert main([*command, "--trainer.default_root_dir", str(tmp_path)]) == 0
+    rows, beats = predicted(tmp_path)
+    assert rows["status"].to_dict() == {
+        "black": "failed", "corrupt": "failed", "large": "ok", "p0": "ok", "p2": "ok",
+    }  # fmt: skip
+    assert "left ventricle" in rows.loc["black", "reason"]
+    assert rows.loc["p0", "num_beats"] == (beats["video"] == "p0").sum()
+    assert rows.loc["p0", "ef"] == pytest.approx(rows.loc["large", "ef"], abs=10)
+    assert rows.loc["p0", "ef_lower"] < rows.loc["p0", "ef"] < rows.loc["p0", "ef_upper"]
+    median = beats.query("video == 'p0'")["ef_geometric"].median()
+    assert rows.loc["p0", "ef"] == pytest.approx(median)
+    overlays = newest(tmp_path, "predictions.csv").parent / "overlays"
+    assert {path.name for path in overlays.iterdir()} >= {"p0.mp4", "p2.mp4", "large.mp4"}
+    with av.open(str(overlays / "p0.mp4")) as container:
+        assert container.streams.video[0].average_rate == 50
+
+
+def test_a_dicom_loop_is_predicted_with_its_frame_time_and_scale_and_tells_no_one(
+    clip, tmp_path, capfd, caplog
+):
+    screen = on_screen(clip.frames())
+    tissue = region((118, 38, 345, 265), step=0.05)
+    box = {"SequenceOfUltrasoundRegions": [tissue], "FrameTime": str(1000 / clip.patient.fps)}
+    write_dicom(
+        tmp_path / "loop.dcm", ybr(screen[..., None].repeat(3, -1)), model="YBR_FULL", **box
+    )
+    write_dicom(tmp_path / "still.dcm", screen[:1], model="MONOCHROME2", **box)
+    copyfile(get_testdata_file("CT_small.dcm"), tmp_path / "ct.dcm")
+    command = ["predict", "--config", str(CONFIGS / "lv_seg.yaml"), "--data.videos", str(tmp_path)]
+    logs = tmp_path / "logs"
+    more = ["--data.save_overlays", "true", "--trainer.default_root_dir", str(logs)]
+    assert main([*command, *more]) == 0
+    rows, _ = predicted(logs)
+    assert rows["status"].to_dict() == {"ct": "failed", "loop": "ok", "still": "failed"}
+    assert "not an ultrasound loop" in rows.loc["ct", "reason"]
+    assert "still picture" in rows.loc["still", "reason"]
+    found = lvef.analyse_clip(tmp_path / "loop.dcm")
+    assert found.fps == pytest.approx(clip.patient.fps)
+    assert found.volume_unit == "mL"
+    assert rows.loc["loop", "ef"] == pytest.approx(found.ef, abs=1e-3)
+    captured = capfd.readouterr()
+    told = captured.out + captured.err + caplog.text
+    told += "".join(
+        path.read_bytes().decode("latin1") for path in logs.rglob("*") if path.is_file()
+    )
+    assert not [value for value in PATIENT.values() if value in told]
+
+
+def test_a_model_of_ef_predicts_the_beats_that_were_found(clips, phantom_root, tmp_path):
+    assert main(words("fit", "edf_esf_mlp", phantom_root, tmp_path)) == 0
+    more = ["--data.videos", str(clips)]
+    assert main(words("predict", "edf_esf_mlp", phantom_root, tmp_path, *more)) == 0
+    rows, beats = predicted(tmp_path)
+    assert rows.loc[["p0", "p2", "large"], "status"].tolist() == ["ok"] * 3
+    assert beats["ef"].notna().all()
+    of_clip = beats.query("video == 'p0'")
+    assert rows.loc["p0", "ef"] == pytest.approx(of_clip["ef"].median(), abs=1e-3)
+    assert rows.loc["p0", "ef_std"] >= of_clip["ef_std"].median() - 1e-3
+    assert rows.loc["p0", "ef_geometric"] == pytest.approx(of_clip["ef_geometric"].median())
+
+    predictor = lvef.load(newest(tmp_path / "edf_esf_mlp", "best.ckpt"))
+    table = predictor.predict([clips / "p0.avi", clips / "black.avi"]).set_index("video")
+    assert table.loc["p0", "ef"] == pytest.approx(rows.loc["p0", "ef"], abs=0.05)
+    assert table.loc["black", "status"] == "failed"
+    assert table.loc["p0", "trained_on"] == "phantoms"
+
+
+def test_beats_are_combined_by_their_median_and_their_spread_adds_to_the_error():
+    beats = pd.DataFrame({
+        "ef": [50.0, 60.0, 52.0], "ef_std": 5.0, "ef_lower": [42.0, 52.0, 44.0],
+        "ef_upper": [58.0, 68.0, 60.0], "p_reduced": 0.02, "reduced": 0.0, "review": 0.0,
+        "ed_frame": [1, 40, 80], "es_frame": [20, 60, 99], "ef_geometric": [45.0, 55.0, 50.0],
+    })  # fmt: skip
+    row = combine_beats(beats)
+    assert row["ef"] == 52
+    assert row["ed_frame"] == 80, "the beat whose EF is the median"
+    spread = np.std([50, 60, 52])
+    assert row["ef_std"] == pytest.approx(np.hypot(5, spread))
+    assert row["ef_upper"] - row["ef_lower"] == pytest.approx(16 * np.hypot(5, spread) / 5)
+    assert row["ef_geometric"] == 50
+    assert row["num_beats"] == 3
+    apart = np.array([40.0, 70.0, 45.0])
+    wide = combine_beats(beats.assign(ef=apart, ef_lower=apart - 4, ef_upper=apart + 4))
+    assert wide["review"] == 1, "its interval straddles 40"
+    calls = beats[["p_reduced", "reduced", "review"]].assign(p_reduced=[0.9, 0.8, 0.1])
+    assert combine_beats(calls.assign(reduced=[1.0, 1.0, 0.0]))["reduced"] == 1
+
+
+def test_true_beats_are_those_whose_systole_lies_in_the_clip():
+    ed, es = np.array([0, 30, 60]), np.array([18, 48, 78])
+    assert true_beats(ed, es, 80, fps=50) == [(30, 48)]
+    assert true_beats(ed, es, 84, fps=50) == [(30, 48), (60, 78)]
+
+
+def test_help_of_the_package_does_not_wait_for_torch():
+    code = "import sys, lvef; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_unknown_weights_file_is_told():
+    from lvef.errors import WeightsError
+
+    with pytest.raises(WeightsError, match="not found"):
+        ClipAnalyser("none.safetensors")

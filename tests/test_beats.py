@@ -1,0 +1,169 @@
+"""Beats, disks and motion: geometry that needs no network."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from lvef.cardiac import (
+    chords_to_polygon,
+    composite_beat,
+    contour_volume,
+    find_beats,
+    intensity_curve,
+    looks,
+    mask_tracing,
+    mask_volume,
+    method_of_disks,
+    periodicity,
+    polygon_mask,
+    window,
+)
+from lvef.cardiac.motion import carry_contour
+from lvef.phantom import PhantomClip
+
+
+def pumping(count: int, fps: float, period: float, systole: float = 0.33) -> np.ndarray:
+    """A curve that falls for `systole` seconds from each ED at 0.2, 0.2 + period, ... seconds."""
+    phase = ((np.arange(count) / fps - 0.2) % period) / period
+    share = systole / period
+    fall = 0.5 * (1 + np.cos(np.pi * np.clip(phase / share, 0, 1)))
+    rise = 0.5 * (1 - np.cos(np.pi * np.clip((phase - share) / (1 - share), 0, 1)))
+    return 1000 + 400 * np.where(phase < share, fall, rise)
+
+
+def ellipse(height: float, width: float, tilt: float = 0.0, size: int = 112) -> np.ndarray:
+    y, x = np.mgrid[:size, :size] - size / 2
+    angle = np.deg2rad(tilt)
+    across, along = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+    return (across / width) ** 2 + (along / height) ** 2 <= 1
+
+
+@pytest.mark.parametrize("tilt", [0, 20, -35])
+def test_disks_of_an_ellipsoid_have_its_volume_whatever_its_tilt(tilt):
+    volume, length = mask_volume(ellipse(40, 18, tilt))
+    assert volume == pytest.approx(4 / 3 * np.pi * 40 * 18**2, rel=0.04)
+    assert length == pytest.approx(81, abs=2)
+
+
+def test_the_tracing_of_a_mask_draws_the_mask_again_from_apex_to_base():
+    mask = ellipse(38, 20, 15)
+    tracing = mask_tracing(mask)
+    assert tracing.shape == (21, 4)
+    assert tracing[0, 1] < tracing[0, 3], "the apex is nearer the transducer"
+    assert np.all(tracing[1:, 0] < tracing[1:, 2]), "left ends come first"
+    again = polygon_mask(chords_to_polygon(tracing[1:]), 112, 112)
+    assert 2 * (again & mask).sum() / (again.sum() + mask.sum()) > 0.97
+    assert method_of_disks(tracing) == pytest.approx(mask_volume(mask)[0], rel=1e-6)
+
+
+def test_nothing_has_no_volume():
+    empty = np.zeros((112, 112), bool)
+    assert mask_tracing(empty) is None
+    assert np.isnan(mask_volume(empty)[0])
+
+
+def test_a_contour_may_move_by_less_than_a_pixel():
+    angle = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+    unit = np.stack([18 * np.cos(angle), 40 * np.sin(angle)], axis=1)
+    volumes = [contour_volume(56 + scale * unit) for scale in (1.0, 0.99, 0.98)]
+    assert volumes[0] > volumes[1] > volumes[2]
+    assert volumes[1] / volumes[0] == pytest.approx(0.99**3, rel=0.02)
+
+
+@pytest.mark.parametrize("fps", [18, 25, 50, 138])
+@pytest.mark.parametrize("period", [0.5, 0.86, 1.3])
+def test_beats_are_found_at_any_frame_rate_and_heart_rate(fps, period):
+    count = round(4 * fps)
+    curve = pumping(count, fps, period) + np.random.default_rng(0).normal(0, 8, count)
+    beats = find_beats(curve, fps)
+    starts = 0.2 + period * np.arange(20)
+    whole = [start for start in starts if start + 0.33 < 4 - 0.12]
+    assert len(beats) == len(whole)
+    for beat, start in zip(beats, whole, strict=True):
+        # A slow heart's curve is flat at its top and its trough: noise may sit anywhere there.
+        assert abs(beat.ed_frame / fps - start) <= 0.05 + 1 / fps
+        assert abs(beat.es_frame / fps - start - 0.33) <= 0.05 + 1 / fps
+        assert beat.ed_frame < beat.mid_frame < beat.es_frame
+
+
+def test_a_few_bad_frames_do_not_move_the_beats():
+    curve = pumping(200, 50, 0.9)
+    clean = find_beats(curve, 50)
+    damaged = curve.copy()
+    damaged[[30, 77, 140]] = [0, 4000, 0]
+    damaged[100:104] = np.nan
+    found = find_beats(damaged, 50)
+    assert [beat.es_frame for beat in found] == pytest.approx(
+        [beat.es_frame for beat in clean], abs=2
+    )
+
+
+def test_incomplete_beats_are_left_out():
+    curve = pumping(200, 50, 1.0)  # ED at 10, 60, 110, 160; ES 16.5 frames later
+    assert [beat.ed_frame for beat in find_beats(curve[18:100], 50)] == pytest.approx([42], abs=2)
+    begins_at_ed = [beat.ed_frame for beat in find_beats(curve[10:100], 50)]
+    assert begins_at_ed == pytest.approx([0, 50], abs=2), "the first frame may be end-diastole"
+    assert find_beats(curve[:22], 50) == [], "too short for a beat"
+
+
+def test_irregular_beats_are_all_found():
+    pieces = [pumping(round(50 * p), 50, p, 0.3) for p in (0.6, 1.1, 0.75, 0.9)]
+    rolled = [np.roll(piece, -10) for piece in pieces]  # each now begins at its ED
+    assert len(find_beats(np.concatenate([pieces[0][:10] * 0 + 1395, *rolled]), 50)) == 4
+
+
+def test_noise_and_standstill_have_no_rhythm():
+    noise = np.random.default_rng(1).normal(size=150)
+    assert periodicity(noise, 50)[1] < 0.5 < periodicity(pumping(150, 50, 0.9), 50)[1]
+    assert find_beats(np.full(150, 700.0), 50) == []
+
+
+def test_grey_levels_alone_tell_when_the_ventricle_is_full():
+    clip = PhantomClip(11, 4)
+    frames, truth = clip.frames(), clip.truth()
+    region = cv2.dilate(
+        polygon_mask(truth["contour"][clip.ed_frame], 112, 112).astype(np.uint8), np.ones((7, 7))
+    )
+    curve = intensity_curve(frames, region.astype(bool), clip.patient.fps)
+    assert np.corrcoef(curve, truth["area"])[0, 1] > 0.8
+
+
+def test_a_contour_is_carried_with_the_tissue_from_ed_to_es():
+    """A random texture that shrinks towards its middle takes a circle along."""
+    rng = np.random.default_rng(0)
+    texture = cv2.GaussianBlur(rng.random((112, 112)).astype(np.float32), (0, 0), 1.5)
+    texture = 255 * (texture - texture.min()) / np.ptp(texture)
+    scale = np.concatenate([np.linspace(1, 0.8, 9), np.linspace(0.8, 1, 9)[1:-1]])
+    composite = np.stack([
+        cv2.warpAffine(texture, cv2.getRotationMatrix2D((56, 56), 0, s), (112, 112)) for s in scale
+    ])  # fmt: skip
+    angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    circle = 56 + 25 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    for backwards in (False, True):
+        carried = carry_contour(composite, circle, backwards)
+        assert carried.shape == (9, 40, 2)
+        radius = np.hypot(*(carried[-1] - 56).T).mean()
+        assert radius == pytest.approx(20, abs=0.7)
+
+
+def test_a_composite_beat_has_less_noise_than_its_frames():
+    curve = pumping(250, 50, 1.0)
+    beats = find_beats(curve, 50)
+    rng = np.random.default_rng(0)
+    frames = np.clip(curve[:, None, None] / 10 + rng.normal(0, 20, (250, 16, 16)), 0, 255)
+    composite = composite_beat(frames.astype(np.uint8), beats)
+    assert composite.shape == (16, 16, 16)
+    assert composite[0].mean() - composite[8].mean() == pytest.approx(40, abs=6)
+    assert composite[3].std() < 8
+
+
+def test_windows_lie_in_the_clip_and_hold_their_frame():
+    for around in (0, 5, 40, 99):
+        frames = window(around, 12, 100, 50)
+        assert len(frames) == 12
+        assert around in frames
+        assert 0 <= frames.min() <= frames.max() <= 99
+    assert looks(100, 50).tolist() == list(range(0, 100, 2))
+    assert looks(30, 18).tolist() == list(range(30)), "a slow clip is looked at in every frame"
