@@ -77,9 +77,9 @@ def randomised(path: Path) -> None:
 
 def preparation(path: Path) -> None:
     """A clip as a machine shows it, and as the models see it."""
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    figure = Figure(figsize=(9, 2.5), layout="constrained")
     axes = figure.subplots(1, 4, width_ratios=[4, 3, 4, 3])
-    for column, index in enumerate((31, 33)):
+    for column, index in enumerate((31, 30)):
         clip = PhantomClip(SEED, index, marks=False)
         frames = on_screen(clip.frames(range(40)))
         before, after = axes[2 * column : 2 * column + 2]

@@ -101,7 +101,7 @@ def test_predict_new_videos_gives_a_row_each_and_a_reason_to_those_that_fail(
     (tmp_path / "new").mkdir()
     write_video(tmp_path / "new" / "a.avi", frames, 50)
     write_video(tmp_path / "new" / "b.mp4", frames, 50)
-    write_video(tmp_path / "new" / "unknown.mp4", frames, 50)
+    write_video(tmp_path / "new" / "unknown.mp4", frames[:9], 50)
     whole = (tmp_path / "new" / "b.mp4").read_bytes()
     (tmp_path / "new" / "corrupt.mp4").write_bytes(whole[: len(whole) // 3])
     keys = tmp_path / "keys.csv"
@@ -116,7 +116,7 @@ def test_predict_new_videos_gives_a_row_each_and_a_reason_to_those_that_fail(
     assert rows.loc["a", "mid_frame"] == 12
     assert (rows["trained_on"] == "phantoms").all()
     assert rows.loc["a", "ef"] == pytest.approx(rows.loc["b", "ef"], abs=3), "codec noise only"
-    assert "--data.keyframes" in rows.loc["unknown", "reason"]
+    assert "no beat found: 9 frames" in rows.loc["unknown", "reason"]
     assert "corrupt.mp4" in rows.loc["corrupt", "reason"]
 
 
@@ -219,7 +219,8 @@ def test_help_lists_every_command_and_phantom_is_one_of_them(capsys, tmp_path):
         main(["--help"])
     assert stopped.value.code == 0
     printed = capsys.readouterr().out
-    for command in ("fit", "validate", "test", "predict", "phantom", "pretrain", "table"):
+    ours = ("phantom", "pretrain", "weights", "export", "table")
+    for command in ("fit", "validate", "test", "predict", *ours):
         assert f"  {command} " in printed
     assert main(["phantom", "--root", str(tmp_path / "p"), "--num_videos", "3"]) == 0
     assert len(list((tmp_path / "p" / "Videos").iterdir())) == 3

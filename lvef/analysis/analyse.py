@@ -102,7 +102,7 @@ class Calibration:
 
     motion: float = 1.35
     contours: float = 1.0
-    trust: float = 1.0
+    trust: float = 0.5
     std: float = 8.0
 
 

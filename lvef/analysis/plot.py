@@ -74,9 +74,9 @@ def _curve(axis: Any, analysis: ClipAnalysis) -> None:
         )  # fmt: skip
     axis.set_xlabel("seconds")
     axis.set_ylabel("area of the left ventricle, square pixels")
-    axis.margins(y=0.18)
+    axis.margins(y=0.25)
     if analysis.beats:
-        axis.legend(fontsize=8, loc="upper right")
+        axis.legend(fontsize=8, loc="upper center", ncols=2)
     axis.spines[["top", "right"]].set_visible(False)
 
 

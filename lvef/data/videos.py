@@ -121,7 +121,7 @@ def video_table(
         row = {"video": short if bare[name] == 1 else short + path.suffix, **_EMPTY}
         row["path"] = str(path)
         read = _read_row(path, frames, endings)
-        if finder is None or read["reason"] != _NO_FRAMES:
+        if finder is None or read.get("reason") != _NO_FRAMES:
             rows.append({**row, **read})
         else:
             rows += [{**row, **read, **beat} for beat in _found(finder, path, str(row["video"]))]
