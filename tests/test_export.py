@@ -127,7 +127,9 @@ def test_a_model_says_what_its_checkpoint_says_at_any_batch_size(sessions, tasks
     task, model = tasks[name], sessions[name]
     outputs = [output.name for output in model.get_outputs()]
     assert outputs == list(ANSWERS[name].outputs)
-    assert model.get_inputs()[0].shape == ["batch", len(task.frames), 3, SIZE, SIZE]
+    batch, *case = model.get_inputs()[0].shape
+    assert isinstance(batch, str), "a name: any number of cases"
+    assert case == [len(task.frames), 3, SIZE, SIZE]
     assert model.get_inputs()[0].type == "tensor(uint8)"
     near = pictures(CASES, len(task.frames), seed=1)  # what the task was fitted to
     far = pictures(3, len(task.frames), seed=3)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from lightning import Callback, Trainer, seed_everything
+from torch.nn.modules.module import register_module_forward_hook
 
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.features import FeatureCache, FeatureDataset, Request
@@ -27,9 +28,13 @@ class Passes(Callback):
 
     def setup(self, trainer, pl_module, stage):
         def count(module, inputs, output):
-            self.frames += inputs[0].shape[0] * inputs[0].shape[1]
+            if isinstance(module, ResNet50Backbone):  # the task's, or a faster copy of it
+                self.frames += inputs[0].shape[0] * inputs[0].shape[1]
 
-        pl_module.backbone.register_forward_hook(count)
+        self.hook = register_module_forward_hook(count)
+
+    def teardown(self, trainer, pl_module, stage):
+        self.hook.remove()
 
 
 def fit(root: Path, logs: Path, weights: Path, epochs: int = 3, **options) -> int:

@@ -24,6 +24,8 @@ _OLDEST_OPSET = 18
 """Below it PyTorch's exporter would have to translate its operators back, and often cannot."""
 _TOLERANCE = 1e-4
 """Largest difference from PyTorch, relative to the largest value of an output, or to 1."""
+_LONGEST = 2**16
+"""A bound only for the exporter: that of PyTorch 2.6 cannot do without. The model has none."""
 _CHECKED = (1, 3)
 """Cases a batch that the file is checked with; neither is the size it is traced with."""
 
@@ -38,8 +40,8 @@ def export(ckpt_path: Path, output: Path, opset: int | None = None) -> Path:
     Its input `frames` is uint8 (batch, frames, 3, height, width), prepared as for training. Its
     outputs are in clinical units, calibrated, as in predictions.csv: `p_reduced` of a classifier;
     `ef`, `ef_std`, `ef_lower` and `ef_upper`, in percent, of the others. An LV segmenter takes
-    `clip` and `survey` and puts out `lv_probability`. What the model is and
-    takes stands in its metadata. Where onnxruntime is installed, the file is compared with
+    `clip` and `survey` and puts out `lv_probability`. What the model is and takes stands in its
+    metadata. Where onnxruntime is installed, the file is compared with
     PyTorch on random frames before it is kept. Weights beyond ONNX's limit of 2 GB go into a
     second file, FILE.onnx.data, that must stay beside the first.
 
@@ -141,7 +143,9 @@ def _convert(answer: Answer, size: int, opset: int | None) -> Any:
     """
     examples = answer.random_inputs(2, size)  # one case would be taken for a constant
     sizes = {
-        name: torch.export.Dim(name) for axes in answer.varies.values() for name in axes.values()
+        name: torch.export.Dim(name, max=_LONGEST)
+        for axes in answer.varies.values()
+        for name in axes.values()
     }
     varying = tuple(
         {axis: sizes[name] for axis, name in answer.varies[each].items()} for each in examples
@@ -160,7 +164,10 @@ def _convert(answer: Answer, size: int, opset: int | None) -> Any:
                 verbose=False,
             )
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        cause: BaseException = error  # the exporter's own message is only that it failed
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        reason = (str(cause).splitlines() or [type(cause).__name__])[0]
         raise ExportError(f"PyTorch {torch.__version__} cannot export this ({reason})") from error
     made = program.model.opset_imports[""]
     if opset not in (None, made):

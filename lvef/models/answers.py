@@ -45,7 +45,7 @@ class Answer(nn.Module):
                 f"the {type(task).__name__} was never calibrated, as its run judged no VAL: "
                 f"{', '.join(self.outputs)} would mean nothing"
             )
-        self.task = closed_form(task)
+        self.task = for_export(task)
 
     @staticmethod
     @abstractmethod
@@ -203,10 +203,40 @@ ANSWERS: dict[str, type[Answer]] = {
 """By name of a task, how it answers."""
 
 
-def closed_form(module: Any) -> Any:
-    """Return a module whose Gaussian processes, at any depth, are `GPPosterior`s.
+class ChannelAffine(nn.Module):
+    """A batch norm in evaluation mode: a scale and a shift of each channel.
 
-    Weights are shared with the module given, which stays as it is.
+    Runtimes merge it into the convolution before it. PyTorch 2.6 cannot export the batch norm.
+
+    Args:
+        norm: The batch norm, of one or two dimensions.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
+        super().__init__()
+        held = {name: value.detach().double() for name, value in norm.state_dict().items()}
+        scale = held["weight"] * (held["running_var"] + norm.eps).rsqrt()
+        shift = held["bias"] - held["running_mean"] * scale
+        shape = (-1, 1, 1) if isinstance(norm, nn.BatchNorm2d) else (-1,)
+        self.register_buffer("scale", scale.float().view(shape))
+        self.register_buffer("shift", shift.float().view(shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `(N, C)` or `(N, C, H, W)` scaled and shifted."""
+        return x * self.scale + self.shift
+
+
+def for_export(module: Any) -> Any:
+    """Return a module that says the same in operations that every exporter knows.
+
+    Gaussian processes, at any depth, become `GPPosterior`s, and batch norms `ChannelAffine`s.
+    Everything else is shared with the module given, which stays as it is.
+
+    Args:
+        module: In evaluation mode.
 
     Raises:
         NotFittedError: A Gaussian process was not fitted.
@@ -214,8 +244,11 @@ def closed_form(module: Any) -> Any:
     """
     if isinstance(module, ExactGPHead):
         return GPPosterior(module)
-    if not any(isinstance(part, ExactGPHead) for part in module.modules()):
+    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        return ChannelAffine(module)
+    parts = {name: for_export(part) for name, part in module.named_children()}
+    if not parts:
         return module
     twin = copy.copy(module)
-    twin._modules = {name: closed_form(part) for name, part in module.named_children()}
+    twin._modules = parts
     return twin
