@@ -176,6 +176,7 @@ def test_geometry_alone_predicts_with_the_shipped_weights(clips, tmp_path):
         "black": "failed", "corrupt": "failed", "large": "ok", "p0": "ok", "p2": "ok",
     }  # fmt: skip
     assert "left ventricle" in rows.loc["black", "reason"]
+    assert (rows["trained_on"] == "phantoms").all()
     assert rows.loc["p0", "num_beats"] == (beats["video"] == "p0").sum()
     assert rows.loc["p0", "ef"] == pytest.approx(rows.loc["large", "ef"], abs=10)
     assert rows.loc["p0", "ef_lower"] < rows.loc["p0", "ef"] < rows.loc["p0", "ef_upper"]

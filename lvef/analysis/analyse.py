@@ -57,6 +57,7 @@ class ClipAnalyser:
             raise WeightsError(f"{weights}: of another version of the segmenter") from error
         self.net.eval().to(device)
         self.device = device
+        self.trained_on = about.get("trained_on", "")
         if "calibration" not in about and shipped_weights().is_file():
             about = read_weights(SHIPPED)[1]
         self.calibration = Calibration(**json.loads(about.get("calibration", "{}")))

@@ -25,6 +25,7 @@ class BeatFinder:
     def __init__(self, weights: str | Path, folder: Callable[[], Path | None]) -> None:
         self.analyser = ClipAnalyser(weights, "cuda" if torch.cuda.is_available() else "cpu")
         self.folder = folder
+        self.trained_on = self.analyser.trained_on
 
     def __call__(self, path: Path, name: str) -> ClipAnalysis:
         """Analyse a file.

@@ -86,7 +86,8 @@ class PredictionWriter(Callback):
             rows, beats = geometric_table(table)
         else:
             rows, beats = prediction_table(table, batches)
-        trained_on = getattr(task, "trained_on", "")
+        taught = trainer.datamodule.finder if isinstance(task, LVSegmenter) else task  # type: ignore[attr-defined]
+        trained_on = getattr(taught, "trained_on", "")
         if trained_on:
             rows["trained_on"] = str(trained_on)
         rows.to_csv(path, index=False)

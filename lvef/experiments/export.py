@@ -23,7 +23,7 @@ from lvef.models.loading import describe, load_task
 _OLDEST_OPSET = 18
 """Below it PyTorch's exporter would have to translate its operators back, and often cannot."""
 _TOLERANCE = 1e-4
-"""Largest difference from PyTorch, relative to the largest value of an output, or to 1."""
+"""Largest difference from PyTorch, relative to the largest value of an output or to its scale."""
 _LONGEST = 2**16
 """A bound only for the exporter: that of PyTorch 2.6 cannot do without. The model has none."""
 _CHECKED = (1, 3)
@@ -199,14 +199,16 @@ def check(path: Path, answer: Answer, task: Any, size: int) -> None:
         )
         expected = answer.of_task(task, *inputs.values())
         for name, values in zip(answer.outputs, said, strict=True):
-            _compare(name, values, expected[name].numpy())
+            _compare(name, values, expected[name].numpy(), answer.scale)
 
 
-def _compare(name: str, said: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
+def _compare(
+    name: str, said: NDArray[np.float32], expected: NDArray[np.float32], scale: float
+) -> None:
     if said.shape != expected.shape:
         raise ExportError(f"{name} of the model is {said.shape}, but PyTorch's is {expected.shape}")
     difference = float(np.abs(said - expected).max())
-    allowed = _TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    allowed = _TOLERANCE * max(scale, float(np.abs(expected).max()))
     if not difference <= allowed:  # which NaN is not, either
         raise ExportError(
             f"{name} of the ONNX model is {difference:.3g} off PyTorch's, more than the "

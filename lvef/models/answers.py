@@ -32,9 +32,11 @@ class Answer(nn.Module):
     Attributes:
         outputs: By name of an answer, its unit and meaning, in the order of `forward`.
         varies: By name of an input, its axes of any length, and what they count.
+        scale: Size of an answer that errors are relative to, even where the answers are smaller.
     """
 
     outputs: ClassVar[dict[str, str]]
+    scale: ClassVar[float] = 1.0
     varies: ClassVar[dict[str, dict[int, str]]] = {"frames": {0: "batch"}}
     task: Any
 
@@ -121,6 +123,7 @@ class EFAnswer(Answer):
         "ef_lower": "lower end of its conformal interval in percent",
         "ef_upper": "upper end of its conformal interval in percent",
     }
+    scale: ClassVar[float] = 10.0  # an EF near 0 is a sum of terms that are not
     task: EFPredictor
     reach: Tensor
 
