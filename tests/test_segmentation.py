@@ -118,7 +118,7 @@ def test_overlap_of_masks():
     assert boundary_distance(one, one) == 0
     assert 0.5 < boundary_distance(one, other) < 2
     assert boundary_distance(one & False, one) > 20
-    assert area_error(one[5:], one) == pytest.approx(0) or area_error(one, one) == 0
+    assert area_error(one, one) == 0
     assert area_error(np.pad(one, 1)[:20, :20] | one, one) > 0
 
 
