@@ -27,8 +27,20 @@ OTHER_COMMANDS = {
         "calibrate, measure and write an LV segmenter to be shipped",
     ),
     "export": ("lvef.experiments.export:export", "write a checkpoint as an ONNX model"),
+    "saliency": (
+        "lvef.experiments.saliency:saliency",
+        "measure what a checkpoint's heat maps are worth",
+    ),
+    "robustness": (
+        "lvef.experiments.robustness:robustness",
+        "measure what wrong key frames and poor pictures cost",
+    ),
+    "report": ("lvef.report.command:report", "write a run or predictions as one HTML page"),
     "table": ("lvef.experiments.table:table", "run all experiments and tabulate their results"),
 }
+
+_POSITIONAL = ("report",)
+"""Commands whose required arguments need no flag."""
 
 # True of a small run or of Lightning's own insides, and of no use to whoever reads it.
 _NOISE = (
@@ -43,6 +55,9 @@ _NOISE = (
     ".*module.s. in eval mode at the start of training.*",  # a frozen backbone is meant to be
     ".*LearningRateMonitor.*no learning rate schedulers.*",
     ".*Total length of .DataLoader. across ranks is zero.*",  # a segmenter predicts no batch
+    ".*requires_grad.*",  # captum sets it on its inputs, and says so
+    ".*Internal batch size.*",
+    ".*backward hooks.*",
     ".*sync_dist=True.*",  # every process logs the same, gathered, figure
 )
 
@@ -62,7 +77,10 @@ def main(args: Sequence[str] | None = None) -> int:
         if command in LIGHTNING_COMMANDS:
             run_lightning(words)
         else:
-            run_other(command, words[1:])
+            with warnings.catch_warnings():
+                for noise in _NOISE:
+                    warnings.filterwarnings("ignore", noise)
+                run_other(command, words[1:])
     except LvefError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -86,7 +104,8 @@ def run_other(command: str, words: list[str]) -> Any:
     module, name = OTHER_COMMANDS[command][0].split(":")
     function: Callable[..., Any] = getattr(import_module(module), name)
     parser = ArgumentParser(prog=f"python -m lvef {command}", exit_on_error=False)
-    parser.add_function_arguments(function, as_positional=False, skip=set())
+    positional = command in _POSITIONAL
+    parser.add_function_arguments(function, as_positional=positional, skip=set())
     try:
         options = parser.parse_args(words)
     except argparse.ArgumentError as error:
@@ -105,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Left-ventricular ejection fraction from key frames of echocardiograms.\n"
         "Research use only, not for diagnosis.",
         epilog="commands:\n"
-        + "\n".join(f"  {name:10s}{text}" for name, text in commands.items())
+        + "\n".join(f"  {name:12s}{text}" for name, text in commands.items())
         + "\n\nEach has its own --help. A first run without any data:\n"
         "  python -m lvef phantom --root data/phantom --num_videos 600\n"
         "  python -m lvef fit --config configs/esf_cls.yaml --config configs/phantom.yaml\n"

@@ -16,7 +16,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from lvef.callbacks import PredictionWriter, TensorBoardFigures, TestResults
+from lvef.callbacks import PredictionWriter, SaliencyMaps, TensorBoardFigures, TestResults
 from lvef.callbacks.checkpoints import UnhurriedCheckpointIO
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.errors import CheckpointError, ConfigurationError, LvefError, one_line
@@ -44,6 +44,13 @@ class LvefCLI(LightningCLI):
         )
         parser.add_argument(
             "--experiment", default="run", help=f"Name of the run's folder under {LOG_FOLDER}."
+        )
+        parser.add_argument(
+            "--saliency",
+            type=bool | None,
+            default=None,
+            help="Save heat maps: true in predict for every video, false in test for none; by "
+            "default test saves those of a few chosen cases.",
         )
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
@@ -79,17 +86,27 @@ class LvefCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Let `predict` find the beats of new videos."""
         super().instantiate_classes()
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, SaliencyMaps):
+                callback.wanted = self._get(self.config_init, "saliency")
         datamodule = self.datamodule
         if self.subcommand == "predict" and datamodule.videos is not None:
             from lvef.analysis.finder import BeatFinder
 
-            datamodule.finder = BeatFinder(datamodule.segmenter, self._overlay_folder)
+            datamodule.finder = BeatFinder(
+                datamodule.segmenter, self._overlay_folder, self._run_folder
+            )
 
     def _overlay_folder(self) -> Path | None:
         """Return where overlays go, None where they are not wanted or another process writes."""
-        if not self.datamodule.save_overlays or not self.trainer.is_global_zero:
+        folder = self._run_folder() if self.datamodule.save_overlays else None
+        return None if folder is None else folder / "overlays"
+
+    def _run_folder(self) -> Path | None:
+        """Return the log folder, None where another process writes."""
+        if not self.trainer.is_global_zero:
             return None
-        return Path(self.trainer.log_dir or self.trainer.default_root_dir) / "overlays"
+        return Path(self.trainer.log_dir or self.trainer.default_root_dir)
 
     def before_instantiate_classes(self) -> None:
         """Name the logger, choose what to monitor, and match the checkpoint."""
@@ -142,7 +159,12 @@ def run(words: list[str]) -> LvefCLI:
             args=None if words == sys.argv[1:] else words,
             seed_everything_default=0,
             trainer_defaults={
-                "callbacks": [PredictionWriter(), TestResults(), TensorBoardFigures()],
+                "callbacks": [
+                    PredictionWriter(),
+                    TestResults(),
+                    TensorBoardFigures(),
+                    SaliencyMaps(),
+                ],
             },
             save_config_kwargs={"overwrite": True},
             parser_kwargs={

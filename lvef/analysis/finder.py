@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from lvef.analysis.analyse import ClipAnalyser
+from lvef.analysis.record import record_path, write_record
 from lvef.analysis.result import ClipAnalysis
 
 
@@ -16,15 +17,22 @@ class BeatFinder:
 
     Args:
         weights: See `ClipAnalyser`.
-        folder: Returns the folder that overlays go to; None for no overlays.
+        overlays: Returns the folder that overlays go to; None for no overlays.
+        log: Returns the log folder, where records of what was found go; None for no records.
 
     Raises:
         WeightsError: The weights cannot be read.
     """
 
-    def __init__(self, weights: str | Path, folder: Callable[[], Path | None]) -> None:
+    def __init__(
+        self,
+        weights: str | Path,
+        overlays: Callable[[], Path | None] = lambda: None,
+        log: Callable[[], Path | None] = lambda: None,
+    ) -> None:
         self.analyser = ClipAnalyser(weights, "cuda" if torch.cuda.is_available() else "cpu")
-        self.folder = folder
+        self.overlays = overlays
+        self.log = log
         self.trained_on = self.analyser.trained_on
 
     def __call__(self, path: Path, name: str) -> ClipAnalysis:
@@ -38,9 +46,11 @@ class BeatFinder:
             VideoError: It cannot be read.
         """
         analysis = self.analyser(path)
-        folder = self.folder()
-        if folder is not None:
+        log, overlays = self.log(), self.overlays()
+        if log is not None:
+            write_record(analysis, record_path(log, name))
+        if overlays is not None:
             from lvef.analysis.plot import write_overlay
 
-            write_overlay(analysis, folder / f"{name.replace('/', '_')}.mp4")
+            write_overlay(analysis, overlays / f"{name.replace('/', '_')}.mp4")
         return analysis

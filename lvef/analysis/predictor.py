@@ -36,7 +36,7 @@ class Predictor:
         self.task = load_task(checkpoint)
         self.about: dict[str, Any] = describe(checkpoint)["data"]
         finds_itself = isinstance(self.task, LVSegmenter)
-        self.finder = BeatFinder(checkpoint if finds_itself else segmenter, lambda: None)
+        self.finder = BeatFinder(checkpoint if finds_itself else segmenter)
 
     @torch.inference_mode()
     def predict(

@@ -1,7 +1,8 @@
-"""What happens around a run: predictions, results, pictures."""
+"""What happens around a run: predictions, results, pictures, heat maps."""
 
 from lvef.callbacks.predictions import PredictionWriter
 from lvef.callbacks.results import TestResults
+from lvef.callbacks.saliency import SaliencyMaps
 from lvef.callbacks.tensorboard import TensorBoardFigures
 
-__all__ = ["PredictionWriter", "TensorBoardFigures", "TestResults"]
+__all__ = ["PredictionWriter", "SaliencyMaps", "TensorBoardFigures", "TestResults"]

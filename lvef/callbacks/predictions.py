@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from lvef.cardiac import REDUCED_EF
 from lvef.evaluation.beats import BEAT_COLUMNS, combine_beats
-from lvef.models import LVSegmenter
+from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.evaluation.uncertainty import LEVEL
+from lvef.models import EFClassifier, LVSegmenter
 
 COLUMNS = [
     "video", "status", "reason", "ed_frame", "es_frame", "mid_frame", "ef", "ef_std", "ef_lower",
@@ -91,9 +95,28 @@ class PredictionWriter(Callback):
         if trained_on:
             rows["trained_on"] = str(trained_on)
         rows.to_csv(path, index=False)
+        about = _about(trainer, task, str(trained_on))
+        path.with_suffix(".json").write_text(json.dumps(about, indent=2) + "\n")
         if new and len(beats):
             beats.to_csv(path.with_name("beats.csv"), index=False)
         return path
+
+
+def _about(trainer: Trainer, task: LightningModule, trained_on: str) -> dict[str, Any]:
+    """Return what predictions were made with."""
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    calibration = getattr(task, "calibration", None)
+    return {
+        "note": NOT_FOR_DIAGNOSIS,
+        "task": type(task).__name__,
+        "frames": list(getattr(task, "frames", [])),
+        "checkpoint": str(trainer.ckpt_path or ""),
+        "trained_on": trained_on,
+        "phantom": data.videos is None and data.is_phantom,
+        "threshold": float(task.threshold) if isinstance(task, EFClassifier) else None,
+        "level": float(getattr(calibration, "level", LEVEL)),
+        "version": version("lvef"),
+    }
 
 
 def prediction_table(

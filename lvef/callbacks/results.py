@@ -13,7 +13,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from lvef.evaluation.review import format_review, review_report
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS, format_summary
-from lvef.evaluation.uncertainty import doubt
+from lvef.evaluation.uncertainty import LEVEL, doubt
 from lvef.models import EFClassifier, EFTask, LVSegmenter
 
 
@@ -48,6 +48,8 @@ class TestResults(Callback):
             "split": "TEST",
             "num_cases": len(cases["row"]),
             "baseline": pl_module.baseline,
+            "threshold": float(pl_module.threshold) if isinstance(pl_module, EFClassifier) else 0.5,
+            "level": float(getattr(pl_module.calibration, "level", LEVEL)),
             "checkpoint": str(trainer.ckpt_path or ""),
             "version": version("lvef"),
             "metrics": {name: _no_nan(row) for name, row in summary.items()},

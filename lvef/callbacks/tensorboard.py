@@ -11,9 +11,10 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.figure import Figure
 
-from lvef.evaluation import figures, uncertainty_figures
+from lvef.data.echonet import SPLITS
+from lvef.evaluation import figures, gallery, residual_figures
 from lvef.evaluation.overlays import mask_sheet
-from lvef.evaluation.uncertainty import doubt
+from lvef.evaluation.uncertainty import LEVELS
 from lvef.models import EFClassifier, EFPredictor, EFTask, LVSegmenter
 
 
@@ -103,28 +104,29 @@ def _figures(trainer: Trainer, task: EFTask, split: str) -> dict[str, Figure]:
     cases = {name: column.numpy() for name, column in task.cases.items()}
     title = f"{_data(trainer)}{split}, {len(cases['row'])} videos, {' + '.join(task.frames)}"
     if isinstance(task, EFClassifier):
-        return {
-            "roc_and_pr": figures.roc_and_pr(
-                cases["p_reduced"], cases["reduced"], float(task.threshold), title
-            ),
-            "confusion_matrix": figures.confusion_matrix(
-                cases["p_reduced"], cases["reduced"], float(task.threshold), title
-            ),
-            "reliability": uncertainty_figures.reliability(
-                cases["p_reduced"], cases["reduced"], title
-            ),
-        }
-    drawn = {
-        "predicted_and_true": figures.predicted_and_true(cases["ef_predicted"], cases["ef"], title)
-    }
-    if isinstance(task, EFPredictor) and split == "TEST":
-        wrong = cases["called"] != cases["reduced"]
-        drawn["error_rejection"] = uncertainty_figures.error_rejection_curve(
-            {"misclassified": (wrong, doubt(cases["p_reduced"]))}, title
-        )
+        drawn = gallery.classifier_figures(cases, float(task.threshold), title)
+    elif isinstance(task, EFPredictor) and split == "TEST":
         lower, upper = task.intervals(task.cases)
         inside = (lower <= cases["ef"][:, None]) & (cases["ef"][:, None] <= upper)
-        drawn["coverage"] = uncertainty_figures.coverage({"": inside.mean(axis=0)}, title)
+        table = trainer.datamodule.table  # type: ignore[attr-defined]
+        drawn = gallery.predictor_figures(
+            cases,
+            dict(zip(LEVELS, inside.mean(axis=0), strict=True)),
+            table.loc[cases["row"], "edv"].to_numpy(float),
+            title,
+        )
+    else:
+        drawn = {
+            "predicted_and_true": figures.predicted_and_true(
+                cases["ef_predicted"], cases["ef"], title
+            )
+        }
+    if split == "TEST":
+        splits = trainer.datamodule.table.groupby("split")["ef"]  # type: ignore[attr-defined]
+        drawn["ef_distribution"] = residual_figures.ef_distribution(
+            {name: splits.get_group(name) for name in SPLITS if name in splits.groups},
+            f"{_data(trainer)}EF by split",
+        )
     return drawn
 
 

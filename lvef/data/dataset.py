@@ -69,6 +69,7 @@ class KeyFrameDataset(Dataset[Sample]):
         self.remove_artifacts = remove_artifacts
         self.crop = crop
         self._sectors: dict[int, NDArray[np.uint8]] = {}
+        self._shapes: dict[int, tuple[int, int]] = {}
 
     def __len__(self) -> int:
         """Return the number of videos."""
@@ -78,27 +79,52 @@ class KeyFrameDataset(Dataset[Sample]):
         """Decode one case; a video that cannot be read becomes a failure with its reason."""
         row = torch.tensor(self.rows[item])
         try:
-            frames = self._read(item)
+            frames = self.look(item, self.indices[item].tolist())
         except VideoError as error:
             return {"row": row, "failure": str(error)}
         ef = self.ef[item]
         return {
-            "frames": to_square(torch.from_numpy(frames), self.image_size),
+            "frames": frames,
             "ef": torch.tensor(ef),
             "reduced": torch.tensor(-1 if np.isnan(ef) else int(is_reduced(ef))),
             "row": row,
         }
 
-    def _read(self, item: int) -> NDArray[np.uint8]:
-        path, wanted = self.paths[item], self.indices[item].tolist()
+    def look(self, item: int, wanted: list[int]) -> Tensor:
+        """Return any frames of a case, uint8 `(n, 3, H, W)`, as a model would see them.
+
+        Raises:
+            VideoError: They cannot be read.
+        """
+        return to_square(torch.from_numpy(self._read(item, wanted)), self.image_size)
+
+    def to_view(self, item: int, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return where points of a case's own frames lie in the frames that a model sees.
+
+        Args:
+            item: A case that was looked at already, artifacts removed.
+            points: `(n, 2)` x, y in pixels.
+        """
+        height, width = self._shapes[item]
+        side = max(height, width)
+        corner = np.array([-((side - width) // 2), -((side - height) // 2)])
+        if self.crop:
+            square = sector_square((height, width), self._sector(item))
+            side, corner = square.side, np.array([square.left, square.top])
+        return np.asarray((points + 0.5 - corner) * (self.image_size / side) - 0.5)
+
+    def _sector(self, item: int) -> NDArray[np.bool_]:
+        height, width = self._shapes[item]
+        packed = self._sectors[item]
+        return np.unpackbits(packed, count=height * width).reshape(height, width).astype(bool)
+
+    def _read(self, item: int, wanted: list[int]) -> NDArray[np.uint8]:
+        path = self.paths[item]
         if not self.remove_artifacts and not self.crop:
             return read_frames(path, wanted)
         if item in self._sectors:  # found when this worker first met the video
             frames = read_frames(path, wanted)
-            shape = frames.shape[1:3]
-            packed = self._sectors[item]
-            sector = np.unpackbits(packed, count=shape[0] * shape[1]).reshape(shape).astype(bool)
-            return self._within(frames, sector)
+            return self._within(frames, self._sector(item))
         probe = sector_probe(max(*wanted, min(int(self.counts[item]) - 1, _FEWEST_PROBED)))
         try:
             both = read_frames(path, wanted + probe)
@@ -106,12 +132,13 @@ class KeyFrameDataset(Dataset[Sample]):
             both = read_frames(path, wanted + sector_probe(max(wanted)))
         sector = find_sector(both[len(wanted) :])
         self._sectors[item] = np.packbits(sector)
+        self._shapes[item] = (int(both.shape[1]), int(both.shape[2]))
         return self._within(both[: len(wanted)], sector)
 
     def _within(self, frames: NDArray[np.uint8], sector: NDArray[np.bool_]) -> NDArray[np.uint8]:
         if self.remove_artifacts:
             frames = blank_outside(frames, sector)
-        return sector_square(frames, sector).cut(frames) if self.crop else frames
+        return sector_square(frames.shape[1:3], sector).cut(frames) if self.crop else frames
 
 
 def to_square(frames: NDArray[np.uint8] | Tensor, size: int) -> Tensor:

@@ -91,14 +91,14 @@ class PreparedClip:
         return self.square.side / SIZE
 
 
-def sector_square(frames: NDArray[np.uint8], sector: NDArray[np.bool_]) -> Square:
+def sector_square(shape: tuple[int, ...], sector: NDArray[np.bool_]) -> Square:
     """Return the square around a sector; all of a frame that is 112 x 112 already.
 
     Args:
-        frames: `(n, H, W, 3)` frames.
+        shape: Height and width of a frame in pixels.
         sector: `(H, W)` mask of `find_sector`.
     """
-    height, width = frames.shape[1:3]
+    height, width = shape
     if height == width == SIZE:
         return Square(0, 0, SIZE)
     rows, columns = np.flatnonzero(sector.any(1)), np.flatnonzero(sector.any(0))
@@ -128,7 +128,7 @@ def prepare_file(path: Path | str) -> PreparedClip:
         )
     probe = read_frames(path, sector_probe(count - 1))
     sector = find_sector(probe)
-    square = sector_square(probe, sector)
+    square = sector_square(probe.shape[1:3], sector)
     parts = [_shrink(frames, square, sector) for frames in stream_frames(path)]
     height, width = probe.shape[1:3]
     return PreparedClip(np.concatenate(parts), fps, height, width, square, scale, probe[0])
@@ -155,7 +155,7 @@ def prepare_frames(frames: NDArray[np.uint8], fps: float) -> PreparedClip:
     colour = frames if frames.ndim == 4 else np.repeat(frames[..., None], 3, axis=-1)
     probe = colour[sector_probe(len(frames) - 1)]
     sector = find_sector(probe)
-    square = sector_square(probe, sector)
+    square = sector_square(probe.shape[1:3], sector)
     height, width = frames.shape[1:3]
     return PreparedClip(
         _shrink(colour, square, sector), float(fps), height, width, square, None, colour[0]

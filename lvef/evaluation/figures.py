@@ -23,6 +23,8 @@ from lvef.evaluation.metrics import classification_metrics, regression_metrics
 
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#777777"  # Okabe & Ito
 Array = NDArray[np.generic]
+_GRID = np.linspace(0, 1, 101)
+_RESAMPLES = 300
 
 
 def sample_sheet(frames: Array, names: Sequence[str], ef: Array, title: str) -> Figure:
@@ -74,7 +76,7 @@ def predicted_and_true(ef_predicted: Array, ef: Array, title: str) -> Figure:
 
 
 def roc_and_pr(p_reduced: Array, reduced: Array, threshold: float, title: str) -> Figure:
-    """Plot the ROC and the precision-recall curve with the operating point.
+    """Plot the ROC and the precision-recall curve with bootstrap bands and the operating point.
 
     Args:
         p_reduced: `(n,)` probability of EF <= 40.
@@ -82,11 +84,14 @@ def roc_and_pr(p_reduced: Array, reduced: Array, threshold: float, title: str) -
         threshold: Decision threshold.
         title: Which data, split and how many.
     """
-    probability, truth = as_tensor(p_reduced).double(), as_tensor(reduced).long()
+    probability, truth = as_tensor(np.array(p_reduced, float)), as_tensor(np.array(reduced, int))
     metrics = classification_metrics(p_reduced, reduced, threshold)
     figure = Figure(figsize=(8.2, 4.2), layout="constrained")
     figure.suptitle(title, fontsize=10)
     left, right = figure.subplots(1, 2)
+    band = _bands(np.asarray(p_reduced, float), np.asarray(reduced, int) > 0)
+    for axis, (low, high) in zip((left, right), band, strict=True):
+        axis.fill_between(_GRID, low, high, color=_BLUE, alpha=0.15, linewidth=0, label="95 %")
     false_positive, true_positive, _ = binary_roc(probability, truth)
     left.plot(false_positive, true_positive, color=_BLUE, label=f"AUC {metrics['roc_auc']:.3f}")
     left.plot((0, 1), (0, 1), color=_GREY, linestyle=":", label="chance")
@@ -117,8 +122,9 @@ def confusion_matrix(p_reduced: Array, reduced: Array, threshold: float, title: 
         threshold: Decision threshold.
         title: Which data, split and how many.
     """
-    called = (as_tensor(p_reduced).double() >= threshold).long()
-    counts = binary_confusion_matrix(called, as_tensor(reduced).long()).numpy()
+    called = as_tensor(np.asarray(p_reduced, float) >= threshold).long()
+    truth = as_tensor(np.array(reduced, int))
+    counts = binary_confusion_matrix(called, truth).numpy()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure, axis = _one_axis(title, width=4.2)
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -133,6 +139,25 @@ def confusion_matrix(p_reduced: Array, reduced: Array, threshold: float, title: 
     axis.set_yticks([0, 1], names)
     axis.set(xlabel=f"called (threshold {threshold:.2f})", ylabel="true")
     return figure
+
+
+def _bands(
+    probability: NDArray[np.float64], reduced: NDArray[np.bool_]
+) -> list[NDArray[np.float64]]:
+    """Return 95 % bootstrap bands, `(2, 101)`, of the ROC and of precision against recall."""
+    rng = np.random.default_rng(0)
+    curves: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]] = ([], [])
+    for _ in range(_RESAMPLES):
+        drawn = rng.integers(0, len(reduced), len(reduced))
+        truth = reduced[drawn][np.argsort(-probability[drawn], kind="stable")]
+        hits, misses = np.cumsum(truth), np.cumsum(~truth)
+        if not hits[-1] or not misses[-1]:
+            continue
+        curves[0].append(np.interp(_GRID, misses / misses[-1], hits / hits[-1]))
+        curves[1].append(np.interp(_GRID, hits / hits[-1], hits / (hits + misses)))
+    if not curves[0]:
+        return [np.full((2, len(_GRID)), np.nan)] * 2
+    return [np.quantile(side, (0.025, 0.975), axis=0) for side in curves]
 
 
 def _one_axis(title: str, width: float) -> tuple[Figure, Axes]:

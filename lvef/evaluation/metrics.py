@@ -21,6 +21,26 @@ LIMITS_OF_AGREEMENT = float(norm.ppf(0.975))
 """Standard deviations on either side of the bias that hold 95 % of the differences."""
 
 Metrics = dict[str, float]
+METRIC_NAMES = {
+    "mae": "MAE (EF points)",
+    "rmse": "RMSE (EF points)",
+    "r2": "R²",
+    "bias": "bias (EF points)",
+    "loa_lower": "lower limit of agreement",
+    "loa_upper": "upper limit of agreement",
+    "roc_auc": "ROC-AUC, EF ≤ 40 %",
+    "pr_auc": "PR-AUC, EF ≤ 40 %",
+    "f1": "F1",
+    "f1_weighted": "F1, weighted",
+    "recall": "sensitivity (recall)",
+    "ece": "expected calibration error",
+    "brier": "Brier score",
+    "nlpd": "negative log predictive density",
+    "crps": "CRPS (EF points)",
+    "width_90": "width of the 90 % interval (EF points)",
+    "coverage_90": "coverage of the 90 % interval",
+}
+"""Metrics as a reader knows them, where that is not their name."""
 
 
 def classification_metrics(

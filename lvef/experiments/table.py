@@ -12,10 +12,13 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from lvef.cli import run_lightning
-from lvef.data.echonet import read_echonet
+from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, collate
+from lvef.data.echonet import SPLITS, read_echonet
 from lvef.errors import ConfigurationError
 from lvef.evaluation.ceilings import ef_from_volume
+from lvef.evaluation.figures import sample_sheet
 from lvef.evaluation.metrics import regression_metrics
+from lvef.evaluation.residual_figures import ef_distribution
 from lvef.experiments.table_report import write_report
 from lvef.phantom import MARKER
 
@@ -35,6 +38,7 @@ EXPERIMENTS = [
     *ENSEMBLES,
 ]
 _QUICK_LIMIT, _QUICK_EPOCHS = 200, 4
+_SAMPLES = 8
 
 
 def table(
@@ -86,6 +90,7 @@ def table(
         made_from = {"words": words, "files": _stamps(files), "version": version("lvef")}
         rows[name] = _run(name, made_from, output)
     usable = folder.table
+    _draw_data(usable, output, phantom)
     if quick:
         usable = usable.groupby("split", sort=False).head(_QUICK_LIMIT)
     return write_report(output, rows, _ceilings(usable), phantom)
@@ -156,6 +161,24 @@ def _run(name: str, made_from: dict[str, Any], output: Path) -> dict[str, Any]:
     unfinished.write_text(json.dumps(result, indent=2) + "\n")
     unfinished.replace(done)
     return result
+
+
+def _draw_data(rows: pd.DataFrame, output: Path, phantom: bool) -> None:
+    """Draw a sheet of samples, and how EF is distributed in each split."""
+    data = "PHANTOM " if phantom else ""
+    test = rows[rows["split"] == "TEST"].head(_SAMPLES)
+    dataset = KeyFrameDataset(test, list(FRAME_COLUMNS))
+    batch = collate([dataset[item] for item in range(len(dataset))])
+    if "frames" in batch:
+        sheet = sample_sheet(
+            batch["frames"].numpy(), list(FRAME_COLUMNS), batch["ef"].numpy(),
+            f"{data}TEST: the first {len(batch['ef'])} videos",
+        )  # fmt: skip
+        sheet.savefig(output / "samples.png", dpi=120)
+    splits = rows.groupby("split")["ef"]
+    held = {name: splits.get_group(name) for name in SPLITS if name in splits.groups}
+    figure = ef_distribution(held, f"{data}EF by split")
+    figure.savefig(output / "ef_distribution.png", dpi=120)
 
 
 def _ceilings(rows: pd.DataFrame) -> dict[str, dict[str, float]]:

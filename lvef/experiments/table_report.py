@@ -12,7 +12,9 @@ import pandas as pd
 
 from lvef.evaluation import uncertainty_figures as figures
 from lvef.evaluation.comparison import bootstrap_auc, bootstrap_mae, paired_p_values, resampled
+from lvef.evaluation.history import read_history
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.evaluation.training_figures import learning_curves
 from lvef.evaluation.uncertainty import LEVELS, doubt
 from lvef.experiments.references import CAVEAT, REFERENCES, VIDEO_MODELS
 
@@ -193,9 +195,26 @@ def _plot(
         drawn["error_rejection"] = figures.error_rejection_curve(
             {name: _mistakes(cases[name]) for name in shown}, title
         )
+    for metric, rows in (("mae", regressors), ("roc_auc", classifiers)):
+        curves = _learning(rows, metric)
+        if curves:
+            drawn[f"learning_{metric}"] = learning_curves(
+                curves, f"{metric} on VAL", f"{data}VAL over the epochs of each experiment"
+            )
     for name, figure in drawn.items():
         figure.savefig(output / f"{name}.png", dpi=120)
     return [output / f"{name}.png" for name in drawn]
+
+
+def _learning(rows: Rows, metric: str) -> dict[str, Any]:
+    """Return the curves of the experiments that were trained for more than one epoch."""
+    found = {}
+    for name, row in rows.items():
+        history = read_history(Path(row["checkpoint"]).parent.parent)
+        curve = history.get(f"val/{metric}", ([], []))
+        if len(curve[0]) > 1:
+            found[name] = curve
+    return found
 
 
 def _mistakes(cases: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

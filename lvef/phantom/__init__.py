@@ -5,6 +5,6 @@ patients.
 """
 
 from lvef.phantom.clip import PhantomClip
-from lvef.phantom.folder import MARKER, write_phantoms
+from lvef.phantom.folder import MARKER, open_phantom, write_phantoms
 
-__all__ = ["MARKER", "PhantomClip", "write_phantoms"]
+__all__ = ["MARKER", "PhantomClip", "open_phantom", "write_phantoms"]

@@ -104,6 +104,21 @@ def write_phantoms(
     return root
 
 
+def open_phantom(root: Path | str, video: str) -> PhantomClip | None:
+    """Return the phantom that a video of a folder shows; None where the folder has patients.
+
+    Args:
+        root: The folder.
+        video: The video's name without extension.
+    """
+    marker = Path(root) / MARKER
+    if not marker.is_file():
+        return None
+    about = json.loads(marker.read_text())
+    index = int(video.rsplit("N", 1)[1])
+    return PhantomClip(about["seed"], index, about["marks"], about.get("breadth"))
+
+
 def _one_thread() -> None:
     cv2.setNumThreads(1)
 

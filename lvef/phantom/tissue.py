@@ -102,7 +102,7 @@ def draw_tissue(
     strength *= np.exp(0.7 * smooth_noise(rng, _SHAPE, 40))
     muscle = rng.uniform(*look.muscle)
     _fill(strength, _outer_heart(anatomy), muscle * rng.uniform(*look.heart))
-    left, right = _wall_polygon(anatomy), _right_ventricle(anatomy, wall=4.0)
+    left, right = wall_polygon(anatomy), _right_ventricle(anatomy, wall=4.0)
     _fill(strength, right, muscle * rng.uniform(0.5, 1.0))
     _fill(strength, left, muscle)
     _streak(strength, anatomy, rng, look)
@@ -164,7 +164,8 @@ def _fill(canvas: NDArray[np.float32], polygon: NDArray[np.float64], level: floa
     cv2.fillPoly(canvas, [points], float(level), shift=_SHIFT)
 
 
-def _wall_polygon(anatomy: Anatomy) -> NDArray[np.float64]:
+def wall_polygon(anatomy: Anatomy) -> NDArray[np.float64]:
+    """Return the `(n, 2)` outline in mm of the end-diastolic LV, cavity and wall together."""
     u = np.linspace(0, 1, 41)
     septal, lateral = (side + anatomy.margin for side in anatomy.half_widths(u, 0.0))
     thin = np.clip(u / 0.25, 0.55, 1.0)  # the apex is the thinnest part of the wall

@@ -1,0 +1,101 @@
+"""What `predict` keeps of an analysed clip, for the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lvef.analysis.result import ClipAnalysis
+
+FOLDER = "analysis"
+"""Where records go, in the log folder."""
+
+
+@dataclass(frozen=True)
+class ClipRecord:
+    """The curve, beats and contours of a clip.
+
+    Attributes:
+        fps: Frames a second.
+        area: `(T,)` LV area in square pixels of the clip's own frames, NaN where none was found.
+        beats: `(n, 5)`: ED, ES and mid frame, geometric EF in percent, quality.
+        contours: By frame, `(k, 2)` x, y in pixels of the clip's own frames.
+        square: Left, top and side of what was cut from these frames.
+        ef: Geometric EF in percent, NaN where the clip was refused.
+        quality: 0 to 1.
+    """
+
+    fps: float
+    area: NDArray[np.float64]
+    beats: NDArray[np.float64]
+    contours: dict[int, NDArray[np.float64]]
+    square: tuple[int, int, int]
+    ef: float
+    quality: float
+
+
+def write_record(analysis: ClipAnalysis, path: Path) -> None:
+    """Write the record of an analysis.
+
+    Args:
+        analysis: The analysis.
+        path: A `.npz` file; its folder is made.
+    """
+    square = analysis.clip.square
+    key_frames = sorted(
+        {f for beat in analysis.beats for f in (beat.ed_frame, beat.es_frame, beat.mid_frame)}
+    )
+    contours = {
+        f"contour_{frame}": _contour(analysis.masks[frame]) * analysis.clip.pixels
+        + (square.left, square.top)
+        for frame in key_frames
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(
+        path,
+        allow_pickle=False,
+        fps=analysis.fps,
+        area=analysis.area,
+        beats=np.array(
+            [[b.ed_frame, b.es_frame, b.mid_frame, b.ef, b.quality] for b in analysis.beats]
+        ).reshape(-1, 5),
+        square=np.array([square.left, square.top, square.side]),
+        ef=analysis.ef,
+        quality=analysis.quality,
+        **contours,
+    )
+
+
+def read_record(path: Path) -> ClipRecord | None:
+    """Return a record, or None where there is none."""
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as held:
+        prefix = "contour_"
+        left, top, side = (int(value) for value in held["square"])
+        return ClipRecord(
+            float(held["fps"]),
+            held["area"],
+            held["beats"],
+            {int(n.removeprefix(prefix)): held[n] for n in held.files if n.startswith(prefix)},
+            (left, top, side),
+            float(held["ef"]),
+            float(held["quality"]),
+        )
+
+
+def record_path(folder: Path, video: str) -> Path:
+    """Return where the record of a video lies in a log folder."""
+    return folder / FOLDER / f"{video.replace('/', '_')}.npz"
+
+
+def _contour(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the outline of a mask, `(k, 2)` x, y; empty where there is none."""
+    found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    if not found:
+        return np.zeros((0, 2))
+    return np.asarray(max(found, key=cv2.contourArea)[:, 0], np.float64)

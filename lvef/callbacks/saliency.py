@@ -1,0 +1,183 @@
+"""Heat maps of chosen cases after `test`, and of every video in `predict` where asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from lvef.data.dataset import KeyFrameDataset, collate
+from lvef.errors import FitError, NotFittedError
+from lvef.evaluation.heat_maps import heat_map_sheet
+from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.evaluation.uncertainty import doubt
+from lvef.models import EFClassifier, EFTask
+from lvef.models.saliency import METHOD_NAMES, METHODS, SaliencyMapper
+
+FOLDER = "saliency"
+"""Where the pictures go, in the log folder."""
+_STEPS = 16
+
+
+class SaliencyMaps(Callback):
+    """Saves frames with heat maps as PNG in the log folder, and as TensorBoard images.
+
+    After `test` of the most certain right, the most certain wrong, the borderline and the flagged
+    cases; in `predict` of every video, where that is asked for.
+
+    Args:
+        wanted: Whether to save them; None does after `test` and does not in `predict`.
+        cases: Cases of each kind after `test`.
+    """
+
+    def __init__(self, wanted: bool | None = None, cases: int = 2) -> None:
+        self.wanted = wanted
+        self.cases = cases
+        self._mapper: SaliencyMapper | None = None
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save heat maps of chosen cases of TEST."""
+        if self.wanted is False or not trainer.is_global_zero or not isinstance(pl_module, EFTask):
+            return
+        mapper = _mapper(pl_module)
+        if mapper is None:
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        chosen = choose_cases(pl_module, self.cases)
+        rows = data.table.loc[chosen["row"]]
+        dataset = KeyFrameDataset(rows, data.frames, data.image_size, data.remove_artifacts)
+        frames = collate([dataset[item] for item in range(len(dataset))])["frames"]
+        what = "PHANTOM TEST" if data.is_phantom else "TEST"
+        titles = [f"{what}, {row.kind}: {row.words}" for row in chosen.itertuples()]
+        sheets = _sheets(mapper, frames.to(pl_module.device), pl_module.frames, titles)
+        folder = _folder(trainer)
+        for name, sheet in zip(chosen["picture"], sheets, strict=True):
+            sheet.savefig(folder / f"{name}.png", dpi=110)
+            if isinstance(trainer.logger, TensorBoardLogger):
+                trainer.logger.experiment.add_figure(f"test/{FOLDER}/{name}", sheet)
+        chosen.assign(video=rows["video"].to_numpy()).drop(columns="row").to_csv(
+            folder / "cases.csv", index=False
+        )
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prepare."""
+        asked = self.wanted and isinstance(pl_module, EFTask)
+        self._mapper = _mapper(pl_module) if asked else None  # type: ignore[arg-type]
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Save heat maps of a batch."""
+        if self._mapper is None or "frames" not in batch or not isinstance(pl_module, EFTask):
+            return
+        table = trainer.datamodule.table  # type: ignore[attr-defined]
+        rows = table.loc[batch["row"].cpu().numpy()]
+        beats = table["video"].value_counts()
+        said = {k: v for k, v in outputs.items() if isinstance(v, Tensor)}
+        names, titles = [], []
+        for number, row in enumerate(rows.itertuples()):
+            several = beats[row.video] > 1
+            names.append(str(row.video).replace("/", "_") + (f"_beat{row.beat}" if several else ""))
+            words = _said({name: float(value[number]) for name, value in said.items()})
+            titles.append(words + (f", beat {row.beat}" if several else ""))
+        sheets = _sheets(self._mapper, batch["frames"], pl_module.frames, titles)
+        for name, sheet in zip(names, sheets, strict=True):
+            sheet.savefig(_folder(trainer) / f"{name}.png", dpi=110)
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say where they are."""
+        if self._mapper is not None:
+            rank_zero_info(f"Heat maps: {_folder(trainer)}")
+
+
+def choose_cases(task: EFTask, count: int) -> pd.DataFrame:
+    """Return cases worth looking at: certain and right, certain and wrong, borderline, flagged.
+
+    Args:
+        task: After an epoch of evaluation.
+        count: Most cases of each kind.
+
+    Returns:
+        A row a case: `row` of the data module's table, `kind`, `picture` (a name) and `words`.
+    """
+    cases = {name: column.numpy() for name, column in task.cases.items()}
+    threshold = float(task.threshold) if isinstance(task, EFClassifier) else 0.5
+    doubts = doubt(cases["p_reduced"], threshold)
+    wrong = cases["called"] != cases["reduced"]
+    kinds = {
+        "most certain right": (~wrong, doubts),
+        "most certain wrong": (wrong, doubts),
+        "borderline": (np.ones_like(wrong), -doubts),
+        "flagged for review": (cases["review"] > 0, cases.get("ef_std", doubts) * -1.0),
+    }
+    found, taken = [], set()
+    for kind, (belongs, order) in kinds.items():
+        ranked = [int(i) for i in np.argsort(order, kind="stable") if belongs[i]]
+        fresh = [i for i in ranked if i not in taken][:count]
+        taken.update(fresh)
+        for number, i in enumerate(fresh, start=1):
+            said = {name: float(column[i]) for name, column in cases.items()}
+            picture = f"{kind.replace(' ', '_')}_{number}"
+            words = f"true EF {said['ef']:.0f} %, {_said(said)}"
+            found.append(
+                {"row": int(said["row"]), "kind": kind, "picture": picture, "words": words}
+            )
+    return pd.DataFrame(found)
+
+
+def _said(case: dict[str, float]) -> str:
+    """Return what a model said of a case, in words."""
+    ef = case.get("ef_predicted", case.get("ef") if "ef_std" in case else None)
+    called = case.get("called", case.get("reduced", 0.0))
+    if ef is not None:
+        words = f"predicted {ef:.0f} ± {case['ef_std']:.0f} %"
+    else:
+        p = 100 * case["p_reduced"]
+        words = f"probability of EF ≤ 40 %: {p:.1f} %"
+        words += ", called reduced" if called else ", called normal"
+    return words + (", flagged" if case["review"] else "")
+
+
+def _mapper(task: EFTask) -> SaliencyMapper | None:
+    try:
+        with torch.inference_mode(False):
+            return SaliencyMapper(task, _STEPS)
+    except (FitError, NotFittedError) as error:
+        rank_zero_warn(f"no heat maps: {error}")
+        return None
+
+
+def _sheets(
+    mapper: SaliencyMapper, frames: Tensor, names: list[str], titles: list[str]
+) -> list[Figure]:
+    with torch.inference_mode(False), torch.enable_grad():
+        own = frames.clone()
+        maps = {METHOD_NAMES[method]: mapper.maps(own, method).cpu().numpy() for method in METHODS}
+    shown = own.cpu().numpy()
+    return [
+        heat_map_sheet(
+            shown[i], {name: found[i] for name, found in maps.items()}, names,
+            f"{title}\n{NOT_FOR_DIAGNOSIS}",
+        )
+        for i, title in enumerate(titles)
+    ]  # fmt: skip
+
+
+def _folder(trainer: Trainer) -> Path:
+    folder = Path(trainer.log_dir or trainer.default_root_dir) / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,132 @@
+"""Pictures of frames with heat maps, and figures of what heat maps are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from lvef.evaluation.saliency import CURVE_SHARES
+from lvef.evaluation.uncertainty_figures import COLORS
+
+Array = NDArray[np.generic]
+COLOR_MAP = "inferno"
+"""Rises in brightness throughout, so that it reads in black and white too."""
+_SHOWN_FROM = 0.15
+
+
+def overlay_image(saliency: Array, scale: float) -> NDArray[np.uint8]:
+    """Return a map as an `(H, W, 4)` uint8 RGBA picture, clear where nothing was found.
+
+    Args:
+        saliency: `(H, W)`, not negative.
+        scale: What counts as 1, the same for all frames of a case.
+    """
+    share = np.clip(np.asarray(saliency, float) / max(scale, 1e-12), 0, 1)
+    rgba = _colours()(0.25 + 0.75 * share)
+    rgba[..., 3] = np.clip((share - _SHOWN_FROM) / (1 - _SHOWN_FROM), 0, 1) ** 0.7 * 0.75
+    return np.asarray(255 * rgba, np.uint8)
+
+
+def heat_map_sheet(
+    frames: Array,
+    maps: Mapping[str, Array],
+    names: Sequence[str],
+    title: str,
+) -> Figure:
+    """Draw the frames of a case as they are, and below with each kind of heat map and its scale.
+
+    Args:
+        frames: `(F, 3, H, W)` uint8.
+        maps: `(F, H, W)` by method, of one scale for all frames.
+        names: Names of the frames.
+        title: What it is: split, EF, what was said.
+    """
+    count = len(names)
+    figure = Figure(figsize=(2.3 * count + 1.2, 2.2 * (1 + len(maps)) + 0.9), layout="constrained")
+    axes = figure.subplots(1 + len(maps), count, squeeze=False)
+    for column, name in enumerate(names):
+        axes[0, column].set_title(name, fontsize=9)
+        for axis in axes[:, column]:
+            axis.imshow(np.moveaxis(frames[column], 0, -1))
+            axis.set(xticks=[], yticks=[])
+    for row, (method, saliency) in enumerate(maps.items(), start=1):
+        scale = float(np.max(saliency)) if np.size(saliency) else 0.0
+        for column in range(count):
+            axes[row, column].imshow(overlay_image(saliency[column], scale))
+        axes[row, 0].set_ylabel(method if scale > 0 else f"{method}\n(nothing found)", fontsize=8)
+        bar = matplotlib.cm.ScalarMappable(cmap=_scale_colours())
+        label = "share of the case's largest"
+        figure.colorbar(bar, ax=axes[row].tolist(), shrink=0.85).set_label(label, fontsize=7)
+    figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def region_figure(
+    shares: Mapping[str, Mapping[str, float]], area: Mapping[str, float], title: str
+) -> Figure:
+    """Plot the share of heat maps in regions beside the regions' share of the picture.
+
+    Args:
+        shares: By method, mean share by region.
+        area: Mean share of the picture by region.
+        title: What it is.
+    """
+    names = list(area)
+    figure = Figure(figsize=(7.2, 0.42 * len(names) + 1.6), layout="constrained")
+    axis = figure.subplots()
+    bars = {"area of the picture": area, **shares}
+    height = 0.8 / len(bars)
+    hatches = ["", "//", "..", "xx"]
+    places = np.arange(len(names))[::-1]
+    colours = ["#bbbbbb", *COLORS]
+    for number, (label, values) in enumerate(bars.items()):
+        axis.barh(
+            places + 0.4 - (number + 0.5) * height,
+            [100 * values[name] for name in names], height,
+            color=colours[number], hatch=hatches[number % 4], edgecolor="white", label=label,
+        )  # fmt: skip
+    axis.set_yticks(places, [name.replace("_", " ") for name in names])
+    axis.set_xlabel("share (%)")
+    axis.legend(fontsize=8, frameon=False)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def curve_figure(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str) -> Figure:
+    """Plot deletion and insertion curves.
+
+    Args:
+        curves: By method, deletion and insertion at `CURVE_SHARES`.
+        title: What it is.
+    """
+    figure = Figure(figsize=(8.2, 3.9), layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    for axis, side, words in zip(
+        figure.subplots(1, 2), (0, 1), ("deletion: lower is better", "insertion: higher is better"),
+        strict=True,
+    ):  # fmt: skip
+        for (name, pair), colour, marker in zip(curves.items(), COLORS, "os^D", strict=False):
+            axis.plot(
+                100 * CURVE_SHARES, np.asarray(pair[side]), color=colour, marker=marker,
+                markersize=4, label=name,
+            )  # fmt: skip
+        axis.set(
+            title=words, xlabel="pixels, the most salient first (%)", ylabel="score of the answer"
+        )
+        axis.title.set_fontsize(9)
+        axis.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def _colours() -> Colormap:
+    return matplotlib.colormaps[COLOR_MAP]
+
+
+def _scale_colours() -> Colormap:
+    shades = _colours()(0.25 + 0.75 * np.linspace(0, 1, 256))
+    return matplotlib.colors.ListedColormap(shades)

@@ -1,0 +1,280 @@
+"""`python -m lvef robustness`: what wrong key frames and poor pictures cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from numpy.typing import ArrayLike
+from torch import Tensor
+from tqdm import tqdm
+
+from lvef.cardiac import is_reduced, mid_frame
+from lvef.data.corruptions import CORRUPTIONS
+from lvef.data.dataset import KeyFrameDataset, prepare_for_workers
+from lvef.data.echonet import read_echonet
+from lvef.errors import ConfigurationError
+from lvef.evaluation.metrics import (
+    Metrics,
+    bootstrap_interval,
+    classification_metrics,
+    regression_metrics,
+)
+from lvef.evaluation.robustness_figures import robustness_figure
+from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.models import EFClassifier, EFTask
+from lvef.models.loading import describe, load_task
+from lvef.phantom import MARKER
+from lvef.precision import cpu_precision
+
+OFFSETS = tuple(range(-5, 6))
+"""Frames by which a key frame is picked too early or too late."""
+SLOWER = (2, 3, 4)
+"""How many times fewer frames a second a clip has."""
+_CLASSIFICATION = ("roc_auc", "balanced_accuracy", "recall", "specificity")
+_REGRESSION = ("mae", "rmse", "bias", "roc_auc")
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One thing that goes wrong.
+
+    Attributes:
+        kind: `ED off`, `ES off`, `ED and ES off`, `frame rate`, or one of `CORRUPTIONS`; empty
+            where nothing does.
+        level: By how much.
+        unit: What `level` counts.
+    """
+
+    kind: str = ""
+    level: float = 0.0
+    unit: str = ""
+
+    @property
+    def words(self) -> str:
+        """The condition in words."""
+        if not self.kind:
+            return "as labelled"
+        level = f"{self.level:+g}" if self.kind.endswith("off") else f"{self.level:g}"
+        return f"{self.kind}: {level} {self.unit}"
+
+    def frames(self, ed: int, es: int, count: int) -> dict[str, int]:
+        """Return the key frames that are picked in a clip of `count` frames."""
+        if self.kind == "frame rate":
+            step = int(self.level)
+            last = (count - 1) // step
+            ed, es = (min(round(frame / step), last) * step for frame in (ed, es))
+        elif self.kind.endswith("off"):
+            off = int(self.level)
+            ed = int(np.clip(ed + off * ("ED" in self.kind), 0, count - 1))
+            es = int(np.clip(es + off * ("ES" in self.kind), 0, count - 1))
+        return {"EDF": ed, "ESF": es, "MF": mid_frame(ed, es)}
+
+
+def robustness(
+    config: Path,
+    ckpt_path: Path | None = None,
+    output: Path | None = None,
+    root: str | None = None,
+    num_cases: int | None = None,
+    seed: int = 0,
+) -> Path:
+    """Measure what a model loses when key frames are picked wrongly and pictures get worse.
+
+    On the TEST split: ED, ES or both picked up to five frames too early or too late, clips with
+    fewer frames a second, added speckle, lost gain, shadow, blur, lower resolution and heavier
+    compression. Writes robustness.md, robustness.csv, robustness.json and a figure.
+
+    Args:
+        config: config.yaml of the run.
+        ckpt_path: Checkpoint; by default the best beside the config.
+        output: Folder to write; by default `robustness` beside the config.
+        root: EchoNet-Dynamic folder, or a phantom; by default what the config says.
+        num_cases: Cases of TEST, drawn at random; all by default.
+        seed: Seed of the drawing and of the noise.
+    """
+    data = _data_of(config)
+    ckpt_path = ckpt_path or config.parent / "checkpoints" / "best.ckpt"
+    task = load_task(ckpt_path)
+    if not isinstance(task, EFTask):
+        raise ConfigurationError(f"{ckpt_path} holds a {type(task).__name__}, which says no EF")
+    root = root or data.get("root")
+    if root is None:
+        raise ConfigurationError(f"{config} says no data.root: give one with --root DIR")
+    folder = read_echonet(root, data.get("max_excluded", 0.05))
+    test = folder.table[folder.table["split"] == "TEST"]
+    if data.get("limit") is not None:
+        test = test.head(data["limit"])
+    if num_cases is not None and num_cases < len(test):
+        test = test.sample(num_cases, random_state=seed).sort_index()
+    conditions = list(all_conditions(task.frames))
+    said = _predict(task, test, describe(ckpt_path)["data"], conditions, seed)
+    phantom = (Path(root) / MARKER).is_file()
+    words = f"{'PHANTOM ' if phantom else ''}TEST, {len(test)} videos"
+    title = f"{words}, {type(task).__name__} on {' + '.join(task.frames)}"
+    table = _measure(task, said, conditions, test)
+    output = output or config.parent / "robustness"
+    output.mkdir(parents=True, exist_ok=True)
+    table.to_csv(output / "robustness.csv", index=False)
+    about = {
+        "title": title, "note": NOT_FOR_DIAGNOSIS, "phantom": phantom,
+        "task": type(task).__name__, "frames": task.frames, "num_cases": len(test),
+        "checkpoint": str(ckpt_path), "version": version("lvef"),
+        "conditions": json.loads(table.to_json(orient="records")),
+    }  # fmt: skip
+    (output / "robustness.json").write_text(json.dumps(about, indent=2) + "\n")
+    text = format_robustness(table, title, phantom)
+    (output / "robustness.md").write_text(text)
+    robustness_figure(table, title).savefig(output / "robustness.png", dpi=120)
+    print(text)
+    return output / "robustness.md"
+
+
+def all_conditions(frames: list[str]) -> Iterator[Condition]:
+    """Yield what can go wrong for a model of these frames, first that nothing does."""
+    yield Condition()
+    single = [name for name, slot in (("ED", "EDF"), ("ES", "ESF")) if slot in frames]
+    if "MF" in frames and not single:
+        single = ["ED", "ES"]
+    kinds = [f"{name} off" for name in single]
+    kinds += ["ED and ES off"] if len(single) > 1 else []
+    yield from (Condition(kind, off, "frames") for kind in kinds for off in OFFSETS if off)
+    yield from (Condition("frame rate", step, "times lower") for step in SLOWER)
+    for name, (_, levels, unit) in CORRUPTIONS.items():
+        yield from (Condition(name, level, unit) for level in levels)
+
+
+def _data_of(config: Path) -> dict[str, Any]:
+    if not config.is_file():
+        raise ConfigurationError(f"{config} not found; --config takes the config.yaml of a run")
+    try:
+        held = yaml.safe_load(config.read_text())
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{config}: not readable as YAML") from error
+    if not isinstance(held, dict) or not isinstance(held.get("data"), dict):
+        raise ConfigurationError(f"{config} has no data section; give the config.yaml of a run")
+    return dict(held["data"])
+
+
+@torch.inference_mode()
+def _predict(
+    task: EFTask,
+    rows: pd.DataFrame,
+    seen: dict[str, Any],
+    conditions: list[Condition],
+    seed: int,
+) -> list[dict[str, Tensor]]:
+    """Return what the task says under each condition, columns `(n,)` as `EFTask.conclude`."""
+    prepare_for_workers()
+    dataset = KeyFrameDataset(
+        rows, task.frames, seen.get("image_size", 112), seen.get("remove_artifacts", True)
+    )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    task.to(device)
+    lower = device == "cuda" or cpu_precision() == "bf16-mixed"
+    parts: list[list[dict[str, Tensor]]] = [[] for _ in conditions]
+    bar = tqdm(total=len(rows), desc="robustness", unit="video")
+    for first in range(0, len(rows), _BATCH):
+        items = range(first, min(first + _BATCH, len(rows)))
+        pictures = [_looks(dataset, item, rows.iloc[item], conditions) for item in items]
+        for number, condition in enumerate(conditions):
+            frames = torch.stack(
+                [
+                    torch.stack([held[wanted[number][name]] for name in task.frames])
+                    for held, wanted in pictures
+                ]
+            )
+            if condition.kind in CORRUPTIONS:
+                generator = torch.Generator().manual_seed(seed + first)
+                frames = CORRUPTIONS[condition.kind][0](frames, condition.level, generator)
+            with torch.autocast(device, torch.bfloat16, enabled=lower):
+                output = task(frames.to(device))
+            said = {k: v.float().cpu() for k, v in task.case_outputs(output).items()}
+            parts[number].append(task.conclude(said))
+        bar.update(len(items))
+    bar.close()
+    return [{name: torch.cat([part[name] for part in own]) for name in own[0]} for own in parts]
+
+
+def _looks(
+    dataset: KeyFrameDataset, item: int, row: Any, conditions: list[Condition]
+) -> tuple[dict[int, Tensor], list[dict[str, int]]]:
+    """Return every frame of a case that some condition needs, and which each needs."""
+    ed, es, count = (int(row[name]) for name in ("ed_frame", "es_frame", "num_frames"))
+    wanted = [condition.frames(ed, es, count) for condition in conditions]
+    numbers = sorted({frame for picked in wanted for frame in picked.values()})
+    return dict(zip(numbers, dataset.look(item, numbers), strict=True)), wanted
+
+
+def _measure(
+    task: EFTask, said: list[dict[str, Tensor]], conditions: list[Condition], rows: pd.DataFrame
+) -> pd.DataFrame:
+    """Return a row a condition: metrics, and what the first costs with a 95 % interval."""
+    ef = rows["ef"].to_numpy(float)
+    classifier = isinstance(task, EFClassifier)
+    threshold = float(task.threshold) if isinstance(task, EFClassifier) else 0.5
+    truth = is_reduced(ef).astype(int) if classifier else ef
+    name = "p_reduced" if classifier else "ef_predicted"
+    answers = [cases[name].double().numpy() for cases in said]
+    main, sign = ("balanced_accuracy", -1) if classifier else ("mae", 1)
+    shown = _CLASSIFICATION if classifier else _REGRESSION
+
+    def metric(answer: ArrayLike, known: ArrayLike) -> Metrics:
+        if classifier:
+            return classification_metrics(answer, known, threshold)
+        return regression_metrics(answer, known)
+
+    def cost(changed: ArrayLike, first: ArrayLike, known: ArrayLike) -> Metrics:
+        return {"cost": sign * (metric(changed, known)[main] - metric(first, known)[main])}
+
+    found = []
+    for condition, answer, cases in zip(conditions, answers, said, strict=True):
+        values = metric(answer, truth)
+        row: dict[str, Any] = {
+            "condition": condition.kind, "level": condition.level, "unit": condition.unit,
+            "words": condition.words, **{name: values[name] for name in shown},
+            "flagged": float(cases["review"].mean()),
+            "cost": cost(answer, answers[0], truth)["cost"], "cost_of": main,
+        }  # fmt: skip
+        row["cost_lower"], row["cost_upper"] = (
+            bootstrap_interval(cost, answer, answers[0], truth, resamples=200)["cost"]
+            if condition.kind
+            else (0.0, 0.0)
+        )
+        found.append(row)
+    return pd.DataFrame(found)
+
+
+def format_robustness(table: pd.DataFrame, title: str, phantom: bool) -> str:
+    """Return the table as Markdown."""
+    shown = [name for name in dict.fromkeys((*_REGRESSION, *_CLASSIFICATION)) if name in table]
+    main = str(table["cost_of"].iloc[0])
+    words = "MAE, EF points" if main == "mae" else "balanced accuracy lost, points of 100"
+    factor = 1.0 if main == "mae" else 100.0
+    lines = [
+        f"## {'PHANTOM: ' if phantom else ''}what mistakes cost", "",
+        f"{title}. {NOT_FOR_DIAGNOSIS}", "",
+        "| | " + " | ".join(shown) + f" | flagged | cost ({words}) |",
+        "|---" * (3 + len(shown)) + "|",
+    ]  # fmt: skip
+    for row in table.to_dict(orient="records"):
+        cells = " | ".join(f"{row[name]:.{2 if name in ('mae', 'rmse', 'bias') else 3}f}"
+                           for name in shown)  # fmt: skip
+        cost = ""
+        if row["condition"]:
+            low, high = factor * row["cost_lower"], factor * row["cost_upper"]
+            cost = f"{factor * row['cost']:+.2f} [{low:+.2f}, {high:+.2f}]"
+        flagged = f"{100 * row['flagged']:.0f} %"
+        lines.append(f"| {row['words']} | {cells} | {flagged} | {cost} |")
+    worst = table.iloc[1:].nlargest(1, "cost").iloc[0]
+    lines += ["", f"Costliest: {worst['words']}, {factor * worst['cost']:+.1f} ({words})."]
+    return "\n".join(lines) + "\n"

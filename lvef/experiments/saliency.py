@@ -1,0 +1,410 @@
+"""`python -m lvef saliency`: do a model's heat maps mean anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, gaussian_filter
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from lvef.cardiac import polygon_mask
+from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, collate, prepare_for_workers
+from lvef.data.echonet import EchoNetFolder, read_echonet
+from lvef.data.video import read_frames
+from lvef.errors import ConfigurationError
+from lvef.evaluation.heat_maps import curve_figure, heat_map_sheet, region_figure
+from lvef.evaluation.metrics import bootstrap_interval
+from lvef.evaluation.saliency import (
+    area_under,
+    perturbation_curves,
+    pointing_game,
+    region_shares,
+    similarity,
+)
+from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.models import EFTask
+from lvef.models.gp_posterior import GPPosterior
+from lvef.models.loading import describe, load_task
+from lvef.models.saliency import METHOD_NAMES, METHODS, SaliencyMapper, blurred, to_float
+from lvef.phantom import open_phantom
+from lvef.phantom.regions import phantom_regions
+
+Mask = NDArray[np.bool_]
+CLAIMED = ("mitral_valve", "septum", "endocardium")
+"""Where the reference results say that the heat maps lie."""
+_OUTSIDE = "outside_sector"
+_POINTED = ("heart", *CLAIMED, "lv_cavity")
+_CHECKED, _SHOWN, _BORDER = 30, 6, 3
+_DEPTHS: tuple[Literal["head", "last_block", "all"], ...] = ("head", "last_block", "all")
+_RANDOM = "random blobs"
+
+
+def saliency(
+    ckpt_path: Path,
+    root: str,
+    output: Path | None = None,
+    num_cases: int = 100,
+    steps: int = 16,
+    seed: int = 0,
+    max_excluded: float = 0.05,
+) -> Path:
+    """Measure what the heat maps of a checkpoint are worth, on the TEST split of a folder.
+
+    Writes saliency.md, saliency.json and figures: the share of the maps inside the parts of the
+    heart beside these parts' share of the sector, the pointing game, deletion and insertion curves
+    beside random blobs, and how the maps change when the weights are shuffled. A phantom knows all
+    parts of its heart, a folder of patients the traced ventricle only.
+
+    Args:
+        ckpt_path: Checkpoint of a classifier, regressor, Gaussian process or ensemble.
+        root: EchoNet-Dynamic folder, or a phantom.
+        output: Folder to write; by default `saliency` beside the checkpoint's folder.
+        num_cases: Cases of TEST, drawn at random.
+        steps: Steps of integrated gradients.
+        seed: Seed of the drawing.
+        max_excluded: Share of unusable videos above which nothing is run.
+    """
+    task = load_task(ckpt_path)
+    if not isinstance(task, EFTask):
+        raise ConfigurationError(f"{ckpt_path} holds a {type(task).__name__}, which says no EF")
+    if num_cases < 2:
+        raise ConfigurationError(f"num_cases is {num_cases}, but must be at least 2")
+    folder = read_echonet(root, max_excluded)
+    test = folder.table[folder.table["split"] == "TEST"]
+    rows = test.sample(min(num_cases, len(test)), random_state=seed).sort_index()
+    seen = describe(ckpt_path)["data"]
+    frames = _read(rows, task.frames, seen)
+    size = frames.shape[-1]
+    regions = [_regions(folder, row, task.frames, size) for _, row in rows.iterrows()]
+    mapper = SaliencyMapper(task, steps)
+    phantom = (Path(root) / "phantom.json").is_file()
+    output = output or Path(ckpt_path).parent.parent / "saliency"
+    output.mkdir(parents=True, exist_ok=True)
+    maps = {method: _maps(mapper, frames, method) for method in METHODS}
+    measured = {
+        METHOD_NAMES[method]: {
+            **_places(maps[method], regions),
+            "share_by_frame": _by_frame(maps[method], task.frames),
+        }
+        for method in METHODS
+    }
+    curves = _curves(mapper, frames, maps, seed)
+    data = "PHANTOM " if phantom else ""
+    title = f"{data}TEST, {len(rows)} videos, {type(task).__name__} on {' + '.join(task.frames)}"
+    about = {
+        "title": title,
+        "note": NOT_FOR_DIAGNOSIS,
+        "phantom": phantom,
+        "task": type(task).__name__,
+        "frames": task.frames,
+        "num_cases": len(rows),
+        "checkpoint": str(ckpt_path),
+        "version": version("lvef"),
+        "steps": steps,
+        "area": _areas(regions),
+        "methods": measured,
+        "curves": curves,
+        "randomisation": _randomisation(mapper, frames[:_CHECKED], maps),
+    }
+    (output / "saliency.json").write_text(json.dumps(about, indent=2) + "\n")
+    text = format_saliency(about)
+    (output / "saliency.md").write_text(text)
+    _draw(output, about, frames, maps, rows)
+    print(text)
+    return output / "saliency.md"
+
+
+def _read(rows: pd.DataFrame, frames: list[str], seen: dict[str, Any]) -> Tensor:
+    """Return `(n, F, 3, H, W)` uint8 frames as the model sees them."""
+    prepare_for_workers()
+    dataset = KeyFrameDataset(
+        rows, frames, seen.get("image_size", 112), seen.get("remove_artifacts", True)
+    )
+    batches = list(DataLoader(dataset, batch_size=32, collate_fn=collate))
+    failures = [failure for batch in batches for failure in batch.get("failures", [])]
+    if failures:
+        raise ConfigurationError(f"a video cannot be read: {failures[0][1]}")
+    return torch.cat([batch["frames"] for batch in batches])
+
+
+def _regions(
+    folder: EchoNetFolder, row: Any, frames: list[str], size: int
+) -> list[dict[str, Mask]]:
+    """Return what is known of the heart's parts, for each frame of a case."""
+    clip = open_phantom(folder.root, row["video"])
+    found = []
+    for name in frames:
+        number = int(row[FRAME_COLUMNS[name]])
+        if clip is not None:
+            masks = phantom_regions(clip, number)
+        elif name == "MF":
+            masks = {}  # nobody traces it
+        else:
+            masks = _traced(folder, row, number)
+        if clip is not None:
+            parts = [m for n, m in masks.items() if n not in ("rest_of_sector", _OUTSIDE)]
+            masks["heart"] = np.logical_or.reduce(parts)
+        found.append({n: _resized(mask, size) for n, mask in masks.items()})
+    return found
+
+
+def _traced(folder: EchoNetFolder, row: Any, frame: int) -> dict[str, Mask]:
+    height, width = read_frames(row["path"], [frame]).shape[1:3]
+    side = max(height, width)  # as `to_square` pads it
+    margin = np.array([(side - width) // 2, (side - height) // 2])
+    cavity = polygon_mask(folder.contour(row["video"], frame) + margin, side, side)
+    distance = np.where(cavity, distance_transform_edt(cavity), distance_transform_edt(~cavity))
+    return {"lv_cavity": cavity, "endocardium": distance <= _BORDER}
+
+
+def _resized(mask: Mask, size: int) -> Mask:
+    if mask.shape == (size, size):
+        return mask
+    index = (np.arange(size) * mask.shape[0] / size).astype(int)
+    return mask[np.ix_(index, index)]
+
+
+def _maps(mapper: SaliencyMapper, frames: Tensor, method: Any) -> NDArray[np.float32]:
+    bar = tqdm(torch.split(frames, 8), desc=METHOD_NAMES[method], unit="batch")
+    return np.asarray(torch.cat([mapper.maps(part, method) for part in bar]).numpy())
+
+
+def _areas(regions: list[list[dict[str, Mask]]]) -> dict[str, float]:
+    """Return the mean share of the sector (of the picture, without one) by region."""
+    areas: dict[str, list[float]] = {}
+    for frame in (frame for case in regions for frame in case):
+        whole = _sector(frame)
+        for name, mask in frame.items():
+            areas.setdefault(name, []).append(float(mask.sum() / max(whole.sum(), 1)))
+    return {name: float(np.mean(values)) for name, values in areas.items()}
+
+
+def _sector(frame: dict[str, Mask]) -> Mask:
+    any_mask = next(iter(frame.values()))
+    return ~frame[_OUTSIDE] if _OUTSIDE in frame else np.ones_like(any_mask)
+
+
+def _places(
+    maps: NDArray[np.float32], regions: list[list[dict[str, Mask]]]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Return shares by region, with their density relative to the sector, and the pointing game."""
+    names = list(dict.fromkeys(n for case in regions for frame in case for n in frame))
+    shares: dict[str, list[float]] = {name: [] for name in names}
+    ratios: dict[str, list[float]] = {name: [] for name in names}
+    hits: dict[str, list[float]] = {n: [] for n in _POINTED if n in names}
+    chances: dict[str, list[float]] = {n: [] for n in hits}
+    for saliency_map, case in zip(maps, regions, strict=True):
+        known = [slot for slot, frame in enumerate(case) if frame]
+        if not known:
+            continue
+        joined = {n: np.stack([case[slot][n] for slot in known]) for n in case[known[0]]}
+        joined_map = saliency_map[known]
+        inside = _sector(joined)
+        of_map = region_shares(joined_map, joined)
+        in_sector = joined_map * inside
+        of_sector = region_shares(in_sector, joined)
+        for name, mask in joined.items():
+            area = (mask & inside).sum() / max(inside.sum(), 1)
+            shares[name].append(of_map[name] if name == _OUTSIDE else of_sector[name])
+            ratios[name].append(of_sector[name] / area if area else float("nan"))
+        best = int(np.argmax(joined_map.max(axis=(1, 2))))
+        for name in hits:
+            hit, chance = pointing_game(joined_map[best], joined[name][best])
+            hits[name].append(hit)
+            chances[name].append(chance)
+    return {
+        "shares": {name: _with_interval(shares[name]) for name in names},
+        "density": {n: _with_interval(ratios[n]) for n in names if n != _OUTSIDE},
+        "pointing": {
+            n: {**_with_interval(hits[n]), "chance": float(np.mean(chances[n]))} for n in hits
+        },
+    }
+
+
+def _with_interval(values: list[float]) -> dict[str, float]:
+    known = np.array([value for value in values if np.isfinite(value)])
+    if not len(known):
+        return {"value": float("nan"), "lower": float("nan"), "upper": float("nan")}
+
+    def mean(sample: Any) -> dict[str, float]:
+        return {"mean": float(np.mean(sample))}
+
+    lower, upper = bootstrap_interval(mean, known)["mean"]
+    return {"value": float(known.mean()), "lower": lower, "upper": upper, "cases": len(known)}
+
+
+def _by_frame(maps: NDArray[np.float32], frames: list[str]) -> dict[str, float]:
+    sums = maps.sum(axis=(2, 3))
+    sums = sums[sums.sum(axis=1) > 0]
+    shares = sums / sums.sum(axis=1, keepdims=True)
+    return dict(zip(frames, shares.mean(axis=0).tolist(), strict=True))
+
+
+def _curves(
+    mapper: SaliencyMapper, frames: Tensor, maps: dict[Any, NDArray[np.float32]], seed: int
+) -> dict[str, dict[str, Any]]:
+    rng = np.random.default_rng(seed)
+    images = to_float(frames)
+    without = blurred(images).numpy()
+    sides = mapper.sides(images)
+    named = {METHOD_NAMES[method]: found for method, found in maps.items()}
+    blobs = [
+        [gaussian_filter(rng.standard_normal(frames.shape[-2:]), 8) for _ in range(frames.shape[1])]
+        for _ in range(len(frames))
+    ]
+    named[_RANDOM] = np.asarray(blobs, np.float32)
+    curves: dict[str, Any] = {}
+    for name, found in named.items():
+        pairs = []
+        for case in tqdm(range(len(frames)), desc=f"curves, {name}", unit="case"):
+            score = _scorer(mapper, sides[case])
+            pairs.append(
+                perturbation_curves(found[case], images[case].numpy(), without[case], score)
+            )
+        taken, given = (np.array(side) for side in zip(*pairs, strict=True))
+        usable = np.isfinite(taken).all(axis=1)
+        curves[name] = {
+            # The median, as a case whose score hardly changes has curves of any height.
+            "deletion": np.median(taken[usable], axis=0).tolist(),
+            "insertion": np.median(given[usable], axis=0).tolist(),
+        }
+        curves[name]["deletion_area"] = area_under(np.array(curves[name]["deletion"]))
+        curves[name]["insertion_area"] = area_under(np.array(curves[name]["insertion"]))
+    return curves
+
+
+def _scorer(mapper: SaliencyMapper, side: Tensor) -> Callable[[Any], Any]:
+    def score(frames: Any) -> Any:
+        batch = torch.as_tensor(frames)
+        return mapper.score(batch, side.expand(len(batch))).numpy()
+
+    return score
+
+
+def _randomisation(
+    mapper: SaliencyMapper, frames: Tensor, maps: dict[Any, NDArray[np.float32]]
+) -> dict[str, dict[str, float]]:
+    """Return the mean rank correlation, inside the sector, with maps of shuffled networks."""
+    sides = mapper.sides(frames)
+    seen = blurred(to_float(frames)).amax(dim=2).numpy() > 0.02
+    has_head = not isinstance(mapper.evidence.parts[0].head, GPPosterior)
+    found: dict[str, dict[str, float]] = {}
+    for depth in _DEPTHS if has_head else _DEPTHS[1:]:
+        shuffled = mapper.randomised(depth)
+        for method in METHODS:
+            changed = torch.cat(
+                [
+                    shuffled.maps(part, method, own)
+                    for part, own in zip(torch.split(frames, 8), torch.split(sides, 8), strict=True)
+                ]
+            ).numpy()
+            alike = [
+                similarity(before[mask], after[mask])
+                for before, after, mask in zip(maps[method], changed, seen, strict=False)
+            ]
+            found.setdefault(depth, {})[METHOD_NAMES[method]] = float(np.mean(alike))
+    return found
+
+
+def format_saliency(about: dict[str, Any]) -> str:
+    """Return what was measured as Markdown."""
+    methods = about["methods"]
+    data = "PHANTOM: " if about["phantom"] else ""
+    lines = [
+        f"## {data}what the heat maps are worth", "", f"{about['title']}. {NOT_FOR_DIAGNOSIS}", "",
+        "Share of the maps within the sector, and its density: 1 is what an even map would have.",
+        "",
+        f"| region | share of the sector | {' | '.join(f'{m}, share | density' for m in methods)}",
+        "|---" * (2 + 2 * len(methods)) + "|",
+    ]  # fmt: skip
+    for name, area in about["area"].items():
+        if name == _OUTSIDE:
+            continue
+        cells = []
+        for method in methods.values():
+            density = method["density"][name]
+            cells.append(f"{100 * method['shares'][name]['value']:.1f} %")
+            cells.append(f"{density['value']:.2f} [{density['lower']:.2f}, {density['upper']:.2f}]")
+        label = name.replace("_", " ")
+        lines.append(f"| {label} | {100 * area:.1f} % | " + " | ".join(cells) + " |")
+    for name, method in methods.items():
+        if _OUTSIDE in method["shares"]:
+            share = 100 * method["shares"][_OUTSIDE]["value"]
+            lines += ["", f"{name}: {share:.1f} % of the map lie outside the sector."]
+        by_frame = ", ".join(f"{f} {100 * s:.0f} %" for f, s in method["share_by_frame"].items())
+        lines += ["", f"{name}, by frame: {by_frame}."]
+    heads = " | ".join(f"{m} | by chance" for m in methods)
+    lines += ["", *_claim(about), "", f"| the map's peak lies in | {heads} |"]
+    lines.append("|---" * (1 + 2 * len(methods)) + "|")
+    for name in next(iter(methods.values()))["pointing"]:
+        cells = [
+            f"{100 * pointed['value']:.0f} % | {100 * pointed['chance']:.0f} %"
+            for pointed in (m["pointing"][name] for m in methods.values())
+        ]
+        lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(cells) + " |")
+    lines += ["", "| | deletion, area (lower is better) | insertion, area (higher is better) |",
+              "|---|---|---|"]  # fmt: skip
+    for name, curve in about["curves"].items():
+        lines.append(f"| {name} | {curve['deletion_area']:.2f} | {curve['insertion_area']:.2f} |")
+    lines += ["", "| weights shuffled | " + " | ".join(methods) + " |",
+              "|---" * (1 + len(methods)) + "|"]  # fmt: skip
+    for depth, values in about["randomisation"].items():
+        alike = " | ".join(f"{values[m]:.2f}" for m in methods)
+        lines.append(f"| {depth.replace('_', ' ')} | {alike} |")
+    lines.append("\nRank correlation of the maps before and after; near 0 is what a sane map has.")
+    return "\n".join(lines) + "\n"
+
+
+def _claim(about: dict[str, Any]) -> list[str]:
+    """Confirm or refute where the reference results say that heat maps lie."""
+    lines = ["Claim of the reference results: focus on mitral valve, septum and LV endocardium."]
+    for name, method in about["methods"].items():
+        said = []
+        for region in (r for r in CLAIMED if r in method["density"]):
+            density = method["density"][region]
+            verdict = (
+                "confirmed" if density["lower"] > 1
+                else "refuted" if density["upper"] < 1 else "undecided"
+            )  # fmt: skip
+            said.append(f"{region.replace('_', ' ')} {verdict} ({density['value']:.2f} x)")
+        lines.append(f"{name}: {', '.join(said)}.")
+    return lines
+
+
+def _draw(
+    output: Path,
+    about: dict[str, Any],
+    frames: Tensor,
+    maps: dict[Any, NDArray[np.float32]],
+    rows: pd.DataFrame,
+) -> None:
+    shares = {
+        name: {region: value["value"] for region, value in method["shares"].items()}
+        for name, method in about["methods"].items()
+    }
+    area = {name: value for name, value in about["area"].items() if name != _OUTSIDE}
+    title = about["title"]
+    region_figure(shares, area, f"{title}\nshare within the sector").savefig(
+        output / "regions.png", dpi=120
+    )
+    curves = {name: (c["deletion"], c["insertion"]) for name, c in about["curves"].items()}
+    curve_figure(curves, f"{title}, medians").savefig(output / "curves.png", dpi=120)
+    for number in range(min(_SHOWN, len(rows))):
+        row = rows.iloc[number]
+        case = {METHOD_NAMES[method]: found[number] for method, found in maps.items()}
+        data = "PHANTOM " if about["phantom"] else ""
+        sheet = heat_map_sheet(
+            frames[number].numpy(), case, about["frames"],
+            f"{data}TEST, EF {row['ef']:.0f} %, {about['task']}",
+        )  # fmt: skip
+        sheet.savefig(output / f"example_{number + 1}.png", dpi=110)

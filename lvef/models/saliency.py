@@ -1,0 +1,234 @@
+"""Heat maps: which parts of the frames an answer rests on, by captum."""
+
+from __future__ import annotations
+
+import copy
+from typing import Literal, cast, get_args
+
+import torch
+from captum.attr import IntegratedGradients, LayerGradCam
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.transforms.v2.functional import gaussian_blur
+
+from lvef.models.base import EFTask
+from lvef.models.classifier import EFClassifier
+from lvef.models.ensemble import EFEnsemble
+from lvef.models.gp import ExactGPHead
+from lvef.models.gp_posterior import GPPosterior
+from lvef.models.predictor import EFPredictor
+
+Method = Literal["gradcam", "integrated_gradients"]
+METHODS: tuple[Method, ...] = get_args(Method)
+"""The methods, the coarse one first."""
+METHOD_NAMES = {"gradcam": "Grad-CAM", "integrated_gradients": "integrated gradients"}
+_BASELINE_BLUR, _MAP_BLUR = 8.0, 1.5
+_IMAGES_AT_ONCE = 32
+
+
+class SaliencyMapper:
+    """Says where on its frames an answer of a task comes from.
+
+    A map is of what speaks *for* the answer: of a classifier, for the class that it called; of a
+    task that predicts EF, for an EF on that side of TRAIN's mean on which the prediction lies. A
+    Gaussian process is explained through its mean, an ensemble through the mean of its mixture.
+
+    Args:
+        task: A trained task; it stays as it is.
+        steps: Steps of the path of integrated gradients.
+
+    Raises:
+        NotFittedError: A Gaussian process was not fitted.
+        FitError: A Gaussian process was fitted by approximation.
+    """
+
+    def __init__(self, task: EFTask, steps: int = 16) -> None:
+        self.evidence = Evidence(task)
+        self.steps = steps
+
+    def maps(self, frames: Tensor, method: Method, sides: Tensor | None = None) -> Tensor:
+        """Return the heat maps of frames.
+
+        Grad-CAM (Selvaraju et al., ICCV 2017) weights the channels of the backbone's last block,
+        4 x 4 cells of a frame of 112 pixels, and keeps what is positive. Integrated gradients
+        (Sundararajan et al., ICML 2017) follow every pixel from a blurred frame, in which no
+        structure is left, to the frame; their magnitude is smoothed over 1.5 pixels. A black
+        baseline would give no weight to a dark cavity.
+
+        Args:
+            frames: `(B, F, 3, H, W)`, uint8 or float in 0..1.
+            method: gradcam or integrated_gradients.
+            sides: `(B,)` 1 or -1, which answer to explain; by default the one that is given.
+
+        Returns:
+            `(B, F, H, W)` float32, not negative, in the evidence's own units (log odds or EF
+            points a cell or pixel): frames of a case, and cases, can be compared.
+        """
+        images = to_float(frames)
+        sides = self.sides(images) if sides is None else sides
+        batch = max(1, _IMAGES_AT_ONCE // frames.shape[1])
+        parts = [
+            (self._gradcam if method == "gradcam" else self._integrated)(part, side)
+            for part, side in zip(
+                torch.split(images, batch), torch.split(sides, batch), strict=True
+            )
+        ]
+        return torch.cat(parts).float()
+
+    def score(self, frames: Tensor, sides: Tensor | None = None) -> Tensor:
+        """Return how strongly frames speak for an answer, `(B,)`.
+
+        Args:
+            frames: `(B, F, 3, H, W)`, uint8 or float in 0..1.
+            sides: `(B,)` 1 or -1, which answer; by default the one that these frames get.
+        """
+        images = to_float(frames)
+        with torch.no_grad():
+            chosen = self.evidence.sides(images) if sides is None else sides
+            return cast(Tensor, self.evidence(images, chosen))
+
+    def sides(self, frames: Tensor) -> Tensor:
+        """Return which answer frames get, `(B,)`: 1 or -1, see `Evidence.sides`."""
+        with torch.no_grad():
+            return self.evidence.sides(to_float(frames))
+
+    def randomised(
+        self, depth: Literal["head", "last_block", "all"], seed: int = 0
+    ) -> SaliencyMapper:
+        """Return a mapper of the same network with shuffled weights, for a sanity check.
+
+        Every tensor keeps its values in another order, so that layers keep their scale (Adebayo
+        et al., NeurIPS 2018). A Gaussian process keeps its training samples.
+
+        Args:
+            depth: The MLP head; that and the backbone's last block; or everything.
+            seed: Seed of the order.
+        """
+        twin = copy.copy(self)
+        twin.evidence = copy.deepcopy(self.evidence)
+        twin.evidence._task = self.evidence._task
+        generator = torch.Generator().manual_seed(seed)
+        for part in twin.evidence.parts:
+            modules = [] if isinstance(part.head, GPPosterior) else [part.head]
+            if depth != "head":
+                modules.append(part.network if depth == "all" else part.network.layer4)
+            for value in (p for module in modules for p in module.parameters()):
+                order = torch.randperm(value.numel(), generator=generator).to(value.device)
+                value.data = value.data.flatten()[order].view(value.shape)
+        return twin
+
+    def _gradcam(self, images: Tensor, sides: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
+        total = torch.zeros(*images.shape[:2], height, width, device=images.device)
+        for part in self.evidence.parts:
+            cam = LayerGradCam(self.evidence, part.network.layer4)
+            coarse = cam.attribute(images, additional_forward_args=(sides,))
+            fine = functional.interpolate(
+                cast(Tensor, coarse).detach(), (height, width), mode="bilinear"
+            )
+            total[:, part.slots] += fine.view(len(images), len(part.slots), height, width)
+        return total.relu()
+
+    def _integrated(self, images: Tensor, sides: Tensor) -> Tensor:
+        found = IntegratedGradients(self.evidence).attribute(
+            images,
+            baselines=blurred(images),
+            additional_forward_args=(sides,),
+            n_steps=self.steps,
+            internal_batch_size=max(len(images), _IMAGES_AT_ONCE // images.shape[1]),
+        )
+        return _smooth(found.detach().sum(2).abs(), _MAP_BLUR)
+
+
+class Evidence(nn.Module):
+    """What a task says of EF, as a function that can be differentiated with respect to frames.
+
+    Args:
+        task: A trained task; it stays as it is, and its weights are copied.
+
+    Attributes:
+        parts: One for a task of its own, one for each member of an ensemble.
+    """
+
+    def __init__(self, task: EFTask) -> None:
+        super().__init__()
+        self._task = [task]  # in a list, so as to be no part of this module
+        members: list[EFTask] = [task]
+        slots = [list(range(len(task.frames)))]
+        if isinstance(task, EFEnsemble):
+            members, slots = [cast(EFTask, m) for m in task.members], task.slots
+        self.parts: list[EvidencePart] = []
+        for number, (member, own) in enumerate(zip(members, slots, strict=True)):
+            part = EvidencePart(member, own)
+            self.add_module(f"part{number}", part)
+            self.parts.append(part)
+        self.eval().requires_grad_(False)
+
+    def forward(self, frames: Tensor, sides: Tensor) -> Tensor:
+        """Return `(B,)` log odds of the called class, or EF in the direction of its side."""
+        return self.answer(frames) * sides
+
+    def answer(self, frames: Tensor) -> Tensor:
+        """Return `(B,)` log odds of reduced EF, or EF in percent."""
+        task = self._task[0]
+        outputs = [part(frames) for part in self.parts]
+        if isinstance(task, EFEnsemble):
+            said = []
+            for part, output in zip(self.parts, outputs, strict=True):
+                member = cast(EFPredictor, part.task[0])
+                cases = member.case_outputs(output)
+                std = member.calibration.std(cases["raw_std"].float())
+                said.append(torch.stack([cases["ef_predicted"].float(), std], dim=1))
+            outputs = [torch.stack(said, dim=1)]
+        cases = task.case_outputs(outputs[0])
+        return cases["log_odds" if isinstance(task, EFClassifier) else "ef_predicted"].float()
+
+    def sides(self, frames: Tensor) -> Tensor:
+        """Return `(B,)` 1 where EF is called reduced, or is above TRAIN's mean; -1 elsewhere."""
+        task, answer = self._task[0], self.answer(frames)
+        if isinstance(task, EFClassifier):
+            called = task.conclude({"log_odds": answer.cpu()})["called"].to(answer)
+        else:
+            called = (answer > cast(EFPredictor, task).ef_mean.to(answer)).float()
+        return 2 * called - 1
+
+
+class EvidencePart(nn.Module):
+    """Backbone and head of a task in evaluation mode, of any frames it takes from a case."""
+
+    def __init__(self, task: EFTask, slots: list[int]) -> None:
+        super().__init__()
+        self.task = [task]
+        self.slots = slots
+        self.backbone = task.backbone.folded()
+        self.network = self.backbone.network
+        if isinstance(task.head, ExactGPHead):
+            self.head: nn.Module = GPPosterior(task.head).to(task.device)
+        else:
+            self.head = copy.deepcopy(task.head)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return the head's raw output for float frames `(B, F, 3, H, W)`."""
+        own = frames[:, self.slots]
+        features = self.network(self.backbone.normalise(own.flatten(0, 1)))
+        output: Tensor = self.head(features.reshape(len(frames), -1))
+        return output
+
+
+def to_float(frames: Tensor) -> Tensor:
+    """Return frames as float32 in 0..1."""
+    return frames.float() if frames.is_floating_point() else frames.float() / 255
+
+
+def blurred(frames: Tensor) -> Tensor:
+    """Return float frames `(B, F, 3, H, W)` in which no structure of the heart is left."""
+    sigma = _BASELINE_BLUR * frames.shape[-1] / 112
+    size = 2 * round(2 * sigma) + 1
+    smooth: Tensor = gaussian_blur(frames.flatten(0, 1), [size, size], [sigma, sigma])
+    return smooth.view(frames.shape)
+
+
+def _smooth(maps: Tensor, sigma: float) -> Tensor:
+    size = 2 * round(2 * sigma) + 1
+    smooth: Tensor = gaussian_blur(maps, [size, size], [sigma, sigma])
+    return smooth
