@@ -28,7 +28,9 @@ def told(error: str) -> list[str]:
 
 
 def words(command: str, config: str, root: Path, logs: Path, *more: str) -> list[str]:
-    """Return a small command on phantoms."""
+    """Return a small command on phantoms; `test` makes heat maps only where that is asked for."""
+    if command == "test" and "--saliency" not in more:
+        more = (*more, "--saliency", "false")
     return [
         command, "--config", str(CONFIGS / f"{config}.yaml"), "--config",
         str(CONFIGS / "phantom.yaml"), "--data.root", str(root), "--trainer.default_root_dir",
@@ -39,3 +41,8 @@ def words(command: str, config: str, root: Path, logs: Path, *more: str) -> list
 def newest(folder: Path, name: str) -> Path:
     """Return the newest file of a name under a folder."""
     return max(folder.rglob(name), key=lambda path: path.stat().st_mtime)
+
+
+def best(logs: Path, experiment: str) -> Path:
+    """Return the best checkpoint of an experiment's first run."""
+    return logs / experiment / "version_0" / "checkpoints" / "best.ckpt"

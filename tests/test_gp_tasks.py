@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
-from helpers import newest, told, words
+from helpers import best, newest, told, words
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lvef.cli import main
@@ -16,23 +15,6 @@ from lvef.errors import ConfigurationError, NotFittedError
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.models import EFEnsemble, EFGaussianProcess
 from lvef.models.options import BackboneOptions
-
-
-@pytest.fixture(scope="module")
-def logs(phantom_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Log folder of an MLP, a Gaussian process on its backbone, and an ensemble of both."""
-    folder = tmp_path_factory.mktemp("logs")
-    assert main(words("fit", "esf_mlp", phantom_root, folder)) == 0
-    trained = newest(folder, "best.ckpt")
-    more = ["--model.backbone.checkpoint", str(trained)]
-    assert main(words("fit", "edf_esf_gpr", phantom_root, folder, *more)) == 0
-    more = ["--model.members", "[esf_mlp, edf_esf_gpr]"]
-    assert main(words("fit", "ensemble", phantom_root, folder, *more)) == 0
-    return folder
-
-
-def best(logs: Path, experiment: str) -> Path:
-    return logs / experiment / "version_0" / "checkpoints" / "best.ckpt"
 
 
 def test_the_gaussian_process_stands_on_the_trained_backbone(logs):

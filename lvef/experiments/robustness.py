@@ -30,7 +30,7 @@ from lvef.evaluation.metrics import (
 )
 from lvef.evaluation.robustness_figures import robustness_figure
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
-from lvef.models import EFClassifier, EFTask
+from lvef.models import EFClassifier, EFEnsemble, EFTask, ResNet50Backbone
 from lvef.models.loading import describe, load_task
 from lvef.phantom import MARKER
 from lvef.precision import cpu_precision
@@ -181,12 +181,24 @@ def _predict(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     task.to(device)
     lower = device == "cuda" or cpu_precision() == "bf16-mixed"
+    # Frames that many conditions share go through the backbone once.
+    backbone = None if isinstance(task, EFEnsemble) else task.backbone.folded()
     parts: list[list[dict[str, Tensor]]] = [[] for _ in conditions]
     bar = tqdm(total=len(rows), desc="robustness", unit="video")
     for first in range(0, len(rows), _BATCH):
         items = range(first, min(first + _BATCH, len(rows)))
         pictures = [_looks(dataset, item, rows.iloc[item], conditions) for item in items]
+        features = [_features(backbone, held, device, lower) for held, _ in pictures]
         for number, condition in enumerate(conditions):
+            if features[0] and condition.kind not in CORRUPTIONS:
+                known = [
+                    torch.cat([held[wanted[number][name]] for name in task.frames])
+                    for held, (_, wanted) in zip(features, pictures, strict=True)
+                ]
+                parts[number].append(
+                    _concluded(task, task.batch_output({"features": torch.stack(known)}))
+                )
+                continue
             frames = torch.stack(
                 [
                     torch.stack([held[wanted[number][name]] for name in task.frames])
@@ -197,12 +209,30 @@ def _predict(
                 generator = torch.Generator().manual_seed(seed + first)
                 frames = CORRUPTIONS[condition.kind][0](frames, condition.level, generator)
             with torch.autocast(device, torch.bfloat16, enabled=lower):
-                output = task(frames.to(device))
-            said = {k: v.float().cpu() for k, v in task.case_outputs(output).items()}
-            parts[number].append(task.conclude(said))
+                if backbone is None:
+                    output = task(frames.to(device))
+                else:
+                    output = task.batch_output({"features": backbone(frames.to(device)).float()})
+            parts[number].append(_concluded(task, output))
         bar.update(len(items))
     bar.close()
     return [{name: torch.cat([part[name] for part in own]) for name in own[0]} for own in parts]
+
+
+def _features(
+    backbone: ResNet50Backbone | None, held: dict[int, Tensor], device: str, lower: bool
+) -> dict[int, Tensor]:
+    """Return the features `(2048,)` of every frame; nothing where each member has a backbone."""
+    if backbone is None:
+        return {}
+    with torch.autocast(device, torch.bfloat16, enabled=lower):
+        found = backbone(torch.stack(list(held.values()))[:, None].to(device)).float()
+    return dict(zip(held, found, strict=True))
+
+
+def _concluded(task: EFTask, output: Tensor) -> dict[str, Tensor]:
+    said = {name: value.float().cpu() for name, value in task.case_outputs(output).items()}
+    return task.conclude(said)
 
 
 def _looks(
@@ -267,7 +297,7 @@ def format_robustness(table: pd.DataFrame, title: str, phantom: bool) -> str:
         "|---" * (3 + len(shown)) + "|",
     ]  # fmt: skip
     for row in table.to_dict(orient="records"):
-        cells = " | ".join(f"{row[name]:.{2 if name in ('mae', 'rmse', 'bias') else 3}f}"
+        cells = " | ".join(f"{float(row[name]):.{2 if name in ('mae', 'rmse', 'bias') else 3}f}"
                            for name in shown)  # fmt: skip
         cost = ""
         if row["condition"]:

@@ -6,7 +6,7 @@ import copy
 from typing import Literal, cast, get_args
 
 import torch
-from captum.attr import IntegratedGradients, LayerGradCam
+from captum.attr import IntegratedGradients, LayerGradCam, LayerGradientXActivation
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.transforms.v2.functional import gaussian_blur
@@ -18,10 +18,14 @@ from lvef.models.gp import ExactGPHead
 from lvef.models.gp_posterior import GPPosterior
 from lvef.models.predictor import EFPredictor
 
-Method = Literal["gradcam", "integrated_gradients"]
+Method = Literal["gradcam", "hirescam", "integrated_gradients"]
 METHODS: tuple[Method, ...] = get_args(Method)
 """The methods, the coarse one first."""
-METHOD_NAMES = {"gradcam": "Grad-CAM", "integrated_gradients": "integrated gradients"}
+METHOD_NAMES = {
+    "gradcam": "Grad-CAM",
+    "hirescam": "HiResCAM",
+    "integrated_gradients": "integrated gradients",
+}
 _BASELINE_BLUR, _MAP_BLUR = 8.0, 1.5
 _IMAGES_AT_ONCE = 32
 
@@ -50,14 +54,16 @@ class SaliencyMapper:
         """Return the heat maps of frames.
 
         Grad-CAM (Selvaraju et al., ICCV 2017) weights the channels of the backbone's last block,
-        4 x 4 cells of a frame of 112 pixels, and keeps what is positive. Integrated gradients
+        4 x 4 cells of a frame of 112 pixels, and keeps what is positive. HiResCAM (Draelos & Carin,
+        arXiv:2011.08891) multiplies activations by their own gradients, here in the second block,
+        14 x 14 cells, and keeps what is positive. Integrated gradients
         (Sundararajan et al., ICML 2017) follow every pixel from a blurred frame, in which no
         structure is left, to the frame; their magnitude is smoothed over 1.5 pixels. A black
         baseline would give no weight to a dark cavity.
 
         Args:
             frames: `(B, F, 3, H, W)`, uint8 or float in 0..1.
-            method: gradcam or integrated_gradients.
+            method: gradcam, hirescam or integrated_gradients.
             sides: `(B,)` 1 or -1, which answer to explain; by default the one that is given.
 
         Returns:
@@ -68,7 +74,9 @@ class SaliencyMapper:
         sides = self.sides(images) if sides is None else sides
         batch = max(1, _IMAGES_AT_ONCE // frames.shape[1])
         parts = [
-            (self._gradcam if method == "gradcam" else self._integrated)(part, side)
+            self._integrated(part, side)
+            if method == "integrated_gradients"
+            else self._by_layer(part, side, method)
             for part, side in zip(
                 torch.split(images, batch), torch.split(sides, batch), strict=True
             )
@@ -97,12 +105,12 @@ class SaliencyMapper:
     ) -> SaliencyMapper:
         """Return a mapper of the same network with shuffled weights, for a sanity check.
 
-        Every tensor keeps its values in another order, so that layers keep their scale (Adebayo
-        et al., NeurIPS 2018). A Gaussian process keeps its training samples.
+        The values of every tensor are drawn from those it had, so that layers keep their scale
+        (Adebayo et al., NeurIPS 2018). A Gaussian process keeps its training samples.
 
         Args:
             depth: The MLP head; that and the backbone's last block; or everything.
-            seed: Seed of the order.
+            seed: Seed of the drawing.
         """
         twin = copy.copy(self)
         twin.evidence = copy.deepcopy(self.evidence)
@@ -113,19 +121,23 @@ class SaliencyMapper:
             if depth != "head":
                 modules.append(part.network if depth == "all" else part.network.layer4)
             for value in (p for module in modules for p in module.parameters()):
-                order = torch.randperm(value.numel(), generator=generator).to(value.device)
-                value.data = value.data.flatten()[order].view(value.shape)
+                drawn = torch.randint(value.numel(), (value.numel(),), generator=generator)
+                value.data = value.data.flatten()[drawn.to(value.device)].view(value.shape)
         return twin
 
-    def _gradcam(self, images: Tensor, sides: Tensor) -> Tensor:
+    def _by_layer(self, images: Tensor, sides: Tensor, method: Method) -> Tensor:
         height, width = images.shape[-2:]
         total = torch.zeros(*images.shape[:2], height, width, device=images.device)
         for part in self.evidence.parts:
-            cam = LayerGradCam(self.evidence, part.network.layer4)
-            coarse = cam.attribute(images, additional_forward_args=(sides,))
-            fine = functional.interpolate(
-                cast(Tensor, coarse).detach(), (height, width), mode="bilinear"
+            layers = part.network
+            explain = (
+                LayerGradCam(self.evidence, layers.layer4)
+                if method == "gradcam"
+                else LayerGradientXActivation(self.evidence, layers.layer2)
             )
+            found = cast(Tensor, explain.attribute(images, additional_forward_args=(sides,)))
+            coarse = found.detach().sum(1, keepdim=True)
+            fine = functional.interpolate(coarse, (height, width), mode="bilinear")
             total[:, part.slots] += fine.view(len(images), len(part.slots), height, width)
         return total.relu()
 

@@ -32,6 +32,10 @@ _HEAT = {
     "for the answer that was given (a class, or an EF above or below the mean of the training "
     "data). They are as coarse as that block, 4 x 4 cells, and show what moved the model, not "
     "what is diseased. All frames of a case share one scale.",
+    "hirescam": "Heat maps are HiResCAM on the backbone's second block, 14 x 14 cells: bright "
+    "where the frame speaks for the answer that was given (a class, or an EF above or below the mean of "
+    "the training data). They show what moved the model, not what is diseased. All frames of a "
+    "case share one scale.",
     "integrated_gradients": "Heat maps are integrated gradients from a blurred frame: bright where "
     "structure changed the answer most, for or against it. They show what moved the model, not "
     "what is diseased. All frames of a case share one scale.",
@@ -43,7 +47,7 @@ def report(
     output: Path = Path("report.html"),
     root: str | None = None,
     ckpt_path: Path | None = None,
-    heat_map: Method | None = "gradcam",
+    heat_map: Method | None = "hirescam",
     analyse: bool = False,
     max_pictures: int | None = None,
 ) -> Path:
@@ -58,7 +62,7 @@ def report(
         output: The page.
         root: EchoNet-Dynamic folder, where it is not where the run had it.
         ckpt_path: Checkpoint for the heat maps, where it is not where the run had it.
-        heat_map: gradcam, integrated_gradients (slow), or null for none.
+        heat_map: hirescam, gradcam, integrated_gradients (slow), or null for none.
         analyse: Find contours and beats in the clips of a test too, about a second each.
         max_pictures: Most cases shown with pictures; all by default.
     """

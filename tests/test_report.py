@@ -1,0 +1,273 @@
+"""The report: one page, in a real browser, that names no patient."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import best, newest, told, words
+from PIL import Image
+
+from lvef.cli import main
+from lvef.data.video import write_video
+from lvef.phantom import PhantomClip
+from lvef.report.collect import scrubbed
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+PATIENT = "MUSTERMANN_ERIKA_1950"
+
+
+def data_of(page: Path) -> dict:
+    held = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text(),
+                     re.DOTALL)  # fmt: skip
+    assert held
+    return json.loads(held[1])
+
+
+@pytest.fixture(scope="module")
+def tested(logs, phantom_root, tmp_path_factory) -> Path:
+    """The report of a test of a Gaussian process."""
+    folder = tmp_path_factory.mktemp("tested")
+    more = ["--ckpt_path", str(best(logs, "edf_esf_gpr"))]
+    assert main(words("test", "edf_esf_gpr", phantom_root, folder, *more)) == 0
+    page = folder / "report.html"
+    run = newest(folder, "metrics.json").parent
+    assert main(["report", str(run), "--output", str(page)]) == 0
+    return page
+
+
+@pytest.fixture(scope="module")
+def predicted(logs, tmp_path_factory) -> Path:
+    """The report of predictions of three clips named after a patient, one of them damaged."""
+    folder = tmp_path_factory.mktemp("predicted")
+    clips = folder / "clips"
+    clips.mkdir()
+    for index in range(2):
+        clip = PhantomClip(21, index, marks="heavy")
+        write_video(clips / f"{PATIENT}_{index}.avi", clip.frames(), clip.patient.fps)
+    (clips / f"{PATIENT}_2.avi").write_bytes(b"no clip")
+    more = ["--data.videos", str(clips), "--ckpt_path", str(best(logs, "esf_mlp"))]
+    more += ["--saliency", "true"]
+    assert main(words("predict", "esf_mlp", folder, folder, *more)) == 0
+    page = folder / "report.html"
+    run = newest(folder, "predictions.csv")
+    assert main(["report", str(run), "--output", str(page)]) == 0
+    return page
+
+
+def test_a_test_run_becomes_a_page_with_every_case(tested):
+    text = tested.read_text()
+    cases = data_of(tested)["cases"]
+    known = pd.read_csv(newest(tested.parent, "cases.csv"))
+    assert [case["number"] for case in cases] == list(range(1, len(known) + 1))
+    np.testing.assert_allclose([c["ef"] for c in cases], known["ef_predicted"], atol=1e-3)
+    np.testing.assert_allclose([c["ef_label"] for c in cases], known["ef"], atol=1e-3)
+    for case in cases:
+        assert [frame["name"] for frame in case["frames"]] == ["EDF", "ESF", "MF"]
+        assert case["frames"][2]["heat"] is None, "the model sees no mid frame"
+        assert all(len(frame["contour"]) == 40 for frame in case["frames"])
+        assert len(case["curve"]["area"]) > case["frames"][1]["number"]
+    assert "PHANTOM" in text
+    assert "Research use only, not for diagnosis." in text
+    assert "Bland-Altman" in text
+    assert "MAE (EF points)" in text
+    key = pd.read_csv(tested.with_suffix(".key.csv"))
+    assert key["video"].tolist() == known["video"].tolist()
+
+
+def test_the_contour_of_a_case_encloses_its_dark_cavity(tested):
+    from lvef.cardiac import polygon_mask
+
+    darker = 0
+    cases = data_of(tested)["cases"]
+    for case in cases:
+        frame = case["frames"][0]
+        picture = np.asarray(
+            Image.open(BytesIO(base64.b64decode(frame["picture"].split(",")[1]))).convert("L")
+        ).astype(float)
+        size = case["picture_size"]
+        assert picture.shape == (size, size)
+        mask = polygon_mask(np.array(frame["contour"]), size, size)
+        wall = polygon_mask(1.25 * (np.array(frame["contour"]) - np.mean(frame["contour"], axis=0))
+                            + np.mean(frame["contour"], axis=0), size, size) & ~mask  # fmt: skip
+        darker += picture[mask].mean() < picture[wall].mean()
+    assert darker >= len(cases) - 1
+
+
+def test_predictions_become_a_page_that_names_no_patient(predicted):
+    text = predicted.read_text()
+    cases = data_of(predicted)["cases"]
+    assert [case["status"] for case in cases] == ["ok", "ok", "failed"]
+    assert "the video" in cases[2]["reason"]
+    for private in (PATIENT, "MUSTERMANN", str(predicted.parent), "/clips"):
+        assert private not in text
+    assert PATIENT in predicted.with_suffix(".key.csv").read_text()
+    for case in cases[:2]:
+        assert case["curve"]["source"] == "found by the LV segmenter"
+        assert len(case["beats"]) >= 1
+        assert case["frames"][1]["contour"], "the model's own frame has a contour"
+        assert case["ef_lower"] <= case["ef"] <= case["ef_upper"]
+    assert "Trained on phantoms" in text
+
+
+def test_burned_in_text_is_blanked_in_the_pictures(predicted):
+    clip = PhantomClip(21, 0, marks="heavy")
+    bare = PhantomClip(21, 0, marks=False)
+    case = data_of(predicted)["cases"][0]
+    number = case["frames"][0]["number"]
+    burned = clip.frames([number])[0].astype(int) - bare.frames([number])[0] > 60
+    burned[:, 20:92] = False  # what lies inside the sector stays
+    corners = burned[:12]
+    assert corners.sum() > 5, "there is something to blank"
+    picture = np.asarray(
+        Image.open(BytesIO(base64.b64decode(case["frames"][0]["picture"].split(",")[1])))
+        .convert("L").resize((112, 112))
+    )  # fmt: skip
+    assert picture[:12][corners].max() < 40
+
+
+def test_predict_saves_a_heat_map_of_every_video(predicted):
+    names = [path.name for path in predicted.parent.rglob("saliency/*.png")]
+    assert sum(name.startswith(f"{PATIENT}_0") for name in names) >= 1
+    assert sum(name.startswith(f"{PATIENT}_1") for name in names) >= 1
+
+
+def test_a_config_is_shown_without_paths():
+    config = {
+        "data": {"root": "/home/erika/data", "frames": ["EDF"], "batch_size": 8},
+        "model": {"init_args": {"backbone": {"weights": "my_weights.pt"}, "level": 0.9}},
+        "anything": "C:\\Users\\erika", "members": ["/a/b.ckpt"],
+    }  # fmt: skip
+    shown = json.dumps(scrubbed(config))
+    assert "erika" not in shown
+    assert "my_weights" not in shown
+    assert "b.ckpt" not in shown
+    assert scrubbed(config)["data"]["frames"] == ["EDF"]
+    assert scrubbed(config)["data"]["batch_size"] == 8
+
+
+def test_what_is_no_run_is_told(logs, tmp_path, capsys):
+    fit = best(logs, "esf_mlp").parents[1]
+    for source in (tmp_path / "nothing", tmp_path, fit):
+        assert main(["report", str(source)]) == 1
+    errors = told(capsys.readouterr().err)
+    for error, part in zip(errors, ("not found", "neither", "run python -m lvef test first"),
+                           strict=True):  # fmt: skip
+        assert part in error
+
+
+def test_without_its_videos_a_run_is_reported_without_pictures(tested, tmp_path):
+    run = newest(tested.parent, "metrics.json").parent
+    page = tmp_path / "bare.html"
+    asked = ["report", str(run), "--output", str(page), "--root", str(tmp_path / "gone")]
+    assert main(asked) == 0
+    assert "no pictures" in page.read_text()
+    assert all(case["frames"] == [] for case in data_of(page)["cases"])
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet)
+        yield started
+        started.close()
+
+
+def opened(browser, page: Path, width: int, height: int, scheme: str = "light"):
+    """Return a page opened from disk, what it asked a network for, and what it complained of."""
+    tab = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=scheme
+    ).new_page()
+    asked, complaints = [], []
+    tab.on("request", lambda r: asked.append(r.url))
+    tab.on("console", lambda m: complaints.append(m.text))
+    tab.on("pageerror", lambda e: complaints.append(str(e)))
+    tab.goto(page.as_uri())
+    tab.wait_for_selector("#scatter .main-svg")
+    return tab, asked, complaints
+
+
+@in_a_browser
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
+def test_the_page_works_from_disk(browser, tested, width, height):
+    tab, asked, complaints = opened(browser, tested, width, height)
+    cases = data_of(tested)["cases"]
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width, "no sideways scrolling"
+
+    column = tab.locator("#table thead button").all_inner_texts().index("EF (%)")
+    button = tab.locator("#table thead button").nth(column)
+    for direction, sign in (("ascending", 1), ("descending", -1)):
+        button.click()
+        header = tab.locator("#table thead th").nth(column)
+        assert header.get_attribute("aria-sort") == direction
+        shown = [float(t) for t in tab.locator(f"#table tbody td:nth-child({column + 1})")
+                 .all_inner_texts()]  # fmt: skip
+        assert shown == sorted(shown, key=lambda ef: sign * ef)
+
+    tab.select_option("#kind", "flagged")
+    flagged = sum(case["review"] for case in cases)
+    assert tab.locator("#table tbody tr:visible").count() == flagged
+    assert tab.inner_text("#shown") == f"{flagged} of {len(cases)} cases"
+    tab.click("button[type=reset]")
+    tab.fill("#number", "2")
+    assert tab.locator("#table tbody tr:visible").count() == 1
+
+    tab.click("#table button[data-case='2']")
+    assert tab.inner_text("#case-title") == "Case 2"
+    assert tab.locator("dialog .frame").count() == 3
+    assert tab.locator("dialog svg.contour").count() == 3
+    tab.uncheck("#show-contour")
+    assert not tab.locator("dialog svg.contour").first.is_visible()
+    tab.check("#show-contour")
+    assert tab.locator("dialog svg.contour").first.is_visible()
+    assert tab.locator("#curve .main-svg").count() > 0
+    tab.keyboard.press("Escape")
+    assert not tab.locator("dialog").is_visible()
+    assert tab.evaluate("document.activeElement.dataset.case") == "2", "focus comes back"
+    remote = [url for url in asked if not url.startswith(("file:", "data:", "blob:"))]
+    assert remote == []
+    assert complaints == []
+    tab.context.close()
+
+
+@in_a_browser
+def test_the_page_is_usable_by_keyboard_and_in_the_dark(browser, tested):
+    tab, _, complaints = opened(browser, tested, 1000, 800, "dark")
+    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(15, 20, 25)"
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.className") == "skip"
+    tab.focus("#table button[data-case='1']")
+    tab.keyboard.press("Enter")
+    assert tab.inner_text("#case-title") == "Case 1"
+    tab.keyboard.press("ArrowRight")
+    assert tab.inner_text("#case-title") == "Case 2"
+    assert tab.evaluate("location.hash") == "#case-2"
+    assert tab.locator("img:not([alt])").count() == 0
+    assert complaints == []
+    tab.context.close()
+
+
+@in_a_browser
+def test_a_failed_video_says_why_and_a_predicted_one_shows_its_beats(browser, predicted):
+    tab, _, complaints = opened(browser, predicted, 1280, 900)
+    tab.click("#table button[data-case='3']")
+    assert "Not predicted" in tab.inner_text("#case-body")
+    tab.keyboard.press("Escape")
+    tab.click("#table button[data-case='1']")
+    beats = len(data_of(predicted)["cases"][0]["beats"])
+    assert tab.locator("#case-body tbody tr").count() == beats
+    assert complaints == []
+    tab.context.close()
