@@ -33,9 +33,9 @@ _HEAT = {
     "data). They are as coarse as that block, 4 x 4 cells, and show what moved the model, not "
     "what is diseased. All frames of a case share one scale.",
     "hirescam": "Heat maps are HiResCAM on the backbone's second block, 14 x 14 cells: bright "
-    "where the frame speaks for the answer that was given (a class, or an EF above or below the mean of "
-    "the training data). They show what moved the model, not what is diseased. All frames of a "
-    "case share one scale.",
+    "where the frame speaks for the answer that was given (a class, or an EF above or below the "
+    "mean of the training data). They show what moved the model, not what is diseased. All frames "
+    "of a case share one scale.",
     "integrated_gradients": "Heat maps are integrated gradients from a blurred frame: bright where "
     "structure changed the answer most, for or against it. They show what moved the model, not "
     "what is diseased. All frames of a case share one scale.",

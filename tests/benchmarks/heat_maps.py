@@ -1,0 +1,80 @@
+"""What do heat maps and a report cost, beside one pass of the model over the same frames?
+
+    python tests/benchmarks/heat_maps.py --ckpt_path RUN/checkpoints/best.ckpt
+    python tests/benchmarks/heat_maps.py --ckpt_path RUN/checkpoints/best.ckpt --run TEST_RUN
+
+Without `--run` only the maps are measured. With it, the log folder of a test, its first 400 cases
+become a report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from lvef.models import EFTask
+from lvef.models.loading import load_task
+from lvef.models.saliency import METHOD_NAMES, METHODS, SaliencyMapper
+from lvef.report import report
+
+CASES, REPEATS, REPORTED = 16, 3, 400
+
+
+def seconds(work) -> float:
+    """Return the shortest time of a few runs."""
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def maps(task: EFTask) -> None:
+    """Print what each method costs."""
+    frames = torch.randint(0, 256, (CASES, len(task.frames), 3, 112, 112), dtype=torch.uint8)
+    with torch.no_grad():
+        once = seconds(lambda: task(frames))
+    print(f"the model itself: {1000 * once / CASES:.0f} ms a case (1.0 x)")
+    mapper = SaliencyMapper(task)
+    for method in METHODS:
+        cost = seconds(lambda method=method: mapper.maps(frames, method))
+        name = METHOD_NAMES[method]
+        print(f"{name}: {1000 * cost / CASES:.0f} ms a case ({cost / once:.1f} x)")
+
+
+def page(run: Path) -> None:
+    """Print how long a report takes and how large it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        part = Path(folder) / "run"
+        part.mkdir()
+        for name in ("metrics.json", "config.yaml"):
+            shutil.copy(run / name, part / name)
+        pd.read_csv(run / "cases.csv").head(REPORTED).to_csv(part / "cases.csv", index=False)
+        start = time.perf_counter()
+        written = report(part, Path(folder) / "report.html")
+        took = time.perf_counter() - start
+        size = written.stat().st_size / 1e6
+        print(f"report of {REPORTED} cases: {took:.1f} s, {size:.1f} MB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--ckpt_path", type=Path, required=True)
+    parser.add_argument("--run", type=Path)
+    arguments = parser.parse_args()
+    task = load_task(arguments.ckpt_path)
+    assert isinstance(task, EFTask)
+    maps(task)
+    if arguments.run is not None:
+        page(arguments.run)
+
+
+if __name__ == "__main__":
+    main()
