@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 
 import matplotlib
 import numpy as np
@@ -47,7 +48,8 @@ def heat_map_sheet(
         title: What it is: split, EF, what was said.
     """
     count = len(names)
-    figure = Figure(figsize=(2.3 * count + 1.2, 2.2 * (1 + len(maps)) + 0.9), layout="constrained")
+    width = 2.3 * count + 1.2
+    figure = Figure(figsize=(width, 2.2 * (1 + len(maps)) + 0.9), layout="constrained")
     axes = figure.subplots(1 + len(maps), count, squeeze=False)
     for column, name in enumerate(names):
         axes[0, column].set_title(name, fontsize=9)
@@ -62,7 +64,8 @@ def heat_map_sheet(
         bar = matplotlib.cm.ScalarMappable(cmap=_scale_colours())
         label = "share of the case's largest"
         figure.colorbar(bar, ax=axes[row].tolist(), shrink=0.85).set_label(label, fontsize=7)
-    figure.suptitle(title, fontsize=9)
+    lines = [part for line in title.splitlines() for part in wrap(line, round(14 * width))]
+    figure.suptitle("\n".join(lines), fontsize=9)
     return figure
 
 

@@ -32,7 +32,7 @@ from lvef.evaluation.saliency import (
     similarity,
 )
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
-from lvef.models import EFTask
+from lvef.models import EFClassifier, EFTask
 from lvef.models.gp_posterior import GPPosterior
 from lvef.models.loading import describe, load_task
 from lvef.models.saliency import METHOD_NAMES, METHODS, SaliencyMapper, blurred, to_float
@@ -47,6 +47,7 @@ _POINTED = ("heart", *CLAIMED, "lv_cavity")
 _CHECKED, _SHOWN, _BORDER = 30, 6, 3
 _DEPTHS: tuple[Literal["head", "last_block", "all"], ...] = ("head", "last_block", "all")
 _RANDOM = "random blobs"
+_ANSWERS = {True: ("reduced", "normal"), False: ("EF above the mean", "EF below the mean")}
 
 
 def saliency(
@@ -90,11 +91,14 @@ def saliency(
     phantom = (Path(root) / "phantom.json").is_file()
     output = output or Path(ckpt_path).parent.parent / "saliency"
     output.mkdir(parents=True, exist_ok=True)
+    positive, negative = _ANSWERS[isinstance(task, EFClassifier)]
+    answers = np.where(mapper.sides(frames).numpy() > 0, positive, negative)
     maps = {method: _maps(mapper, frames, method) for method in METHODS}
     measured = {
         METHOD_NAMES[method]: {
             **_places(maps[method], regions),
             "share_by_frame": _by_frame(maps[method], task.frames),
+            "by_answer": _by_answer(maps[method], regions, answers),
         }
         for method in METHODS
     }
@@ -250,6 +254,19 @@ def _by_frame(maps: NDArray[np.float32], frames: list[str]) -> dict[str, float]:
     return dict(zip(frames, shares.mean(axis=0).tolist(), strict=True))
 
 
+def _by_answer(
+    maps: NDArray[np.float32], regions: list[list[dict[str, Mask]]], answers: NDArray[np.str_]
+) -> dict[str, dict[str, float]]:
+    """Return the density of the maps in the heart (of a patient, the cavity) by answer."""
+    found = {}
+    for answer in np.unique(answers):
+        chosen = np.flatnonzero(answers == answer)
+        density = _places(maps[chosen], [regions[i] for i in chosen])["density"]
+        where = "heart" if "heart" in density else "lv_cavity"
+        found[str(answer)] = density.get(where, _with_interval([]))
+    return found
+
+
 def _curves(
     mapper: SaliencyMapper, frames: Tensor, maps: dict[Any, NDArray[np.float32]], seed: int
 ) -> dict[str, dict[str, Any]]:
@@ -344,6 +361,14 @@ def format_saliency(about: dict[str, Any]) -> str:
         by_frame = ", ".join(f"{f} {100 * s:.0f} %" for f, s in method["share_by_frame"].items())
         lines += ["", f"{name}, by frame: {by_frame}."]
     heads = " | ".join(f"{m} | by chance" for m in methods)
+    lines += ["", "Density in the heart, by the answer that the maps explain:", ""]
+    for name, method in methods.items():
+        said = ", ".join(
+            f"{answer} {d['value']:.2f} [{d['lower']:.2f}, {d['upper']:.2f}]"
+            f" ({d.get('cases', 0)} cases)"
+            for answer, d in method["by_answer"].items()
+        )
+        lines.append(f"- {name}: {said}")
     lines += ["", *_claim(about), "", f"| the map's peak lies in | {heads} |"]
     lines.append("|---" * (1 + 2 * len(methods)) + "|")
     for name in next(iter(methods.values()))["pointing"]:
@@ -367,7 +392,9 @@ def format_saliency(about: dict[str, Any]) -> str:
 
 def _claim(about: dict[str, Any]) -> list[str]:
     """Confirm or refute where the reference results say that heat maps lie."""
-    lines = ["Claim of the reference results: focus on mitral valve, septum and LV endocardium."]
+    lines = [
+        "Claim of the reference results: focus on mitral valve, septum and LV endocardium.", "",
+    ]  # fmt: skip
     for name, method in about["methods"].items():
         said = []
         for region in (r for r in CLAIMED if r in method["density"]):
@@ -377,7 +404,7 @@ def _claim(about: dict[str, Any]) -> list[str]:
                 else "refuted" if density["upper"] < 1 else "undecided"
             )  # fmt: skip
             said.append(f"{region.replace('_', ' ')} {verdict} ({density['value']:.2f} x)")
-        lines.append(f"{name}: {', '.join(said)}.")
+        lines.append(f"- {name}: {', '.join(said)}.")
     return lines
 
 
