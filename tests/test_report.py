@@ -12,19 +12,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import best, newest, told, words
+from helpers import CONFIGS, best, newest, told, words
 from PIL import Image
 
 from lvef.cli import main
 from lvef.data.video import write_video
 from lvef.phantom import PhantomClip
-from lvef.report.collect import scrubbed
+from lvef.report.collect import _without_names, scrubbed
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
-PATIENT = "MUSTERMANN_ERIKA_1950"
+PATIENT = "MUSTERMANN ERIKA 19500229"
 
 
 def data_of(page: Path) -> dict:
@@ -50,7 +50,7 @@ def tested(logs, phantom_root, tmp_path_factory) -> Path:
 def predicted(logs, tmp_path_factory) -> Path:
     """The report of predictions of three clips named after a patient, one of them damaged."""
     folder = tmp_path_factory.mktemp("predicted")
-    clips = folder / "clips"
+    clips = folder / "ward of Dr Doe"
     clips.mkdir()
     for index in range(2):
         clip = PhantomClip(21, index, marks="heavy")
@@ -109,7 +109,7 @@ def test_predictions_become_a_page_that_names_no_patient(predicted):
     cases = data_of(predicted)["cases"]
     assert [case["status"] for case in cases] == ["ok", "ok", "failed"]
     assert "the video" in cases[2]["reason"]
-    for private in (PATIENT, "MUSTERMANN", str(predicted.parent), "/clips"):
+    for private in (PATIENT, "MUSTERMANN", "ERIKA", "19500229", str(predicted.parent), "Dr Doe"):
         assert private not in text
     assert PATIENT in predicted.with_suffix(".key.csv").read_text()
     for case in cases[:2]:
@@ -140,6 +140,54 @@ def test_predict_saves_a_heat_map_of_every_video(predicted):
     names = [path.name for path in predicted.parent.rglob("saliency/*.png")]
     assert sum(name.startswith(f"{PATIENT}_0") for name in names) >= 1
     assert sum(name.startswith(f"{PATIENT}_1") for name in names) >= 1
+
+
+def test_an_ensemble_of_the_test_split_and_geometry_alone_make_pages_too(
+    logs, phantom_root, tmp_path
+):
+    more = ["--ckpt_path", str(best(logs, "ensemble"))]
+    assert main(words("predict", "ensemble", phantom_root, tmp_path, *more)) == 0
+    page = tmp_path / "ensemble.html"
+    run = newest(tmp_path, "predictions.csv").parent
+    assert main(["report", str(run), "--output", str(page)]) == 0
+    cases = data_of(page)["cases"]
+    assert len(cases) == 7
+    assert all(case["ef_label"] is not None and case["frames"] for case in cases)
+    assert "each member has its own" in page.read_text()
+
+    videos = str(next((phantom_root / "Videos").glob("*000031.avi")))
+    assert main([
+        "predict", "--config", str(CONFIGS / "lv_seg.yaml"), "--data.videos", videos,
+        "--trainer.default_root_dir", str(tmp_path / "seg"),
+    ]) == 0  # fmt: skip
+    page = tmp_path / "geometry.html"
+    run = newest(tmp_path / "seg", "predictions.csv")
+    assert main(["report", str(run), "--output", str(page)]) == 0
+    (case,) = data_of(page)["cases"]
+    assert case["ef"] is not None
+    assert [frame["heat"] for frame in case["frames"]] == [None] * 3
+    assert all(frame["contour"] for frame in case["frames"])
+    text = page.read_text()
+    assert "There are no heat maps." in text
+    assert "the geometry of the contours" in text
+    assert "Trained on phantoms" in text
+
+
+@pytest.mark.parametrize(
+    ("reason", "video", "shown"),
+    [
+        ("/data/Erika M 1950.avi: no clip ([Errno 2]: '/data/Erika M 1950.avi')", "Erika M 1950",
+         "the video: no clip ([Errno 2]: the video)"),
+        ("Erika M.avi cannot be read", "Erika M", "the video cannot be read"),
+        ("key frames 10 and 31 do not both lie in 0..9", "1",
+         "key frames 10 and 31 do not both lie in 0..9"),
+        ("1.avi: no beat found: 8 frames", "1", "the video: no beat found: 8 frames"),
+        ("key frames of ward/x could belong to several", "other", "key frames of the video could "
+         "belong to several"),
+    ],
+)  # fmt: skip
+def test_reasons_name_no_file(reason, video, shown):
+    assert _without_names(reason, video) == shown
 
 
 def test_a_config_is_shown_without_paths():
@@ -173,6 +221,24 @@ def test_without_its_videos_a_run_is_reported_without_pictures(tested, tmp_path)
     assert main(asked) == 0
     assert "no pictures" in page.read_text()
     assert all(case["frames"] == [] for case in data_of(page)["cases"])
+
+
+def test_patients_are_shown_with_their_tracings(tested, phantom_root, tmp_path):
+    root = tmp_path / "patients"  # the same clips, which nobody knows for phantoms
+    root.mkdir()
+    for name in ("FileList.csv", "VolumeTracings.csv", "Videos"):
+        (root / name).symlink_to(phantom_root / name)
+    run = newest(tested.parent, "metrics.json").parent
+    page = tmp_path / "patients.html"
+    asked = ["report", str(run), "--output", str(page), "--root", str(root), "--heat_map", "null"]
+    assert main(asked) == 0
+    for case, before in zip(data_of(page)["cases"], data_of(tested)["cases"], strict=True):
+        sources = [frame["contour_source"] for frame in case["frames"]]
+        assert sources == ["traced by a reader", "traced by a reader", ""]
+        assert case["curve"] is None
+        assert all(frame["heat"] is None for frame in case["frames"])
+        traced, true = (np.array(c["frames"][0]["contour"]) for c in (case, before))
+        np.testing.assert_allclose(traced, true, atol=0.2)
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,10 @@ import torch
 from helpers import best, newest, told, words
 
 from lvef.cli import main
+from lvef.data.echonet import read_echonet
 from lvef.errors import NotFittedError
 from lvef.evaluation.heat_maps import overlay_image
+from lvef.evaluation.overlap import dice
 from lvef.evaluation.saliency import (
     CURVE_SHARES,
     area_under,
@@ -21,6 +23,7 @@ from lvef.evaluation.saliency import (
     region_shares,
     similarity,
 )
+from lvef.experiments.saliency import _places, _regions
 from lvef.models import EFClassifier, EFGaussianProcess, EFRegressor
 from lvef.models.loading import load_task
 from lvef.models.options import BackboneOptions
@@ -226,9 +229,9 @@ def test_the_command_measures_regions_curves_and_randomisation(
     about = json.loads((out / "saliency.json").read_text())
     assert about["num_cases"] == 3
     assert set(about["methods"]) == set(METHOD_NAMES.values())
-    shares = about["methods"]["integrated gradients"]["shares"]
-    inside = shares["heart"]["value"] + shares["rest_of_sector"]["value"]
-    assert inside == pytest.approx(1, abs=0.02), "the sector is the heart and the rest"
+    density = about["methods"]["integrated gradients"]["density"]
+    assert density["lv_cavity"]["lower"] <= density["lv_cavity"]["value"]
+    assert about["area"]["heart"] + about["area"]["rest_of_sector"] == pytest.approx(1, abs=0.02)
     assert about["methods"]["Grad-CAM"]["share_by_frame"] == {"ESF": 1.0}
     assert set(about["randomisation"]) == {"head", "last_block", "all"}
     text = (out / "saliency.md").read_text()
@@ -250,3 +253,39 @@ def test_a_test_run_leaves_heat_maps_of_telling_cases(logs, phantom_root, tmp_pa
     assert {"most certain right", "borderline"} <= set(table["kind"])
     assert table["video"].is_unique
     assert all((folder / f"{name}.png").stat().st_size > 5000 for name in table["picture"])
+
+
+def test_of_patients_the_traced_ventricle_is_known(phantom_root, tmp_path):
+    root = tmp_path / "patients"
+    root.mkdir()
+    for name in ("FileList.csv", "VolumeTracings.csv", "Videos"):
+        (root / name).symlink_to(phantom_root / name)
+    folder = read_echonet(root)
+    row = folder.table.iloc[0]
+    traced = _regions(folder, row, ["ESF", "MF"], 112)
+    assert set(traced[0]) == {"lv_cavity", "endocardium", "rest_of_sector", "outside_sector"}
+    assert traced[1] == {}, "nobody traces the mid frame"
+    clip = open_phantom(phantom_root, row["video"])
+    true = phantom_regions(clip, int(row["es_frame"]))["lv_cavity"]
+    assert dice(traced[0]["lv_cavity"], true) > 0.97
+    outside = phantom_regions(clip, int(row["es_frame"]))["outside_sector"]
+    assert (traced[0]["outside_sector"] & outside).sum() > 0.8 * outside.sum()
+    small = _regions(folder, row, ["ESF"], 56)[0]["lv_cavity"]
+    assert small.shape == (56, 56)
+    assert small.sum() == pytest.approx(true.sum() / 4, rel=0.1)
+
+
+def test_the_share_of_an_even_map_is_that_of_the_area(phantom_root):
+    table = read_echonet(phantom_root)
+    rows = table.table.head(3)
+    regions = [_regions(table, row, ["ESF"], 112) for _, row in rows.iterrows()]
+    found = _places(np.ones((3, 1, 112, 112), np.float32), regions)
+    for name in ("lv_cavity", "septum", "mitral_valve", "heart"):
+        assert found["density"][name]["value"] == pytest.approx(1, abs=1e-6)
+    outside = np.mean([case[0]["outside_sector"].mean() for case in regions])
+    assert found["shares"]["outside_sector"]["value"] == pytest.approx(outside, rel=1e-6)
+    inside = np.stack([case[0]["septum"] for case in regions])[:, None].astype(np.float32)
+    only = _places(inside, regions)
+    assert only["shares"]["septum"]["value"] == pytest.approx(1)
+    assert only["shares"]["lateral_wall"]["value"] == 0
+    assert only["pointing"]["septum"]["value"] == 1

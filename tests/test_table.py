@@ -39,7 +39,11 @@ def test_the_table_continues_where_it_was_interrupted(phantom_root, tmp_path, sm
     arguments = {"configs": small_configs, "max_epochs": 1}
     table(str(phantom_root), output, chosen[:2], **arguments)
     first = json.loads((output / "table.json").read_text())["rows"]
+    study = output / "saliency" / "esf_cls" / "saliency.md"
+    study.parent.mkdir(parents=True)
+    study.write_text("## PHANTOM: what the heat maps are worth\n")
     text = table(str(phantom_root), output, chosen, **arguments).read_text()
+    assert study.read_text() in text, "a study in the table's folder is part of it"
     about = json.loads((output / "table.json").read_text())
     assert list(about["rows"]) == chosen
     for name in chosen[:2]:
@@ -58,7 +62,9 @@ def test_the_table_continues_where_it_was_interrupted(phantom_root, tmp_path, sm
     ):  # fmt: skip
         assert part in text
     assert 0 < about["p_values"]["mae"]["esf_mlp"]["esf_gpr"] <= 1
-    for plot in ("mae", "roc_auc", "coverage", "error_rejection"):
+    for plot in (
+        "mae", "roc_auc", "coverage", "error_rejection", "samples", "ef_distribution",
+    ):  # fmt: skip
         assert (output / f"{plot}.png").stat().st_size > 5000
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -46,13 +47,11 @@ def write_record(analysis: ClipAnalysis, path: Path) -> None:
         path: A `.npz` file; its folder is made.
     """
     square = analysis.clip.square
-    key_frames = sorted(
-        {f for beat in analysis.beats for f in (beat.ed_frame, beat.es_frame, beat.mid_frame)}
-    )
-    contours = {
-        f"contour_{frame}": _contour(analysis.masks[frame]) * analysis.clip.pixels
-        + (square.left, square.top)
-        for frame in key_frames
+    outlines = {frame: _contour(mask) for frame, mask in enumerate(analysis.masks) if mask.any()}
+    corner = np.array([square.left, square.top])
+    contours = {  # pixel centres lie on whole numbers
+        f"contour_{frame}": ((outline + 0.5) * analysis.clip.pixels - 0.5 + corner).astype("f4")
+        for frame, outline in outlines.items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(
@@ -90,7 +89,7 @@ def read_record(path: Path) -> ClipRecord | None:
 
 def record_path(folder: Path, video: str) -> Path:
     """Return where the record of a video lies in a log folder."""
-    return folder / FOLDER / f"{video.replace('/', '_')}.npz"
+    return folder / FOLDER / f"{quote(video, safe=' ')}.npz"
 
 
 def _contour(mask: NDArray[np.bool_]) -> NDArray[np.float64]:

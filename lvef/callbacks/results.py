@@ -49,6 +49,7 @@ class TestResults(Callback):
             "num_cases": len(cases["row"]),
             "baseline": pl_module.baseline,
             "threshold": float(pl_module.threshold) if isinstance(pl_module, EFClassifier) else 0.5,
+            "trained_on": pl_module.trained_on,
             "level": float(getattr(pl_module.calibration, "level", LEVEL)),
             "checkpoint": str(trainer.ckpt_path or ""),
             "version": version("lvef"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -91,7 +92,7 @@ class SaliencyMaps(Callback):
         names, titles = [], []
         for number, row in enumerate(rows.itertuples()):
             several = beats[row.video] > 1
-            names.append(str(row.video).replace("/", "_") + (f"_beat{row.beat}" if several else ""))
+            names.append(quote(str(row.video), safe=" ") + (f"_beat{row.beat}" if several else ""))
             words = _said({name: float(value[number]) for name, value in said.items()})
             titles.append(words + (f", beat {row.beat}" if several else ""))
         sheets = _sheets(self._mapper, batch["frames"], pl_module.frames, titles)

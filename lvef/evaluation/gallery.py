@@ -14,7 +14,7 @@ from lvef.evaluation.uncertainty import LEVELS, doubt
 Cases = Mapping[str, NDArray[np.generic]]
 CAPTIONS = {
     "roc_and_pr": "How well reduced EF is told from normal at every threshold: the ROC and the "
-    "precision-recall curve with 95 % bootstrap bands, and the threshold chosen on VAL.",
+    "precision-recall curve with 95 % bootstrap bands, and the threshold that is used.",
     "confusion_matrix": "How many cases of each class were called what.",
     "reliability": "How often EF is reduced in truth, against the probability stated.",
     "error_rejection": "How many misclassifications remain when the most doubtful cases go to a "

@@ -143,7 +143,7 @@ def all_conditions(frames: list[str]) -> Iterator[Condition]:
     """Yield what can go wrong for a model of these frames, first that nothing does."""
     yield Condition()
     single = [name for name, slot in (("ED", "EDF"), ("ES", "ESF")) if slot in frames]
-    if "MF" in frames and not single:
+    if "MF" in frames:  # it lies half-way between them
         single = ["ED", "ES"]
     kinds = [f"{name} off" for name in single]
     kinds += ["ED and ES off"] if len(single) > 1 else []

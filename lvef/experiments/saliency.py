@@ -20,6 +20,7 @@ from tqdm import tqdm
 from lvef.cardiac import polygon_mask
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, collate, prepare_for_workers
 from lvef.data.echonet import EchoNetFolder, read_echonet
+from lvef.data.sector import find_sector, sector_probe
 from lvef.data.video import read_frames
 from lvef.errors import ConfigurationError
 from lvef.evaluation.heat_maps import curve_figure, heat_map_sheet, region_figure
@@ -120,7 +121,7 @@ def saliency(
         "curves": curves,
         "randomisation": _randomisation(mapper, frames[:_CHECKED], maps),
     }
-    (output / "saliency.json").write_text(json.dumps(about, indent=2) + "\n")
+    (output / "saliency.json").write_text(json.dumps(_no_nan(about), indent=2) + "\n")
     text = format_saliency(about)
     (output / "saliency.md").write_text(text)
     _draw(output, about, frames, maps, rows)
@@ -163,12 +164,21 @@ def _regions(
 
 
 def _traced(folder: EchoNetFolder, row: Any, frame: int) -> dict[str, Mask]:
-    height, width = read_frames(row["path"], [frame]).shape[1:3]
+    sector = find_sector(read_frames(row["path"], sector_probe(int(row["num_frames"]) - 1)))
+    height, width = sector.shape
     side = max(height, width)  # as `to_square` pads it
     margin = np.array([(side - width) // 2, (side - height) // 2])
     cavity = polygon_mask(folder.contour(row["video"], frame) + margin, side, side)
     distance = np.where(cavity, distance_transform_edt(cavity), distance_transform_edt(~cavity))
-    return {"lv_cavity": cavity, "endocardium": distance <= _BORDER}
+    outside = np.ones((side, side), dtype=bool)
+    outside[margin[1] : margin[1] + height, margin[0] : margin[0] + width] = ~sector
+    heart = cavity | (distance <= _BORDER)
+    return {
+        "lv_cavity": cavity,
+        "endocardium": distance <= _BORDER,
+        "rest_of_sector": ~heart & ~outside,
+        _OUTSIDE: outside,
+    }
 
 
 def _resized(mask: Mask, size: int) -> Mask:
@@ -314,7 +324,7 @@ def _randomisation(
     """Return the mean rank correlation, inside the sector, with maps of shuffled networks."""
     sides = mapper.sides(frames)
     seen = blurred(to_float(frames)).amax(dim=2).numpy() > 0.02
-    has_head = not isinstance(mapper.evidence.parts[0].head, GPPosterior)
+    has_head = any(not isinstance(part.head, GPPosterior) for part in mapper.evidence.parts)
     found: dict[str, dict[str, float]] = {}
     for depth in _DEPTHS if has_head else _DEPTHS[1:]:
         shuffled = mapper.randomised(depth)
@@ -361,7 +371,8 @@ def format_saliency(about: dict[str, Any]) -> str:
         by_frame = ", ".join(f"{f} {100 * s:.0f} %" for f, s in method["share_by_frame"].items())
         lines += ["", f"{name}, by frame: {by_frame}."]
     heads = " | ".join(f"{m} | by chance" for m in methods)
-    lines += ["", "Density in the heart, by the answer that the maps explain:", ""]
+    where = "heart" if "heart" in about["area"] else "LV cavity"
+    lines += ["", f"Density in the {where}, by the answer that the maps explain:", ""]
     for name, method in methods.items():
         said = ", ".join(
             f"{answer} {d['value']:.2f} [{d['lower']:.2f}, {d['upper']:.2f}]"
@@ -406,6 +417,15 @@ def _claim(about: dict[str, Any]) -> list[str]:
             said.append(f"{region.replace('_', ' ')} {verdict} ({density['value']:.2f} x)")
         lines.append(f"- {name}: {', '.join(said)}.")
     return lines
+
+
+def _no_nan(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, dict):
+        return {name: _no_nan(own) for name, own in value.items()}
+    if isinstance(value, list):
+        return [_no_nan(own) for own in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _draw(

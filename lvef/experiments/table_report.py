@@ -64,6 +64,7 @@ def write_report(
         _review(rows, data),
         _differences(p_values, data),
         [f"![{data}{path.stem}]({path.name})" for path in plots],
+        *_studies(output),
         _published(data),
         [f"Values with 95 % bootstrap intervals over the cases of TEST. {NOT_FOR_DIAGNOSIS}"],
     ]
@@ -71,6 +72,13 @@ def write_report(
     (output / "table.md").write_text(text)
     print(text)
     return output / "table.md"
+
+
+def _studies(output: Path) -> list[list[str]]:
+    """Return what `saliency` and `robustness` wrote into the table's folder."""
+    names = ("saliency", "robustness")
+    found = [path for name in names for path in sorted(output.glob(f"{name}/*/{name}.md"))]
+    return [path.read_text().splitlines() for path in found]
 
 
 def _classification(rows: Rows, ceilings: dict[str, dict[str, float]], data: str) -> list[str]:

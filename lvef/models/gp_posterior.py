@@ -53,7 +53,7 @@ class GPPosterior(nn.Module):
         self.kernel = head.kernel
         solution = head._solve()
         cholesky = solution.cholesky.double()
-        identity = torch.eye(len(cholesky), dtype=torch.float64)
+        identity = torch.eye(len(cholesky), dtype=torch.float64, device=cholesky.device)
         inverse = torch.linalg.solve_triangular(cholesky, identity, upper=False)
         self._keep(inverse_factor=inverse, inputs=solution.inputs, weights=solution.weights)
         self._keep(**{name: getattr(head, name) for name in ("x_mean", "x_scale", "projection")})

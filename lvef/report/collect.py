@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,14 @@ from lvef.cardiac import REDUCED_EF
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, prepare_for_workers
 from lvef.data.echonet import EchoNetFolder, read_echonet
 from lvef.data.videos import video_table
-from lvef.errors import ConfigurationError, LvefError, VideoError
+from lvef.errors import (
+    ConfigurationError,
+    DatasetError,
+    FitError,
+    LvefError,
+    NotFittedError,
+    VideoError,
+)
 from lvef.models import EFTask
 from lvef.models.loading import load_task
 from lvef.models.saliency import Method, SaliencyMapper
@@ -36,8 +44,13 @@ from lvef.report.case import (
 SHOWN = ("EDF", "ESF", "MF")
 _BATCH = 16
 _WITHHELD = "(withheld)"
-_PRIVATE = ("root", "videos", "keyframes", "feature_cache", "default_root_dir", "save_dir",
-            "dirpath", "ckpt_path", "checkpoint", "members", "weights", "segmenter")  # fmt: skip
+_PRIVATE = {
+    "root", "videos", "keyframes", "feature_cache", "default_root_dir", "save_dir", "dirpath",
+    "ckpt_path", "checkpoint", "members", "weights", "experiment", "name", "version", "filename",
+    "config",
+}  # fmt: skip
+_SHARED = {"shipped", "auto", "IMAGENET1K_V1", "IMAGENET1K_V2"}
+_FILE_NAME = re.compile(r"[\\/]|\.\w{1,5}$")
 
 
 @dataclass
@@ -84,8 +97,10 @@ def read_run(source: Path) -> Run:
     config_file = folder / "config.yaml"
     config = yaml.safe_load(config_file.read_text()) if config_file.is_file() else {}
     if (folder / "metrics.json").is_file() and source.name != "predictions.csv":
-        about = json.loads((folder / "metrics.json").read_text())
-        if about["task"] == "LVSegmenter":
+        about = _read_json(folder / "metrics.json")
+        if about.get("task") == "EFClassifier" and "threshold" not in about:
+            raise ConfigurationError(f"{folder} is of an older version: run python -m lvef test")
+        if about.get("task") == "LVSegmenter":
             raise ConfigurationError(f"{folder} is the test of an LV segmenter, which says no EF")
         names = {"ef": "ef_label", "ef_predicted": "ef"}
         cases = pd.read_csv(folder / "cases.csv", dtype={"video": str}).rename(columns=names)
@@ -97,7 +112,7 @@ def read_run(source: Path) -> Run:
         cases["reason"] = cases["reason"].fillna("")
         cases = cases.rename(columns={"reduced": "called"})
         about_file = folder / "predictions.json"
-        about = json.loads(about_file.read_text()) if about_file.is_file() else {}
+        about = _read_json(about_file) if about_file.is_file() else {}
         found = folder / "beats.csv"
         beats = pd.read_csv(found, dtype={"video": str}) if found.is_file() else pd.DataFrame()
         return Run(folder, about, config, cases, beats, tested=False)
@@ -111,19 +126,27 @@ def read_run(source: Path) -> Run:
     )
 
 
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        held: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: not readable as JSON ({error})") from error
+    return held
+
+
 def scrubbed(config: dict[str, Any]) -> dict[str, Any]:
     """Return a config without paths and names of files, which may name a patient."""
 
     def clean(value: Any, name: str = "") -> Any:
         if isinstance(value, dict):
             return {key: clean(own, key) for key, own in value.items()}
-        if value is None or isinstance(value, (bool, int, float)):
-            return value
-        if name in _PRIVATE:
-            return _WITHHELD
         if isinstance(value, list):
-            return [clean(own) for own in value]
-        return _WITHHELD if "/" in str(value) or "\\" in str(value) else value
+            return [clean(own, name) for own in value]
+        if value is None or isinstance(value, (bool, int, float)) or value in _SHARED:
+            return value
+        if name in ("class_path", "config_class"):
+            return value
+        return _WITHHELD if name in _PRIVATE or _FILE_NAME.search(str(value)) else value
 
     return dict(clean(config))
 
@@ -152,6 +175,10 @@ def report_cases(
     if table is None:
         return cases
     mapper, frames, seen = _mapper(run, checkpoint, method)
+    if mapper is not None and not run.data.get("remove_artifacts", True):
+        run.notes.append(
+            "The model sees frames with their artifacts; heat maps are of frames without them."
+        )
     by_name = table.drop_duplicates("video").set_index("video", drop=False)
     usable = [
         number for number, case in enumerate(cases)
@@ -165,7 +192,7 @@ def report_cases(
             wanted[column] = rows.loc[usable, column].to_numpy(int)
     prepare_for_workers()
     dataset = KeyFrameDataset(
-        wanted, SHOWN, seen.get("image_size", 112), remove_artifacts=True, crop=not run.tested
+        wanted, SHOWN, seen.get("image_size", 112), remove_artifacts=True, crop=folder is None
     )
     analyser = ClipAnalyser() if analyse and run.tested else None
     bar = tqdm(total=len(usable), desc="cases", unit="case")
@@ -173,10 +200,16 @@ def report_cases(
         items = list(range(first, min(first + _BATCH, len(usable))))
         looks: dict[int, torch.Tensor] = {}
         for item in items:
-            try:
-                looks[item] = dataset[item]["frames"]
-            except KeyError:
+            look = dataset[item].get("frames")
+            if look is None:
                 run.notes.append(f"The clip of case {usable[item] + 1} cannot be read any more.")
+            elif not dataset.has_sector(item):
+                run.notes.append(
+                    f"No ultrasound sector was found in the clip of case {usable[item] + 1}: its "
+                    "pictures are left out, as text could not be told from tissue."
+                )
+            else:
+                looks[item] = look
         maps = _maps(mapper, method, frames, looks)
         for item, pictures in looks.items():
             row = wanted.iloc[item]
@@ -221,12 +254,16 @@ def _said(number: int, row: Any, run: Run) -> ReportCase:
 
 
 def _without_names(reason: str, video: str) -> str:
-    """Return a reason without the path or the name of a file."""
-    words = [
-        "the video" if "/" in word or "\\" in word or Path(video).name in word else word
-        for word in reason.split(" ")
-    ]
-    return " ".join(words).replace("the video the video", "the video")
+    """Return a reason without the path or the name of a file; either may hold spaces."""
+    stem = re.escape(Path(video).name)
+    name = rf"(?<!\w){stem}(?:\.\w{{1,5}})?(?!\w)"
+    begins = re.search(rf"{name}: ", reason)  # an error begins with the path of what it is about
+    if begins:
+        reason = "the video: " + reason[begins.end() :]
+    reason = re.sub(rf"(['\"])[^'\"]*{name}\1", "the video", reason)
+    # A video called "1" is known by its extension only, or numbers would be taken for it.
+    reason = re.sub(name if len(stem) > 3 else rf"{stem}\.\w{{1,5}}(?!\w)", "the video", reason)
+    return " ".join("the video" if re.search(r"[\\/]", w) else w for w in reason.split(" "))
 
 
 def _why(case: ReportCase, run: Run) -> str:
@@ -269,8 +306,8 @@ def _videos(run: Run, root: str | None) -> tuple[pd.DataFrame | None, EchoNetFol
     """Return the table of the run's videos, or None with a note where they are gone."""
     data = run.data
     try:
-        if root is None and data.get("videos") is not None:
-            return video_table(data["videos"], data.get("keyframes")), None
+        if data.get("videos") is not None:  # predictions.csv knows the frames
+            return video_table(root or data["videos"], None), None
         root = root or data.get("root")
         if root is None:
             raise ConfigurationError("the run does not say where its videos are; give --root")
@@ -297,6 +334,9 @@ def _mapper(
         if not isinstance(task, EFTask):
             return None, [], seen
         return SaliencyMapper(task), task.frames, seen
+    except (FitError, NotFittedError):
+        run.notes.append("This Gaussian process was approximated: it has no heat maps.")
+        return None, [], seen
     except LvefError:
         run.notes.append("The checkpoint cannot be read: no heat maps. Give it with --ckpt_path.")
         return None, [], seen
@@ -350,11 +390,20 @@ class _Drawer:
         truth = self._truth(video)
         if truth is not None:
             return np.asarray(truth["contour"][frame], float), "true contour of the phantom"
+        traced = self._tracing(video, name, frame)
+        if traced is not None:
+            return traced, "traced by a reader"
         if self.record is not None and frame in self.record.contours:
             return self.record.contours[frame], "found by the LV segmenter"
-        if self.folder is not None and name != "MF":
-            return self.folder.contour(video, frame), "traced by a reader"
         return None, ""
+
+    def _tracing(self, video: str, name: str, frame: int) -> NDArray[np.float64] | None:
+        if self.folder is None or name == "MF":
+            return None
+        try:
+            return self.folder.contour(video, frame)
+        except DatasetError:
+            return None
 
     def curve(self, video: str, row: Any) -> CaseCurve | None:
         """Return the LV area over time, where it is known."""

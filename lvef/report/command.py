@@ -26,19 +26,21 @@ from lvef.report.render import Page, render
 
 _TILES = {"EFClassifier": ("roc_auc", "balanced_accuracy", "pr_auc", "ece")}
 _NUMBERS = ("mae", "rmse", "r2", "coverage_90")
+_FOR = (
+    "bright where the frame speaks for the answer that was given (a class, or an EF above or below "
+    "the mean of the training data)."
+)
+_MEANING = (
+    " They show what moved the model, not what is diseased. All frames of a case share one scale."
+)
 _HEAT = {
-    None: "No heat maps were made.",
-    "gradcam": "Heat maps are Grad-CAM on the backbone's last block: bright where the frame speaks "
-    "for the answer that was given (a class, or an EF above or below the mean of the training "
-    "data). They are as coarse as that block, 4 x 4 cells, and show what moved the model, not "
-    "what is diseased. All frames of a case share one scale.",
-    "hirescam": "Heat maps are HiResCAM on the backbone's second block, 14 x 14 cells: bright "
-    "where the frame speaks for the answer that was given (a class, or an EF above or below the "
-    "mean of the training data). They show what moved the model, not what is diseased. All frames "
-    "of a case share one scale.",
+    None: "There are no heat maps.",
+    "gradcam": "Heat maps are Grad-CAM on the backbone's last block, as coarse as its cells (4 x 4 "
+    f"of a frame of 112 pixels): {_FOR}{_MEANING}",
+    "hirescam": "Heat maps are HiResCAM on the backbone's second block (14 x 14 cells of a frame "
+    f"of 112 pixels): {_FOR}{_MEANING}",
     "integrated_gradients": "Heat maps are integrated gradients from a blurred frame: bright where "
-    "structure changed the answer most, for or against it. They show what moved the model, not "
-    "what is diseased. All frames of a case share one scale.",
+    f"structure changed the answer most, for or against it.{_MEANING}",
 }
 
 
@@ -87,7 +89,7 @@ def report(
         threshold=run.about.get("threshold"),
         level=100 * float(run.about.get("level", 0.9)),
         about=_about(run),
-        heat_words=_HEAT[heat_map],
+        heat_words=_HEAT[heat_map if any(f.heat for c in cases for f in c.frames) else None],
         config=yaml.safe_dump(scrubbed(run.config), sort_keys=False) if run.config else "",
     )
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -211,20 +213,28 @@ def _table(run: Run, root: str | None) -> pd.DataFrame | None:
 
 
 def _about(run: Run) -> list[tuple[str, str]]:
-    about = run.about
-    trained = _trained_on(run) or ("phantoms" if about.get("phantom") else "")
+    about, task = run.about, run.about.get("task")
+    geometry = task == "LVSegmenter"
+    backbone = "ResNet-50, 2,048 features a frame, shared by all frames"
+    if task == "EFEnsemble":
+        backbone += "; each member has its own"
     told = [
-        ("Task", about.get("task")),
+        ("Task", task),
         ("Frames", " + ".join(about.get("frames", []))),
         ("Split", about.get("split")),
         ("Cases", about.get("num_cases")),
-        ("Trained on", trained or "the TRAIN split of its own folder"),
-        ("Backbone", "ResNet-50, 2,048 features a frame, shared by all frames"),
+        ("Trained on", _trained_on(run) or "clips of patients, or not recorded"),
+        ("EF from", "the geometry of the contours that were found" if geometry else None),
+        ("Backbone", None if geometry or not task else backbone),
         ("Decision threshold", _number(about["threshold"]) if about.get("threshold") else None),
         ("Trivial answer", about.get("baseline")),
-        ("Calibrated on", "the VAL split: intervals, temperature, threshold and review flags"),
+        (
+            "Calibrated on",
+            "phantoms" if geometry
+            else "the VAL split: intervals, temperature, threshold and review flags",
+        ),
         ("Meant for", "research on apical four-chamber clips such as those it was trained on"),
         ("Not for", "diagnosis, treatment, or any decision about a patient"),
         ("Software", f"lvef {about.get('version', version('lvef'))}"),
-    ]
+    ]  # fmt: skip
     return [(name, str(value)) for name, value in told if value not in (None, "")]

@@ -97,7 +97,6 @@ def render(page: Page) -> str:
         heat_words=page.heat_words,
         config=page.config,
         version=version("lvef"),
-        scatter_label="Every case: predicted against true EF, or its probability of reduced EF",
         style=Markup(_part("report.css")),
         data=Markup(_safe_json(data)),
         plotly=Markup(get_plotlyjs().replace("</script", "<\\/script")),

@@ -112,7 +112,7 @@
   };
   const theme = () => {
     const css = getComputedStyle(document.documentElement);
-    return { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    return { dragmode: false, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { color: css.getPropertyValue("--text").trim(), family: "system-ui, sans-serif" } };
   };
   const axis = (title, more = {}) => ({ title: { text: title }, gridcolor: "rgba(128,128,128,.25)",
@@ -204,14 +204,14 @@
   byId("next").addEventListener("click", () => step(1));
   byId("close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("keydown", (event) => {
-    if (event.target.tagName === "INPUT") return;
+    if (event.target.tagName === "INPUT" || event.altKey || event.ctrlKey || event.metaKey) return;
     if (event.key === "ArrowLeft") step(-1);
     if (event.key === "ArrowRight") step(1);
   });
   dialog.addEventListener("close", () => {
     history.replaceState(null, "", location.pathname + location.search);
     const button = body.querySelector(`button[data-case="${current}"]`);
-    if (button) button.focus();
+    (button && !button.closest("tr").hidden ? button : byId("kind")).focus();
   });
 
   /* plots of all cases */
@@ -224,9 +224,11 @@
       customdata: members.map((c) => c.number), marker: { color, symbol, size: 7, opacity: .75 },
       hovertemplate: template }));
   const line = (x0, x1, y0, y1, dash) => ({ type: "line", x0, x1, y0, y1, line: { color: COLOURS.line, dash, width: 1 } });
-  const draw = (id, traces, layout) => {
+  const draw = (id, traces, layout, label) => {
     const host = byId(id);
+    byId("plots").hidden = false;
     host.hidden = false;
+    host.setAttribute("aria-label", label);
     Plotly.newPlot(host, traces, { ...theme(), margin: { l: 60, r: 15, t: 15, b: 50 }, hovermode: "closest",
       legend: { orientation: "h", y: 1.1 }, ...layout }, settings);
     host.on("plotly_click", (event) => open(event.points[0].customdata));
@@ -236,13 +238,15 @@
     if (regression && labelled) {
       draw("scatter", points((c) => [c.ef_label, c.ef],
         "Case %{customdata}<br>true %{x:.1f} %, predicted %{y:.1f} %<extra></extra>"),
-        { xaxis: axis("true EF (%)", { range: [0, 90] }), yaxis: axis("predicted EF (%)", { range: [0, 90] }),
-          shapes: [line(0, 90, 0, 90, "solid"), line(40, 40, 0, 90, "dash"), line(0, 90, 40, 40, "dash")] });
+        { xaxis: axis("true EF (%)", { range: [0, 100] }), yaxis: axis("predicted EF (%)", { range: [0, 100] }),
+          shapes: [line(0, 100, 0, 100, "solid"), line(40, 40, 0, 100, "dash"), line(0, 100, 40, 40, "dash")] },
+        "Predicted against true EF of every case");
       const bias = good.reduce((sum, c) => sum + c.ef - c.ef_label, 0) / good.length;
       draw("difference", points((c) => [(c.ef + c.ef_label) / 2, c.ef - c.ef_label],
         "Case %{customdata}<br>mean %{x:.1f} %, difference %{y:+.1f}<extra></extra>"),
         { xaxis: axis("mean of predicted and true EF (%)"), yaxis: axis("predicted - true EF (points)"),
-          shapes: [{ ...line(0, 1, bias, bias, "solid"), xref: "paper" }] });
+          shapes: [{ ...line(0, 1, bias, bias, "solid"), xref: "paper" }] },
+        "Difference of predicted and true EF of every case, against their mean");
     } else if (regression) {
       const order = [...good].sort((a, b) => a.ef - b.ef), rank = new Map(order.map((c, i) => [c.number, i + 1]));
       const traces = points((c) => [rank.get(c.number), c.ef], "Case %{customdata}<br>EF %{y:.1f} %<extra></extra>");
@@ -253,14 +257,16 @@
           arrayminus: members.map((c) => known(c.ef_lower) ? c.ef - c.ef_lower : 0) };
       }
       draw("scatter", traces, { xaxis: axis("cases, by EF"), yaxis: axis("EF (%)", { range: [0, 100] }),
-        shapes: [{ ...line(0, 1, 40, 40, "dash"), xref: "paper" }] });
+        shapes: [{ ...line(0, 1, 40, 40, "dash"), xref: "paper" }] },
+        "Predicted EF of every case with its interval, in order of EF");
     } else if (good.length) {
       const x = (c) => known(c.ef_label) ? c.ef_label : c.number;
       draw("scatter", points((c) => [x(c), c.p_reduced],
         "Case %{customdata}<br>probability of EF ≤ 40 %: %{y:.3f}<extra></extra>"),
         { xaxis: axis(labelled ? "true EF (%)" : "case"), yaxis: axis("probability of EF ≤ 40 %", { range: [-.03, 1.03] }),
           shapes: [...(labelled ? [line(40, 40, 0, 1, "dash")] : []),
-            ...(known(data.threshold) ? [{ ...line(0, 1, data.threshold, data.threshold, "dot"), xref: "paper" }] : [])] });
+            ...(known(data.threshold) ? [{ ...line(0, 1, data.threshold, data.threshold, "dot"), xref: "paper" }] : [])] },
+        "Probability of reduced EF of every case");
     }
   };
   filter();
