@@ -36,7 +36,7 @@ benchmark: install  ## the standard phantom benchmark: long on 2 cores
 	$(LVEF) table --root data/benchmark --output results/random --max_epochs 6
 
 test: install  ## the tests, in minutes
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-slow: install  ## the tests that train and measure
 	$(BIN)/python -m pytest -m slow

@@ -104,9 +104,8 @@ class LvefCLI(LightningCLI):
 
     def _run_folder(self) -> Path | None:
         """Return the log folder, None where another process writes."""
-        if not self.trainer.is_global_zero:
-            return None
-        return Path(self.trainer.log_dir or self.trainer.default_root_dir)
+        folder = self.trainer.log_dir or self.trainer.default_root_dir  # all processes agree on it
+        return Path(folder) if self.trainer.is_global_zero else None
 
     def before_instantiate_classes(self) -> None:
         """Name the logger, choose what to monitor, and match the checkpoint."""

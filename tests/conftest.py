@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from helpers import newest, words
 from lvef.cli import main
 from lvef.phantom import write_phantoms
 
-torch.set_num_threads(2)
+# Two workers share two cores; more threads than cores only wait for each other.
+torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 
 
 @pytest.fixture(scope="session")

@@ -125,7 +125,8 @@ def test_every_figure_shows_what_it_was_given():
     )
     curves = figures.roc_and_pr(PROBABILITY, REDUCED, 0.45, "TEST")
     auc = reference.roc_auc_score(REDUCED, PROBABILITY)
-    assert f"AUC {auc:.3f}" in curves.axes[0].get_legend().get_texts()[0].get_text()
+    shown = [text.get_text() for text in curves.axes[0].get_legend().get_texts()]
+    assert f"AUC {auc:.3f}" in shown
     matrix = figures.confusion_matrix(PROBABILITY, REDUCED, 0.45, "TEST")
     counts = [int(text.get_text().split("\n")[0]) for text in matrix.axes[0].texts]
     np.testing.assert_array_equal(

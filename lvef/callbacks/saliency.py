@@ -43,10 +43,14 @@ class SaliencyMaps(Callback):
         self.wanted = wanted
         self.cases = cases
         self._mapper: SaliencyMapper | None = None
+        self._pictures = Path()
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save heat maps of chosen cases of TEST."""
-        if self.wanted is False or not trainer.is_global_zero or not isinstance(pl_module, EFTask):
+        if self.wanted is False or not isinstance(pl_module, EFTask):
+            return
+        folder = _folder(trainer)  # all processes agree on it
+        if not trainer.is_global_zero:
             return
         mapper = _mapper(pl_module)
         if mapper is None:
@@ -59,7 +63,7 @@ class SaliencyMaps(Callback):
         what = "PHANTOM TEST" if data.is_phantom else "TEST"
         titles = [f"{what}, {row.kind}: {row.words}" for row in chosen.itertuples()]
         sheets = _sheets(mapper, frames.to(pl_module.device), pl_module.frames, titles)
-        folder = _folder(trainer)
+        folder.mkdir(parents=True, exist_ok=True)
         for name, sheet in zip(chosen["picture"], sheets, strict=True):
             sheet.savefig(folder / f"{name}.png", dpi=110)
             if isinstance(trainer.logger, TensorBoardLogger):
@@ -69,9 +73,12 @@ class SaliencyMaps(Callback):
         )
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Prepare."""
+        """Prepare what makes heat maps, and where they go."""
         asked = self.wanted and isinstance(pl_module, EFTask)
         self._mapper = _mapper(pl_module) if asked else None  # type: ignore[arg-type]
+        if self._mapper is not None:
+            self._pictures = _folder(trainer)
+            self._pictures.mkdir(parents=True, exist_ok=True)
 
     def on_predict_batch_end(
         self,
@@ -97,12 +104,12 @@ class SaliencyMaps(Callback):
             titles.append(words + (f", beat {row.beat}" if several else ""))
         sheets = _sheets(self._mapper, batch["frames"], pl_module.frames, titles)
         for name, sheet in zip(names, sheets, strict=True):
-            sheet.savefig(_folder(trainer) / f"{name}.png", dpi=110)
+            sheet.savefig(self._pictures / f"{name}.png", dpi=110)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say where they are."""
         if self._mapper is not None:
-            rank_zero_info(f"Heat maps: {_folder(trainer)}")
+            rank_zero_info(f"Heat maps: {self._pictures}")
 
 
 def choose_cases(task: EFTask, count: int) -> pd.DataFrame:
@@ -179,6 +186,4 @@ def _sheets(
 
 
 def _folder(trainer: Trainer) -> Path:
-    folder = Path(trainer.log_dir or trainer.default_root_dir) / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return Path(trainer.log_dir or trainer.default_root_dir) / FOLDER

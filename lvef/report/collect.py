@@ -277,11 +277,12 @@ def _why(case: ReportCase, run: Run) -> str:
     low, high = case.ef_lower, case.ef_upper
     if low is not None and high is not None and low <= REDUCED_EF < high:
         reasons.append(
-            f"The {level:.0f} % interval, {low:.0f} to {high:.0f} %, reaches over EF 40 %."
+            f"The {level:.0f} % interval, {low:.1f} to {high:.1f} %, reaches over EF 40 %."
         )
     if not reasons:
         std = "" if case.ef_std is None else f" ({case.ef_std:.1f} points)"
-        reasons.append(f"The model is unusually unsure{std}, or the beats disagree.")
+        beats = ", or the beats disagree" if len(case.beats) > 1 else ""
+        reasons.append(f"The model is unusually unsure{std}{beats}.")
     return " ".join(reasons)
 
 
