@@ -97,7 +97,7 @@ def test_training_has_a_panel_a_metric():
     }  # fmt: skip
     figure = training_curves(curves, "esf_mlp")
     panels = [axis for axis in figure.axes if axis.get_title()]
-    assert [axis.get_title() for axis in panels] == ["loss", "mae"]
+    assert [axis.get_title() for axis in panels] == ["loss", "MAE (EF points)"]
     assert len(panels[0].lines) == 2
     both = learning_curves({"edf_mlp": ([0, 1], [9, 8]), "esf_mlp": ([0, 1], [8, 6])}, "mae", "VAL")
     assert {"edf_mlp", "esf_mlp"} <= set(texts(both))

@@ -18,7 +18,8 @@ from PIL import Image
 from lvef.cli import main
 from lvef.data.video import write_video
 from lvef.phantom import PhantomClip
-from lvef.report.collect import _without_names, scrubbed
+from lvef.report.answer import without_names
+from lvef.report.run import scrubbed
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -173,6 +174,40 @@ def test_an_ensemble_of_the_test_split_and_geometry_alone_make_pages_too(
     assert "Trained on phantoms" in text
 
 
+def test_a_classifier_and_known_key_frames_make_pages_too(logs, phantom_root, tmp_path):
+    assert main(words("fit", "esf_cls", phantom_root, tmp_path)) == 0
+    assert main(words("test", "esf_cls", phantom_root, tmp_path)) == 0
+    page = tmp_path / "classifier.html"
+    run = newest(tmp_path, "metrics.json").parent
+    assert main(["report", str(run), "--output", str(page)]) == 0
+    cases = data_of(page)["cases"]
+    known = pd.read_csv(run / "cases.csv")
+    np.testing.assert_allclose([c["p_reduced"] for c in cases], known["p_reduced"], atol=1e-3)
+    assert all(case["ef"] is None and case["wrong"] is not None for case in cases)
+    assert all(case["frames"][0]["heat"] is None for case in cases), "it sees ESF alone"
+    threshold = json.loads((run / "metrics.json").read_text())["threshold"]
+    assert data_of(page)["threshold"] == pytest.approx(threshold)
+    assert "Reliability" in page.read_text()
+
+    row = pd.read_csv(phantom_root / "FileList.csv").iloc[-1]
+    frames = pd.read_csv(phantom_root / "VolumeTracings.csv").query(
+        f"FileName == '{row['FileName']}.avi'"
+    )["Frame"].unique()  # fmt: skip
+    keys = tmp_path / "keys.csv"
+    keys.write_text(f"video,ed,es\n{row['FileName']},{frames[1]},{frames[0]}\n")
+    more = ["--ckpt_path", str(best(logs, "esf_mlp")), "--data.keyframes", str(keys)]
+    more += ["--data.videos", str(phantom_root / "Videos" / f"{row['FileName']}.avi")]
+    assert main(words("predict", "esf_mlp", phantom_root, tmp_path, *more)) == 0
+    page = tmp_path / "keys.html"
+    run = newest(tmp_path, "predictions.csv")
+    keys.unlink()  # predictions.csv knows the frames
+    assert main(["report", str(run), "--output", str(page)]) == 0
+    (case,) = data_of(page)["cases"]
+    assert [frame["number"] for frame in case["frames"]][:2] == [frames[1], frames[0]]
+    assert case["curve"] is None
+    assert case["frames"][0]["picture"]
+
+
 @pytest.mark.parametrize(
     ("reason", "video", "shown"),
     [
@@ -187,7 +222,7 @@ def test_an_ensemble_of_the_test_split_and_geometry_alone_make_pages_too(
     ],
 )  # fmt: skip
 def test_reasons_name_no_file(reason, video, shown):
-    assert _without_names(reason, video) == shown
+    assert without_names(reason, video) == shown
 
 
 def test_a_config_is_shown_without_paths():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_SHOWN = ("loss", "mae", "r2", "roc_auc", "balanced_accuracy", "ece", "coverage_90")
+_SHOWN = ("loss", "mae", "r2", "roc_auc", "balanced_accuracy", "ece")
 
 
 def read_history(folder: Path) -> dict[str, tuple[list[float], list[float]]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
+from lvef.evaluation.metrics import METRIC_NAMES
 from lvef.evaluation.uncertainty_figures import COLORS
 
 Curve = tuple[Sequence[float], Sequence[float]]
@@ -37,7 +39,8 @@ def training_curves(curves: Mapping[str, Curve], title: str) -> Figure:
                     else None, label=stage.upper(),
                 )  # fmt: skip
         axis.set(xlabel="epoch")
-        axis.set_title(metric.replace("_", " "), fontsize=9)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_title(METRIC_NAMES.get(metric, metric.replace("_", " ")), fontsize=9)
         axis.legend(fontsize=7, frameon=False)
     return figure
 
@@ -59,5 +62,6 @@ def learning_curves(curves: Mapping[str, Curve], label: str, title: str) -> Figu
             markersize=4, label=name,
         )  # fmt: skip
     axis.set(xlabel="epoch", ylabel=label)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.legend(fontsize=8, frameon=False)
     return figure

@@ -23,7 +23,6 @@ from lvef.data.echonet import EchoNetFolder, read_echonet
 from lvef.data.sector import find_sector, sector_probe
 from lvef.data.video import read_frames
 from lvef.errors import ConfigurationError
-from lvef.evaluation.heat_maps import curve_figure, heat_map_sheet, region_figure
 from lvef.evaluation.metrics import bootstrap_interval
 from lvef.evaluation.saliency import (
     area_under,
@@ -33,6 +32,7 @@ from lvef.evaluation.saliency import (
     similarity,
 )
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.experiments.saliency_report import CLAIMED, OUTSIDE, draw_saliency, format_saliency
 from lvef.models import EFClassifier, EFTask
 from lvef.models.gp_posterior import GPPosterior
 from lvef.models.loading import describe, load_task
@@ -41,11 +41,8 @@ from lvef.phantom import open_phantom
 from lvef.phantom.regions import phantom_regions
 
 Mask = NDArray[np.bool_]
-CLAIMED = ("mitral_valve", "septum", "endocardium")
-"""Where the reference results say that the heat maps lie."""
-_OUTSIDE = "outside_sector"
 _POINTED = ("heart", *CLAIMED, "lv_cavity")
-_CHECKED, _SHOWN, _BORDER = 30, 6, 3
+_CHECKED, _BORDER = 30, 3
 _DEPTHS: tuple[Literal["head", "last_block", "all"], ...] = ("head", "last_block", "all")
 _RANDOM = "random blobs"
 _ANSWERS = {True: ("reduced", "normal"), False: ("EF above the mean", "EF below the mean")}
@@ -124,7 +121,7 @@ def saliency(
     (output / "saliency.json").write_text(json.dumps(_no_nan(about), indent=2) + "\n")
     text = format_saliency(about)
     (output / "saliency.md").write_text(text)
-    _draw(output, about, frames, maps, rows)
+    draw_saliency(output, about, frames, maps, rows)
     print(text)
     return output / "saliency.md"
 
@@ -157,7 +154,7 @@ def _regions(
         else:
             masks = _traced(folder, row, number)
         if clip is not None:
-            parts = [m for n, m in masks.items() if n not in ("rest_of_sector", _OUTSIDE)]
+            parts = [m for n, m in masks.items() if n not in ("rest_of_sector", OUTSIDE)]
             masks["heart"] = np.logical_or.reduce(parts)
         found.append({n: _resized(mask, size) for n, mask in masks.items()})
     return found
@@ -177,7 +174,7 @@ def _traced(folder: EchoNetFolder, row: Any, frame: int) -> dict[str, Mask]:
         "lv_cavity": cavity,
         "endocardium": distance <= _BORDER,
         "rest_of_sector": ~heart & ~outside,
-        _OUTSIDE: outside,
+        OUTSIDE: outside,
     }
 
 
@@ -205,7 +202,7 @@ def _areas(regions: list[list[dict[str, Mask]]]) -> dict[str, float]:
 
 def _sector(frame: dict[str, Mask]) -> Mask:
     any_mask = next(iter(frame.values()))
-    return ~frame[_OUTSIDE] if _OUTSIDE in frame else np.ones_like(any_mask)
+    return ~frame[OUTSIDE] if OUTSIDE in frame else np.ones_like(any_mask)
 
 
 def _places(
@@ -229,7 +226,7 @@ def _places(
         of_sector = region_shares(in_sector, joined)
         for name, mask in joined.items():
             area = (mask & inside).sum() / max(inside.sum(), 1)
-            shares[name].append(of_map[name] if name == _OUTSIDE else of_sector[name])
+            shares[name].append(of_map[name] if name == OUTSIDE else of_sector[name])
             ratios[name].append(of_sector[name] / area if area else float("nan"))
         best = int(np.argmax(joined_map.max(axis=(1, 2))))
         for name in hits:
@@ -238,7 +235,7 @@ def _places(
             chances[name].append(chance)
     return {
         "shares": {name: _with_interval(shares[name]) for name in names},
-        "density": {n: _with_interval(ratios[n]) for n in names if n != _OUTSIDE},
+        "density": {n: _with_interval(ratios[n]) for n in names if n != OUTSIDE},
         "pointing": {
             n: {**_with_interval(hits[n]), "chance": float(np.mean(chances[n]))} for n in hits
         },
@@ -343,82 +340,6 @@ def _randomisation(
     return found
 
 
-def format_saliency(about: dict[str, Any]) -> str:
-    """Return what was measured as Markdown."""
-    methods = about["methods"]
-    data = "PHANTOM: " if about["phantom"] else ""
-    lines = [
-        f"## {data}what the heat maps are worth", "", f"{about['title']}. {NOT_FOR_DIAGNOSIS}", "",
-        "Share of the maps within the sector, and its density: 1 is what an even map would have.",
-        "",
-        f"| region | share of the sector | {' | '.join(f'{m}, share | density' for m in methods)}",
-        "|---" * (2 + 2 * len(methods)) + "|",
-    ]  # fmt: skip
-    for name, area in about["area"].items():
-        if name == _OUTSIDE:
-            continue
-        cells = []
-        for method in methods.values():
-            density = method["density"][name]
-            cells.append(f"{100 * method['shares'][name]['value']:.1f} %")
-            cells.append(f"{density['value']:.2f} [{density['lower']:.2f}, {density['upper']:.2f}]")
-        label = name.replace("_", " ")
-        lines.append(f"| {label} | {100 * area:.1f} % | " + " | ".join(cells) + " |")
-    for name, method in methods.items():
-        if _OUTSIDE in method["shares"]:
-            share = 100 * method["shares"][_OUTSIDE]["value"]
-            lines += ["", f"{name}: {share:.1f} % of the map lie outside the sector."]
-        by_frame = ", ".join(f"{f} {100 * s:.0f} %" for f, s in method["share_by_frame"].items())
-        lines += ["", f"{name}, by frame: {by_frame}."]
-    heads = " | ".join(f"{m} | by chance" for m in methods)
-    where = "heart" if "heart" in about["area"] else "LV cavity"
-    lines += ["", f"Density in the {where}, by the answer that the maps explain:", ""]
-    for name, method in methods.items():
-        said = ", ".join(
-            f"{answer} {d['value']:.2f} [{d['lower']:.2f}, {d['upper']:.2f}]"
-            f" ({d.get('cases', 0)} cases)"
-            for answer, d in method["by_answer"].items()
-        )
-        lines.append(f"- {name}: {said}")
-    lines += ["", *_claim(about), "", f"| the map's peak lies in | {heads} |"]
-    lines.append("|---" * (1 + 2 * len(methods)) + "|")
-    for name in next(iter(methods.values()))["pointing"]:
-        cells = [
-            f"{100 * pointed['value']:.0f} % | {100 * pointed['chance']:.0f} %"
-            for pointed in (m["pointing"][name] for m in methods.values())
-        ]
-        lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(cells) + " |")
-    lines += ["", "| | deletion, area (lower is better) | insertion, area (higher is better) |",
-              "|---|---|---|"]  # fmt: skip
-    for name, curve in about["curves"].items():
-        lines.append(f"| {name} | {curve['deletion_area']:.2f} | {curve['insertion_area']:.2f} |")
-    lines += ["", "| weights shuffled | " + " | ".join(methods) + " |",
-              "|---" * (1 + len(methods)) + "|"]  # fmt: skip
-    for depth, values in about["randomisation"].items():
-        alike = " | ".join(f"{values[m]:.2f}" for m in methods)
-        lines.append(f"| {depth.replace('_', ' ')} | {alike} |")
-    lines.append("\nRank correlation of the maps before and after; near 0 is what a sane map has.")
-    return "\n".join(lines) + "\n"
-
-
-def _claim(about: dict[str, Any]) -> list[str]:
-    """Confirm or refute where the reference results say that heat maps lie."""
-    lines = [
-        "Claim of the reference results: focus on mitral valve, septum and LV endocardium.", "",
-    ]  # fmt: skip
-    for name, method in about["methods"].items():
-        said = []
-        for region in (r for r in CLAIMED if r in method["density"]):
-            density = method["density"][region]
-            verdict = (
-                "confirmed" if density["lower"] > 1
-                else "refuted" if density["upper"] < 1 else "undecided"
-            )  # fmt: skip
-            said.append(f"{region.replace('_', ' ')} {verdict} ({density['value']:.2f} x)")
-        lines.append(f"- {name}: {', '.join(said)}.")
-    return lines
-
-
 def _no_nan(value: Any) -> Any:
     """JSON has no NaN."""
     if isinstance(value, dict):
@@ -426,32 +347,3 @@ def _no_nan(value: Any) -> Any:
     if isinstance(value, list):
         return [_no_nan(own) for own in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def _draw(
-    output: Path,
-    about: dict[str, Any],
-    frames: Tensor,
-    maps: dict[Any, NDArray[np.float32]],
-    rows: pd.DataFrame,
-) -> None:
-    shares = {
-        name: {region: value["value"] for region, value in method["shares"].items()}
-        for name, method in about["methods"].items()
-    }
-    area = {name: value for name, value in about["area"].items() if name != _OUTSIDE}
-    title = about["title"]
-    region_figure(shares, area, f"{title}\nshare within the sector").savefig(
-        output / "regions.png", dpi=120
-    )
-    curves = {name: (c["deletion"], c["insertion"]) for name, c in about["curves"].items()}
-    curve_figure(curves, f"{title}, medians").savefig(output / "curves.png", dpi=120)
-    for number in range(min(_SHOWN, len(rows))):
-        row = rows.iloc[number]
-        case = {METHOD_NAMES[method]: found[number] for method, found in maps.items()}
-        data = "PHANTOM " if about["phantom"] else ""
-        sheet = heat_map_sheet(
-            frames[number].numpy(), case, about["frames"],
-            f"{data}TEST, EF {row['ef']:.0f} %, {about['task']}",
-        )  # fmt: skip
-        sheet.savefig(output / f"example_{number + 1}.png", dpi=110)

@@ -13,6 +13,7 @@ import pandas as pd
 from lvef.evaluation import uncertainty_figures as figures
 from lvef.evaluation.comparison import bootstrap_auc, bootstrap_mae, paired_p_values, resampled
 from lvef.evaluation.history import read_history
+from lvef.evaluation.metrics import METRIC_NAMES
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.evaluation.training_figures import learning_curves
 from lvef.evaluation.uncertainty import LEVELS, doubt
@@ -207,7 +208,9 @@ def _plot(
         curves = _learning(rows, metric)
         if curves:
             drawn[f"learning_{metric}"] = learning_curves(
-                curves, f"{metric} on VAL", f"{data}VAL over the epochs of each experiment"
+                curves,
+                f"{METRIC_NAMES[metric]}, on VAL",
+                f"{data}VAL over the epochs of each experiment",
             )
     for name, figure in drawn.items():
         figure.savefig(output / f"{name}.png", dpi=120)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-import yaml
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lvef.analysis.analyse import ClipAnalyser
 from lvef.analysis.record import ClipRecord, read_record, record_path, write_record
-from lvef.cardiac import REDUCED_EF
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, prepare_for_workers
 from lvef.data.echonet import EchoNetFolder, read_echonet
 from lvef.data.videos import video_table
@@ -32,123 +28,18 @@ from lvef.errors import (
 from lvef.models import EFTask
 from lvef.models.loading import load_task
 from lvef.models.saliency import Method, SaliencyMapper
+from lvef.report.answer import answered_case
 from lvef.report.case import (
-    CaseBeat,
     CaseCurve,
     CaseFrame,
     ReportCase,
     heat_uri,
     picture_uri,
 )
+from lvef.report.run import Run
 
 SHOWN = ("EDF", "ESF", "MF")
 _BATCH = 16
-_WITHHELD = "(withheld)"
-_PRIVATE = {
-    "root", "videos", "keyframes", "feature_cache", "default_root_dir", "save_dir", "dirpath",
-    "ckpt_path", "checkpoint", "members", "weights", "experiment", "name", "version", "filename",
-    "config",
-}  # fmt: skip
-_SHARED = {"shipped", "auto", "IMAGENET1K_V1", "IMAGENET1K_V2"}
-_FILE_NAME = re.compile(r"[\\/]|\.\w{1,5}$")
-
-
-@dataclass
-class Run:
-    """A log folder of `test` or `predict`.
-
-    Attributes:
-        folder: The folder.
-        about: metrics.json, or predictions.json.
-        config: config.yaml as plain data; empty where there is none.
-        cases: A row a case, under the names of predictions.csv.
-        beats: A row a beat of new videos.
-        tested: Whether it is of `test`.
-        notes: What the report lacks, and why.
-    """
-
-    folder: Path
-    about: dict[str, Any]
-    config: dict[str, Any]
-    cases: pd.DataFrame
-    beats: pd.DataFrame
-    tested: bool
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """The data section of the config."""
-        return dict(self.config.get("data") or {})
-
-
-def read_run(source: Path) -> Run:
-    """Read a log folder.
-
-    Args:
-        source: The folder of a `test` or `predict` run, or a predictions.csv or cases.csv in it.
-
-    Raises:
-        ConfigurationError: It is neither.
-    """
-    folder = source if source.is_dir() else source.parent
-    if not source.exists():
-        raise ConfigurationError(f"{source} not found; report takes the folder of a test or "
-                                 "predict run, or its predictions.csv")  # fmt: skip
-    config_file = folder / "config.yaml"
-    config = yaml.safe_load(config_file.read_text()) if config_file.is_file() else {}
-    if (folder / "metrics.json").is_file() and source.name != "predictions.csv":
-        about = _read_json(folder / "metrics.json")
-        if about.get("task") == "EFClassifier" and "threshold" not in about:
-            raise ConfigurationError(f"{folder} is of an older version: run python -m lvef test")
-        if about.get("task") == "LVSegmenter":
-            raise ConfigurationError(f"{folder} is the test of an LV segmenter, which says no EF")
-        names = {"ef": "ef_label", "ef_predicted": "ef"}
-        cases = pd.read_csv(folder / "cases.csv", dtype={"video": str}).rename(columns=names)
-        cases["status"], cases["reason"] = "ok", ""
-        return Run(folder, about, config, cases, pd.DataFrame(), tested=True)
-    if (folder / "predictions.csv").is_file():
-        text = {"video": str, "reason": str}
-        cases = pd.read_csv(folder / "predictions.csv", dtype=text, keep_default_na=True)
-        cases["reason"] = cases["reason"].fillna("")
-        cases = cases.rename(columns={"reduced": "called"})
-        about_file = folder / "predictions.json"
-        about = _read_json(about_file) if about_file.is_file() else {}
-        found = folder / "beats.csv"
-        beats = pd.read_csv(found, dtype={"video": str}) if found.is_file() else pd.DataFrame()
-        return Run(folder, about, config, cases, beats, tested=False)
-    hint = (
-        ": it is of a fit; run python -m lvef test first"
-        if (folder / "checkpoints").is_dir()
-        else ""
-    )
-    raise ConfigurationError(
-        f"{folder} holds neither metrics.json of a test nor predictions.csv{hint}"
-    )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        held: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
-        raise ConfigurationError(f"{path}: not readable as JSON ({error})") from error
-    return held
-
-
-def scrubbed(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a config without paths and names of files, which may name a patient."""
-
-    def clean(value: Any, name: str = "") -> Any:
-        if isinstance(value, dict):
-            return {key: clean(own, key) for key, own in value.items()}
-        if isinstance(value, list):
-            return [clean(own, name) for own in value]
-        if value is None or isinstance(value, (bool, int, float)) or value in _SHARED:
-            return value
-        if name in ("class_path", "config_class"):
-            return value
-        return _WITHHELD if name in _PRIVATE or _FILE_NAME.search(str(value)) else value
-
-    return dict(clean(config))
 
 
 def report_cases(
@@ -170,7 +61,7 @@ def report_cases(
         most: Most cases that get pictures.
     """
     rows = run.cases.reset_index(drop=True)
-    cases = [_said(number, row, run) for number, (_, row) in enumerate(rows.iterrows(), 1)]
+    cases = [answered_case(number, row, run) for number, (_, row) in enumerate(rows.iterrows(), 1)]
     table, folder = _videos(run, root)
     if table is None:
         return cases
@@ -221,86 +112,6 @@ def report_cases(
         bar.update(len(items))
     bar.close()
     return cases
-
-
-def _said(number: int, row: Any, run: Run) -> ReportCase:
-    """Return what was said of a case, without any picture."""
-
-    def value(name: str) -> float | None:
-        found = row.get(name)
-        return None if found is None or not np.isfinite(float(found)) else float(found)
-
-    video = str(row["video"])
-    reason = str(row["reason"])
-    if reason:
-        reason = _without_names(reason, video)
-    label, called = value("ef_label"), value("called")
-    case = ReportCase(
-        number=number,
-        status=str(row["status"]),
-        reason=reason,
-        ef_label=label,
-        ef=value("ef"),
-        ef_std=value("ef_std"),
-        ef_lower=value("ef_lower"),
-        ef_upper=value("ef_upper"),
-        p_reduced=value("p_reduced"),
-        called=None if called is None else called > 0,
-        wrong=None if None in (called, label) else (called > 0) != (label <= REDUCED_EF),  # type: ignore[operator]
-        review=bool(value("review")),
-        beats=_beats(run.beats, video),
-    )
-    return replace(case, why=_why(case, run))
-
-
-def _without_names(reason: str, video: str) -> str:
-    """Return a reason without the path or the name of a file; either may hold spaces."""
-    stem = re.escape(Path(video).name)
-    name = rf"(?<!\w){stem}(?:\.\w{{1,5}})?(?!\w)"
-    begins = re.search(rf"{name}: ", reason)  # an error begins with the path of what it is about
-    if begins:
-        reason = "the video: " + reason[begins.end() :]
-    reason = re.sub(rf"(['\"])[^'\"]*{name}\1", "the video", reason)
-    # A video called "1" is known by its extension only, or numbers would be taken for it.
-    reason = re.sub(name if len(stem) > 3 else rf"{stem}\.\w{{1,5}}(?!\w)", "the video", reason)
-    return " ".join("the video" if re.search(r"[\\/]", w) else w for w in reason.split(" "))
-
-
-def _why(case: ReportCase, run: Run) -> str:
-    """Return why a case is flagged, in words."""
-    if not case.review:
-        return ""
-    level = 100 * float(run.about.get("level", 0.9))
-    if case.ef is None:
-        return f"At {level:.0f} %, both or neither of the two classes are plausible."
-    reasons = []
-    low, high = case.ef_lower, case.ef_upper
-    if low is not None and high is not None and low <= REDUCED_EF < high:
-        reasons.append(
-            f"The {level:.0f} % interval, {low:.1f} to {high:.1f} %, reaches over EF 40 %."
-        )
-    if not reasons:
-        std = "" if case.ef_std is None else f" ({case.ef_std:.1f} points)"
-        beats = ", or the beats disagree" if len(case.beats) > 1 else ""
-        reasons.append(f"The model is unusually unsure{std}{beats}.")
-    return " ".join(reasons)
-
-
-def _beats(beats: pd.DataFrame, video: str) -> list[CaseBeat]:
-    if beats.empty:
-        return []
-
-    def value(row: Any, name: str) -> float | None:
-        found = row.get(name)
-        return None if found is None or pd.isna(found) else float(found)
-
-    return [
-        CaseBeat(
-            int(row["ed_frame"]), int(row["es_frame"]), int(row["mid_frame"]), value(row, "ef"),
-            value(row, "ef_geometric"), value(row, "p_reduced"),
-        )
-        for row in beats[beats["video"] == video].to_dict("records")
-    ]  # fmt: skip
 
 
 def _videos(run: Run, root: str | None) -> tuple[pd.DataFrame | None, EchoNetFolder | None]:

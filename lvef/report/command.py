@@ -21,8 +21,9 @@ from lvef.evaluation.training_figures import training_curves
 from lvef.evaluation.uncertainty import LEVELS
 from lvef.models.saliency import Method
 from lvef.report.case import ReportCase
-from lvef.report.collect import Run, read_run, report_cases, scrubbed
+from lvef.report.collect import report_cases
 from lvef.report.render import Page, render
+from lvef.report.run import Run, read_run, scrubbed
 
 _TILES = {"EFClassifier": ("roc_auc", "balanced_accuracy", "pr_auc", "ece")}
 _NUMBERS = ("mae", "rmse", "r2", "coverage_90")

@@ -1,0 +1,134 @@
+"""What `lvef saliency` writes: saliency.md and figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lvef.evaluation.heat_maps import curve_figure, heat_map_sheet, region_figure
+from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.models.saliency import METHOD_NAMES
+
+CLAIMED = ("mitral_valve", "septum", "endocardium")
+"""Where the reference results say that the heat maps lie."""
+OUTSIDE = "outside_sector"
+_SHOWN = 6
+
+
+def format_saliency(about: dict[str, Any]) -> str:
+    """Return what was measured as Markdown."""
+    methods = about["methods"]
+    data = "PHANTOM: " if about["phantom"] else ""
+    lines = [
+        f"## {data}what the heat maps are worth", "", f"{about['title']}. {NOT_FOR_DIAGNOSIS}", "",
+        "Share of the maps within the sector, and its density: 1 is what an even map would have.",
+        "",
+        f"| region | share of the sector | {' | '.join(f'{m}, share | density' for m in methods)}",
+        "|---" * (2 + 2 * len(methods)) + "|",
+    ]  # fmt: skip
+    for name, area in about["area"].items():
+        if name == OUTSIDE:
+            continue
+        cells = []
+        for method in methods.values():
+            density = method["density"][name]
+            cells.append(f"{100 * method['shares'][name]['value']:.1f} %")
+            cells.append(f"{density['value']:.2f} [{density['lower']:.2f}, {density['upper']:.2f}]")
+        label = name.replace("_", " ")
+        lines.append(f"| {label} | {100 * area:.1f} % | " + " | ".join(cells) + " |")
+    for name, method in methods.items():
+        if OUTSIDE in method["shares"]:
+            share = 100 * method["shares"][OUTSIDE]["value"]
+            lines += ["", f"{name}: {share:.1f} % of the map lie outside the sector."]
+        by_frame = ", ".join(f"{f} {100 * s:.0f} %" for f, s in method["share_by_frame"].items())
+        lines += ["", f"{name}, by frame: {by_frame}."]
+    heads = " | ".join(f"{m} | by chance" for m in methods)
+    where = "heart" if "heart" in about["area"] else "LV cavity"
+    lines += ["", f"Density in the {where}, by the answer that the maps explain:", ""]
+    for name, method in methods.items():
+        said = ", ".join(
+            f"{answer} {d['value']:.2f} [{d['lower']:.2f}, {d['upper']:.2f}]"
+            f" ({d.get('cases', 0)} cases)"
+            for answer, d in method["by_answer"].items()
+        )
+        lines.append(f"- {name}: {said}")
+    lines += ["", *_claim(about), "", f"| the map's peak lies in | {heads} |"]
+    lines.append("|---" * (1 + 2 * len(methods)) + "|")
+    for name in next(iter(methods.values()))["pointing"]:
+        cells = [
+            f"{100 * pointed['value']:.0f} % | {100 * pointed['chance']:.0f} %"
+            for pointed in (m["pointing"][name] for m in methods.values())
+        ]
+        lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(cells) + " |")
+    lines += ["", "| | deletion, area (lower is better) | insertion, area (higher is better) |",
+              "|---|---|---|"]  # fmt: skip
+    for name, curve in about["curves"].items():
+        lines.append(f"| {name} | {curve['deletion_area']:.2f} | {curve['insertion_area']:.2f} |")
+    lines += ["", "| weights shuffled | " + " | ".join(methods) + " |",
+              "|---" * (1 + len(methods)) + "|"]  # fmt: skip
+    for depth, values in about["randomisation"].items():
+        alike = " | ".join(f"{values[m]:.2f}" for m in methods)
+        lines.append(f"| {depth.replace('_', ' ')} | {alike} |")
+    lines.append("\nRank correlation of the maps before and after; near 0 is what a sane map has.")
+    return "\n".join(lines) + "\n"
+
+
+def _claim(about: dict[str, Any]) -> list[str]:
+    """Confirm or refute where the reference results say that heat maps lie."""
+    lines = [
+        "Claim of the reference results: focus on mitral valve, septum and LV endocardium.", "",
+    ]  # fmt: skip
+    for name, method in about["methods"].items():
+        said = []
+        for region in (r for r in CLAIMED if r in method["density"]):
+            density = method["density"][region]
+            verdict = (
+                "confirmed" if density["lower"] > 1
+                else "refuted" if density["upper"] < 1 else "undecided"
+            )  # fmt: skip
+            said.append(f"{region.replace('_', ' ')} {verdict} ({density['value']:.2f} x)")
+        lines.append(f"- {name}: {', '.join(said)}.")
+    return lines
+
+
+def draw_saliency(
+    output: Path,
+    about: dict[str, Any],
+    frames: Tensor,
+    maps: dict[Any, NDArray[np.float32]],
+    rows: pd.DataFrame,
+) -> None:
+    """Draw the regions, the curves, and a few cases with their heat maps.
+
+    Args:
+        output: Folder.
+        about: What was measured, as `format_saliency` takes it.
+        frames: `(n, F, 3, H, W)` uint8.
+        maps: `(n, F, H, W)` by method.
+        rows: The cases' rows of the folder's table.
+    """
+    shares = {
+        name: {region: value["value"] for region, value in method["shares"].items()}
+        for name, method in about["methods"].items()
+    }
+    area = {name: value for name, value in about["area"].items() if name != OUTSIDE}
+    title = about["title"]
+    region_figure(shares, area, f"{title}\nshare within the sector").savefig(
+        output / "regions.png", dpi=120
+    )
+    curves = {name: (c["deletion"], c["insertion"]) for name, c in about["curves"].items()}
+    curve_figure(curves, f"{title}, medians").savefig(output / "curves.png", dpi=120)
+    for number in range(min(_SHOWN, len(rows))):
+        row = rows.iloc[number]
+        case = {METHOD_NAMES[method]: found[number] for method, found in maps.items()}
+        data = "PHANTOM " if about["phantom"] else ""
+        sheet = heat_map_sheet(
+            frames[number].numpy(), case, about["frames"],
+            f"{data}TEST, EF {row['ef']:.0f} %, {about['task']}",
+        )  # fmt: skip
+        sheet.savefig(output / f"example_{number + 1}.png", dpi=110)

@@ -1,0 +1,95 @@
+"""What a model said of a case, without any picture and without the name of a file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lvef.cardiac import REDUCED_EF
+from lvef.report.case import CaseBeat, ReportCase
+from lvef.report.run import Run
+
+
+def answered_case(number: int, row: Any, run: Run) -> ReportCase:
+    """Return what was said of a case, without any picture."""
+
+    def value(name: str) -> float | None:
+        found = row.get(name)
+        return None if found is None or not np.isfinite(float(found)) else float(found)
+
+    video = str(row["video"])
+    reason = str(row["reason"])
+    if reason:
+        reason = without_names(reason, video)
+    label, called = value("ef_label"), value("called")
+    case = ReportCase(
+        number=number,
+        status=str(row["status"]),
+        reason=reason,
+        ef_label=label,
+        ef=value("ef"),
+        ef_std=value("ef_std"),
+        ef_lower=value("ef_lower"),
+        ef_upper=value("ef_upper"),
+        p_reduced=value("p_reduced"),
+        called=None if called is None else called > 0,
+        wrong=None if None in (called, label) else (called > 0) != (label <= REDUCED_EF),  # type: ignore[operator]
+        review=bool(value("review")),
+        beats=_beats(run.beats, video),
+    )
+    return replace(case, why=_why(case, run))
+
+
+def without_names(reason: str, video: str) -> str:
+    """Return a reason without the path or the name of a file; either may hold spaces."""
+    stem = re.escape(Path(video).name)
+    name = rf"(?<!\w){stem}(?:\.\w{{1,5}})?(?!\w)"
+    begins = re.search(rf"{name}: ", reason)  # an error begins with the path of what it is about
+    if begins:
+        reason = "the video: " + reason[begins.end() :]
+    reason = re.sub(rf"(['\"])[^'\"]*{name}\1", "the video", reason)
+    # A video called "1" is known by its extension only, or numbers would be taken for it.
+    reason = re.sub(name if len(stem) > 3 else rf"{stem}\.\w{{1,5}}(?!\w)", "the video", reason)
+    return " ".join("the video" if re.search(r"[\\/]", w) else w for w in reason.split(" "))
+
+
+def _why(case: ReportCase, run: Run) -> str:
+    """Return why a case is flagged, in words."""
+    if not case.review:
+        return ""
+    level = 100 * float(run.about.get("level", 0.9))
+    if case.ef is None:
+        return f"At {level:.0f} %, both or neither of the two classes are plausible."
+    reasons = []
+    low, high = case.ef_lower, case.ef_upper
+    if low is not None and high is not None and low <= REDUCED_EF < high:
+        reasons.append(
+            f"The {level:.0f} % interval, {low:.1f} to {high:.1f} %, reaches over EF 40 %."
+        )
+    if not reasons:
+        std = "" if case.ef_std is None else f" ({case.ef_std:.1f} points)"
+        beats = ", or the beats disagree" if len(case.beats) > 1 else ""
+        reasons.append(f"The model is unusually unsure{std}{beats}.")
+    return " ".join(reasons)
+
+
+def _beats(beats: pd.DataFrame, video: str) -> list[CaseBeat]:
+    if beats.empty:
+        return []
+
+    def value(row: Any, name: str) -> float | None:
+        found = row.get(name)
+        return None if found is None or pd.isna(found) else float(found)
+
+    return [
+        CaseBeat(
+            int(row["ed_frame"]), int(row["es_frame"]), int(row["mid_frame"]), value(row, "ef"),
+            value(row, "ef_geometric"), value(row, "p_reduced"),
+        )
+        for row in beats[beats["video"] == video].to_dict("records")
+    ]  # fmt: skip
