@@ -368,6 +368,16 @@ def test_a_failed_video_says_why_and_a_predicted_one_shows_its_beats(browser, pr
     assert "Not predicted" in tab.inner_text("#case-body")
     tab.keyboard.press("Escape")
     tab.click("#table button[data-case='1']")
+    heat = tab.locator("dialog img.heat")
+    assert heat.count() == 1, "the model sees ESF alone"
+    assert heat.is_visible()
+    tab.uncheck("#show-heat")
+    assert not heat.is_visible()
+    tab.click("#next")
+    assert not heat.is_visible(), "what was switched off stays off in the next case"
+    tab.check("#show-heat")
+    assert heat.is_visible()
+    tab.click("#previous")
     beats = len(data_of(predicted)["cases"][0]["beats"])
     assert tab.locator("#case-body tbody tr").count() == beats
     assert complaints == []

@@ -97,11 +97,12 @@ class SaliencyMaps(Callback):
         beats = table["video"].value_counts()
         said = {k: v for k, v in outputs.items() if isinstance(v, Tensor)}
         names, titles = [], []
+        taught = f", model trained on {pl_module.trained_on}" if pl_module.trained_on else ""
         for number, row in enumerate(rows.itertuples()):
             several = beats[row.video] > 1
             names.append(quote(str(row.video), safe=" ") + (f"_beat{row.beat}" if several else ""))
             words = _said({name: float(value[number]) for name, value in said.items()})
-            titles.append(words + (f", beat {row.beat}" if several else ""))
+            titles.append(words + (f", beat {row.beat}" if several else "") + taught)
         sheets = _sheets(self._mapper, batch["frames"], pl_module.frames, titles)
         for name, sheet in zip(names, sheets, strict=True):
             sheet.savefig(self._pictures / f"{name}.png", dpi=110)

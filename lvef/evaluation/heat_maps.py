@@ -72,17 +72,17 @@ def heat_map_sheet(
 def region_figure(
     shares: Mapping[str, Mapping[str, float]], area: Mapping[str, float], title: str
 ) -> Figure:
-    """Plot the share of heat maps in regions beside the regions' share of the picture.
+    """Plot the share of heat maps in regions beside the regions' share of the area.
 
     Args:
         shares: By method, mean share by region.
-        area: Mean share of the picture by region.
+        area: Mean share of the area by region, of the sector or the picture as `shares` are.
         title: What it is.
     """
     names = list(area)
     figure = Figure(figsize=(7.2, 0.42 * len(names) + 1.6), layout="constrained")
     axis = figure.subplots()
-    bars = {"area of the picture": area, **shares}
+    bars = {"area": area, **shares}
     height = 0.8 / len(bars)
     hatches = ["", "//", "..", "xx"]
     places = np.arange(len(names))[::-1]
