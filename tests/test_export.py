@@ -241,6 +241,16 @@ def test_a_task_is_loaded_whole_ready_to_predict(tasks, checkpoints, name):
     assert all(torch.equal(held[key], restored[key]) for key in held)
 
 
+def test_an_ensemble_calibrated_on_patients_keeps_saying_what_taught_its_members(
+    checkpoints, tmp_path
+):
+    ensemble = EFEnsemble(["ESF"], [str(checkpoints["EFRegressor"])])
+    path = saved(taught(ensemble), tmp_path / "ensemble.ckpt", root=None)
+    assert load_task(path).trained_on == "phantoms"
+    again = saved(load_task(path), tmp_path / "again.ckpt", root=None)
+    assert load_task(again).trained_on == "phantoms"
+
+
 def test_tasks_and_answers_name_the_same_tasks():
     assert set(ANSWERS) <= set(TASKS)
 

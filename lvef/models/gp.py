@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Literal
 
 import gpytorch
@@ -15,8 +13,16 @@ from torch import Tensor
 
 from lvef.errors import FitError, NotFittedError
 from lvef.models.buffers import FittedBuffers
+from lvef.models.gp_inference import (
+    ExactSolution,
+    IterativePosterior,
+    Prior,
+    iterative_settings,
+    kernel_module,
+)
+from lvef.models.gp_inputs import principal_components, spread
 from lvef.models.hyperparameters import Progress, maximise, silent
-from lvef.models.marginal_likelihood import Hyperparameters, KernelName, safe_cholesky
+from lvef.models.marginal_likelihood import Hyperparameters, KernelName
 from lvef.models.memory import largest_exact
 
 _CHUNK = 1024
@@ -95,7 +101,7 @@ class ExactGPHead(FittedBuffers):
         self.max_cholesky = max_cholesky
         dtype = torch.float64 if precision == "double" else torch.float32
         self.mean_module = gpytorch.means.ConstantMean()
-        self.covar_module = _covariance(kernel)
+        self.covar_module = kernel_module(kernel)
         self.likelihood = gpytorch.likelihoods.GaussianLikelihood(
             noise_constraint=gpytorch.constraints.Positive()
         )
@@ -107,8 +113,8 @@ class ExactGPHead(FittedBuffers):
         self.register_buffer("exact", torch.tensor(True))
         self.register_buffer("likelihood_per_sample", torch.tensor(math.nan, dtype=dtype))
         self.evaluations = 0
-        self._solution: _Solution | None = None
-        self._posterior: list[_Posterior] = []  # in a list, so that it is no submodule
+        self._solution: ExactSolution | None = None
+        self._iterative: list[IterativePosterior] = []  # in a list, so that it is no submodule
         self.to(dtype)
 
     @property
@@ -138,11 +144,15 @@ class ExactGPHead(FittedBuffers):
         self.train_x = x.detach().to(device).clone()
         self.train_y = y.detach().to(device, self.dtype).clone()
         inputs = self.train_x.to(self.dtype)
-        self.x_mean, self.x_scale = inputs.mean(0), _scale(inputs)
+        self.x_mean, self.x_scale = inputs.mean(0), spread(inputs)
         self.y_mean.copy_(self.train_y.mean())
-        self.y_scale.copy_(_scale(self.train_y))
+        self.y_scale.copy_(spread(self.train_y))
         inputs = (inputs - self.x_mean) / self.x_scale
-        self.projection = self._principal_components(inputs)
+        self.projection = (
+            inputs.new_empty(0)
+            if self.reduction is None
+            else principal_components(inputs, self.components)
+        )
         targets = (self.train_y - self.y_mean) / self.y_scale
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
             try:
@@ -177,10 +187,10 @@ class ExactGPHead(FittedBuffers):
             )
         means, stds = [], []
         gradients = torch.is_grad_enabled() and x.requires_grad
-        with torch.set_grad_enabled(gradients), self._settings():
+        with torch.set_grad_enabled(gradients), iterative_settings(self.y_mean.device):
             for chunk in x.to(self.y_mean.device).split(_CHUNK):  # type: ignore[no-untyped-call]
                 inputs = self._inputs(chunk)
-                mean, variance = (self._solved if self.exact else self._approximated)(inputs)
+                mean, variance = self._posterior(inputs)
                 means.append(self.y_mean + self.y_scale * mean)
                 variance = (variance + self.likelihood.noise).clamp(min=1e-12)
                 stds.append(self.y_scale * variance.sqrt())
@@ -205,7 +215,7 @@ class ExactGPHead(FittedBuffers):
 
     def hyperparameters(self) -> dict[str, float]:
         """Return the hyperparameters, for standardised inputs and targets."""
-        parts = self._parts()
+        parts = self._prior.parts
         found = {
             "lengthscale": float(parts[0].base_kernel.lengthscale),
             "outputscale": float(parts[0].outputscale),
@@ -262,10 +272,10 @@ class ExactGPHead(FittedBuffers):
         subset = torch.linspace(0, len(targets) - 1, size, dtype=torch.float64).long()
         self._fit_exactly(inputs[subset], targets[subset], silent)
         inputs = inputs @ self.projection if self.projection.numel() else inputs
-        model = _Posterior(inputs, targets, self).train()
+        model = IterativePosterior(self._prior, inputs, targets).train()
         likelihood = gpytorch.mlls.ExactMarginalLogLikelihood(self.likelihood, model)
         optimizer = torch.optim.Adam(self.parameters(), lr=_ITERATIVE_RATE)
-        with torch.enable_grad(), self._settings():
+        with torch.enable_grad(), iterative_settings(self.y_mean.device):
             for _ in range(_ITERATIVE_STEPS):
                 optimizer.zero_grad()
                 value = likelihood(model(inputs), targets)
@@ -277,34 +287,15 @@ class ExactGPHead(FittedBuffers):
         self.zero_grad(set_to_none=True)
 
     def _take(self, found: Hyperparameters) -> None:
-        linear_rbf = self.kernel == "linear_rbf"
-        scaled = self.covar_module.kernels[0] if linear_rbf else self.covar_module
+        scaled, *linear = self._prior.parts
         scaled.base_kernel.lengthscale = found.lengthscale
         scaled.outputscale = found.outputscale
-        if linear_rbf:
-            self.covar_module.kernels[1].variance = found.linear
+        if linear:
+            linear[0].variance = found.linear
         self.likelihood.noise = found.noise
         self.mean_module.constant = found.mean
         self.likelihood_per_sample.fill_(found.log_likelihood)
         self.evaluations = found.evaluations
-
-    def _principal_components(self, inputs: Tensor) -> Tensor:
-        """Return `(d, k)` leading principal axes, or nothing without a reduction."""
-        if self.reduction is None:
-            return inputs.new_empty(0)
-        wide = inputs.shape[1] > len(inputs)
-        gram = inputs @ inputs.T if wide else inputs.T @ inputs
-        values, vectors = torch.linalg.eigh(gram)
-        kept = min(self.components, int((values > values[-1] * 1e-10).sum()))
-        kept = max(kept, 1)
-        axes = vectors[:, -kept:].flip(1)
-        if wide:
-            axes = inputs.T @ axes
-            axes = axes / axes.norm(dim=0).clamp(min=1e-12)
-        # The sign of an eigenvector is the library's whim; make it the same everywhere.
-        largest = axes.abs().argmax(0)
-        signed: Tensor = axes * axes.gather(0, largest[None]).sign()
-        return signed.contiguous()
 
     def _inputs(self, x: Tensor) -> Tensor:
         inputs = (x.to(self.dtype) - self.x_mean) / self.x_scale
@@ -316,69 +307,40 @@ class ExactGPHead(FittedBuffers):
         """Return standardised, reduced training inputs and standardised targets."""
         return self._inputs(self.train_x), (self.train_y - self.y_mean) / self.y_scale
 
-    @torch.inference_mode(False)
-    @torch.no_grad()
-    def _solve(self) -> _Solution:
-        inputs, targets = self._training()
-        covariance = self._covariances(inputs, inputs)
-        covariance.diagonal().add_(self.likelihood.noise)
-        cholesky = safe_cholesky(covariance)
-        residual = targets - self.mean_module(inputs)
-        weights = torch.cholesky_solve(residual[:, None], cholesky)[:, 0]
-        return _Solution(inputs, cholesky, weights)
+    def solution(self) -> ExactSolution:
+        """Return what the predictions of an exact fit share, solved when first asked for.
 
-    def _solved(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and variance without noise (Rasmussen & Williams, algorithm 2.1)."""
-        if self._solution is None:
-            self._solution = self._solve()
-        solution = self._solution
-        cross = self._covariances(solution.inputs, inputs)
-        explained = torch.linalg.solve_triangular(solution.cholesky, cross, upper=False)
-        prior = torch.stack([part(inputs, diag=True) for part in self._parts()]).sum(0)
-        variance = prior - explained.square().sum(0)
-        mean = self.mean_module(inputs) + solution.weights @ cross
-        return mean, variance.clamp(min=0)
-
-    def _parts(self) -> list[Any]:
-        """Return the kernels that are added up."""
-        return (
-            list(self.covar_module.kernels) if self.kernel == "linear_rbf" else [self.covar_module]
-        )
-
-    def _covariances(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return `(n, m)` prior covariances.
-
-        The parts are added here: GPyTorch's sum with a linear kernel goes through a random
-        low-rank decomposition.
+        Raises:
+            NotFittedError: There was no fit.
+            FitError: The fit was approximated.
         """
-        covariances: Tensor = sum(part(a, b).to_dense() for part in self._parts())
-        return covariances
+        if not bool(self.fitted):
+            raise NotFittedError("the Gaussian process was not fitted: call fit first")
+        if not bool(self.exact):
+            raise FitError(
+                f"the Gaussian process on {len(self.train_y)} samples predicts by conjugate "
+                "gradients, which are no closed form: fit it with a larger --model.gp.max_cholesky"
+            )
+        if self._solution is None:
+            self._solution = ExactSolution.of(self._prior, *self._training())
+        return self._solution
 
-    def _approximated(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and variance without noise by GPyTorch's conjugate gradients."""
-        if not self._posterior:
-            self._posterior.append(_Posterior(*self._training(), self).eval())
-        said = self._posterior[0](inputs)
-        return said.mean, said.variance
+    def _posterior(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and variance, without noise, of standardised inputs."""
+        if bool(self.exact):
+            return self.solution()(inputs)
+        if not self._iterative:
+            model = IterativePosterior(self._prior, *self._training())
+            self._iterative.append(model.eval())
+        return self._iterative[0].moments(inputs)
 
-    @contextmanager
-    def _settings(self) -> Iterator[None]:
-        """GPyTorch's settings for iterative solves; no mixed precision."""
-        with ExitStack() as stack:
-            stack.enter_context(torch.autocast(self.y_mean.device.type, enabled=False))
-            for setting in (
-                gpytorch.settings.max_cholesky_size(0),
-                gpytorch.settings.debug(False),
-                gpytorch.settings.cg_tolerance(0.01),
-                gpytorch.settings.eval_cg_tolerance(1e-4),
-                gpytorch.settings.max_cg_iterations(2000),
-            ):
-                stack.enter_context(setting)
-            yield
+    @property
+    def _prior(self) -> Prior:
+        return Prior(self.mean_module, self.covar_module, self.likelihood)
 
     def _forget(self) -> None:
         self._solution = None
-        self._posterior.clear()
+        self._iterative.clear()
 
     def train(self, mode: bool = True) -> ExactGPHead:
         """Switch the mode; a fitted head predicts the same in both."""
@@ -410,27 +372,6 @@ class ExactGPHead(FittedBuffers):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
-@dataclass(frozen=True)
-class _Solution:
-    """What predictions of an exact fit share: training inputs, Cholesky factor, weights."""
-
-    inputs: Tensor
-    cholesky: Tensor
-    weights: Tensor
-
-
-class _Posterior(gpytorch.models.ExactGP):  # type: ignore[misc]
-    """GPyTorch's exact GP around a head's kernel; made anew whenever the head changes."""
-
-    def __init__(self, inputs: Tensor, targets: Tensor, head: ExactGPHead) -> None:
-        super().__init__(inputs, targets, head.likelihood)
-        self.mean_module = head.mean_module
-        self.covar_module = head.covar_module
-
-    def forward(self, x: Tensor) -> gpytorch.distributions.MultivariateNormal:
-        return gpytorch.distributions.MultivariateNormal(self.mean_module(x), self.covar_module(x))
-
-
 def _check_options(names: dict[str, str | None], counts: dict[str, int | None]) -> None:
     for option, name in names.items():
         if name not in _CHOICES[option]:
@@ -439,19 +380,3 @@ def _check_options(names: dict[str, str | None], counts: dict[str, int | None]) 
     for option, count in counts.items():
         if count is not None and count < 1:
             raise FitError(f"{option} is {count}, but must be at least 1")
-
-
-def _covariance(kernel: KernelName) -> gpytorch.kernels.Kernel:
-    kernels = gpytorch.kernels
-    if kernel == "matern52":
-        return kernels.ScaleKernel(kernels.MaternKernel(nu=2.5))
-    scaled = kernels.ScaleKernel(kernels.RBFKernel())
-    return scaled + kernels.LinearKernel() if kernel == "linear_rbf" else scaled
-
-
-def _scale(values: Tensor) -> Tensor:
-    """Return the standard deviation along the first axis, 1 where there is none."""
-    spread = values.std(0, correction=0)
-    # Rounding leaves a constant column a spread of its last digits, which is none.
-    negligible = spread <= 1e-6 * values.abs().amax(0)
-    return torch.where(negligible, torch.ones_like(spread), spread)

@@ -7,7 +7,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lvef.errors import FitError, NotFittedError
 from lvef.models.gp import ExactGPHead
 
 
@@ -43,15 +42,8 @@ class GPPosterior(nn.Module):
 
     def __init__(self, head: ExactGPHead) -> None:
         super().__init__()
-        if not bool(head.fitted):
-            raise NotFittedError("the Gaussian process was not fitted: call fit first")
-        if not bool(head.exact):
-            raise FitError(
-                f"the Gaussian process on {len(head.train_y)} samples predicts by conjugate "
-                "gradients, which are no closed form: fit it with a larger --model.gp.max_cholesky"
-            )
         self.kernel = head.kernel
-        solution = head._solve()
+        solution = head.solution()
         cholesky = solution.cholesky.double()
         identity = torch.eye(len(cholesky), dtype=torch.float64, device=cholesky.device)
         inverse = torch.linalg.solve_triangular(cholesky, identity, upper=False)

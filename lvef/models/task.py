@@ -15,7 +15,8 @@ class Task(LightningModule):
     Attributes:
         monitor: The VAL metric that chooses the best checkpoint.
         monitor_mode: Whether it is best when `max` or `min`.
-        trained_on: "phantoms" when the checkpoint that was loaded says so, else empty.
+        trained_on: "phantoms" when they taught the checkpoint that was loaded, or any member of an
+            ensemble, else empty.
     """
 
     monitor: ClassVar[str]
@@ -30,6 +31,8 @@ class Task(LightningModule):
             "task": type(self).__name__,
             "hparams": dict(self.hparams),
             "data": {name: getattr(datamodule, name) for name in seen if datamodule is not None},
+            # Also where a later fit, on patients, went on from what phantoms taught.
+            "trained_on": self.trained_on,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -44,8 +47,11 @@ class Task(LightningModule):
                 f"the checkpoint holds a {held or 'model of another package'}, not a "
                 f"{type(self).__name__}"
             )
-        if checkpoint["lvef"]["data"].get("is_phantom"):
+        about = checkpoint["lvef"]
+        if about["data"].get("is_phantom"):
             self.trained_on = "phantoms"
+        elif about.get("trained_on"):
+            self.trained_on = about["trained_on"]
 
     def _datamodule(self) -> Any:
         datamodule = getattr(self.trainer, "datamodule", None)
