@@ -13,31 +13,19 @@ import pandas as pd
 import torch
 from lightning import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
-from torch.utils.data import (
-    DataLoader,
-    Dataset,
-    RandomSampler,
-    Sampler,
-    WeightedRandomSampler,
-)
+from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
-from lvef.cardiac import is_reduced
 from lvef.data.clips import ClipDataset
-from lvef.data.dataset import (
-    KeyFrameDataset,
-    collate,
-    one_thread,
-    prepare_for_workers,
-    refuse_failures,
-)
-from lvef.data.echonet import EchoNetFolder, ExcludedError, check_excluded, read_echonet
+from lvef.data.dataset import KeyFrameDataset, prepare_for_workers, refuse_failures
+from lvef.data.echonet import EchoNetFolder, ExcludedError, read_echonet
 from lvef.data.features import (
     FeatureCache,
     Request,
     compute,
     feature_loader,
 )
+from lvef.data.loaders import decoding_loader, training_sampler, without_unreadable
 from lvef.data.options import check_options, default_workers
 from lvef.data.transforms import Augmentation, ClipAugmentation
 from lvef.data.videos import Finder, video_table
@@ -156,7 +144,9 @@ class EchoNetDataModule(LightningDataModule):
         try:
             self.folder = read_echonet(self.root, self.max_excluded)
             if self.check_videos:
-                self.folder = self._without_unreadable(self.folder)
+                self.folder = without_unreadable(
+                    self.folder, self.frames, self.image_size, self._workers(), self.max_excluded
+                )
         except ExcludedError as error:
             path = self._write_excluded(error.folder)
             raise DatasetError(
@@ -233,15 +223,7 @@ class EchoNetDataModule(LightningDataModule):
                 f"training needs at least two cases a batch, but TRAIN gives {share} to a process "
                 f"and the batch size is {batch_size}"
             )
-        # A generator of its own: the workers draw from the global one, and so would the order
-        # of cases depend on how many workers there are.
-        generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
-        sampler: Sampler[int] = RandomSampler(rows.index, generator=generator)
-        if self.balanced:
-            reduced = is_reduced(rows["ef"])
-            size = np.where(reduced, max(int(reduced.sum()), 1), max(int((~reduced).sum()), 1))
-            weights = (1.0 / size).tolist()
-            sampler = WeightedRandomSampler(weights, len(rows), generator=generator)
+        sampler = training_sampler(rows, self.balanced)
         drop_last = share > batch_size
         if features is not None:
             return feature_loader(rows, features, batch_size, sampler, drop_last)
@@ -289,26 +271,13 @@ class EchoNetDataModule(LightningDataModule):
         frames: Sequence[str] | None = None,
         crop: bool = False,
     ) -> DataLoader[Any]:
-        prepare_for_workers()
         dataset: Dataset[Any] = KeyFrameDataset(
             rows, frames or self.frames, self.image_size, self.remove_artifacts, crop
         )
         if self.masks and not crop:
             assert self.folder is not None
             dataset = ClipDataset(self.folder, rows, self.image_size, training=sampler is not None)
-        workers = self._workers()
-        return DataLoader(
-            dataset,
-            batch_size=self.batch_size,
-            sampler=sampler,
-            drop_last=drop_last,
-            num_workers=workers,
-            generator=torch.Generator(),
-            collate_fn=collate,
-            worker_init_fn=one_thread,
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=workers > 0,
-        )
+        return decoding_loader(dataset, self.batch_size, self._workers(), sampler, drop_last)
 
     def _frames_loader(self, rows: pd.DataFrame, frames: Sequence[str]) -> DataLoader[Any]:
         return self._loader(rows, frames=frames)
@@ -333,29 +302,6 @@ class EchoNetDataModule(LightningDataModule):
             return self.num_workers
         sharing = self.trainer.num_devices if self.trainer is not None else 1
         return max(1, default_workers() // max(1, sharing))
-
-    def _without_unreadable(self, folder: EchoNetFolder) -> EchoNetFolder:
-        failed: dict[int, str] = {}
-        prepare_for_workers()
-        loader = DataLoader(
-            KeyFrameDataset(folder.table, self.frames, self.image_size, remove_artifacts=False),
-            batch_size=32,
-            num_workers=self._workers(),
-            collate_fn=collate,
-            worker_init_fn=one_thread,
-        )
-        for batch in loader:
-            failed.update(batch.get("failures", []))
-        if not failed:
-            return folder
-        rows = folder.table.loc[list(failed)]
-        set_aside = rows[["video", "split"]].assign(
-            reason=["unreadable video: " + failed[row] for row in rows.index]
-        )
-        table = folder.table.drop(index=rows.index).reset_index(drop=True)
-        excluded = pd.concat([folder.excluded, set_aside], ignore_index=True)
-        checked = EchoNetFolder(folder.root, table, excluded, folder.tracings)
-        return check_excluded(checked, self.max_excluded)
 
     def _write_excluded(self, folder: EchoNetFolder) -> Path | None:
         """List what was set aside in the log folder, when there is a run to log."""

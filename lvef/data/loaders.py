@@ -1,0 +1,100 @@
+"""Data loaders whose workers decode, and the order that training cases come in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    RandomSampler,
+    Sampler,
+    WeightedRandomSampler,
+)
+
+from lvef.cardiac import is_reduced
+from lvef.data.dataset import KeyFrameDataset, collate, one_thread, prepare_for_workers
+from lvef.data.echonet import EchoNetFolder, check_excluded
+
+
+def decoding_loader(
+    dataset: Dataset[Any],
+    batch_size: int,
+    workers: int,
+    sampler: Sampler[int] | None = None,
+    drop_last: bool = False,
+) -> DataLoader[Any]:
+    """Return batches of a data set of videos; those that cannot be read become `failures`.
+
+    Args:
+        dataset: A `KeyFrameDataset` or `ClipDataset`.
+        batch_size: Cases a batch.
+        workers: Processes that decode; none decodes here.
+        sampler: Order of the cases; that of the rows by default.
+        drop_last: Leave out a last batch that is not full.
+    """
+    prepare_for_workers()
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=sampler,
+        drop_last=drop_last,
+        num_workers=workers,
+        generator=torch.Generator(),
+        collate_fn=collate,
+        worker_init_fn=one_thread,
+        pin_memory=torch.cuda.is_available(),
+        persistent_workers=workers > 0,
+    )
+
+
+def training_sampler(rows: pd.DataFrame, balanced: bool) -> Sampler[int]:
+    """Return a random order of training cases, the same for the same seed.
+
+    Args:
+        rows: The cases.
+        balanced: Draw reduced and normal cases equally often, with replacement.
+    """
+    # A generator of its own: the workers draw from the global one, and so would the order
+    # of cases depend on how many workers there are.
+    generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
+    if not balanced:
+        return RandomSampler(rows.index, generator=generator)
+    reduced = is_reduced(rows["ef"])
+    size = np.where(reduced, max(int(reduced.sum()), 1), max(int((~reduced).sum()), 1))
+    return WeightedRandomSampler((1.0 / size).tolist(), len(rows), generator=generator)
+
+
+def without_unreadable(
+    folder: EchoNetFolder, frames: Sequence[str], image_size: int, workers: int, limit: float
+) -> EchoNetFolder:
+    """Decode the key frames of every video, and set aside those that cannot be read.
+
+    Args:
+        folder: The folder.
+        frames: Names of the key frames.
+        image_size: Height and width of a frame in pixels.
+        workers: Processes that decode.
+        limit: Share of unusable videos above which the folder is refused.
+
+    Raises:
+        ExcludedError: More than that are unusable.
+    """
+    dataset = KeyFrameDataset(folder.table, frames, image_size, remove_artifacts=False)
+    failed: dict[int, str] = {}
+    for batch in decoding_loader(dataset, 32, workers):
+        failed.update(batch.get("failures", []))
+    if not failed:
+        return folder
+    rows = folder.table.loc[list(failed)]
+    set_aside = rows[["video", "split"]].assign(
+        reason=["unreadable video: " + failed[row] for row in rows.index]
+    )
+    table = folder.table.drop(index=rows.index).reset_index(drop=True)
+    excluded = pd.concat([folder.excluded, set_aside], ignore_index=True)
+    checked = EchoNetFolder(folder.root, table, excluded, folder.tracings)
+    return check_excluded(checked, limit)
