@@ -22,6 +22,7 @@ from lvef.data.datamodule import EchoNetDataModule
 from lvef.errors import CheckpointError, ConfigurationError, LvefError, one_line
 from lvef.models import EFEnsemble, LVSegmenter, Task
 from lvef.models.loading import describe
+from lvef.models.options import UncertaintyOptions
 from lvef.precision import cpu_precision
 
 LOG_FOLDER = "lightning_logs"
@@ -207,11 +208,15 @@ def _take_segmenter(config: Namespace) -> None:
     """Let a segmenter's checkpoint find the beats, or else the shipped weights.
 
     Raises:
-        ConfigurationError: There is no clip to find them in.
+        ConfigurationError: There is no clip to find them in, or their frames are given.
     """
     if config.data.videos is None:
         raise ConfigurationError(
             "an LV segmenter predicts clips: give a file, a folder or a glob with --data.videos"
+        )
+    if config.data.keyframes is not None:
+        raise ConfigurationError(
+            "an LV segmenter finds the beats itself; --data.keyframes is for a model of EF"
         )
     config.data.segmenter = config.get("ckpt_path") or config.data.segmenter
     config.ckpt_path = None
@@ -268,7 +273,11 @@ def _match(config: Namespace, command: str) -> None:
     if command == "fit":
         _resume(config, about)
         return
+    asked_level = config.model.init_args.get("uncertainty.level")
     for name, value in about["hparams"].items():
+        if name == "uncertainty" and asked_level not in (None, UncertaintyOptions().level):
+            # What VAL taught travels with the checkpoint, so that any level can be asked for.
+            value = {**value, "level": asked_level}
         if isinstance(value, dict):
             config.model.init_args[name] = _namespace(**value)
         elif name != "frames":

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 from shutil import copyfile
+from typing import Any
 
 import av
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 from dicoms import PATIENT, region, write_dicom, ybr
 from helpers import CONFIGS, newest, on_screen, words
@@ -18,6 +21,8 @@ from pydicom.data import get_testdata_file
 import lvef
 from lvef.analysis import ClipAnalyser
 from lvef.analysis.plot import write_overlay
+from lvef.analysis.record import file_name
+from lvef.callbacks.predictions import geometric_table
 from lvef.cli import main
 from lvef.data.prepare import prepare_file, prepare_frames
 from lvef.data.video import count_frames, read_frames, write_video
@@ -27,6 +32,8 @@ from lvef.evaluation.overlap import dice
 from lvef.experiments.segmenter import compare, true_beats
 from lvef.models.segmenter import read_weights, shipped_weights
 from lvef.phantom import PhantomClip
+
+README = Path(__file__).parents[1] / "README.md"
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +226,9 @@ def test_a_dicom_loop_is_predicted_with_its_frame_time_and_scale_and_tells_no_on
     assert not [value for value in PATIENT.values() if value in told]
 
 
-def test_a_model_of_ef_predicts_the_beats_that_were_found(clips, phantom_root, tmp_path):
+def test_a_model_of_ef_predicts_the_beats_that_were_found(
+    clips, phantom_root, tmp_path, monkeypatch
+):
     assert main(words("fit", "edf_esf_mlp", phantom_root, tmp_path)) == 0
     more = ["--data.videos", str(clips)]
     assert main(words("predict", "edf_esf_mlp", phantom_root, tmp_path, *more)) == 0
@@ -236,6 +245,18 @@ def test_a_model_of_ef_predicts_the_beats_that_were_found(clips, phantom_root, t
     assert table.loc["p0", "ef"] == pytest.approx(rows.loc["p0", "ef"], abs=0.05)
     assert table.loc["black", "status"] == "failed"
     assert table.loc["p0", "trained_on"] == "phantoms"
+
+    # And as the README says it.
+    copyfile(newest(tmp_path / "edf_esf_mlp", "best.ckpt"), tmp_path / "best.ckpt")
+    copyfile(clips / "p0.avi", tmp_path / "clip.avi")
+    (tmp_path / "clips").mkdir()
+    copyfile(clips / "p2.avi", tmp_path / "clips" / "p2.avi")
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    said: dict[str, Any] = {}
+    exec(example, said)
+    assert said["analysis"].ef == pytest.approx(rows.loc["p0", "ef_geometric"], abs=15)
+    assert said["table"]["status"].tolist() == ["ok"]
 
 
 def test_beats_are_combined_by_their_median_and_their_spread_adds_to_the_error():
@@ -257,6 +278,61 @@ def test_beats_are_combined_by_their_median_and_their_spread_adds_to_the_error()
     assert wide["review"] == 1, "its interval straddles 40"
     calls = beats[["p_reduced", "reduced", "review"]].assign(p_reduced=[0.9, 0.8, 0.1])
     assert combine_beats(calls.assign(reduced=[1.0, 1.0, 0.0]))["reduced"] == 1
+    tie = combine_beats(calls[:2].assign(reduced=[1.0, 0.0]))
+    assert (tie["reduced"], tie["review"]) == (1, 1), "beats that disagree want someone to look"
+
+
+def test_the_spread_between_beats_counts_once_in_a_geometric_ef():
+    table = pd.DataFrame({
+        "video": "a", "path": "a.avi", "reason": "", "beat": [0, 1], "ef": np.nan,
+        "ef_geometric": [44.0, 56.0], "clip_ef": 50.0, "clip_ef_std": np.hypot(5.5, 6.0),
+        "quality": 0.9, "beat_quality": 0.8, "ed_frame": [1, 40], "es_frame": [20, 60],
+    })  # fmt: skip
+    videos, beats = geometric_table(table)
+    assert videos.loc[0, "ef_std"] == pytest.approx(np.hypot(5.5, 6.0))
+    assert beats["ef_std"].tolist() == pytest.approx([5.5, 5.5])
+
+
+def test_masks_of_a_dicom_have_the_size_of_its_pictures():
+    path = get_testdata_file("examples_ybr_color.dcm", download=False)
+    analysis = lvef.analyse_clip(path)
+    assert analysis.lv_masks.shape == pydicom.dcmread(path).pixel_array.shape[:3]
+    height, width, left, top = analysis.clip.stored
+    assert (height, width) == (240, 320)
+    assert not analysis.lv_masks[:, :top].any()
+    assert not analysis.lv_masks[:, :, :left].any()
+
+
+def test_a_frame_rate_that_is_given_is_used_and_judged(clip, tmp_path):
+    write_video(tmp_path / "slow.avi", clip.frames(range(40)), fps=1.0)
+    with pytest.raises(VideoError, match="1 frames a second"):
+        prepare_file(tmp_path / "slow.avi")
+    assert prepare_file(tmp_path / "slow.avi", fps=50).fps == 50
+    for fps in (float("nan"), 3.0, 0.0):
+        with pytest.raises(VideoError, match="frames a second"):
+            lvef.analyse_clip(clip.frames(range(3)), fps=fps)
+
+
+def test_a_refused_clip_has_no_beats(monkeypatch, clip, analysis):
+    monkeypatch.setattr("lvef.analysis.quality._LEAST_QUALITY", 1.1)
+    refused = lvef.analyse_clip(clip.frames(), fps=clip.patient.fps)
+    assert refused.reason != ""
+    assert refused.beats == ()
+    assert len(analysis.beats) > 0
+    assert compare(clip, refused).es_errors == ()
+
+
+def test_overlays_and_records_of_different_videos_have_different_names():
+    names = {file_name(name) for name in ("a_b", "a/b", "a b", "a%2Fb")}
+    assert len(names) == 4
+    assert not any("/" in name for name in names)
+
+
+def test_geometry_takes_no_key_frames(tmp_path, capsys):
+    (tmp_path / "keys.csv").write_text("video,ed,es\na,1,2\n")
+    more = ["--data.videos", str(tmp_path), "--data.keyframes", str(tmp_path / "keys.csv")]
+    assert main(["predict", "--config", str(CONFIGS / "lv_seg.yaml"), *more]) == 1
+    assert "finds the beats itself" in capsys.readouterr().err
 
 
 def test_true_beats_are_those_whose_systole_lies_in_the_clip():

@@ -167,3 +167,20 @@ def test_windows_lie_in_the_clip_and_hold_their_frame():
         assert 0 <= frames.min() <= frames.max() <= 99
     assert looks(100, 50).tolist() == list(range(0, 100, 2))
     assert looks(30, 18).tolist() == list(range(30)), "a slow clip is looked at in every frame"
+
+
+def test_a_clip_that_begins_within_systole_has_no_beat_there():
+    curve = pumping(200, 50.0, 1.0)  # its first end-diastole is at frame 10
+    assert find_beats(curve[18:62], 50.0) == []
+    (beat,) = find_beats(curve[10:62], 50.0)
+    assert beat.ed_frame <= 1
+
+
+def test_end_diastole_is_not_sought_longer_ago_than_a_systole_lasts():
+    frames, fullness = (
+        [0, 10, 21, 30, 40, 48, 60, 75, 104],
+        [100, 112, 98, 106, 50, 20, 70, 104, 100],
+    )
+    curve = np.interp(np.arange(105), frames, fullness)  # fuller, by mistake, as the clip begins
+    (beat,) = find_beats(curve, 50.0)
+    assert (beat.ed_frame, beat.es_frame) == (pytest.approx(30, abs=2), pytest.approx(48, abs=1))

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers import on_screen
 
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.dataset import KeyFrameDataset, collate, to_square
@@ -221,6 +222,32 @@ def test_equal_names_in_several_folders_are_told_apart_by_their_folders(tmp_path
     keys.write_text("video,ed,es\na4c,1,7\n")
     ambiguous = video_table(f"{tmp_path}/*/*.avi", keys)
     assert ambiguous["reason"].str.contains("could belong to several videos").all()
+
+
+def test_a_path_that_ends_another_has_a_name_too(tmp_path, monkeypatch):
+    for folder in (".", "study"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        write_video(tmp_path / folder / "a4c.avi", PhantomClip(5, 0).frames(range(3)), 50)
+    monkeypatch.chdir(tmp_path)
+    assert video_table("**/*.avi", None)["video"].tolist() == ["a4c", "study/a4c"]
+
+
+def test_no_video_at_all_is_told():
+    with pytest.raises(DatasetError, match="no video to predict"):
+        video_table([], None)
+
+
+def test_beats_of_one_new_clip_are_cropped_alike(tmp_path):
+    clip = on_screen(PhantomClip(5, 0).frames())
+    noise = np.random.default_rng(0).integers(0, 255, (len(clip) - 60, 140, 45), np.uint8)
+    clip[60:, 60:200, 350:395] = noise  # something else moves, but late
+    write_video(tmp_path / "large.avi", clip, 50)
+    beat = {"path": str(tmp_path / "large.avi"), "num_frames": len(clip), "ef": np.nan}
+    first, last = len(clip) // 4, len(clip) - 5
+    beats = pd.DataFrame([{**beat, "ed_frame": first}, {**beat, "ed_frame": last}])
+    dataset = KeyFrameDataset(beats, ["EDF"], crop=True)
+    assert all("frames" in dataset[item] for item in (0, 1))
+    assert torch.equal(*(dataset.look(item, [first]) for item in (0, 1)))
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,7 @@ def test_the_fingerprint_of_a_backbone_knows_its_statistics():
     before = fingerprint(backbone, "32-true")
     assert fingerprint(backbone, "32-true") == before
     assert fingerprint(backbone, "bf16-mixed") != before
+    assert fingerprint(ResNet50Backbone(None).bfloat16(), "bf16-true")
     backbone.network.bn1.running_mean += 1e-3
     assert fingerprint(backbone, "32-true") != before
 

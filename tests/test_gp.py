@@ -254,6 +254,20 @@ def test_exact_stays_exact_whatever_memory_is_left(monkeypatch):
         assert not ExactGPHead().fit(x, y).exact
 
 
+def test_a_job_takes_no_more_memory_than_it_was_given(tmp_path, monkeypatch):
+    alone = largest_exact(torch.float64)
+    monkeypatch.setattr("lvef.models.memory._CONTROL_GROUPS", tmp_path)
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("6000\n")
+    (tmp_path / "memory.stat").write_text("anon 1000\ninactive_file 3000\nactive_file 2000\n")
+    assert largest_exact(torch.float64) == pytest.approx(alone, rel=0.1)
+    (tmp_path / "memory.max").write_text(f"{2**30 + 1000}\n")
+    limited = largest_exact(torch.float64)
+    assert limited == int((0.6 * 2**30 / (6 * 8)) ** 0.5) < alone
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert largest_exact(torch.float64) == pytest.approx(limited / 2, abs=1)
+
+
 def test_gradients_reach_the_features_through_the_mean():
     x, y = sample(40)
     head = ExactGPHead().fit(x, y)

@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 import torch
 from helpers import best, newest, told, words
+from lightning import Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lvef.cli import main
+from lvef.data.datamodule import EchoNetDataModule
 from lvef.errors import ConfigurationError, NotFittedError
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.models import EFEnsemble, EFGaussianProcess
@@ -64,11 +66,13 @@ def test_a_checkpoint_of_a_gaussian_process_predicts_in_plain_lightning(logs, ph
     assert (rows["status"] == "ok").all()
     assert rows["ef_std"].gt(0).all()
     assert (rows["ef_lower"] <= rows["ef"]).all()
-    first, second = (
-        EFGaussianProcess.load_from_checkpoint(best(logs, "edf_esf_gpr")).eval() for _ in range(2)
-    )
-    frames = torch.randint(0, 255, (3, 2, 3, 32, 32), dtype=torch.uint8)
-    torch.testing.assert_close(first(frames), second(frames), atol=1e-5, rtol=0)
+    task = EFGaussianProcess.load_from_checkpoint(best(logs, "edf_esf_gpr")).eval()
+    data = EchoNetDataModule(str(phantom_root), ["EDF", "ESF"], image_size=32, num_workers=0)
+    data.setup("test")
+    with torch.inference_mode():
+        said = task.predict_step(next(iter(data.test_dataloader())), 0)
+    assert said["ef"].numpy() == pytest.approx(rows["ef"].to_numpy(), abs=0.01)
+    assert said["ef_std"].numpy() == pytest.approx(rows["ef_std"].to_numpy(), abs=0.01)
 
 
 def test_a_gaussian_process_that_resumes_fits_and_judges_anew(logs, phantom_root):
@@ -81,6 +85,36 @@ def test_a_gaussian_process_that_resumes_fits_and_judges_anew(logs, phantom_root
     again = torch.load(checkpoint, weights_only=True)["state_dict"]
     for name in ("head.train_y", "head.likelihood_per_sample", "calibration.std_factor"):
         torch.testing.assert_close(again[name], held[name], atol=1e-4, rtol=1e-4)
+
+
+def test_a_trainer_fits_a_gaussian_process_as_often_as_it_is_asked(logs, phantom_root, tmp_path):
+    options = BackboneOptions(weights=None, freeze=True, checkpoint=str(best(logs, "esf_mlp")))
+    trainer = Trainer(
+        accelerator="cpu", max_epochs=3, logger=False, enable_progress_bar=False,
+        enable_checkpointing=False, default_root_dir=tmp_path,
+    )  # fmt: skip
+    task = EFGaussianProcess(["ESF"], options)
+    learned = []
+    for limit in (8, 12):
+        data = EchoNetDataModule(
+            str(phantom_root), ["ESF"], limit=limit, num_workers=0, feature_cache=None
+        )
+        trainer.fit(task, datamodule=data)
+        learned.append((len(task.head.train_y), len(task.calibration.scores)))
+    cases = data.table["split"].value_counts()
+    assert learned[1] == (cases["TRAIN"], cases["VAL"])
+    assert learned[0][0] == 8
+    assert trainer.fit_loop.max_epochs == 3, "the next task finds the trainer as it was"
+
+
+def test_any_level_can_be_asked_of_a_checkpoint(logs, phantom_root):
+    widths = []
+    for level in ("0.9", "0.5"):
+        more = ["--model.uncertainty.level", level]
+        assert main(words("predict", "edf_esf_gpr", phantom_root, logs, *more)) == 0
+        rows = pd.read_csv(newest(logs / "edf_esf_gpr", "predictions.csv"))
+        widths.append((rows["ef_upper"] - rows["ef_lower"]).mean())
+    assert widths[1] < widths[0]
 
 
 def test_an_ensemble_resumes(logs, phantom_root):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime
@@ -13,6 +14,7 @@ import torch
 from helpers import CONFIGS, newest, told
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import lvef
 from lvef.cli import main
 from lvef.data.clips import WINDOW, ClipDataset
 from lvef.data.echonet import read_echonet
@@ -22,7 +24,7 @@ from lvef.evaluation.overlap import area_error, boundary_distance, dice
 from lvef.models.answers import LVAnswer
 from lvef.models.loading import load_task
 from lvef.models.segmentation_net import LVSegmentationNet
-from lvef.models.segmenter import read_weights
+from lvef.models.segmenter import LVSegmenter, read_weights
 
 
 def segmenter_words(command: str, root: Path, logs: Path, *more: str) -> list[str]:
@@ -89,7 +91,7 @@ def test_masks_move_with_their_pictures():
 def test_the_network_has_temporal_context_and_any_clip_length():
     torch.manual_seed(0)
     net = LVSegmentationNet().eval()
-    assert sum(p.numel() for p in net.parameters()) < 1_000_000
+    assert sum(p.numel() for p in net.parameters()) < 2_000_000
     clip = torch.randint(0, 255, (1, 9, 112, 112), dtype=torch.uint8)
     with torch.no_grad():
         logits = net(clip, clip[:, :5])
@@ -140,6 +142,47 @@ def test_a_checkpoint_gives_its_network_and_says_that_phantoms_taught_it(logs):
     state, about = read_weights(path)
     LVSegmentationNet().load_state_dict(state)
     assert about["trained_on"] == "phantoms"
+
+
+def test_weights_that_patients_had_a_part_in_are_not_said_to_be_of_phantoms(logs, tmp_path):
+    held = torch.load(newest(logs, "best.ckpt"), weights_only=True)
+    task = LVSegmenter()
+    task.on_load_checkpoint({**held, "lvef": {**held["lvef"], "data": {}, "patients": True}})
+    phantoms = SimpleNamespace(datamodule=SimpleNamespace(**held["lvef"]["data"]))
+    task._trainer = phantoms  # it learns on, from phantoms
+    task.on_save_checkpoint(held)
+    torch.save(held, tmp_path / "mixed.ckpt")
+    assert read_weights(tmp_path / "mixed.ckpt")[1]["trained_on"] == ""
+    started = LVSegmenter(weights=str(tmp_path / "mixed.ckpt"))
+    started.setup("fit")
+    assert started.patients
+    shipped = LVSegmenter(weights="shipped")
+    shipped.setup("fit")
+    assert not shipped.patients
+
+
+def test_new_clips_are_analysed_with_a_segmenter_of_ones_own(logs, phantom_root, tmp_path):
+    clip = next((phantom_root / "Videos").iterdir())
+    own = str(newest(logs, "best.ckpt"))
+    said = {}
+    for name, more in {
+        "ckpt": ["--ckpt_path", own],
+        "segmenter": ["--data.segmenter", own],
+    }.items():
+        config = ["--config", str(CONFIGS / "lv_seg.yaml"), "--data.videos", str(clip), *more]
+        assert main(["predict", *config, "--trainer.default_root_dir", str(tmp_path / name)]) == 0
+        said[name] = pd.read_csv(newest(tmp_path / name, "predictions.csv"))
+    pd.testing.assert_frame_equal(said["ckpt"], said["segmenter"])
+    table = lvef.load(own).predict(clip)
+    assert table["status"].tolist() == said["ckpt"]["status"].tolist()
+    shipped = lvef.analyse_clip(clip)
+    assert not np.array_equal(lvef.analyse_clip(clip, weights=own).masks, shipped.masks)
+
+
+def test_a_size_that_the_network_cannot_halve_is_refused(phantom_root, tmp_path, capsys):
+    more = ["--data.image_size", "100"]
+    assert main(segmenter_words("fit", phantom_root, tmp_path, *more)) == 1
+    assert "multiples of 16" in capsys.readouterr().err
 
 
 def test_the_segmenter_is_exported_for_clips_of_any_length(logs, tmp_path):

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation
+from scipy.ndimage import binary_dilation, gaussian_filter1d
 
 from lvef.analysis.quality import Evidence, judge
 from lvef.analysis.result import AnalysedBeat, ClipAnalysis
-from lvef.analysis.segment import confidence, one_ventricle, segment
+from lvef.analysis.segment import confidence, one_ventricle, segment_twice
 from lvef.cardiac import (
     FoundBeat,
     carry_contour,
@@ -29,12 +29,22 @@ from lvef.cardiac import (
     periodicity,
 )
 from lvef.data.prepare import PreparedClip, prepare_file, prepare_frames
+from lvef.data.sector import find_sector, sector_probe
 from lvef.errors import WeightsError
 from lvef.models.segmentation_net import LVSegmentationNet
 from lvef.models.segmenter import SHIPPED, read_weights, shipped_weights
 
 _WALLS = 6
 """Pixels of a prepared frame by which the ventricle is widened to hold its walls too."""
+_HEARD = (0.5, 0.8)
+"""Agreement from which grey levels are heard beside the contour, and from which they count alike.
+
+Where little moves but the probe, their first component is drift; the contour is the better witness.
+"""
+_STEADY = 0.02
+"""Seconds over which volumes are smoothed."""
+_LEVEL = (0.7, 1.4)
+"""How far the average beat may correct the EF by motion of single ones."""
 
 
 class ClipAnalyser:
@@ -72,21 +82,19 @@ class ClipAnalyser:
             fps: Frames a second; needed for frames, and overrides what a file states.
 
         Raises:
-            VideoError: The clip cannot be read.
+            VideoError: The clip cannot be read, or no echo machine has such a frame rate.
         """
         if isinstance(source, PreparedClip):
             clip = source
         elif isinstance(source, (str, Path)):
-            clip = prepare_file(source)
+            clip = prepare_file(source, fps)
         elif fps is None:
             raise TypeError(
                 "frames from memory need their frame rate: analyse_clip(frames, fps=50)"
             )
         else:
             clip = prepare_frames(source, fps)
-        if fps is not None:
-            clip = replace(clip, fps=float(fps))
-        probability = segment(self.net, clip.frames, clip.fps, self.device)
+        probability = segment_twice(self.net, clip.frames, clip.fps, self.device)
         return _analyse(clip, probability, self.calibration)
 
 
@@ -146,13 +154,14 @@ def _analyse(
     shapes = np.array([mask_volume(mask) for mask in masks])
     curve, agreement = _fullness(clip, masks, area)
     found = find_beats(curve, clip.fps)
-    motions = [_motion(clip, masks, [beat]) for beat in found]
+    motions = _motions(clip, masks, shapes[:, 0], found)
     evidence = Evidence(
         frames=len(masks),
         fps=clip.fps,
         confidence=sure,
         area=area,
         masks=masks,
+        sector=find_sector(clip.frames[sector_probe(len(masks) - 1), ..., None]),
         agreement=agreement,
         periodicity=periodicity(curve, clip.fps)[1] if found else 0.0,
         depths=np.array([beat.depth for beat in found]),
@@ -160,11 +169,12 @@ def _analyse(
         ef_by_contours=np.array([calibration.contours * m.ef_by_contours for m in motions]),
     )
     verdict = judge(evidence)
+    refused = bool(verdict.reason)
     pixels, scale = clip.pixels, clip.millimetres_per_pixel
     cubic = pixels**3 * (scale**3 / 1000 if scale else 1.0)
     beats, contours = [], []
     for beat, motion, quality in zip(found, motions, verdict.beats, strict=True):
-        if quality <= 0:
+        if refused or quality <= 0:
             continue
         ef = _combined(motion, calibration)
         edv = motion.edv * cubic
@@ -183,7 +193,6 @@ def _analyse(
         )
         contours.append(motion.contours)
     efs = np.array([beat.ef for beat in beats])
-    refused = bool(verdict.reason)
     return ClipAnalysis(
         clip=clip,
         masks=masks,
@@ -211,19 +220,51 @@ class _Motion:
     contours: NDArray[np.float64]
 
 
+def _motions(
+    clip: PreparedClip,
+    masks: NDArray[np.bool_],
+    volumes: NDArray[np.float64],
+    beats: Sequence[FoundBeat],
+) -> list[_Motion]:
+    """Return what each beat shows, their EF by motion brought to the level of the average beat.
+
+    Averaged frames have less noise to lead the flow astray; how beats differ, each tells itself.
+    """
+    if not beats:
+        return []
+    steady = gaussian_filter1d(_filled(volumes), _STEADY * clip.fps)
+    motions = [_motion(clip, masks, [beat]) for beat in beats]
+    average = _motion(clip, masks, beats).ef_by_motion if len(beats) > 1 else np.nan
+    middle = float(np.median([motion.ef_by_motion for motion in motions]))
+    known = np.isfinite(average) and middle > 1.0
+    level = float(np.clip(average / middle, *_LEVEL)) if known else 1.0
+    return [
+        replace(
+            motion,
+            ef_by_motion=level * motion.ef_by_motion,
+            ef_by_contours=float(ejection_fraction(steady[beat.ed_frame], steady[beat.es_frame])),
+        )
+        for motion, beat in zip(motions, beats, strict=True)
+    ]
+
+
 def _motion(clip: PreparedClip, masks: NDArray[np.bool_], beats: Sequence[FoundBeat]) -> _Motion:
+    """Return how the contour that the beats have on average at ED is carried to ES."""
+    nan = float("nan")
     composite = composite_beat(clip.frames, beats)
-    painted = composite_beat(masks.astype(np.uint8) * 255, beats) > 127
-    start, end = mask_tracing(painted[0]), mask_tracing(painted[len(painted) // 2])
-    if start is None or end is None:
-        nan = float("nan")
+    painted = composite_beat(masks.astype(np.uint8) * 255, beats)[0] > 127
+    start = mask_tracing(painted)
+    if start is None:
         return _Motion(nan, nan, nan, np.empty((0, 0, 2)))
     carried = carry_contour(composite, chords_to_polygon(start[1:]))
     edv, esv = contour_volume(carried[0]), contour_volume(carried[-1])
-    drawn = contour_volume(chords_to_polygon(end[1:]))
-    return _Motion(
-        float(ejection_fraction(edv, esv)), float(ejection_fraction(edv, drawn)), edv, carried
-    )
+    return _Motion(float(ejection_fraction(edv, esv)), nan, edv, carried)
+
+
+def _filled(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return values with those that are not known interpolated from their neighbours."""
+    known = np.flatnonzero(np.isfinite(values))
+    return np.interp(np.arange(len(values)), known, values[known]) if len(known) else values
 
 
 def _combined(motion: _Motion, calibration: Calibration) -> float:
@@ -235,22 +276,21 @@ def _combined(motion: _Motion, calibration: Calibration) -> float:
 def _fullness(
     clip: PreparedClip, masks: NDArray[np.bool_], area: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], float]:
-    """Return the curve that beats are found in, and how well its two sources agree, -1 to 1.
+    """Return the curve that beats are found in, and how well its two sources agree, 0 to 1.
 
     The area that the network paints and the grey levels around it see the same heart by
-    different means; their sum is steadier than either.
+    different means; where they agree their sum is steadier than either.
     """
     region = binary_dilation(masks.mean(0) > 0.3, iterations=_WALLS)
     if np.isfinite(area).sum() < 4 or not region.any():
         return np.full(len(area), np.nan), 0.0
-    filled = np.interp(np.arange(len(area)), np.flatnonzero(np.isfinite(area)),
-                       area[np.isfinite(area)])  # fmt: skip
+    filled = _filled(area)
     grey = intensity_curve(clip.frames, region, clip.fps)
     deviations = filled - filled.mean()
     if not deviations.std() or not grey.std():
         return filled, 0.0
     agreement = float(np.corrcoef(deviations, grey)[0, 1])
     # In a cavity brighter than its walls the grey levels rise and fall the other way round.
-    sign = np.sign(agreement) if abs(agreement) > 0.5 else 1.0
-    curve = deviations / deviations.std() + sign * grey / grey.std()
+    weight = np.sign(agreement) * np.interp(abs(agreement), _HEARD, (0.0, 1.0))
+    curve = deviations / deviations.std() + weight * grey / grey.std()
     return np.asarray(curve), abs(agreement)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from lvef.analysis.analyse import ClipAnalyser
-from lvef.analysis.record import record_path, write_record
+from lvef.analysis.record import file_name, record_path, write_record
 from lvef.analysis.result import ClipAnalysis
 
 
@@ -52,5 +52,5 @@ class BeatFinder:
         if overlays is not None:
             from lvef.analysis.plot import write_overlay
 
-            write_overlay(analysis, overlays / f"{name.replace('/', '_')}.mp4")
+            write_overlay(analysis, overlays / f"{file_name(name)}.mp4")
         return analysis

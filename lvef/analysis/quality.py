@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_erosion, generate_binary_structure
 
 from lvef.cardiac.beats import FEWEST_SECONDS
 
@@ -15,9 +16,17 @@ _FEWEST_FOUND = 0.6
 _SIZES = (0.012, 0.45)
 """Share of the picture that a ventricle covers."""
 _LEAST_AGREEMENT = 0.35
-_LEAST_QUALITY = 0.3
+_LEAST_QUALITY, _FLOOR = 0.3, 1e-4
+"""A part as low as the floor makes a quality that is too low, however good the others are."""
+_MOST_CUT_OFF = 0.3
+"""Share of the outline at or beyond the edge of the sector."""
+_LEAST_EF = 2.0
+"""Points of EF, by motion and contours on average, below which nothing moves."""
 _WIDEST_GAP = 35.0
 """Points of EF by which contours and motion may differ."""
+_ALONE = (0.9, 0.5, 15.0, 0.45)
+"""Confidence, periodicity and gap with which a contour is believed without the grey levels, as if
+these agreed so far: in a heart that hardly beats, the probe moves them more than the walls do."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,7 @@ class Evidence:
         confidence: `(T,)` how sure the network is of each mask.
         area: `(T,)` area in prepared pixels, NaN where there is none.
         masks: `(T, H, W)` bool.
+        sector: `(H, W)` bool, what the picture shows at all.
         agreement: Correlation of the areas with the grey levels, without its sign.
         periodicity: How well the curve repeats.
         depths: `(n,)` depth of each beat against the clip's typical one.
@@ -42,6 +52,7 @@ class Evidence:
     confidence: NDArray[np.float64]
     area: NDArray[np.float64]
     masks: NDArray[np.bool_]
+    sector: NDArray[np.bool_]
     agreement: float
     periodicity: float
     depths: NDArray[np.float64]
@@ -74,38 +85,41 @@ def judge(evidence: Evidence) -> Verdict:
     if found < _FEWEST_FOUND:
         missed = f"no left ventricle found in {100 * (1 - found):.0f} % of frames"
         return Verdict(found * 0.2, nothing, missed)
-    sure = float(np.median(evidence.confidence[seen]))
-    parts = {
-        "the contour is uncertain": _between(sure, _SURE, 0.95),
-        "the contour and the grey levels do not move together": _between(
-            evidence.agreement, 0.2, 0.8
-        ),
-        "the contour comes and goes": _between(found, 0.5, 0.95),
-        "the contour touches the edge of the picture": 1 - _touching(evidence.masks),
-        "the contour jumps": _steadiness(evidence),
-    }
     if not len(evidence.depths):
         return Verdict(0.0, nothing, "no beat found: nothing in the picture beats")
     gaps = np.abs(evidence.ef_by_motion - evidence.ef_by_contours)
+    moves = np.isfinite(gaps) & (evidence.ef_by_motion + evidence.ef_by_contours > 2 * _LEAST_EF)
+    if not np.any(moves):
+        return Verdict(0.0, nothing, "no beat found: the walls do not move inwards")
+    middle = float(np.median(gaps[moves]))
     beats = np.where(
-        np.isfinite(gaps) & (evidence.ef_by_motion > 1.0),
+        moves & (gaps <= _WIDEST_GAP),
         np.clip(1 - gaps / (2 * _WIDEST_GAP), 0, 1) * np.clip(evidence.depths, 0.3, 1), 0.0,
     )  # fmt: skip
-    if not np.any(beats > 0):
-        return Verdict(0.0, nothing, "no beat found: the walls do not move inwards")
-    middle = np.median(gaps[beats > 0])
+    sure = float(np.median(evidence.confidence[seen]))
+    agreement = evidence.agreement
+    if sure >= _ALONE[0] and evidence.periodicity >= _ALONE[1] and middle <= _ALONE[2]:
+        agreement = max(agreement, _ALONE[3])
+    apart = "the contour and the grey levels do not move together"
     contradiction = (
-        f"contours and motion disagree: EF {np.median(evidence.ef_by_contours[beats > 0]):.0f} and "
-        f"{np.median(evidence.ef_by_motion[beats > 0]):.0f}"
+        f"contours and motion disagree: EF {np.median(evidence.ef_by_contours[moves]):.0f} and "
+        f"{np.median(evidence.ef_by_motion[moves]):.0f}"
     )
-    parts[contradiction] = _between(_WIDEST_GAP - middle, 0, 25.0)
-    quality = float(np.exp(np.mean(np.log(np.maximum(list(parts.values()), 1e-3)))))
+    parts = {
+        "the contour is uncertain": _between(sure, _SURE, 0.95),
+        apart: _between(agreement, 0.2, 0.8),
+        "the contour comes and goes": _between(found, 0.5, 0.95),
+        "the ventricle is cut off by the edge of the sector": _between(
+            _MOST_CUT_OFF - _cut_off(evidence.masks, evidence.sector), 0, _MOST_CUT_OFF - 0.05
+        ),
+        "the contour jumps": _steadiness(evidence),
+        contradiction: _between(_WIDEST_GAP - middle, 0, 25.0),
+    }
+    quality = float(np.exp(np.mean(np.log(np.maximum(list(parts.values()), _FLOOR)))))
     worst = min(parts, key=lambda name: parts[name])
-    refused = (
-        quality < _LEAST_QUALITY or evidence.agreement < _LEAST_AGREEMENT or middle > _WIDEST_GAP
-    )
-    if evidence.agreement < _LEAST_AGREEMENT:
-        worst = "the contour and the grey levels do not move together"
+    refused = quality < _LEAST_QUALITY or agreement < _LEAST_AGREEMENT or middle > _WIDEST_GAP
+    if agreement < _LEAST_AGREEMENT:
+        worst = apart
     kept = tuple(float(b * quality) for b in beats)
     return Verdict(quality, kept, f"not good enough: {worst}" if refused else "")
 
@@ -114,10 +128,12 @@ def _between(value: float, low: float, high: float) -> float:
     return float(np.clip((value - low) / (high - low), 0, 1))
 
 
-def _touching(masks: NDArray[np.bool_]) -> float:
-    """Return the share of frames whose mask touches the left, right or lower edge."""
-    edge = masks[:, -1].any(1) | masks[:, :, 0].any(1) | masks[:, :, -1].any(1)
-    return float(edge.mean())
+def _cut_off(masks: NDArray[np.bool_], sector: NDArray[np.bool_]) -> float:
+    """Return the share of the masks' outlines that lies at or beyond the edge of the sector."""
+    cross = generate_binary_structure(2, 1)[None]
+    outlines = masks & ~binary_erosion(masks, cross)
+    beyond = ~binary_erosion(sector)
+    return float((outlines & beyond).sum() / max(int(outlines.sum()), 1))
 
 
 def _steadiness(evidence: Evidence) -> float:

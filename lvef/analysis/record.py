@@ -89,7 +89,12 @@ def read_record(path: Path) -> ClipRecord | None:
 
 def record_path(folder: Path, video: str) -> Path:
     """Return where the record of a video lies in a log folder."""
-    return folder / FOLDER / f"{quote(video, safe=' ')}.npz"
+    return folder / FOLDER / f"{file_name(video)}.npz"
+
+
+def file_name(video: str) -> str:
+    """Return a file's name, without extension, that stands for one video's name in the table."""
+    return quote(video, safe=" ")
 
 
 def _contour(mask: NDArray[np.bool_]) -> NDArray[np.float64]:

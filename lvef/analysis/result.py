@@ -47,13 +47,13 @@ class ClipAnalysis:
     Attributes:
         clip: The prepared clip.
         masks: `(T, 112, 112)` bool, the ventricle in the prepared frames.
-        area: `(T,)` area of the ventricle in square pixels of the clip's own frames, NaN where
+        area: `(T,)` area of the ventricle in square pixels of the file's own pictures, NaN where
             none was found.
         length: `(T,)` its long axis in those pixels.
         volume: `(T,)` its single-plane volume by the method of disks, in `volume_unit`.
         volume_unit: "mL" where the clip states its scale, else "cubic pixels".
         curve: `(T,)` how full the ventricle is, the curve that beats were found in; no unit.
-        beats: The good beats.
+        beats: The good beats; none where the clip is refused.
         ef: Median geometric EF of the good beats in percent; NaN where the clip is refused.
         ef_std: Spread of EF over the good beats and expected error of geometry, in percent.
         quality: 0 to 1.
@@ -82,11 +82,17 @@ class ClipAnalysis:
 
     @cached_property
     def lv_masks(self) -> NDArray[np.bool_]:
-        """The ventricle in every frame, `(T, H, W)` at the clip's own size."""
+        """The ventricle in every frame, `(T, H, W)` at the size of the file's own pictures."""
         clip = self.clip
         if clip.square.side == clip.height == clip.width == self.masks.shape[1]:
             return self.masks
-        return np.stack([clip.square.paste(mask, clip.height, clip.width) for mask in self.masks])
+        masks = np.stack([clip.square.paste(mask, clip.height, clip.width) for mask in self.masks])
+        if clip.stored is None:
+            return masks
+        height, width, left, top = clip.stored
+        whole = np.zeros((len(masks), height, width), bool)
+        whole[:, top : top + clip.height, left : left + clip.width] = masks
+        return whole
 
     def plot(self) -> Any:
         """Return a matplotlib figure: frames with contours, the curve, the beats and the EF."""

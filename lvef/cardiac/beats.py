@@ -116,7 +116,11 @@ def find_beats(curve: NDArray[np.float64], fps: float) -> list[FoundBeat]:
     troughs, _ = find_peaks(-_padded(smooth), prominence=0.25 * swing, distance=0.35 * period)
     troughs = troughs[(troughs > 1) & (troughs <= len(smooth))] - 1
     edges = [0, *troughs.tolist(), len(smooth) - 1]
-    diastoles = [_fullest(smooth, start, end, swing) for start, end in pairwise(edges)]
+    longest = int(_SYSTOLE[1] * fps)
+    diastoles = [
+        _fullest(smooth, start, end, swing, longest) for start, end in pairwise(edges[:-1])
+    ]
+    diastoles.append(_fullest(smooth, edges[-2], edges[-1], swing, len(smooth)))
     return _beats(smooth, troughs.tolist(), diastoles, swing, fps)
 
 
@@ -135,12 +139,13 @@ def _beats(
         ed, following = diastoles[number], diastoles[number + 1]
         fall, rise = curve[ed] - curve[es], curve[following] - curve[es]
         seconds = (es - ed) / fps
-        # A clip may begin at end-diastole: its first frame counts if it is as full as the others.
-        cut_off = ed < 1 and fall < _FULL * typical
+        # A clip may begin at end-diastole: its first frame counts if it is as full as the others,
+        # and as the ventricle is again when it has filled.
+        cut_off = ed < 1 and fall < _FULL * max(typical, rise)
         if (
             cut_off
             or es > last - 1
-            or rise < 0.03 * swing
+            or rise < 0.01 * swing
             or fall < 0.25 * typical
             or not _SYSTOLE[0] <= seconds <= _SYSTOLE[1]
         ):
@@ -151,13 +156,19 @@ def _beats(
     return found
 
 
-def _fullest(curve: NDArray[np.float64], start: int, end: int, swing: float) -> int:
+def _fullest(curve: NDArray[np.float64], start: int, end: int, swing: float, longest: int) -> int:
     """Return the frame of end-diastole between two frames: the fullest, late rather than early.
 
     Filling may pause for long; end-diastole is where systole starts, not where the pause does.
+    Where the fullest lies further before the end than `longest`, the longest systole, the fullest
+    peak within that is taken, if there is one.
     """
-    late = np.linspace(0, 0.06 * swing, end - start + 1)
-    return start + int(np.argmax(curve[start : end + 1] + late))
+    weighed = curve[start : end + 1] + np.linspace(0, 0.06 * swing, end - start + 1)
+    fullest, earliest = int(np.argmax(weighed)), max(end - start - longest, 0)
+    if fullest < earliest:
+        peaks = find_peaks(weighed[earliest:])[0] + earliest
+        fullest = int(max(peaks, key=weighed.__getitem__, default=fullest))
+    return start + fullest
 
 
 def _padded(curve: NDArray[np.float64]) -> NDArray[np.float64]:

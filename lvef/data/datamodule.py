@@ -58,8 +58,8 @@ class EchoNetDataModule(LightningDataModule):
             ed, es.
         segmenter: What finds the beats of new videos: shipped, a file of segmenter weights, or a
             checkpoint of an LV segmenter.
-        save_overlays: Write an MP4 of every new video with contour, curve and beats into the log
-            folder.
+        save_overlays: Write an MP4 of every new video whose beats are looked for, with contour,
+            curve and beats, into the log folder.
         masks: Batches carry short clips with LV masks, for an LV segmenter, in place of key
             frames.
         feature_batch_size: Cases a training batch when a frozen backbone's features were computed
@@ -91,6 +91,10 @@ class EchoNetDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         check_options(frames, batch_size, feature_batch_size, image_size, limit, max_excluded)
+        if masks and image_size % 16:
+            raise ConfigurationError(
+                f"data.image_size is {image_size}, but an LV segmenter takes multiples of 16"
+            )
         self.root = root
         self.frames = list(frames)
         self.batch_size = batch_size

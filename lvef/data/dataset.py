@@ -129,7 +129,9 @@ class KeyFrameDataset(Dataset[Sample]):
         if item in self._sectors:  # found when this worker first met the video
             frames = read_frames(path, wanted)
             return self._within(frames, self._sector(item))
-        probe = sector_probe(max(*wanted, min(int(self.counts[item]) - 1, _FEWEST_PROBED)))
+        # New clips are cropped as their beats were found, whichever beat of them this is.
+        reach = int(self.counts[item]) - 1
+        probe = sector_probe(max(*wanted, reach if self.crop else min(reach, _FEWEST_PROBED)))
         try:
             both = read_frames(path, wanted + probe)
         except VideoError:  # perhaps the clip is shorter than the table says

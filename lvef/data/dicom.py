@@ -54,11 +54,14 @@ _CONTAINERS = {"format_whitelist": "mpegvideo,mpeg,mpegts,h264,hevc,mov"}
 class DicomHeader:
     """What is known of a loop of two or more frames before its pixels are decoded.
 
-    `region` is `(x0, y0, x1, y1)` of the 2D picture in pixels, `x1` and `y1` just outside it, and
-    `fps` frames a second. What the file does not tell of region and scale is None.
+    `height` and `width` are the stored pictures' in pixels, `region` is `(x0, y0, x1, y1)` of the
+    2D picture in them, `x1` and `y1` just outside it, and `fps` frames a second. What the file does
+    not tell of region and scale is None.
     """
 
     num_frames: int
+    height: int
+    width: int
     fps: float
     region: Region | None
     millimetres_per_pixel: float | None
@@ -151,7 +154,13 @@ def _read_header(path: Path) -> DicomHeader:
     if int(dataset.get("NumberOfFrames") or 1) < 2:
         raise VideoError("a still picture (one frame), not a loop")
     _check_compression(dataset.file_meta.TransferSyntaxUID, dataset.BitsStored)
-    return DicomHeader(int(dataset.NumberOfFrames), _frame_rate(dataset), *_region(dataset))
+    return DicomHeader(
+        int(dataset.NumberOfFrames),
+        int(dataset.Rows),
+        int(dataset.Columns),
+        _frame_rate(dataset),
+        *_region(dataset),
+    )
 
 
 def _check_compression(syntax: uid.UID, bits: int) -> None:

@@ -75,6 +75,8 @@ class PreparedClip:
         square: What was cut from them.
         millimetres_per_pixel: Scale of the clip's own frames; None where it is not known.
         first: `(H, W, 3)` uint8, the first frame as it came.
+        stored: Height and width of the pictures in the file, and left and top of these frames
+            in them; None where they are the same, as in all but a DICOM with its 2D region.
     """
 
     frames: NDArray[np.uint8]
@@ -84,6 +86,7 @@ class PreparedClip:
     square: Square
     millimetres_per_pixel: float | None
     first: NDArray[np.uint8]
+    stored: tuple[int, int, int, int] | None = None
 
     @property
     def pixels(self) -> float:
@@ -108,30 +111,33 @@ def sector_square(shape: tuple[int, ...], sector: NDArray[np.bool_]) -> Square:
     return Square((left + right - side) // 2, (top + bottom - side) // 2, side)
 
 
-def prepare_file(path: Path | str) -> PreparedClip:
+def prepare_file(path: Path | str, fps: float | None = None) -> PreparedClip:
     """Read a whole AVI, MP4 or DICOM clip and prepare it.
 
+    Args:
+        path: The file.
+        fps: Frames a second, in place of what the file states.
+
     Raises:
-        VideoError: It cannot be read, or its frame rate is not known.
+        VideoError: It cannot be read, or its frame rate is not one of an echo machine.
     """
     path = Path(path)
-    scale = None
+    scale = stored = None
     if is_dicom(path):
         header = dicom_header(path)
-        count, fps, scale = header.num_frames, header.fps, header.millimetres_per_pixel
+        count, rate, scale = header.num_frames, header.fps, header.millimetres_per_pixel
+        if header.region is not None:
+            stored = (header.height, header.width, *header.region[:2])
     else:
-        count, fps = count_frames(path), frame_rate(path)
-    if not _RATES[0] <= fps <= _RATES[1]:
-        raise VideoError(
-            f"{path}: {fps:g} frames a second, which no echo machine makes; write the clip anew "
-            "with its true frame rate"
-        )
+        count, rate = count_frames(path), frame_rate(path)
+    rate = _checked_rate(rate if fps is None else fps, f"{path}: ")
     probe = read_frames(path, sector_probe(count - 1))
     sector = find_sector(probe)
     square = sector_square(probe.shape[1:3], sector)
     parts = [_shrink(frames, square, sector) for frames in stream_frames(path)]
     height, width = probe.shape[1:3]
-    return PreparedClip(np.concatenate(parts), fps, height, width, square, scale, probe[0])
+    pictures = np.concatenate(parts)
+    return PreparedClip(pictures, rate, height, width, square, scale, probe[0], stored)
 
 
 def prepare_frames(frames: NDArray[np.uint8], fps: float) -> PreparedClip:
@@ -142,8 +148,9 @@ def prepare_frames(frames: NDArray[np.uint8], fps: float) -> PreparedClip:
         fps: Frames a second.
 
     Raises:
-        VideoError: The array is no clip.
+        VideoError: The array is no clip, or the frame rate not one of an echo machine.
     """
+    fps = _checked_rate(fps, "")
     frames = np.asarray(frames)
     if frames.dtype != np.uint8 or frames.ndim not in (3, 4) or not len(frames):
         raise VideoError(
@@ -158,8 +165,17 @@ def prepare_frames(frames: NDArray[np.uint8], fps: float) -> PreparedClip:
     square = sector_square(probe.shape[1:3], sector)
     height, width = frames.shape[1:3]
     return PreparedClip(
-        _shrink(colour, square, sector), float(fps), height, width, square, None, colour[0]
+        _shrink(colour, square, sector), fps, height, width, square, None, colour[0]
     )
+
+
+def _checked_rate(fps: float, whose: str) -> float:
+    if not _RATES[0] <= fps <= _RATES[1]:
+        raise VideoError(
+            f"{whose}{fps:g} frames a second, which no echo machine makes; write the clip anew "
+            "with its true frame rate, or give it: fps=50"
+        )
+    return float(fps)
 
 
 def _shrink(

@@ -108,8 +108,13 @@ def video_table(
         before it as tell it from the others. `beat` counts from 0; where beats were found,
         `ef_geometric` (percent) and `beat_quality` (0 to 1) are the beat's, `clip_ef`,
         `clip_ef_std` and `quality` the clip's.
+
+    Raises:
+        DatasetError: There is no video, or the key frames cannot be read.
     """
     paths = find_videos(where)
+    if not paths:
+        raise DatasetError("there is no video to predict")
     frames = None if keyframes is None else read_keyframes(keyframes)
     bare = Counter(_name(path) for path in paths)
     # How many videos each ending of a path stands for; two containers of one clip are one.
@@ -117,7 +122,8 @@ def video_table(
     rows = []
     for path in progress(paths):
         name = _name(path)
-        short = next(ending for ending in _endings(name) if endings[ending] == 1)
+        # Where one path is the end of another, as a4c is of study/a4c, its whole self tells it.
+        short = next((ending for ending in _endings(name) if endings[ending] == 1), name)
         row = {"video": short if bare[name] == 1 else short + path.suffix, **_EMPTY}
         row["path"] = str(path)
         read = _read_row(path, frames, endings)
@@ -132,7 +138,7 @@ def _found(finder: Finder, path: Path, name: str) -> list[dict[str, object]]:
     """Return what is known of each beat that a finder finds, or why it finds none."""
     try:
         clip = finder(path, name)
-    except VideoError as error:
+    except (VideoError, OSError) as error:  # it, or what is kept of it, cannot be read or written
         return [{"reason": str(error)}]
     about = {"clip_ef": clip.ef, "clip_ef_std": clip.ef_std, "quality": clip.quality}
     if clip.reason:

@@ -20,7 +20,8 @@ def combine_beats(beats: pd.DataFrame) -> pd.Series:
 
     EF is the median; its standard deviation adds the spread between beats to what each beat
     states, and the interval widens alike. The frames are those of the beat whose EF is nearest to
-    the median. A clip is flagged where its own interval straddles EF 40, or most beats are.
+    the median. A clip is flagged where its own interval straddles EF 40, or most beats are. Where a
+    classifier calls half of the beats reduced, the clip is called reduced, and flagged.
 
     Args:
         beats: A row a beat: `ef`, `ef_std`, `ef_lower`, `ef_upper`, `p_reduced`, `reduced`,
@@ -45,7 +46,9 @@ def combine_beats(beats: pd.DataFrame) -> pd.Series:
     row["review"] = float(flags.mean() > 0.5) if flags.notna().any() else np.nan
     if not known.any():
         calls = table["reduced"].astype(float)
-        row["reduced"] = float(calls.mean() > 0.5) if calls.notna().any() else np.nan
+        row["reduced"] = float(calls.mean() >= 0.5) if calls.notna().any() else np.nan
+        if calls.mean() == 0.5:  # as many beats say so as do not: someone should look
+            row["review"] = 1.0
         return row
     return _combine_ef(row, table)
 

@@ -160,7 +160,9 @@ def fingerprint(backbone: ResNet50Backbone, precision: str) -> str:
     digest = hashlib.sha256(f"ResNet50Backbone 2, torch {torch.__version__}, {precision}".encode())
     for name, value in backbone.state_dict().items():
         digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        # As bytes: NumPy knows no bfloat16.
+        plain = value.detach().cpu().contiguous().flatten().view(torch.uint8)
+        digest.update(plain.numpy().tobytes())
     return digest.hexdigest()
 
 

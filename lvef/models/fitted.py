@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from lvef.models.base import Batch
 from lvef.models.predictor import EFPredictor
 
+_SHORT = {"limit_train_batches": 1, "check_val_every_n_epoch": 1, "val_check_interval": 1.0}
+
 
 class FittedTask(EFPredictor):
     """Base of the tasks that are fitted, or put together, before the first validation.
@@ -18,12 +20,20 @@ class FittedTask(EFPredictor):
     """
 
     def on_fit_start(self) -> None:
-        """Shorten the run."""
+        """Shorten the run, also that of a trainer whose epochs are all spent."""
         super().on_fit_start()
-        self.trainer.limit_train_batches = 1
-        self.trainer.fit_loop.max_epochs = 1
-        self.trainer.check_val_every_n_epoch = 1
-        self.trainer.val_check_interval = 1.0
+        trainer, loop = self.trainer, self.trainer.fit_loop
+        self._found = {name: getattr(trainer, name) for name in _SHORT}, loop.max_epochs
+        for name, value in _SHORT.items():
+            setattr(trainer, name, value)
+        loop.max_epochs = 1
+        loop.epoch_progress.reset()
+
+    def on_fit_end(self) -> None:
+        """Leave the trainer as it was found, for whatever it fits next."""
+        held, self.trainer.fit_loop.max_epochs = self._found
+        for name, value in held.items():
+            setattr(self.trainer, name, value)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return zero, which reaches every parameter, as DDP wants."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,9 @@ _FURTHER = 0.35
 _MAX_EVALUATIONS, _MAX_EVALUATIONS_OF_START = 200, 40
 _TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-7}
 """Relative change of the objective below which a search ends; rounding is larger in float32."""
+
+_SLOPE = 1e-3
+"""Gradient per sample above which a search that cannot go on has not converged."""
 
 Progress = Callable[[float], None]
 
@@ -152,13 +156,21 @@ def _search(
         bounds=bounds,
         options={"maxfun": max_evaluations, "ftol": tolerance, "gtol": 1e-6},
     )
-    if result.status == 1 and max_evaluations == _MAX_EVALUATIONS:
+    stopped = result.status == 1 or (result.status == 2 and _steep(result, bounds))
+    if stopped and max_evaluations == _MAX_EVALUATIONS:
         warnings.warn(
             f"the search for hyperparameters stopped after {result.nfev} evaluations, before it "
             "converged",
             stacklevel=2,
         )
     return np.asarray(result.x), int(result.nfev)
+
+
+def _steep(result: Any, bounds: list[tuple[float, float]]) -> bool:
+    """Return whether a search that found no better point still stood on a slope."""
+    low, high = np.array(bounds).T
+    free = (result.x > low) & (result.x < high)
+    return bool(np.abs(result.jac[free]).max(initial=0.0) > _SLOPE)
 
 
 def _bounds(typical_lengthscale: float, count: int) -> list[tuple[float, float]]:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import math
 import os
+import sys
+from pathlib import Path
 
 import torch
 
 _MATRICES = 6
 """Matrices of n x n that a step of the fit holds at once, with a little room."""
 _SHARE_OF_MEMORY = 0.6
+_CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
 
 def largest_exact(dtype: torch.dtype, device: torch.device | None = None) -> int:
     """Return how many training samples an exact fit can have in the memory that is free now.
+
+    The limit that a container or a cluster's job sets is heeded, and where several processes of a
+    machine fit together, each takes its share.
 
     Args:
         dtype: Precision of the computation.
@@ -22,9 +28,38 @@ def largest_exact(dtype: torch.dtype, device: torch.device | None = None) -> int
     if device is not None and device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
     else:
-        free = _free_memory()
+        free = min(_free_memory(), _left_to_this_job()) // max(_processes_here(), 1)
     item = torch.finfo(dtype).bits // 8
     return int(math.sqrt(_SHARE_OF_MEMORY * free / (_MATRICES * item)))
+
+
+def _processes_here() -> int:
+    """Return how many processes of a distributed run share this machine."""
+    stated = os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("SLURM_NTASKS_PER_NODE") or ""
+    if stated.isdigit():
+        return int(stated)
+    together = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return torch.distributed.get_world_size() if together else 1
+
+
+def _left_to_this_job() -> int:
+    """Return the bytes that the control group of this process has left; all there are if none.
+
+    Files that are held in memory count as left, as they give way.
+    """
+    left = sys.maxsize
+    for folder, limit, used in (
+        (_CONTROL_GROUPS, "memory.max", "memory.current"),
+        (_CONTROL_GROUPS / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ):
+        try:
+            stated, taken = (int((folder / name).read_text()) for name in (limit, used))
+            parts = (line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            files = sum(int(n) for name, n in parts if name in ("active_file", "inactive_file"))
+        except (OSError, ValueError):  # no such group, or "max": no limit
+            continue
+        left = min(left, max(stated - taken + files, 0))
+    return left
 
 
 def _free_memory() -> int:

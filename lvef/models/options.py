@@ -19,8 +19,8 @@ class BackboneOptions:
         freeze: true never trains it, false trains it from the start, a number trains it from
             that epoch on.
         lr_factor: Its learning rate relative to the head's.
-        checkpoint: A checkpoint of a trained run (of any task) whose backbone to start from, in
-            place of `weights`.
+        checkpoint: A checkpoint of a trained classifier, regressor or Gaussian process whose
+            backbone to start from, in place of `weights`.
     """
 
     weights: str | None = "IMAGENET1K_V2"

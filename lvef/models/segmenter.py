@@ -67,7 +67,9 @@ class LVSegmenter(Task):
             WeightsError: They cannot be had.
         """
         if self.weights is not None:
-            self.net.load_state_dict(read_weights(self.weights)[0])
+            state, about = read_weights(self.weights)
+            self.net.load_state_dict(state)
+            self.patients = about.get("trained_on") != "phantoms"
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch of `ClipDataset`, over the looks that are traced."""
@@ -168,7 +170,8 @@ def read_weights(weights: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
         held: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if held["lvef"]["task"] != LVSegmenter.__name__:
             raise WeightsError(f"{path} holds a {held['lvef']['task']}, not an LVSegmenter")
-        phantoms = held["lvef"]["data"].get("is_phantom")
+        about = held["lvef"]
+        phantoms = about["data"].get("is_phantom") and not about.get("patients", False)
     except (SafetensorError, KeyError, RuntimeError, OSError, ValueError) as error:
         raise WeightsError(f"{path}: not readable segmenter weights") from error
     state = {k.removeprefix("net."): v for k, v in held["state_dict"].items() if k[:4] == "net."}

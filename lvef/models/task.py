@@ -17,11 +17,14 @@ class Task(LightningModule):
         monitor_mode: Whether it is best when `max` or `min`.
         trained_on: "phantoms" when they taught the checkpoint that was loaded, or any member of an
             ensemble, else empty.
+        patients: Whether clips of patients, or what nobody knows, took part in teaching what was
+            loaded.
     """
 
     monitor: ClassVar[str]
     monitor_mode: ClassVar[str]
     trained_on: str = ""
+    patients: bool = False
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say in the checkpoint what it is a checkpoint of."""
@@ -33,6 +36,7 @@ class Task(LightningModule):
             "data": {name: getattr(datamodule, name) for name in seen if datamodule is not None},
             # Also where a later fit, on patients, went on from what phantoms taught.
             "trained_on": self.trained_on,
+            "patients": self.patients or not getattr(datamodule, "is_phantom", False),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -52,6 +56,7 @@ class Task(LightningModule):
             self.trained_on = "phantoms"
         elif about.get("trained_on"):
             self.trained_on = about["trained_on"]
+        self.patients = about.get("patients", not about["data"].get("is_phantom"))
 
     def _datamodule(self) -> Any:
         datamodule = getattr(self.trainer, "datamodule", None)

@@ -19,6 +19,12 @@ from lvef.phantom.tissue import Look, Range
 
 _FPS = (50.0, 50.0, 50.0, 25.0, 30.0, 40.0, 60.0, 75.0, 100.0)
 _LEAST_INSIDE = 0.93
+MARGIN, APICAL_MARGIN = 1.5, 2.0
+"""Pixels by which one reader traces within the blood, and how much further at the apex.
+
+Not drawn anew for each heart: nothing in a picture tells how its reader draws, so that a network
+could only learn the middle, and its Dice would measure how much readers differ.
+"""
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,8 @@ def sample_randomised(rng: np.random.Generator, breadth: float = 1.0) -> Randomi
         scanner = _scanner(anatomy, muscle, draw)
         anatomy = replace(
             anatomy,
-            margin=draw(0.5, 2.5, least=0.0) / scanner.pixels_per_mm,
-            apical_margin=draw(0.0, 4.0, least=0.0) / scanner.pixels_per_mm,
+            margin=MARGIN / scanner.pixels_per_mm,
+            apical_margin=APICAL_MARGIN / scanner.pixels_per_mm,
         )
         if _share_inside(anatomy, scanner) >= _LEAST_INSIDE:
             break

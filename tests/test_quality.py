@@ -1,0 +1,90 @@
+"""When an analysis is believed, and in which words it is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lvef.analysis.quality import Evidence, judge
+
+FRAMES, FPS, SIZE = 100, 50.0, 40
+
+
+def evidence(**changed: object) -> Evidence:
+    """A good analysis of two beats of 50 frames, but for what is changed."""
+    masks = np.zeros((FRAMES, SIZE, SIZE), bool)
+    masks[:, 10:30, 12:26] = True
+    beating = 240 + 40 * np.cos(2 * np.pi * np.arange(FRAMES) / 50)
+    good = Evidence(
+        frames=FRAMES,
+        fps=FPS,
+        confidence=np.full(FRAMES, 0.95),
+        area=beating,
+        masks=masks,
+        sector=np.ones((SIZE, SIZE), bool),
+        agreement=0.9,
+        periodicity=0.9,
+        depths=np.ones(2),
+        ef_by_motion=np.array([55.0, 52.0]),
+        ef_by_contours=np.array([50.0, 54.0]),
+    )
+    return replace(good, **changed)  # type: ignore[arg-type]
+
+
+def test_a_good_analysis_is_believed():
+    verdict = judge(evidence())
+    assert verdict.reason == ""
+    assert verdict.quality > 0.9
+    assert all(beat > 0.8 for beat in verdict.beats)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"frames": 5}, "no beat found: 5 frames (0.10 s)"),
+        ({"confidence": np.full(FRAMES, 0.5)}, "no left ventricle found in 100 % of frames"),
+        ({"area": np.full(FRAMES, np.nan)}, "no left ventricle found in 100 % of frames"),
+        (
+            {"sector": np.arange(SIZE)[:, None] < np.full(SIZE, 20)},
+            "the ventricle is cut off by the edge of the sector",
+        ),
+        ({"depths": np.array([])}, "no beat found: nothing in the picture beats"),
+        ({"ef_by_motion": np.array([0.2, np.nan])}, "the walls do not move inwards"),
+        ({"ef_by_contours": np.array([5.0, 6.0])}, "contours and motion disagree: EF 6 and 54"),
+        (
+            {"agreement": 0.2, "periodicity": 0.1},
+            "the contour and the grey levels do not move together",
+        ),
+    ],
+)
+def test_a_clip_is_refused_in_words(changed, reason):
+    verdict = judge(evidence(**changed))
+    assert reason in verdict.reason
+    assert verdict.quality < 0.8
+
+
+def test_a_heart_that_hardly_beats_is_believed_by_its_contour_alone():
+    weak = {
+        "agreement": 0.1,
+        "area": 240 + 8 * np.cos(2 * np.pi * np.arange(FRAMES) / 50),
+        "ef_by_motion": np.array([10.0, 9.0]),
+        "ef_by_contours": np.array([14.0, 12.0]),
+    }
+    verdict = judge(evidence(**weak))
+    assert verdict.reason == ""
+    assert verdict.quality < judge(evidence(**{**weak, "agreement": 0.8})).quality
+    for lacking in (
+        {"confidence": np.full(FRAMES, 0.85)},
+        {"periodicity": 0.2},
+        {"ef_by_contours": np.array([30.0, 31.0])},
+    ):
+        assert "do not move together" in judge(evidence(**{**weak, **lacking})).reason
+
+
+def test_a_beat_whose_contours_and_motion_disagree_is_left_out():
+    three = {"depths": np.ones(3), "ef_by_motion": np.array([55.0, 20.0, 50.0])}
+    verdict = judge(evidence(**three, ef_by_contours=np.array([52.0, 80.0, 55.0])))
+    assert verdict.reason == ""
+    assert [beat > 0 for beat in verdict.beats] == [True, False, True]
