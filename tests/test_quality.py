@@ -51,7 +51,10 @@ def test_a_good_analysis_is_believed():
             "the ventricle is cut off by the edge of the sector",
         ),
         ({"depths": np.array([])}, "no beat found: nothing in the picture beats"),
-        ({"ef_by_motion": np.array([0.2, np.nan])}, "the walls do not move inwards"),
+        (
+            {"ef_by_motion": np.array([0.2, np.nan]), "ef_by_contours": np.array([2.0, 9.0])},
+            "the walls do not move inwards",
+        ),
         ({"ef_by_contours": np.array([5.0, 6.0])}, "contours and motion disagree: EF 6 and 54"),
         (
             {"agreement": 0.2, "periodicity": 0.1},
