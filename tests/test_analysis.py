@@ -285,7 +285,7 @@ def test_beats_are_combined_by_their_median_and_their_spread_adds_to_the_error()
 def test_the_spread_between_beats_counts_once_in_a_geometric_ef():
     table = pd.DataFrame({
         "video": "a", "path": "a.avi", "reason": "", "beat": [0, 1], "ef": np.nan,
-        "ef_geometric": [44.0, 56.0], "clip_ef": 50.0, "clip_ef_std": np.hypot(5.5, 6.0),
+        "ef_geometric": [44.0, 56.0], "ef_geometric_std": 5.5,
         "quality": 0.9, "beat_quality": 0.8, "ed_frame": [1, 40], "es_frame": [20, 60],
     })  # fmt: skip
     videos, beats = geometric_table(table)
@@ -307,7 +307,12 @@ def test_a_frame_rate_that_is_given_is_used_and_judged(clip, tmp_path):
     write_video(tmp_path / "slow.avi", clip.frames(range(40)), fps=1.0)
     with pytest.raises(VideoError, match="1 frames a second"):
         prepare_file(tmp_path / "slow.avi")
-    assert prepare_file(tmp_path / "slow.avi", fps=50).fps == 50
+    prepared = prepare_file(tmp_path / "slow.avi", fps=50)
+    assert prepared.fps == 50
+    analyser = ClipAnalyser()
+    assert analyser(prepared, fps=25).fps == 25
+    with pytest.raises(VideoError, match="1000 frames a second"):
+        analyser(prepared, fps=1000)
     for fps in (float("nan"), 3.0, 0.0):
         with pytest.raises(VideoError, match="frames a second"):
             lvef.analyse_clip(clip.frames(range(3)), fps=fps)

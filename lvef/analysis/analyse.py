@@ -28,8 +28,7 @@ from lvef.cardiac import (
     mask_volume,
     periodicity,
 )
-from lvef.data.prepare import PreparedClip, prepare_file, prepare_frames
-from lvef.data.sector import find_sector, sector_probe
+from lvef.data.prepare import PreparedClip, checked_rate, prepare_file, prepare_frames
 from lvef.errors import WeightsError
 from lvef.models.segmentation_net import LVSegmentationNet
 from lvef.models.segmenter import SHIPPED, read_weights, shipped_weights
@@ -78,14 +77,15 @@ class ClipAnalyser:
         """Analyse a clip.
 
         Args:
-            source: An AVI, MP4 or DICOM file, or `(T, H, W)` or `(T, H, W, 3)` uint8 frames.
+            source: An AVI, MP4 or DICOM file, `(T, H, W)` or `(T, H, W, 3)` uint8 frames, or a
+                clip that is prepared.
             fps: Frames a second; needed for frames, and overrides what a file states.
 
         Raises:
             VideoError: The clip cannot be read, or no echo machine has such a frame rate.
         """
         if isinstance(source, PreparedClip):
-            clip = source
+            clip = source if fps is None else replace(source, fps=checked_rate(fps))
         elif isinstance(source, (str, Path)):
             clip = prepare_file(source, fps)
         elif fps is None:
@@ -161,7 +161,7 @@ def _analyse(
         confidence=sure,
         area=area,
         masks=masks,
-        sector=find_sector(clip.frames[sector_probe(len(masks) - 1), ..., None]),
+        sector=clip.sector,
         agreement=agreement,
         periodicity=periodicity(curve, clip.fps)[1] if found else 0.0,
         depths=np.array([beat.depth for beat in found]),
@@ -184,6 +184,7 @@ def _analyse(
                 beat.es_frame,
                 beat.mid_frame,
                 ef,
+                calibration.std,
                 edv,
                 edv * (1 - ef / 100),
                 quality,

@@ -22,6 +22,7 @@ class AnalysedBeat:
         es_frame: End-systolic frame.
         mid_frame: The frame half-way between.
         ef: Geometric EF in percent.
+        ef_std: Expected error of the geometric EF of a beat, in percent.
         edv: End-diastolic volume in the unit of `ClipAnalysis.volume`.
         esv: End-systolic volume that goes with `ef`.
         quality: 0 to 1.
@@ -33,6 +34,7 @@ class AnalysedBeat:
     es_frame: int
     mid_frame: int
     ef: float
+    ef_std: float
     edv: float
     esv: float
     quality: float

@@ -156,10 +156,7 @@ def geometric_table(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the same tables with the EF that geometry tells, where there is no model of EF."""
     result = table.drop(columns="ef").copy()
     result["status"] = np.where(result["reason"] == "", "ok", "failed")
-    result["ef"] = result["ef_geometric"]
-    # What the clip states has the spread between beats in it; a beat states geometry's error.
-    spread = result.groupby("path")["ef_geometric"].transform(lambda efs: efs.std(ddof=0))
-    result["ef_std"] = (result["clip_ef_std"] ** 2 - spread.fillna(0) ** 2).clip(lower=0) ** 0.5
+    result["ef"], result["ef_std"] = result["ef_geometric"], result["ef_geometric_std"]
     reach = _90_PERCENT * result["ef_std"]
     result["ef_lower"] = (result["ef"] - reach).clip(0, 100)
     result["ef_upper"] = (result["ef"] + reach).clip(0, 100)

@@ -49,6 +49,11 @@ class Square:
         ]
         return out
 
+    def shrink(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return what a `(H, W)` mask of the whole frame is in the prepared square."""
+        cut = self.cut(mask[None].astype(np.uint8) * 255)[0]
+        return np.asarray(cv2.resize(cut, (SIZE, SIZE), interpolation=cv2.INTER_AREA) > 127)
+
     def paste(self, mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
         """Return a `(H, W)` mask of the whole frame from one of the prepared `(n, n)` square."""
         large = cv2.resize(
@@ -74,6 +79,7 @@ class PreparedClip:
         width: Width of them.
         square: What was cut from them.
         millimetres_per_pixel: Scale of the clip's own frames; None where it is not known.
+        sector: `(112, 112)` bool, where the frames show anything at all.
         first: `(H, W, 3)` uint8, the first frame as it came.
         stored: Height and width of the pictures in the file, and left and top of these frames
             in them; None where they are the same, as in all but a DICOM with its 2D region.
@@ -85,6 +91,7 @@ class PreparedClip:
     width: int
     square: Square
     millimetres_per_pixel: float | None
+    sector: NDArray[np.bool_]
     first: NDArray[np.uint8]
     stored: tuple[int, int, int, int] | None = None
 
@@ -130,14 +137,15 @@ def prepare_file(path: Path | str, fps: float | None = None) -> PreparedClip:
             stored = (header.height, header.width, *header.region[:2])
     else:
         count, rate = count_frames(path), frame_rate(path)
-    rate = _checked_rate(rate if fps is None else fps, f"{path}: ")
+    rate = checked_rate(rate if fps is None else fps, f"{path}: ")
     probe = read_frames(path, sector_probe(count - 1))
     sector = find_sector(probe)
     square = sector_square(probe.shape[1:3], sector)
     parts = [_shrink(frames, square, sector) for frames in stream_frames(path)]
     height, width = probe.shape[1:3]
     pictures = np.concatenate(parts)
-    return PreparedClip(pictures, rate, height, width, square, scale, probe[0], stored)
+    shown = square.shrink(sector)
+    return PreparedClip(pictures, rate, height, width, square, scale, shown, probe[0], stored)
 
 
 def prepare_frames(frames: NDArray[np.uint8], fps: float) -> PreparedClip:
@@ -150,7 +158,7 @@ def prepare_frames(frames: NDArray[np.uint8], fps: float) -> PreparedClip:
     Raises:
         VideoError: The array is no clip, or the frame rate not one of an echo machine.
     """
-    fps = _checked_rate(fps, "")
+    fps = checked_rate(fps)
     frames = np.asarray(frames)
     if frames.dtype != np.uint8 or frames.ndim not in (3, 4) or not len(frames):
         raise VideoError(
@@ -164,12 +172,20 @@ def prepare_frames(frames: NDArray[np.uint8], fps: float) -> PreparedClip:
     sector = find_sector(probe)
     square = sector_square(probe.shape[1:3], sector)
     height, width = frames.shape[1:3]
-    return PreparedClip(
-        _shrink(colour, square, sector), fps, height, width, square, None, colour[0]
-    )
+    pictures, shown = _shrink(colour, square, sector), square.shrink(sector)
+    return PreparedClip(pictures, fps, height, width, square, None, shown, colour[0])
 
 
-def _checked_rate(fps: float, whose: str) -> float:
+def checked_rate(fps: float, whose: str = "") -> float:
+    """Return a frame rate.
+
+    Args:
+        fps: Frames a second.
+        whose: What a message begins with.
+
+    Raises:
+        VideoError: No echo machine has such a rate.
+    """
     if not _RATES[0] <= fps <= _RATES[1]:
         raise VideoError(
             f"{whose}{fps:g} frames a second, which no echo machine makes; write the clip anew "

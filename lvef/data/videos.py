@@ -19,14 +19,14 @@ from lvef.errors import DatasetError, VideoError
 Finder = Callable[[Path, str], Any]
 """Finds the beats of a file, given its path and its name in the table.
 
-What it returns has `beats` (each with `ed_frame`, `es_frame`, `mid_frame`, `ef` in percent and
-`quality`), the clip's `ef` and `ef_std` in percent, its `quality` from 0 to 1, and `reason`: why
-the clip cannot be used, empty where it can.
+What it returns has `beats` (each with `ed_frame`, `es_frame`, `mid_frame`, `ef` and `ef_std` in
+percent, and `quality`), the clip's `quality` from 0 to 1, and `reason`: why the clip cannot be
+used, empty where it can.
 """
 _EMPTY: dict[str, object] = {
     "split": "", "ef": np.nan, "num_frames": 0, "ed_frame": -1, "es_frame": -1, "mid_frame": -1,
-    "reason": "", "beat": 0, "ef_geometric": np.nan, "beat_quality": np.nan, "clip_ef": np.nan,
-    "clip_ef_std": np.nan, "quality": np.nan,
+    "reason": "", "beat": 0, "ef_geometric": np.nan, "ef_geometric_std": np.nan,
+    "beat_quality": np.nan, "quality": np.nan,
 }  # fmt: skip
 _KEY_COLUMNS = ("video", "ed", "es")
 _NO_FRAMES = "ED and ES frames unknown: give them with --data.keyframes FILE.csv (video, ed, es)"
@@ -106,8 +106,8 @@ def video_table(
         Columns as `EchoNetFolder.table`, `ef` all NaN, and `reason`: why a video cannot be used,
         empty where it can. `video` is the file's name without extension, with as many folders
         before it as tell it from the others. `beat` counts from 0; where beats were found,
-        `ef_geometric` (percent) and `beat_quality` (0 to 1) are the beat's, `clip_ef`,
-        `clip_ef_std` and `quality` the clip's.
+        `ef_geometric`, `ef_geometric_std` (percent) and `beat_quality` (0 to 1) are the beat's,
+        `quality` the clip's.
 
     Raises:
         DatasetError: There is no video, or the key frames cannot be read.
@@ -140,14 +140,14 @@ def _found(finder: Finder, path: Path, name: str) -> list[dict[str, object]]:
         clip = finder(path, name)
     except (VideoError, OSError) as error:  # it, or what is kept of it, cannot be read or written
         return [{"reason": str(error)}]
-    about = {"clip_ef": clip.ef, "clip_ef_std": clip.ef_std, "quality": clip.quality}
+    about = {"quality": clip.quality}
     if clip.reason:
         return [{**about, "reason": clip.reason}]
     return [
         {
             **about, "reason": "", "beat": number, "ed_frame": beat.ed_frame,
             "es_frame": beat.es_frame, "mid_frame": beat.mid_frame, "ef_geometric": beat.ef,
-            "beat_quality": beat.quality,
+            "ef_geometric_std": beat.ef_std, "beat_quality": beat.quality,
         }
         for number, beat in enumerate(clip.beats)
     ]  # fmt: skip

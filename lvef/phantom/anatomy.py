@@ -8,7 +8,7 @@ negative towards the septum.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -205,6 +205,56 @@ def sample_anatomy(patient: Patient, rng: np.random.Generator) -> Anatomy:
         right_atrium=float(np.clip(rng.normal(42.0, 6.0), 28, 62)),
         rocking=float(rng.normal(0.0, 1.5)),
     )
+
+
+def foreshorten(anatomy: Anatomy, angle: float) -> Anatomy:
+    """Return the heart as an image plane shows it that misses the true apex.
+
+    The plane is turned about the mitral annulus, out of the long axis. It leaves a ventricle whose
+    cross-sections are round on the way to the apex, so that the cavity looks shorter and rounder
+    and its volume by the method of disks is too small. End-diastole and end-systole are cut
+    exactly; the apparent apex stays where it was drawn.
+
+    Args:
+        anatomy: The heart in its own long axis.
+        angle: Between plane and long axis in radians, below pi / 2.
+    """
+    length, septal, lateral = _section(anatomy, 0.0, angle)
+    shorter, *narrower = _section(anatomy, 1.0, angle)
+    narrowing = [
+        np.clip(1 - now[1:] / then[1:], 0.0, 0.85)
+        for now, then in zip(narrower, (septal, lateral), strict=True)
+    ]
+    return replace(
+        anatomy,
+        length=length,
+        septal=septal,
+        lateral=lateral,
+        shortening=1 - shorter / length,
+        septal_narrowing=np.concatenate([narrowing[0][:1], narrowing[0]]),
+        lateral_narrowing=np.concatenate([narrowing[1][:1], narrowing[1]]),
+    )
+
+
+def _section(
+    anatomy: Anatomy, contraction: float, angle: float
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """Return the length in mm and the `(41,)` half-widths of an oblique plane's cavity."""
+    length = anatomy.length * (1 - contraction * anatomy.shortening)
+
+    def cut(along: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+        """Return the half-widths at distances from the annulus, and which share is left."""
+        septal, lateral = anatomy.half_widths(1 - along * np.cos(angle) / length, contraction)
+        radius = np.maximum((septal + lateral) / 2, 1e-6)
+        left = 1 - (along * np.sin(angle) / radius) ** 2
+        share = np.sqrt(np.clip(left, 0, None))
+        return septal * share, lateral * share, left
+
+    steps = np.linspace(0, length / np.cos(angle), 2001)
+    outside = np.flatnonzero(cut(steps)[2] <= 0)
+    seen = float(steps[outside[0]]) if len(outside) else float(steps[-1])
+    septal, lateral, _ = cut((1 - _PROFILE_LEVELS) * seen)
+    return seen, septal, lateral
 
 
 def _profile(rng: np.random.Generator) -> NDArray[np.float64]:

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lvef.phantom.anatomy import Anatomy, sample_anatomy
+from lvef.phantom.anatomy import Anatomy, foreshorten, sample_anatomy
 from lvef.phantom.population import Patient
 from lvef.phantom.scanner import Scanner, sample_scanner
 from lvef.phantom.tissue import Look, Range
 
 _FPS = (50.0, 50.0, 50.0, 25.0, 30.0, 40.0, 60.0, 75.0, 100.0)
-_LEAST_INSIDE = 0.93
+_LEAST_INSIDE, _LEAST_INSIDE_CUT_OFF, _CUT_OFF = 0.93, 0.8, 0.25
 MARGIN, APICAL_MARGIN = 1.5, 2.0
 """Pixels by which one reader traces within the blood, and how much further at the apex.
 
@@ -74,6 +74,7 @@ def sample_randomised(rng: np.random.Generator, breadth: float = 1.0) -> Randomi
         breadth: How wide the ranges are; 1 for training.
     """
     draw = _Draw(rng, breadth)
+    least = _LEAST_INSIDE_CUT_OFF if draw.chance(_CUT_OFF) else _LEAST_INSIDE
     while True:
         patient = _patient(draw)
         anatomy = _anatomy(patient, draw)
@@ -84,7 +85,7 @@ def sample_randomised(rng: np.random.Generator, breadth: float = 1.0) -> Randomi
             margin=MARGIN / scanner.pixels_per_mm,
             apical_margin=APICAL_MARGIN / scanner.pixels_per_mm,
         )
-        if _share_inside(anatomy, scanner) >= _LEAST_INSIDE:
+        if _share_inside(anatomy, scanner) >= least:
             break
     lag = draw(-0.05, 0.05) if draw.chance(0.3) else 0.0
     valves = (0.0, 0.4) if draw.chance(0.3) else (0.2, 1.8)
@@ -113,7 +114,7 @@ def _anatomy(patient: Patient, draw: _Draw) -> Anatomy:
     heart = sample_anatomy(patient, draw.rng)
     regional = 1 + draw(-0.3, 0.3) * np.cos(np.pi * np.linspace(0, 1, len(heart.septal)))
     tilt = float(np.deg2rad(draw(-26.0, 26.0)))
-    return replace(
+    moved = replace(
         heart,
         apex=np.array([draw(-8.0, 18.0) - 30 * np.sin(tilt), draw(8.0, 34.0, least=4.0)]),
         tilt=tilt,
@@ -126,6 +127,9 @@ def _anatomy(patient: Patient, draw: _Draw) -> Anatomy:
         right_atrium=draw(22.0, 80.0, least=15.0),
         rocking=draw(-5.0, 5.0),
     )
+    if draw.chance(0.35):
+        return foreshorten(moved, float(np.deg2rad(draw(3.0, 17.0, least=0.0))))
+    return moved
 
 
 def _scanner(anatomy: Anatomy, muscle: float, draw: _Draw) -> Scanner:
