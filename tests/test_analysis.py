@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -239,6 +240,8 @@ def test_a_model_of_ef_predicts_the_beats_that_were_found(
     assert rows.loc["p0", "ef"] == pytest.approx(of_clip["ef"].median(), abs=1e-3)
     assert rows.loc["p0", "ef_std"] >= of_clip["ef_std"].median() - 1e-3
     assert rows.loc["p0", "ef_geometric"] == pytest.approx(of_clip["ef_geometric"].median())
+    about = json.loads(newest(tmp_path, "predictions.json").read_text())
+    assert (about["segmenter"], about["segmenter_trained_on"]) == ("shipped", "phantoms")
 
     predictor = lvef.load(newest(tmp_path / "edf_esf_mlp", "best.ckpt"))
     table = predictor.predict([clips / "p0.avi", clips / "black.avi"]).set_index("video")

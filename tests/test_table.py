@@ -9,7 +9,7 @@ import pytest
 
 from lvef.errors import ConfigurationError
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
-from lvef.experiments.table import EXPERIMENTS, table
+from lvef.experiments.table import ENSEMBLES, EXPERIMENTS, table
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -33,9 +33,12 @@ def test_every_experiment_of_the_table_has_a_config():
         assert name.startswith("ensemble") or (CONFIGS / f"{name}.yaml").is_file()
 
 
-def test_the_table_continues_where_it_was_interrupted(phantom_root, tmp_path, small_configs):
+def test_the_table_continues_where_it_was_interrupted(
+    phantom_root, tmp_path, small_configs, monkeypatch
+):
+    monkeypatch.setitem(ENSEMBLES, "ensemble_pair", (["esf_mlp", "esf_gpr"], "inverse_variance"))
     output = tmp_path / "out"
-    chosen = ["esf_cls", "esf_mlp", "esf_gpr", "edf_gpr"]
+    chosen = ["esf_cls", "esf_mlp", "esf_gpr", "edf_gpr", "ensemble_pair"]
     arguments = {"configs": small_configs, "max_epochs": 1}
     table(str(phantom_root), output, chosen[:2], **arguments)
     first = json.loads((output / "table.json").read_text())["rows"]
@@ -52,6 +55,18 @@ def test_the_table_continues_where_it_was_interrupted(phantom_root, tmp_path, sm
     own = about["rows"]["esf_gpr"]["made_from"]["words"]
     assert about["rows"]["esf_mlp"]["checkpoint"] in own, "the GP stands on the MLP's backbone"
     assert "--model.backbone.checkpoint" not in about["rows"]["edf_gpr"]["made_from"]["words"]
+    both = about["rows"]["ensemble_pair"]
+    for member in ("esf_mlp", "esf_gpr"):
+        checkpoint = about["rows"][member]["checkpoint"]
+        assert checkpoint in str(both["made_from"]["words"])
+        assert checkpoint in both["made_from"]["files"], "a member fitted anew is another ensemble"
+    assert 0 <= both["metrics"]["coverage_90"]["value"] <= 100
+
+    quick = {**arguments, "quick": True}
+    table(str(phantom_root), output, ["esf_cls"], **quick)
+    again = json.loads((output / "table.json").read_text())["rows"]["esf_cls"]
+    assert "--data.limit" in again["made_from"]["words"]
+    assert again["checkpoint"] != first["esf_cls"]["checkpoint"], "other settings are another run"
 
     headings = [line for line in text.splitlines() if line.startswith("## ")]
     assert all("PHANTOM" in line or "Published" in line for line in headings)

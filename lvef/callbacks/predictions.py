@@ -106,6 +106,10 @@ def _about(trainer: Trainer, task: LightningModule, trained_on: str) -> dict[str
     """Return what predictions were made with."""
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
     calibration = getattr(task, "calibration", None)
+    # What found the beats, where they were found.
+    finder = {} if data.finder is None else {
+        "segmenter": str(data.segmenter), "segmenter_trained_on": str(data.finder.trained_on),
+    }  # fmt: skip
     return {
         "note": NOT_FOR_DIAGNOSIS,
         "task": type(task).__name__,
@@ -116,6 +120,7 @@ def _about(trainer: Trainer, task: LightningModule, trained_on: str) -> dict[str
         "threshold": float(task.threshold) if isinstance(task, EFClassifier) else None,
         "level": float(getattr(calibration, "level", LEVEL)),
         "version": version("lvef"),
+        **finder,
     }
 
 
