@@ -137,8 +137,8 @@ readers trace it, and in four phantoms of ten the apex and the lateral wall are 
 margin is the same in every phantom, so that the Dice below does not include how much readers
 differ. In a third of the phantoms the image plane misses the true apex, and up to a fifth of the
 outline may lie beyond the sector; the true contour is the whole one there, and the true EF that of
-the plane that is shown. The share of motion in the geometric EF was changed from 0.70 to 0.50 with the figures of
-test phantoms and of those clips in view.
+the plane that is shown. The share of motion in the geometric EF was changed from 0.70 to 0.50 with
+the figures of test phantoms and of those clips in view.
 
 **Measured, on PHANTOMS only.** The geometry was calibrated on phantoms of seed {seed}; the figures
 are of others.
