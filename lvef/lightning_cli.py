@@ -95,7 +95,7 @@ class LvefCLI(LightningCLI):
             from lvef.analysis.finder import BeatFinder
 
             datamodule.finder = BeatFinder(
-                datamodule.segmenter, self._overlay_folder, self._run_folder
+                datamodule.segmenter, self._overlay_folder, self._run_folder, datamodule.fps
             )
 
     def _overlay_folder(self) -> Path | None:

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
@@ -27,10 +28,10 @@ from lvef.callbacks.predictions import geometric_table
 from lvef.cli import main
 from lvef.data.prepare import prepare_file, prepare_frames
 from lvef.data.video import count_frames, read_frames, write_video
-from lvef.errors import VideoError
+from lvef.errors import VideoError, WeightsError
 from lvef.evaluation.beats import combine_beats
 from lvef.evaluation.overlap import dice
-from lvef.experiments.segmenter import compare, true_beats
+from lvef.experiments.segmenter import analyse_phantoms, compare, summary, true_beats
 from lvef.models.segmenter import read_weights, shipped_weights
 from lvef.phantom import PhantomClip
 
@@ -133,6 +134,18 @@ def test_a_prepared_clip_stays_as_it_is_and_another_becomes_square(tmp_path):
     assert prepared.frames[:, :8, :40].max() < 40, "the text is gone"
 
 
+@pytest.mark.slow
+def test_the_shipped_weights_do_on_phantoms_what_their_card_says():
+    said = json.loads(read_weights("shipped")[1]["figures"])
+    wide = next(iter(said.values()))
+    found = summary(analyse_phantoms("shipped", 3001, range(60), 1.25))
+    assert found["mean_dice"] == pytest.approx(wide["mean_dice"], abs=0.02)
+    assert found["beats_found"] > wide["beats_found"] - 0.06
+    assert found["ef_mae"] < wide["ef_mae"] + 1.5
+    assert found["median_ed_error"] <= 1
+    assert found["median_es_error"] <= 1
+
+
 def test_the_figure_and_the_overlay_show_what_was_found(analysis, tmp_path):
     figure = analysis.plot()
     figure.savefig(tmp_path / "analysis.png")
@@ -224,6 +237,9 @@ def test_a_dicom_loop_is_predicted_with_its_frame_time_and_scale_and_tells_no_on
     told += "".join(
         path.read_bytes().decode("latin1") for path in logs.rglob("*") if path.is_file()
     )
+    for path in logs.rglob("*.npz"):  # compressed: what they hold would not show above
+        with np.load(path) as held:
+            told += str([(name, held[name].tolist()) for name in held.files])
     assert not [value for value in PATIENT.values() if value in told]
 
 
@@ -248,6 +264,9 @@ def test_a_model_of_ef_predicts_the_beats_that_were_found(
     assert table.loc["p0", "ef"] == pytest.approx(rows.loc["p0", "ef"], abs=0.05)
     assert table.loc["black", "status"] == "failed"
     assert table.loc["p0", "trained_on"] == "phantoms"
+    assert predictor.beats["ef"].notna().all()
+    both = pd.concat([predictor.predict(clips / name) for name in ("p0.avi", "p2.avi")])
+    assert len(both) == 2
 
     # And as the README says it.
     copyfile(newest(tmp_path / "edf_esf_mlp", "best.ckpt"), tmp_path / "best.ckpt")
@@ -330,10 +349,53 @@ def test_a_refused_clip_has_no_beats(monkeypatch, clip, analysis):
     assert compare(clip, refused).es_errors == ()
 
 
+def test_a_few_frames_at_a_high_rate_are_too_few_and_nothing_worse(clip):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for count in (2, 4, 6):
+            analysis = lvef.analyse_clip(clip.frames(range(count)), fps=138)
+            assert "no beat found" in analysis.reason
+
+
+def test_masks_of_a_region_of_112_pixels_have_the_size_of_the_pictures(clip, tmp_path):
+    screen = np.zeros((40, 240, 320, 3), np.uint8)
+    screen[:, 60:172, 100:212] = clip.frames(range(40))[..., None]
+    box = [region((100, 60, 211, 171))]
+    path = write_dicom(tmp_path / "a.dcm", screen, FrameTime="20", SequenceOfUltrasoundRegions=box)
+    masks = lvef.analyse_clip(path).lv_masks
+    assert masks.shape == (40, 240, 320)
+    assert masks.any()
+    assert not masks[:, :60].any()
+
+
+def test_a_picture_as_it_came_shows_what_was_cut(clip):
+    figure = lvef.analyse_clip(on_screen(clip.frames(range(60))), fps=50).plot(before=True)
+    assert len(figure.axes) == 4
+    assert figure.axes[0].get_images()[0].get_array().shape == (300, 400, 3)
+    assert len(figure.axes[0].patches) == 1
+
+
+def test_weights_that_change_are_read_again(clip, tmp_path):
+    weights = tmp_path / "lv_seg.safetensors"
+    copyfile(shipped_weights(), weights)
+    frames = clip.frames(range(40))
+    assert lvef.analyse_clip(frames, fps=50, weights=weights).masks.any()
+    weights.write_text("not weights")
+    with pytest.raises(WeightsError, match="not readable segmenter weights"):
+        lvef.analyse_clip(frames, fps=50, weights=weights)
+    for content in (b"", b"<html>", b"PK junk"):
+        (tmp_path / "run.ckpt").write_bytes(content)
+        with pytest.raises(WeightsError, match="not readable segmenter weights"):
+            read_weights(tmp_path / "run.ckpt")
+
+
 def test_overlays_and_records_of_different_videos_have_different_names():
     names = {file_name(name) for name in ("a_b", "a/b", "a b", "a%2Fb")}
     assert len(names) == 4
     assert not any("/" in name for name in names)
+    long = [file_name(letter * 60) for letter in "心臓"]
+    assert long[0] != long[1]
+    assert max(map(len, long)) <= 200
 
 
 def test_geometry_takes_no_key_frames(tmp_path, capsys):
@@ -355,7 +417,5 @@ def test_help_of_the_package_does_not_wait_for_torch():
 
 
 def test_an_unknown_weights_file_is_told():
-    from lvef.errors import WeightsError
-
     with pytest.raises(WeightsError, match="not found"):
         ClipAnalyser("none.safetensors")

@@ -70,6 +70,16 @@ def test_a_contour_may_move_by_less_than_a_pixel():
     volumes = [contour_volume(56 + scale * unit) for scale in (1.0, 0.99, 0.98)]
     assert volumes[0] > volumes[1] > volumes[2]
     assert volumes[1] / volumes[0] == pytest.approx(0.99**3, rel=0.02)
+    assert volumes[0] == pytest.approx(4 / 3 * np.pi * 18**2 * 40, rel=0.015)
+
+
+def test_a_slow_clip_keeps_a_systole_of_two_frames():
+    fps, period = 8, 1.0
+    curve = pumping(5 * fps, fps, period)
+    beats = find_beats(curve, fps)
+    assert len(beats) >= 3
+    for beat in beats:
+        assert abs((beat.es_frame / fps - 0.2) % period - 0.33) <= 1.5 / fps
 
 
 @pytest.mark.parametrize("fps", [18, 25, 50, 138])

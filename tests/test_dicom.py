@@ -29,6 +29,8 @@ from pydicom import uid
 from pydicom.data import get_testdata_file
 
 from lvef.data.dicom import dicom_header, is_dicom, read_dicom
+from lvef.data.prepare import prepare_file
+from lvef.data.video import frame_rate
 from lvef.errors import VideoError
 from lvef.phantom import PhantomClip
 
@@ -149,6 +151,17 @@ def test_frame_rate_is_the_first_that_the_file_states(tmp_path, tags, fps):
     assert dicom_header(path).fps == fps
 
 
+@pytest.mark.parametrize("tags", [{"FrameTime": None}, {"FrameTime": "1000", "CineRate": "0"}])
+def test_a_loop_without_a_rate_wants_to_be_told_it(tmp_path, tags):
+    path = write_dicom(tmp_path / "a.dcm", GREY, model="MONOCHROME2", **tags)
+    assert dicom_header(path).fps is None
+    with pytest.raises(VideoError, match=r"how many frames a second .* --data\.fps"):
+        frame_rate(path)
+    with pytest.raises(VideoError, match="how many frames a second"):
+        prepare_file(path)
+    assert prepare_file(path, fps=40).fps == 40
+
+
 def test_region_is_the_largest_tissue_with_its_scale(tmp_path):
     regions = [
         region((0, 100, 111, 111), spatial=3, data=3), region((4, 4, 20, 20)),
@@ -190,8 +203,6 @@ def test_a_loop_of_a_real_machine_reads_as_its_makers_meant(tmp_path):
         ({"Modality": None, "SOPClassUID": None}, "not an ultrasound loop"),
         ({"SequenceOfUltrasoundRegions": [region((0, 0, 9, 9), 3, 3)]}, "no 2D picture"),
         ({"SequenceOfUltrasoundRegions": [region((0, 0, 9, 9), 2, 1)]}, "no 2D picture"),
-        ({"FrameTime": None}, "how many frames a second .* set FrameTime"),
-        ({"FrameTime": "0", "CineRate": "0"}, "how many frames a second"),
         ({"PixelData": None}, "no pixel data"),
     ],
 )

@@ -163,6 +163,9 @@ def test_a_folder_that_holds_something_else_is_not_overwritten(tmp_path):
     (tmp_path / "stopped" / "Videos").mkdir(parents=True)
     (tmp_path / "stopped" / "phantom.json").write_text("{}")  # as an interrupted run leaves it
     write_phantoms(tmp_path / "stopped", 3, num_workers=1, progress=False)
+    for breadth in (0.0, 4.0):
+        with pytest.raises(ConfigurationError, match="breadth is"):
+            write_phantoms(tmp_path / "wide", 3, breadth=breadth, progress=False)
     with pytest.raises(ConfigurationError, match="at least 3"):
         write_phantoms(tmp_path / "new", 2, progress=False)
 

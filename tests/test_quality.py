@@ -26,6 +26,7 @@ def evidence(**changed: object) -> Evidence:
         sector=np.ones((SIZE, SIZE), bool),
         agreement=0.9,
         periodicity=0.9,
+        spans=((0, 50), (50, 100)),
         depths=np.ones(2),
         ef_by_motion=np.array([55.0, 52.0]),
         ef_by_contours=np.array([50.0, 54.0]),
@@ -46,11 +47,13 @@ def test_a_good_analysis_is_believed():
         ({"frames": 5}, "no beat found: 5 frames (0.10 s)"),
         ({"confidence": np.full(FRAMES, 0.5)}, "no left ventricle found in 100 % of frames"),
         ({"area": np.full(FRAMES, np.nan)}, "no left ventricle found in 100 % of frames"),
+        ({"confidence": np.full(FRAMES, 0.8)}, "the contour is uncertain"),
+        ({"area": 240 + 60 * np.cos(np.pi * np.arange(FRAMES))}, "the contour jumps"),
         (
             {"sector": np.arange(SIZE)[:, None] < np.full(SIZE, 20)},
             "the ventricle is cut off by the edge of the sector",
         ),
-        ({"depths": np.array([])}, "no beat found: nothing in the picture beats"),
+        ({"depths": np.array([]), "spans": ()}, "no beat found: nothing in the picture beats"),
         (
             {"ef_by_motion": np.array([0.2, np.nan]), "ef_by_contours": np.array([2.0, 9.0])},
             "the walls do not move inwards",
@@ -66,6 +69,32 @@ def test_a_clip_is_refused_in_words(changed, reason):
     verdict = judge(evidence(**changed))
     assert reason in verdict.reason
     assert verdict.quality < 0.8
+
+
+def test_the_quality_falls_with_each_of_its_parts():
+    good = judge(evidence()).quality
+    for worse in (
+        {"confidence": np.full(FRAMES, 0.85)},
+        {"confidence": np.repeat([0.95, 0.1], [70, 30])},
+        {"area": 240 + 12 * np.cos(np.pi * np.arange(FRAMES))},
+        {"periodicity": 0.2},
+        {"agreement": 0.5},
+        {"ef_by_contours": np.array([30.0, 28.0])},
+    ):
+        assert judge(evidence(**worse)).quality < good
+
+
+def test_one_beat_need_not_repeat_and_a_beat_without_a_ventricle_is_left_out():
+    one = {
+        "spans": ((0, 50),), "depths": np.ones(1), "periodicity": 0.0,
+        "ef_by_motion": np.array([55.0]), "ef_by_contours": np.array([52.0]),
+    }  # fmt: skip
+    assert judge(evidence(**one)).quality > 0.9
+    lost = np.full(FRAMES, 0.95)
+    lost[60:90] = 0.2
+    first, second = judge(evidence(confidence=lost)).beats
+    assert first > 0
+    assert second == 0
 
 
 def test_a_heart_that_hardly_beats_is_believed_by_its_contour_alone():
@@ -87,7 +116,11 @@ def test_a_heart_that_hardly_beats_is_believed_by_its_contour_alone():
 
 
 def test_a_beat_whose_contours_and_motion_disagree_is_left_out():
-    three = {"depths": np.ones(3), "ef_by_motion": np.array([55.0, 20.0, 50.0])}
+    three = {
+        "depths": np.ones(3),
+        "spans": ((0, 33), (33, 66), (66, 100)),
+        "ef_by_motion": np.array([55.0, 20.0, 50.0]),
+    }
     verdict = judge(evidence(**three, ef_by_contours=np.array([52.0, 80.0, 55.0])))
     assert verdict.reason == ""
     assert [beat > 0 for beat in verdict.beats] == [True, False, True]

@@ -29,9 +29,8 @@ from lvef.cardiac import (
     periodicity,
 )
 from lvef.data.prepare import PreparedClip, checked_rate, prepare_file, prepare_frames
-from lvef.errors import WeightsError
 from lvef.models.segmentation_net import LVSegmentationNet
-from lvef.models.segmenter import SHIPPED, read_weights, shipped_weights
+from lvef.models.segmenter import SHIPPED, load_weights, read_weights, shipped_weights
 
 _WALLS = 6
 """Pixels of a prepared frame by which the ventricle is widened to hold its walls too."""
@@ -58,12 +57,8 @@ class ClipAnalyser:
     """
 
     def __init__(self, weights: str | Path = SHIPPED, device: str = "cpu") -> None:
-        state, about = read_weights(weights)
         self.net = LVSegmentationNet()
-        try:
-            self.net.load_state_dict(state)
-        except RuntimeError as error:
-            raise WeightsError(f"{weights}: of another version of the segmenter") from error
+        about = load_weights(self.net, weights)
         self.net.eval().to(device)
         self.device = device
         self.trained_on = about.get("trained_on", "")
@@ -116,7 +111,7 @@ class Calibration:
 
 
 @lru_cache(maxsize=2)
-def _shared(weights: str) -> ClipAnalyser:
+def _shared(weights: str, _changed: int) -> ClipAnalyser:
     return ClipAnalyser(weights)
 
 
@@ -140,8 +135,11 @@ def analyse_clip(
 
     Raises:
         VideoError: The clip cannot be read.
+        WeightsError: The weights cannot be read.
     """
-    return _shared(str(weights))(path_or_frames, fps)
+    file = shipped_weights() if str(weights) == SHIPPED else Path(weights)
+    changed = file.stat().st_mtime_ns if file.is_file() else 0
+    return _shared(str(weights), changed)(path_or_frames, fps)
 
 
 def _analyse(
@@ -164,6 +162,7 @@ def _analyse(
         sector=clip.sector,
         agreement=agreement,
         periodicity=periodicity(curve, clip.fps)[1] if found else 0.0,
+        spans=tuple((beat.ed_frame, beat.end_frame + 1) for beat in found),
         depths=np.array([beat.depth for beat in found]),
         ef_by_motion=np.array([calibration.motion * m.ef_by_motion for m in motions]),
         ef_by_contours=np.array([calibration.contours * m.ef_by_contours for m in motions]),
@@ -236,7 +235,8 @@ def _motions(
     steady = gaussian_filter1d(_filled(volumes), _STEADY * clip.fps)
     motions = [_motion(clip, masks, [beat]) for beat in beats]
     average = _motion(clip, masks, beats).ef_by_motion if len(beats) > 1 else np.nan
-    middle = float(np.median([motion.ef_by_motion for motion in motions]))
+    alone = np.array([motion.ef_by_motion for motion in motions])
+    middle = float(np.median(alone[np.isfinite(alone)])) if np.isfinite(alone).any() else 0.0
     known = np.isfinite(average) and middle > 1.0
     level = float(np.clip(average / middle, *_LEVEL)) if known else 1.0
     return [

@@ -19,6 +19,7 @@ class BeatFinder:
         weights: See `ClipAnalyser`.
         overlays: Returns the folder that overlays go to; None for no overlays.
         log: Returns the log folder, where records of what was found go; None for no records.
+        fps: Frames a second of the clips, in place of what the files state.
 
     Raises:
         WeightsError: The weights cannot be read.
@@ -29,10 +30,12 @@ class BeatFinder:
         weights: str | Path,
         overlays: Callable[[], Path | None] = lambda: None,
         log: Callable[[], Path | None] = lambda: None,
+        fps: float | None = None,
     ) -> None:
         self.analyser = ClipAnalyser(weights, "cuda" if torch.cuda.is_available() else "cpu")
         self.overlays = overlays
         self.log = log
+        self.fps = fps
         self.trained_on = self.analyser.trained_on
 
     def __call__(self, path: Path, name: str) -> ClipAnalysis:
@@ -45,7 +48,7 @@ class BeatFinder:
         Raises:
             VideoError: It cannot be read.
         """
-        analysis = self.analyser(path)
+        analysis = self.analyser(path, self.fps)
         log, overlays = self.log(), self.overlays()
         if log is not None:
             write_record(analysis, record_path(log, name))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from lvef.data.prepare import SIZE
@@ -22,17 +24,22 @@ NOT_FOR_DIAGNOSIS = "Research use only, not for diagnosis."
 _ZOOM, _STRIP = 3, 84
 
 
-def plot_analysis(analysis: ClipAnalysis) -> Figure:
+def plot_analysis(analysis: ClipAnalysis, before: bool = False) -> Figure:
     """Draw ED and ES of the best beat with their contours, and the area curve with all beats.
 
     Args:
         analysis: What was found in a clip.
+        before: Show also the first frame as it came, with what was cut from it.
 
     Returns:
         A matplotlib figure; `figure.savefig(path)` writes it, a notebook shows it.
     """
-    figure = Figure(figsize=(9.5, 3.6), layout="constrained")
-    panels = figure.subplots(1, 3, width_ratios=[1, 1, 1.75])
+    figure = Figure(figsize=(12.2 if before else 9.5, 3.6), layout="constrained")
+    widths = [1, 1, 1.75]
+    panels = figure.subplots(1, 3 + before, width_ratios=[1.2] * before + widths)
+    if before:
+        _as_it_came(panels[0], analysis)
+        panels = panels[1:]
     best = max(analysis.beats, key=lambda beat: beat.quality, default=None)
     frames = (0, len(analysis.masks) // 2) if best is None else (best.ed_frame, best.es_frame)
     for axis, frame, name in zip(panels[:2], frames, ("end-diastole", "end-systole"), strict=True):
@@ -44,6 +51,16 @@ def plot_analysis(analysis: ClipAnalysis) -> Figure:
     _curve(panels[2], analysis)
     figure.suptitle(f"{headline(analysis)}\n{NOT_FOR_DIAGNOSIS}", fontsize=9)
     return figure
+
+
+def _as_it_came(axis: Any, analysis: ClipAnalysis) -> None:
+    clip, square = analysis.clip, analysis.clip.square
+    axis.imshow(clip.first)
+    corner = (square.left - 0.5, square.top - 0.5)
+    cut = Rectangle(corner, square.side, square.side, fill=False, edgecolor=WALL, clip_on=False)
+    axis.add_patch(cut)
+    axis.set_title(f"as it came, {clip.width} x {clip.height}", fontsize=9)
+    axis.axis("off")
 
 
 def headline(analysis: ClipAnalysis) -> str:
@@ -95,14 +112,13 @@ def write_overlay(analysis: ClipAnalysis, path: Path) -> Path:
     return path
 
 
-def overlay_frames(analysis: ClipAnalysis) -> NDArray[np.uint8]:
-    """Return `(T, 420, 336, 3)` RGB frames: the prepared clip enlarged, the curve below."""
+def overlay_frames(analysis: ClipAnalysis) -> Iterator[NDArray[np.uint8]]:
+    """Yield `(420, 336, 3)` RGB frames: the prepared clip enlarged, the curve below."""
     side = SIZE * _ZOOM
     strip, places = _strip(analysis, side)
     marks = {beat.ed_frame: ("ED", _rgb(ED)) for beat in analysis.beats}
     marks |= {beat.es_frame: ("ES", _rgb(ES)) for beat in analysis.beats}
     shown: tuple[str, tuple[int, int, int], int] | None = None
-    out = np.empty((len(analysis.masks), side + _STRIP, side, 3), np.uint8)
     for frame, (grey, mask) in enumerate(zip(analysis.clip.frames, analysis.masks, strict=True)):
         large = cv2.resize(grey, (side, side), interpolation=cv2.INTER_CUBIC)
         picture = cv2.cvtColor(large, cv2.COLOR_GRAY2RGB)
@@ -120,8 +136,7 @@ def overlay_frames(analysis: ClipAnalysis) -> NDArray[np.uint8]:
         below = strip.copy()
         if places is not None:
             cv2.circle(below, places[frame].tolist(), 4, (255, 255, 255), -1, cv2.LINE_AA)
-        out[frame] = np.concatenate([picture, below])
-    return out
+        yield np.concatenate([picture, below])
 
 
 def _strip(

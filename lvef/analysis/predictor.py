@@ -14,6 +14,8 @@ from lvef.analysis.finder import BeatFinder
 from lvef.callbacks.predictions import geometric_table, prediction_table
 from lvef.data.dataset import KeyFrameDataset, collate, prepare_for_workers
 from lvef.data.videos import video_table
+from lvef.errors import ConfigurationError
+from lvef.evaluation.beats import BEAT_COLUMNS
 from lvef.models import EFTask, LVSegmenter
 from lvef.models.loading import describe, load_task
 from lvef.models.segmenter import SHIPPED
@@ -30,6 +32,9 @@ class Predictor:
     Raises:
         CheckpointError: The checkpoint is missing, unreadable, or of another package.
         WeightsError: The segmenter's weights cannot be read.
+
+    Attributes:
+        beats: After a prediction a row a beat, as `beats.csv`.
     """
 
     def __init__(self, checkpoint: str | Path, segmenter: str | Path = SHIPPED) -> None:
@@ -37,24 +42,35 @@ class Predictor:
         self.about: dict[str, Any] = describe(checkpoint)["data"]
         finds_itself = isinstance(self.task, LVSegmenter)
         self.finder = BeatFinder(checkpoint if finds_itself else segmenter)
+        self.beats = pd.DataFrame(columns=BEAT_COLUMNS)
 
     @torch.inference_mode()
     def predict(
-        self, paths: str | Path | Sequence[str | Path], keyframes: str | Path | None = None
+        self,
+        paths: str | Path | Sequence[str | Path],
+        keyframes: str | Path | None = None,
+        fps: float | None = None,
     ) -> pd.DataFrame:
         """Predict clips.
 
         Args:
             paths: A file, a folder, a glob, or several of them: AVI, MP4 and DICOM.
             keyframes: CSV file with the ED and ES frames where they are known: video, ed, es.
+            fps: Frames a second of all of them, in place of what the files state.
 
         Returns:
             A row a clip, as `predictions.csv`: EF in percent, its interval, the frames, and
-            `status` and `reason` where a clip cannot be used. `.attrs["beats"]` has a row a beat.
+            `status` and `reason` where a clip cannot be used.
 
         Raises:
             DatasetError: There is no clip.
+            ConfigurationError: Key frames are given for an LV segmenter, which finds the beats.
         """
+        if keyframes is not None and not isinstance(self.task, EFTask):
+            raise ConfigurationError(
+                "an LV segmenter finds the beats: keyframes are for a model of EF"
+            )
+        self.finder.fps = fps
         prepare_for_workers()
         table = video_table(paths, keyframes, self.finder)
         if isinstance(self.task, EFTask):
@@ -63,9 +79,8 @@ class Predictor:
             videos, beats = geometric_table(table)
         if self.task.trained_on:
             videos["trained_on"] = str(self.task.trained_on)
-        videos = videos.reset_index(drop=True)
-        videos.attrs["beats"] = beats.reset_index(drop=True)
-        return videos
+        self.beats = beats.reset_index(drop=True)
+        return videos.reset_index(drop=True)
 
     def _predicted(self, table: pd.DataFrame) -> list[dict[str, Any]]:
         assert isinstance(self.task, EFTask)

@@ -13,6 +13,8 @@ from lvef.cardiac.beats import FEWEST_SECONDS
 _SURE = 0.80
 """Confidence from which a mask counts as a ventricle."""
 _FEWEST_FOUND = 0.6
+_THERE = (0.5, 0.95)
+"""Share of frames in which the ventricle is seen, from bad to good."""
 _SIZES = (0.012, 0.45)
 """Share of the picture that a ventricle covers."""
 _LEAST_AGREEMENT = 0.35
@@ -42,6 +44,7 @@ class Evidence:
         sector: `(H, W)` bool, what the picture shows at all.
         agreement: Correlation of the areas with the grey levels, without its sign.
         periodicity: How well the curve repeats.
+        spans: First frame of each of the n beats, and the one after its last.
         depths: `(n,)` depth of each beat against the clip's typical one.
         ef_by_motion: `(n,)` EF of each beat by motion, calibrated.
         ef_by_contours: `(n,)` EF of each beat by its two contours, calibrated.
@@ -55,6 +58,7 @@ class Evidence:
     sector: NDArray[np.bool_]
     agreement: float
     periodicity: float
+    spans: tuple[tuple[int, int], ...]
     depths: NDArray[np.float64]
     ef_by_motion: NDArray[np.float64]
     ef_by_contours: NDArray[np.float64]
@@ -92,9 +96,12 @@ def judge(evidence: Evidence) -> Verdict:
     if not np.any(moves):
         return Verdict(0.0, nothing, "no beat found: the walls do not move inwards")
     middle = float(np.median(gaps[moves]))
+    there = np.array(
+        [_between(float(seen[slice(*span)].mean()), *_THERE) for span in evidence.spans]
+    )
     beats = np.where(
         moves & (gaps <= _WIDEST_GAP),
-        np.clip(1 - gaps / (2 * _WIDEST_GAP), 0, 1) * np.clip(evidence.depths, 0.3, 1), 0.0,
+        there * np.clip(1 - gaps / (2 * _WIDEST_GAP), 0, 1) * np.clip(evidence.depths, 0.3, 1), 0.0,
     )  # fmt: skip
     sure = float(np.median(evidence.confidence[seen]))
     agreement = evidence.agreement
@@ -108,13 +115,15 @@ def judge(evidence: Evidence) -> Verdict:
     parts = {
         "the contour is uncertain": _between(sure, _SURE, 0.95),
         apart: _between(agreement, 0.2, 0.8),
-        "the contour comes and goes": _between(found, 0.5, 0.95),
+        "the contour comes and goes": _between(found, *_THERE),
         "the ventricle is cut off by the edge of the sector": _between(
             _MOST_CUT_OFF - _cut_off(evidence.masks, evidence.sector), 0, _MOST_CUT_OFF - 0.05
         ),
         "the contour jumps": _steadiness(evidence),
         contradiction: _between(_WIDEST_GAP - middle, 0, 25.0),
     }
+    if len(evidence.spans) > 1:  # one beat cannot repeat
+        parts["the beats do not repeat"] = _between(evidence.periodicity, -0.2, 0.6)
     quality = float(np.exp(np.mean(np.log(np.maximum(list(parts.values()), _FLOOR)))))
     worst = min(parts, key=lambda name: parts[name])
     refused = quality < _LEAST_QUALITY or agreement < _LEAST_AGREEMENT or middle > _WIDEST_GAP

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha1
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from lvef.analysis.result import ClipAnalysis
 
+_LONGEST = 200
 FOLDER = "analysis"
 """Where records go, in the log folder."""
 
@@ -94,7 +96,10 @@ def record_path(folder: Path, video: str) -> Path:
 
 def file_name(video: str) -> str:
     """Return a file's name, without extension, that stands for one video's name in the table."""
-    return quote(video, safe=" ")
+    name = quote(video, safe=" ")
+    if len(name) <= _LONGEST:
+        return name
+    return f"{name[: _LONGEST - 41]} {sha1(video.encode()).hexdigest()}"
 
 
 def _contour(mask: NDArray[np.bool_]) -> NDArray[np.float64]:

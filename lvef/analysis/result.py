@@ -86,21 +86,26 @@ class ClipAnalysis:
     def lv_masks(self) -> NDArray[np.bool_]:
         """The ventricle in every frame, `(T, H, W)` at the size of the file's own pictures."""
         clip = self.clip
-        if clip.square.side == clip.height == clip.width == self.masks.shape[1]:
+        unchanged = clip.square.side == clip.height == clip.width == self.masks.shape[1]
+        if unchanged and clip.stored is None:
             return self.masks
-        masks = np.stack([clip.square.paste(mask, clip.height, clip.width) for mask in self.masks])
-        if clip.stored is None:
-            return masks
-        height, width, left, top = clip.stored
-        whole = np.zeros((len(masks), height, width), bool)
-        whole[:, top : top + clip.height, left : left + clip.width] = masks
+        height, width, left, top = clip.stored or (clip.height, clip.width, 0, 0)
+        whole = np.zeros((len(self.masks), height, width), bool)
+        inner = whole[:, top : top + clip.height, left : left + clip.width]
+        for place, mask in zip(inner, self.masks, strict=True):
+            place[:] = clip.square.paste(mask, clip.height, clip.width)
         return whole
 
-    def plot(self) -> Any:
-        """Return a matplotlib figure: frames with contours, the curve, the beats and the EF."""
+    def plot(self, before: bool = False) -> Any:
+        """Return a matplotlib figure: frames with contours, the curve, the beats and the EF.
+
+        Args:
+            before: Show also the first frame as it came and what was cut from it. Text that is
+                burned into a picture may name a patient.
+        """
         from lvef.analysis.plot import plot_analysis
 
-        return plot_analysis(self)
+        return plot_analysis(self, before)
 
     def _repr_png_(self) -> bytes:
         """Show the figure where a notebook's cell ends in an analysis."""

@@ -78,6 +78,8 @@ def segment(
         found[start : start + len(kept)] = kept
     if len(looked) == len(frames):
         return found
+    if len(looked) == 1:
+        return np.repeat(found, len(frames), axis=0)
     after = np.clip(np.searchsorted(looked, np.arange(len(frames))), 1, len(looked) - 1)
     before = after - 1
     share = (np.arange(len(frames)) - looked[before]) / (looked[after] - looked[before])

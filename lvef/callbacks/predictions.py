@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
+from scipy.stats import norm
 
 from lvef.cardiac import REDUCED_EF
 from lvef.evaluation.beats import BEAT_COLUMNS, combine_beats
@@ -29,7 +30,6 @@ COLUMNS = [
 model."""
 _FOUND_COLUMNS = ["num_beats", "ef_spread", "ef_geometric", "quality"]
 _NOT_REACHED = "not predicted: the run ended before this video"
-_90_PERCENT = 1.645
 
 
 class PredictionWriter(Callback):
@@ -162,7 +162,7 @@ def geometric_table(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     result = table.drop(columns="ef").copy()
     result["status"] = np.where(result["reason"] == "", "ok", "failed")
     result["ef"], result["ef_std"] = result["ef_geometric"], result["ef_geometric_std"]
-    reach = _90_PERCENT * result["ef_std"]
+    reach = norm.ppf(0.5 + LEVEL / 2) * result["ef_std"]
     result["ef_lower"] = (result["ef"] - reach).clip(0, 100)
     result["ef_upper"] = (result["ef"] + reach).clip(0, 100)
     result["p_reduced"] = np.nan

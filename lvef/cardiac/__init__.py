@@ -5,7 +5,7 @@ from lvef.cardiac.beats import FoundBeat, find_beats, intensity_curve, periodici
 from lvef.cardiac.contour import chords_to_polygon, polygon_area, polygon_mask
 from lvef.cardiac.disks import contour_volume, mask_tracing, mask_volume
 from lvef.cardiac.motion import carry_contour, composite_beat
-from lvef.cardiac.sampling import CLIP_FPS, SURVEY_FRAMES, looks, survey, window
+from lvef.cardiac.sampling import CLIP_FPS, RATES, SURVEY_FRAMES, looks, survey, window
 from lvef.cardiac.volume import (
     REDUCED_EF,
     ejection_fraction,
@@ -16,6 +16,7 @@ from lvef.cardiac.volume import (
 
 __all__ = [
     "CLIP_FPS",
+    "RATES",
     "REDUCED_EF",
     "SURVEY_FRAMES",
     "FoundBeat",

@@ -179,8 +179,8 @@ def _padded(curve: NDArray[np.float64]) -> NDArray[np.float64]:
 def _despiked(curve: NDArray[np.float64], fps: float) -> NDArray[np.float64]:
     known = np.isfinite(curve)
     filled = np.interp(np.arange(len(curve)), np.flatnonzero(known), curve[known])
-    size = 2 * round(0.04 * fps) + 1
-    return np.asarray(median_filter(filled, size=max(size, 3), mode="nearest"))
+    size = 2 * round(0.04 * fps) + 1  # below 12.5 frames a second, a systole may be one frame
+    return np.asarray(median_filter(filled, size=size, mode="nearest"))
 
 
 def _band(values: NDArray[np.float64], fps: float) -> NDArray[np.float64]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lvef.cardiac.contour import polygon_mask
 from lvef.cardiac.volume import method_of_disks
 
 _DISKS = 20
@@ -73,8 +73,5 @@ def contour_volume(contour: NDArray[np.floating]) -> float:
     points = np.asarray(contour, dtype=np.float64)
     start = np.floor(points.min(0)) - 1
     width, height = (np.ceil(points.max(0) - start).astype(int) + 2) * _FINENESS
-    shift = 4
-    fine = np.round((points - start) * _FINENESS * 2**shift).astype(np.int32)
-    canvas = np.zeros((int(height), int(width)), np.uint8)
-    cv2.fillPoly(canvas, [fine], 1, shift=shift)
-    return mask_volume(canvas.astype(bool))[0] / _FINENESS**3
+    mask = polygon_mask((points - start) * _FINENESS, int(height), int(width))
+    return mask_volume(mask)[0] / _FINENESS**3

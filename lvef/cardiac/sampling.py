@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 CLIP_FPS = 25.0
 """Looks a second at a beating ventricle: 40 ms, a third of the shortest systole's fastest part."""
+RATES = (5.0, 400.0)
+"""Frames a second that an echo machine can make."""
 SURVEY_FRAMES = 10
 """Frames spread over a clip that tell what moves in it and what does not."""
 

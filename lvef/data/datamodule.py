@@ -56,6 +56,7 @@ class EchoNetDataModule(LightningDataModule):
             MP4 and DICOM clips. Their beats are found.
         keyframes: CSV file with the ED and ES frames of such videos where they are known: video,
             ed, es.
+        fps: Frames a second of such videos, in place of what the files state.
         segmenter: What finds the beats of new videos: shipped, a file of segmenter weights, or a
             checkpoint of an LV segmenter.
         save_overlays: Write an MP4 of every new video whose beats are looked for, with contour,
@@ -83,6 +84,7 @@ class EchoNetDataModule(LightningDataModule):
         check_videos: bool = False,
         videos: str | None = None,
         keyframes: str | None = None,
+        fps: float | None = None,
         segmenter: str = "shipped",
         save_overlays: bool = False,
         masks: bool = False,
@@ -108,6 +110,7 @@ class EchoNetDataModule(LightningDataModule):
         self.check_videos = check_videos
         self.videos = videos
         self.keyframes = keyframes
+        self.fps = fps
         self.segmenter = segmenter
         self.save_overlays = save_overlays
         self.finder: Finder | None = None  # set by the command line: nothing here knows a model

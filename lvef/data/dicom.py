@@ -26,22 +26,24 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut, apply_windowing, convert_color_space
 from pydicom.tag import Tag
 
+from lvef.cardiac import RATES
 from lvef.errors import VideoError
 
 Region = tuple[int, int, int, int]
 _Result = TypeVar("_Result")
 
 DICOM_EXTENSIONS = (".dcm", ".dicom")
-_RATES = ("FrameTime", "FrameTimeVector", "CineRate", "RecommendedDisplayFrameRate")
+RATE_TAGS = ("FrameTime", "FrameTimeVector", "CineRate", "RecommendedDisplayFrameRate")
 _HEADER: list[Any] = [
     Tag(keyword) for keyword in (
         "SOPClassUID", "Modality", "NumberOfFrames", "Rows", "Columns", "BitsStored",
-        "SequenceOfUltrasoundRegions", *_RATES,
+        "SequenceOfUltrasoundRegions", *RATE_TAGS,
     )
 ]  # fmt: skip
 _FIRST_PIXEL_TAG, _PIXEL_DATA = 0x7FE00008, 0x7FE00010
 # Colour model and layout, window, palettes: group 0028 is about pixels alone.
 _PIXELS = [*range(0x00280002, 0x00280104), *range(0x00281050, 0x00281224), _PIXEL_DATA]
+_MOST_BYTES = 2**33
 _LOSSY = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit)
 _JPEG = (*uid.JPEGTransferSyntaxes, *uid.JPEGLSTransferSyntaxes)
 _VIDEO = (*uid.MPEGTransferSyntaxes, uid.HEVCMP51, uid.HEVCM10P51)
@@ -56,13 +58,13 @@ class DicomHeader:
 
     `height` and `width` are the stored pictures' in pixels, `region` is `(x0, y0, x1, y1)` of the
     2D picture in them, `x1` and `y1` just outside it, and `fps` frames a second. What the file does
-    not tell of region and scale is None.
+    not tell of rate, region and scale is None.
     """
 
     num_frames: int
     height: int
     width: int
-    fps: float
+    fps: float | None
     region: Region | None
     millimetres_per_pixel: float | None
 
@@ -94,7 +96,7 @@ def dicom_header(path: Path | str) -> DicomHeader:
 
     Raises:
         VideoError: The file is missing, damaged, no DICOM, no ultrasound, no loop, without a 2D
-            picture, a frame rate or pixels, or compressed in a way that cannot be read.
+            picture or pixels, or compressed in a way that cannot be read.
     """
     return _in_our_words(Path(path), _read_header)
 
@@ -176,9 +178,9 @@ def _check_compression(syntax: uid.UID, bits: int) -> None:
         )
 
 
-def _frame_rate(dataset: Any) -> float:
+def _frame_rate(dataset: Any) -> float | None:
     """Return frames a second: the first tag that tells a rate that an ultrasound loop can have."""
-    for keyword in _RATES:
+    for keyword in RATE_TAGS:
         try:
             values = np.atleast_1d(np.asarray(dataset.get(keyword, []), dtype=np.float64))
         except (TypeError, ValueError):  # garbled
@@ -186,12 +188,9 @@ def _frame_rate(dataset: Any) -> float:
         values = values[np.isfinite(values) & (values > 0)]
         mean = float(values.mean()) if values.size else 0.0
         rate = 1000 / mean if keyword.startswith("FrameTime") and mean else mean
-        if 1 <= rate <= 1000:
+        if RATES[0] <= rate <= RATES[1]:
             return rate
-    raise VideoError(
-        f"the file does not say how many frames a second it holds ({', '.join(_RATES)} are "
-        "missing or 0): set FrameTime, or convert the loop to .avi or .mp4 at its true rate"
-    )
+    return None
 
 
 def _region(dataset: Any) -> tuple[Region | None, float | None]:
@@ -219,7 +218,7 @@ def _read_clip(path: Path) -> DicomClip:
     header = _read_header(path)
     dataset: Any = pydicom.dcmread(path, specific_tags=[*_HEADER, *_PIXELS])
     shape = (header.num_frames, int(dataset.Rows), int(dataset.Columns), 3)
-    if np.prod(shape, dtype=float) > 2**32:  # bytes
+    if np.prod(shape, dtype=float) > _MOST_BYTES:
         raise VideoError(f"damaged, or too large: it claims {shape[0]} frames of {shape[1:3]}")
     frames = np.empty(shape, np.uint8)
     done = 0

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lvef.cardiac import RATES
 from lvef.data.dicom import dicom_header, is_dicom
 from lvef.data.sector import find_sector, sector_probe
 from lvef.data.video import count_frames, frame_rate, read_frames, stream_frames
@@ -21,7 +22,7 @@ from lvef.errors import VideoError
 
 SIZE = 112
 """Height and width of a prepared frame in pixels."""
-_RATES = (5.0, 400.0)
+_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -132,12 +133,12 @@ def prepare_file(path: Path | str, fps: float | None = None) -> PreparedClip:
     scale = stored = None
     if is_dicom(path):
         header = dicom_header(path)
-        count, rate, scale = header.num_frames, header.fps, header.millimetres_per_pixel
+        count, scale = header.num_frames, header.millimetres_per_pixel
         if header.region is not None:
             stored = (header.height, header.width, *header.region[:2])
     else:
-        count, rate = count_frames(path), frame_rate(path)
-    rate = checked_rate(rate if fps is None else fps, f"{path}: ")
+        count = count_frames(path)
+    rate = checked_rate(frame_rate(path) if fps is None else fps, f"{path}: ")
     probe = read_frames(path, sector_probe(count - 1))
     sector = find_sector(probe)
     square = sector_square(probe.shape[1:3], sector)
@@ -167,13 +168,15 @@ def prepare_frames(frames: NDArray[np.uint8], fps: float) -> PreparedClip:
         )
     if frames.ndim == 4 and frames.shape[-1] != 3:
         raise VideoError(f"frames of {frames.shape[-1]} channels: give grey or RGB ones")
-    colour = frames if frames.ndim == 4 else np.repeat(frames[..., None], 3, axis=-1)
-    probe = colour[sector_probe(len(frames) - 1)]
+    probe = frames[sector_probe(len(frames) - 1)]
+    probe = probe if probe.ndim == 4 else np.repeat(probe[..., None], 3, axis=-1)
     sector = find_sector(probe)
     square = sector_square(probe.shape[1:3], sector)
     height, width = frames.shape[1:3]
-    pictures, shown = _shrink(colour, square, sector), square.shrink(sector)
-    return PreparedClip(pictures, fps, height, width, square, None, shown, colour[0])
+    starts = range(0, len(frames), _AT_ONCE)
+    parts = [_shrink(frames[start : start + _AT_ONCE], square, sector) for start in starts]
+    shown = square.shrink(sector)
+    return PreparedClip(np.concatenate(parts), fps, height, width, square, None, shown, probe[0])
 
 
 def checked_rate(fps: float, whose: str = "") -> float:
@@ -186,10 +189,10 @@ def checked_rate(fps: float, whose: str = "") -> float:
     Raises:
         VideoError: No echo machine has such a rate.
     """
-    if not _RATES[0] <= fps <= _RATES[1]:
+    if not RATES[0] <= fps <= RATES[1]:
         raise VideoError(
-            f"{whose}{fps:g} frames a second, which no echo machine makes; write the clip anew "
-            "with its true frame rate, or give it: fps=50"
+            f"{whose}{fps:g} frames a second, which no echo machine makes; give the true rate with "
+            "--data.fps (fps= in Python)"
         )
     return float(fps)
 

@@ -7,9 +7,10 @@ give the same pixels for the same file.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from lvef.data.dicom import DICOM_EXTENSIONS, dicom_header, is_dicom, read_dicom
+from lvef.data.dicom import DICOM_EXTENSIONS, RATE_TAGS, dicom_header, is_dicom, read_dicom
 from lvef.errors import VideoError
 
 try:
@@ -123,7 +124,14 @@ def frame_rate(path: Path | str) -> float:
     path = Path(path)
     _check_file(path)
     if is_dicom(path):
-        return dicom_header(path).fps
+        stated = dicom_header(path).fps
+        if stated is None:
+            raise VideoError(
+                f"{path}: the file does not say how many frames a second it holds "
+                f"({', '.join(RATE_TAGS)} are missing or none of an echo machine): give them with "
+                "--data.fps (fps= in Python), or set FrameTime"
+            )
+        return stated
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
@@ -131,16 +139,17 @@ def frame_rate(path: Path | str) -> float:
     except (av.FFmpegError, IndexError, ValueError) as error:
         raise VideoError(f"{path}: not a readable video ({_reason(error)})") from error
     if not rate:
-        raise VideoError(f"{path}: states no frame rate")
+        raise VideoError(f"{path}: states no frame rate: give it with --data.fps (fps= in Python)")
     return float(rate)
 
 
-def write_video(path: Path, frames: NDArray[np.uint8], fps: float) -> None:
+def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: float) -> None:
     """Write a clip: MJPEG for `.avi`, H.264 for `.mp4`.
 
     Args:
         path: File to write.
-        frames: `(T, H, W)` grey or `(T, H, W, 3)` RGB uint8 frames; H.264 wants even sizes.
+        frames: `(T, H, W)` grey or `(T, H, W, 3)` RGB uint8 frames, or one after the other; H.264
+            wants even sizes.
         fps: Frames a second.
 
     Raises:
@@ -155,14 +164,16 @@ def write_video(path: Path, frames: NDArray[np.uint8], fps: float) -> None:
         options = {"crf": "18", "preset": "veryfast", **steady}
     else:
         raise VideoError(f"{path}: cannot write {path.suffix!r}; use .avi or .mp4")
+    coming = iter(frames)
+    first = next(coming)
     rate = Fraction(fps).limit_denominator(1000)
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=rate)
-        stream.height, stream.width = frames.shape[1:3]
+        stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = pixel_format
         stream.options = options
         stream.codec_context.thread_count = 1  # the same bytes on every machine
-        for array in frames:
+        for array in chain([first], coming):
             for packet in stream.encode(_picture(array, pixel_format)):
                 container.mux(packet)
         for packet in stream.encode():

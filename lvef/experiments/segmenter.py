@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from lvef.analysis import ClipAnalyser, ClipAnalysis
 from lvef.analysis.analyse import Calibration
 from lvef.cardiac import ejection_fraction, polygon_mask
 from lvef.data.options import default_workers
-from lvef.data.prepare import prepare_frames
+from lvef.data.video import write_video
 from lvef.errors import ConfigurationError
 from lvef.evaluation.overlap import dice
 from lvef.phantom import PhantomClip
@@ -144,7 +145,10 @@ def _start_worker(weights: str, calibration: Calibration | None) -> None:
 def _analyse_phantom(seed: int, breadth: float | None, index: int) -> PhantomCase:
     assert _analyser is not None
     clip = PhantomClip(seed, index, breadth=breadth)
-    return compare(clip, _analyser(prepare_frames(clip.frames(), clip.patient.fps)))
+    with TemporaryDirectory() as folder:  # through a codec, as any clip comes
+        path = Path(folder) / "clip.avi"
+        write_video(path, clip.frames(), clip.patient.fps)
+        return compare(clip, _analyser(path))
 
 
 def summary(cases: list[PhantomCase]) -> dict[str, float]:
@@ -186,6 +190,5 @@ def calibrate(cases: list[PhantomCase], trust: float) -> Calibration:
     truth, motion, contours = table.T
     factors = [float(truth @ x / (x @ x)) for x in (motion, contours)]
     found = trust * factors[0] * motion + (1 - trust) * factors[1] * contours
-    return Calibration(
-        motion=factors[0], contours=factors[1], trust=trust, std=float(np.std(found - truth))
-    )
+    error = float(np.sqrt(np.mean((found - truth) ** 2)))
+    return Calibration(motion=factors[0], contours=factors[1], trust=trust, std=error)

@@ -37,7 +37,7 @@ def describe(path: Path | str) -> dict[str, Any]:
     Raises:
         CheckpointError: It is missing, unreadable, of another package or of another version.
     """
-    about: dict[str, Any] = _read(path)["lvef"]
+    about: dict[str, Any] = read_checkpoint(path)["lvef"]
     return about
 
 
@@ -53,7 +53,7 @@ def load_task(path: Path | str) -> Task:
     Raises:
         CheckpointError: It is missing, unreadable, of another package or of another version.
     """
-    checkpoint = _read(path)
+    checkpoint = read_checkpoint(path)
     name = checkpoint["lvef"]["task"]
     if name not in TASKS:
         raise CheckpointError(
@@ -70,8 +70,12 @@ def load_task(path: Path | str) -> Task:
     return task.eval()
 
 
-def _read(path: Path | str) -> dict[str, Any]:
-    """Return a checkpoint whose tensors are mapped, and read only where they are used."""
+def read_checkpoint(path: Path | str) -> dict[str, Any]:
+    """Return a checkpoint whose tensors are mapped, and read only where they are used.
+
+    Raises:
+        CheckpointError: It is missing, unreadable, of another package or of another version.
+    """
     if not Path(path).is_file():
         raise CheckpointError(f"{path} not found; --ckpt_path takes a checkpoint file")
     try:

@@ -13,9 +13,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
-from lvef.errors import WeightsError
+from lvef.errors import CheckpointError, WeightsError
 from lvef.evaluation.overlap import area_error, boundary_distance, dice
 from lvef.models.cases import CaseStore
+from lvef.models.loading import read_checkpoint
 from lvef.models.schedule import one_cycle
 from lvef.models.segmentation_net import LVSegmentationNet
 from lvef.models.task import Task
@@ -67,8 +68,7 @@ class LVSegmenter(Task):
             WeightsError: They cannot be had.
         """
         if self.weights is not None:
-            state, about = read_weights(self.weights)
-            self.net.load_state_dict(state)
+            about = load_weights(self.net, self.weights)
             self.patients = about.get("trained_on") != "phantoms"
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
@@ -150,6 +150,20 @@ def shipped_weights() -> Path:
     return Path(str(files("lvef"))) / "weights" / "lv_seg.safetensors"
 
 
+def load_weights(net: LVSegmentationNet, weights: str | Path) -> dict[str, str]:
+    """Fill a network with weights, and return what their file says of them; see `read_weights`.
+
+    Raises:
+        WeightsError: They cannot be read, or are another network's.
+    """
+    state, about = read_weights(weights)
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        raise WeightsError(f"{weights}: of another version of the segmenter") from error
+    return about
+
+
 def read_weights(weights: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a network's tensors and what the file says of them.
 
@@ -167,12 +181,12 @@ def read_weights(weights: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
             with safe_open(path, "pt") as opened:
                 about = dict(opened.metadata() or {})
             return load_file(path), about
-        held: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        if held["lvef"]["task"] != LVSegmenter.__name__:
-            raise WeightsError(f"{path} holds a {held['lvef']['task']}, not an LVSegmenter")
-        about = held["lvef"]
-        phantoms = about["data"].get("is_phantom") and not about.get("patients", False)
-    except (SafetensorError, KeyError, RuntimeError, OSError, ValueError) as error:
+        held = read_checkpoint(path)
+    except (SafetensorError, OSError, CheckpointError) as error:
         raise WeightsError(f"{path}: not readable segmenter weights") from error
+    about = held["lvef"]
+    if about["task"] != LVSegmenter.__name__:
+        raise WeightsError(f"{path} holds a {about['task']}, not an LVSegmenter")
+    phantoms = about["data"].get("is_phantom") and not about.get("patients", False)
     state = {k.removeprefix("net."): v for k, v in held["state_dict"].items() if k[:4] == "net."}
     return state, {"trained_on": "phantoms" if phantoms else ""}

@@ -23,6 +23,7 @@ SPLIT_SHARES = {"TRAIN": 2000, "VAL": 300, "TEST": 600}
 """Splits of the standard phantom benchmark; other sizes keep these proportions."""
 RANDOMISED_SHARES = {"TRAIN": 900, "VAL": 50, "TEST": 50}
 """The same for domain-randomised phantoms, which are there to learn from."""
+_WIDEST = 2.0
 MARKER = "phantom.json"
 """The file that tells a folder of phantoms from one of patients."""
 
@@ -60,16 +61,19 @@ def write_phantoms(
         progress: Show a progress bar.
         breadth: null for hearts and pictures as frequent as in a clinic; a number for
             domain-randomised ones of every kind, to train an LV segmenter on: 1 for the ranges of
-            the shipped weights, more for wider ones. These are shared as 900 : 50 : 50.
+            the shipped weights, up to 2 for wider ones. These are shared as 900 : 50 : 50.
 
     Returns:
         The folder.
 
     Raises:
-        ConfigurationError: `num_videos` is below 3, or `root` holds something else.
+        ConfigurationError: `num_videos` is below 3, `breadth` out of its range, or `root` holds
+            something else.
     """
     if num_videos < 3:
         raise ConfigurationError(f"num_videos is {num_videos}, but three splits need at least 3")
+    if breadth is not None and not 0 < breadth <= _WIDEST:
+        raise ConfigurationError(f"breadth is {breadth:g}: choose above 0, up to {_WIDEST:g}")
     if root.is_dir() and any(root.iterdir()) and not (root / MARKER).exists():
         raise ConfigurationError(
             f"{root} is not empty and holds no phantoms; choose another --root"

@@ -162,7 +162,7 @@ def _scanner(anatomy: Anatomy, muscle: float, draw: _Draw) -> Scanner:
         side_lobes=draw(0.0, 0.35, least=0.0) if draw.chance(0.4) else 0.0,
         decorrelation=draw(0.0, 0.8, least=0.0),
         sharpening=draw(0.0, 1.2, least=0.0) if draw.chance(0.4) else 0.0,
-        resolution=round(draw(64, 111)) if draw.chance(0.4) else 112,
+        resolution=round(draw(64, 111, least=32)) if draw.chance(0.4) else 112,
         persistence=draw(0.0, 0.5, least=0.0) if draw.chance(0.4) else 0.0,
         drift=draw(0.0, 5.0, least=0.0) if draw.chance(0.5) else 0.0,
     )
