@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from lvef.data.prepare import SIZE
 from lvef.data.video import write_video
+from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 
 if TYPE_CHECKING:
     from lvef.analysis.result import ClipAnalysis
 
 ED, ES, WALL = "#40b0ff", "#ffb000", "#ffb000"
 """Blue and orange, which colour-blind people tell apart; ED is also a circle and ES a square."""
-NOT_FOR_DIAGNOSIS = "Research use only, not for diagnosis."
 _ZOOM, _STRIP = 3, 84
 
 

@@ -105,8 +105,6 @@ class LVSegmenter(Task):
         return one_cycle(self, lr, decay, self.trainer.estimated_stepping_batches)
 
     def _measure(self, batch: dict[str, Tensor], first: bool) -> None:
-        if "clip" not in batch:
-            return
         logits = self(batch["clip"], batch["survey"]).float()
         probability = full_size(logits.sigmoid())
         found, truth = (probability > 0.5).cpu().numpy(), batch["mask"].bool().cpu().numpy()
