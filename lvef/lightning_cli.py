@@ -22,10 +22,10 @@ from lvef.data.datamodule import EchoNetDataModule
 from lvef.errors import CheckpointError, ConfigurationError, LvefError, one_line
 from lvef.models import EFEnsemble, LVSegmenter, Task
 from lvef.models.loading import describe
-from lvef.models.options import UncertaintyOptions
 from lvef.precision import cpu_precision
 
 LOG_FOLDER = "lightning_logs"
+_CONVERTING = ("16-true", "bf16-true", "64-true", "16", "bf16", "64", "transformer-engine")
 _MUST_AGREE = ("frames", "image_size", "remove_artifacts")
 
 
@@ -127,6 +127,11 @@ class LvefCLI(LightningCLI):
             )
         if config.trainer.precision is None and _on_cpu(config):
             config.trainer.precision = cpu_precision()
+        if str(config.trainer.precision) in _CONVERTING:
+            raise ConfigurationError(
+                f"trainer.precision {config.trainer.precision} would round the labels and a "
+                "Gaussian process's samples too: choose 32-true, bf16-mixed or 16-mixed"
+            )
         if self.subcommand == "test":
             config.verbose = False  # the table of TestResults has the same figures and more
         if self.subcommand == "predict" and config.data.videos and config.trainer.devices == "auto":
@@ -275,7 +280,7 @@ def _match(config: Namespace, command: str) -> None:
         return
     asked_level = config.model.init_args.get("uncertainty.level")
     for name, value in about["hparams"].items():
-        if name == "uncertainty" and asked_level not in (None, UncertaintyOptions().level):
+        if name == "uncertainty" and asked_level is not None:
             # What VAL taught travels with the checkpoint, so that any level can be asked for.
             value = {**value, "level": asked_level}
         if isinstance(value, dict):

@@ -10,11 +10,15 @@ import pandas as pd
 import pytest
 import torch
 from helpers import newest, told, words
+from lightning import Callback, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from lvef.callbacks import PredictionWriter
 from lvef.cli import main
+from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.video import write_video
 from lvef.models import EFRegressor
+from lvef.models.loading import load_task
 from lvef.phantom import PhantomClip
 
 
@@ -138,6 +142,28 @@ def test_a_checkpoint_loads_in_plain_lightning_and_predicts_the_same(logs, phant
     torch.testing.assert_close(first(frames), second(frames))
 
 
+class Interruption(Callback):
+    """Stops a prediction at its second batch."""
+
+    def on_predict_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
+        if batch_idx == 1:
+            raise InterruptedError("enough")
+
+
+def test_an_interrupted_prediction_keeps_what_it_has(logs, phantom_root, tmp_path):
+    data = EchoNetDataModule(str(phantom_root), ["EDF", "ESF"], batch_size=4, num_workers=0)
+    trainer = Trainer(
+        accelerator="cpu", logger=False, default_root_dir=tmp_path, enable_checkpointing=False,
+        callbacks=[PredictionWriter(), Interruption()],
+    )  # fmt: skip
+    task = load_task(newest(logs / "edf_esf_mlp", "best.ckpt"))
+    with pytest.raises(InterruptedError):
+        trainer.predict(task, datamodule=data)
+    rows = pd.read_csv(tmp_path / "predictions.csv")
+    assert rows["status"].tolist() == ["ok"] * 4 + ["failed"] * 3
+    assert rows["reason"].tail(1).item() == "not predicted: the run ended before this video"
+
+
 @pytest.mark.parametrize(
     ("command", "config", "more", "message"),
     [
@@ -152,6 +178,7 @@ def test_a_checkpoint_loads_in_plain_lightning_and_predicts_the_same(logs, phant
         ("predict", "esf_cls", ["--data.videos", "no/such"], "no/such is no file"),
         ("fit", "esf_cls", ["--data.balanced", "true"], "balance the classes twice"),
         ("fit", "esf_cls", ["--trainer.max_epochs", "-1"], "the cosine schedule needs an end"),
+        ("fit", "esf_cls", ["--trainer.precision", "bf16-true"], "choose 32-true, bf16-mixed"),
         pytest.param(
             "fit",
             "esf_cls",

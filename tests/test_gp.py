@@ -264,6 +264,17 @@ def test_a_job_takes_no_more_memory_than_it_was_given(tmp_path, monkeypatch):
     (tmp_path / "memory.max").write_text(f"{2**30 + 1000}\n")
     limited = largest_exact(torch.float64)
     assert limited == int((0.6 * 2**30 / (6 * 8)) ** 0.5) < alone
+    inner = tmp_path / "job_7" / "step_0"  # as Slurm and systemd nest them
+    inner.mkdir(parents=True)
+    (tmp_path / "own").write_text("1:cpu:/elsewhere\n0::/job_7/step_0\n")
+    monkeypatch.setattr("lvef.models.memory._OWN_GROUPS", tmp_path / "own")
+    for name, stated in (("memory.max", f"{2**28 + 1000}\n"), ("memory.current", "6000\n")):
+        (inner.parent / name).write_text(stated)
+    (inner.parent / "memory.stat").write_text("inactive_file 5000\n")
+    (inner / "memory.max").write_text("max\n")
+    assert largest_exact(torch.float64) == pytest.approx(limited / 2, abs=1), "a quarter of it"
+    (inner.parent / "memory.max").write_text("max\n")
+    assert largest_exact(torch.float64) == limited
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     assert largest_exact(torch.float64) == pytest.approx(limited / 2, abs=1)
 

@@ -109,12 +109,13 @@ def test_a_trainer_fits_a_gaussian_process_as_often_as_it_is_asked(logs, phantom
 
 def test_any_level_can_be_asked_of_a_checkpoint(logs, phantom_root):
     widths = []
-    for level in ("0.9", "0.5"):
-        more = ["--model.uncertainty.level", level]
+    for level in ("0.9", "0.5", None):
+        more = [] if level is None else ["--model.uncertainty.level", level]
         assert main(words("predict", "edf_esf_gpr", phantom_root, logs, *more)) == 0
         rows = pd.read_csv(newest(logs / "edf_esf_gpr", "predictions.csv"))
         widths.append((rows["ef_upper"] - rows["ef_lower"]).mean())
     assert widths[1] < widths[0]
+    assert widths[2] == widths[0], "its own, 0.9"
 
 
 def test_an_ensemble_resumes(logs, phantom_root):

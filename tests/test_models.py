@@ -5,6 +5,7 @@ from safetensors.torch import save_file
 
 from lvef.errors import CheckpointError, ConfigurationError, WeightsError
 from lvef.models import EFClassifier, EFRegressor, MLPHead, ResNet50Backbone
+from lvef.models.backbone import taught_by
 from lvef.models.cases import CaseStore
 from lvef.models.options import BackboneOptions, OptimizerOptions
 from lvef.models.pretraining import PhantomPretraining
@@ -97,6 +98,24 @@ def test_offline_the_error_names_three_ways_on_in_one_line(tmp_path, monkeypatch
     assert IMAGENET_FILE in text
     assert "--model.backbone.weights PATH" in text
     assert "--model.backbone.weights null" in text
+
+
+def test_weights_say_whether_phantoms_had_a_part_in_them(tmp_path, state):
+    said = {"pretrain": {"trained_on": "PHANTOM seed 9, 10 frames"}, "other": None}
+    for name, metadata in said.items():
+        save_file({"a": torch.zeros(1)}, tmp_path / f"{name}.safetensors", metadata=metadata)
+    for name, about in {
+        "fitted": {"data": {"is_phantom": True}},
+        "later": {"data": {"is_phantom": False}, "trained_on": "phantoms"},
+        "patients": {"data": {"is_phantom": False}, "trained_on": ""},
+    }.items():
+        torch.save({"state_dict": {}, "lvef": about}, tmp_path / f"{name}.ckpt")
+    torch.save(state, tmp_path / "plain.pt")
+    assert {file.stem: taught_by(str(file)) for file in tmp_path.iterdir()} == {
+        "pretrain": "phantoms", "other": "", "fitted": "phantoms", "later": "phantoms",
+        "patients": "", "plain": "",
+    }  # fmt: skip
+    assert taught_by("IMAGENET1K_V2") == ""
 
 
 def test_weights_that_do_not_exist_or_fit_are_refused(tmp_path, state):

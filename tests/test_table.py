@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from lvef.errors import ConfigurationError
@@ -60,13 +61,20 @@ def test_the_table_continues_where_it_was_interrupted(
         checkpoint = about["rows"][member]["checkpoint"]
         assert checkpoint in str(both["made_from"]["words"])
         assert checkpoint in both["made_from"]["files"], "a member fitted anew is another ensemble"
-    assert 0 <= both["metrics"]["coverage_90"]["value"] <= 100
+    cases = pd.read_csv(both["cases"])
+    inside = cases["ef"].between(cases["ef_lower"], cases["ef_upper"])
+    assert both["metrics"]["coverage_90"]["value"] == pytest.approx(inside.mean(), abs=1e-6)
 
     quick = {**arguments, "quick": True}
     table(str(phantom_root), output, ["esf_cls"], **quick)
+    assert (output / "table.md").read_text().startswith("**Quick look")
     again = json.loads((output / "table.json").read_text())["rows"]["esf_cls"]
     assert "--data.limit" in again["made_from"]["words"]
     assert again["checkpoint"] != first["esf_cls"]["checkpoint"], "other settings are another run"
+    monkeypatch.chdir(tmp_path)
+    table(str(phantom_root), Path("out"), ["esf_cls"], configs=Path("configs"), max_epochs=1)
+    strict = json.loads((output / "table.json").read_text(), parse_constant=pytest.fail)
+    assert strict["rows"]["esf_cls"] == first["esf_cls"], "the quick look has not replaced it"
 
     headings = [line for line in text.splitlines() if line.startswith("## ")]
     assert all("PHANTOM" in line or "Published" in line for line in headings)

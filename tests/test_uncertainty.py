@@ -114,6 +114,8 @@ def test_the_temperature_undoes_overconfidence():
     truth = RNG.random(20000) < expit(odds)
     assert temperature(3 * odds, truth) == pytest.approx(3, rel=0.05)
     assert temperature(odds, np.ones(20000)) == 1.0
+    # Four cases on the right side would be likeliest at no temperature at all.
+    assert 0.4 < temperature([3.0, 2.0, -2.0, -3.0], [1, 1, 0, 0]) < 1
     calm, sure = (probability_metrics(expit(f * odds), truth) for f in (1, 3))
     assert calm["ece"] < 0.02 < sure["ece"]
     assert calm["log_loss"] < sure["log_loss"]

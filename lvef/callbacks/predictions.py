@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from scipy.stats import norm
 
 from lvef.cardiac import REDUCED_EF
 from lvef.evaluation.beats import BEAT_COLUMNS, combine_beats
+from lvef.evaluation.json_files import write_json
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.evaluation.uncertainty import LEVEL
 from lvef.models import EFClassifier, LVSegmenter
@@ -74,6 +74,13 @@ class PredictionWriter(Callback):
         if path is not None:
             rank_zero_info(f"Predictions: {path}")
 
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Write what was predicted before an interruption."""
+        if trainer.predicting and self._batches and trainer.world_size == 1:
+            rank_zero_info(f"Interrupted: {self._write(trainer, pl_module, self._batches)}")
+
     def _write(
         self, trainer: Trainer, task: LightningModule, batches: list[dict[str, Any]]
     ) -> Path | None:
@@ -96,7 +103,7 @@ class PredictionWriter(Callback):
             rows["trained_on"] = str(trained_on)
         rows.to_csv(path, index=False)
         about = _about(trainer, task, str(trained_on))
-        path.with_suffix(".json").write_text(json.dumps(about, indent=2) + "\n")
+        write_json(path.with_suffix(".json"), about)
         if new and len(beats):
             beats.to_csv(path.with_name("beats.csv"), index=False)
         return path

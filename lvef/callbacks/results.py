@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import pandas as pd
 from lightning import Callback, LightningModule, Trainer
 
+from lvef.evaluation.json_files import write_json
 from lvef.evaluation.review import format_review, review_report
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS, format_summary
 from lvef.evaluation.uncertainty import LEVEL, doubt
@@ -53,10 +52,10 @@ class TestResults(Callback):
             "level": float(getattr(pl_module.calibration, "level", LEVEL)),
             "checkpoint": str(trainer.ckpt_path or ""),
             "version": version("lvef"),
-            "metrics": {name: _no_nan(row) for name, row in summary.items()},
+            "metrics": summary,
             "review": review,
         }
-        (folder / "metrics.json").write_text(json.dumps(about, indent=2) + "\n")
+        write_json(folder / "metrics.json", about)
         videos = datamodule.table.loc[cases["row"].numpy(), "video"].to_numpy()
         table = pd.DataFrame({name: column.numpy() for name, column in cases.items()})
         table.drop(columns="row").assign(video=videos).set_index("video").to_csv(
@@ -88,7 +87,7 @@ def _write_segmentation(trainer: Trainer, task: LVSegmenter, folder: Path) -> No
         },
     }
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "metrics.json").write_text(json.dumps(about, indent=2) + "\n")
+    write_json(folder / "metrics.json", about)
     table.to_csv(folder / "cases.csv")
     print(f"{about['title']}. {NOT_FOR_DIAGNOSIS}")
     print(pd.DataFrame(about["metrics"]).T.round(3).to_string())
@@ -104,8 +103,3 @@ def _review(task: EFTask) -> dict[str, Any]:
         return review_report(wrong, cases["review"], doubts, cases["ef"])
     error = abs(cases["ef_predicted"] - cases["ef"])
     return review_report(wrong, cases["review"], doubt(cases["p_reduced"]), cases["ef"], error)
-
-
-def _no_nan(row: dict[str, float]) -> dict[str, float | None]:
-    """JSON has no NaN."""
-    return {name: None if math.isnan(value) else value for name, value in row.items()}

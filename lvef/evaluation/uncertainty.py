@@ -107,6 +107,9 @@ def probability_metrics(p_reduced: ArrayLike, reduced: ArrayLike) -> Metrics:
 def temperature(logits: ArrayLike, reduced: ArrayLike) -> float:
     """Return the temperature that makes held-out cases likeliest (Guo et al., ICML 2017).
 
+    A standard normal prior on its logarithm, as much as one case, keeps it finite where few cases
+    are all on the right side.
+
     Args:
         logits: `(n,)` log odds of EF <= 40.
         reduced: `(n,)` 1 where EF <= 40, 0 elsewhere.
@@ -120,7 +123,8 @@ def temperature(logits: ArrayLike, reduced: ArrayLike) -> float:
 
     def loss(log_temperature: float) -> float:
         scaled = odds / math.exp(log_temperature)
-        return float(-np.where(truth, log_expit(scaled), log_expit(-scaled)).mean())
+        likelihood = float(np.where(truth, log_expit(scaled), log_expit(-scaled)).sum())
+        return log_temperature**2 / 2 - likelihood
 
     found = minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded")
     return math.exp(float(found.x))

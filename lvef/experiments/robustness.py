@@ -22,6 +22,7 @@ from lvef.data.corruptions import CORRUPTIONS
 from lvef.data.dataset import KeyFrameDataset, prepare_for_workers
 from lvef.data.echonet import read_echonet
 from lvef.errors import ConfigurationError
+from lvef.evaluation.json_files import write_json
 from lvef.evaluation.metrics import (
     Metrics,
     bootstrap_interval,
@@ -131,7 +132,7 @@ def robustness(
         "checkpoint": str(ckpt_path), "version": version("lvef"),
         "conditions": json.loads(table.to_json(orient="records")),
     }  # fmt: skip
-    (output / "robustness.json").write_text(json.dumps(about, indent=2) + "\n")
+    write_json(output / "robustness.json", about)
     text = format_robustness(table, title, phantom)
     (output / "robustness.md").write_text(text)
     robustness_figure(table, title).savefig(output / "robustness.png", dpi=120)

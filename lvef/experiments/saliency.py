@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +22,7 @@ from lvef.data.echonet import EchoNetFolder, read_echonet
 from lvef.data.sector import find_sector, sector_probe
 from lvef.data.video import read_frames
 from lvef.errors import ConfigurationError
+from lvef.evaluation.json_files import write_json
 from lvef.evaluation.metrics import bootstrap_interval
 from lvef.evaluation.saliency import (
     area_under,
@@ -118,7 +118,7 @@ def saliency(
         "curves": curves,
         "randomisation": _randomisation(mapper, frames[:_CHECKED], maps),
     }
-    (output / "saliency.json").write_text(json.dumps(_no_nan(about), indent=2) + "\n")
+    write_json(output / "saliency.json", about)
     text = format_saliency(about)
     (output / "saliency.md").write_text(text)
     draw_saliency(output, about, frames, maps, rows)
@@ -338,12 +338,3 @@ def _randomisation(
             ]
             found.setdefault(depth, {})[METHOD_NAMES[method]] = float(np.mean(alike))
     return found
-
-
-def _no_nan(value: Any) -> Any:
-    """JSON has no NaN."""
-    if isinstance(value, dict):
-        return {name: _no_nan(own) for name, own in value.items()}
-    if isinstance(value, list):
-        return [_no_nan(own) for own in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from hashlib import sha1
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
@@ -20,6 +22,7 @@ from lvef.data.echonet import SPLITS, read_echonet
 from lvef.errors import ConfigurationError
 from lvef.evaluation.ceilings import ef_from_volume
 from lvef.evaluation.figures import sample_sheet
+from lvef.evaluation.json_files import write_json
 from lvef.evaluation.metrics import classification_metrics, regression_metrics
 from lvef.evaluation.residual_figures import ef_distribution
 from lvef.experiments.table_report import write_report
@@ -52,6 +55,7 @@ def table(
     weights: str | None = None,
     max_epochs: int | None = None,
     max_excluded: float = 0.05,
+    check_videos: bool = False,
     quick: bool = False,
 ) -> Path:
     """Fit and test experiments on one folder, and write table.md, table.json and plots.
@@ -70,9 +74,14 @@ def table(
             what the configs say.
         max_epochs: Epochs of every experiment; by default what the configs say.
         max_excluded: Share of unusable videos above which nothing is run.
+        check_videos: Decode every video's key frames first, and set the unreadable aside.
         quick: 200 videos a split and 4 epochs, to see that all works.
     """
     _check(experiments, configs)
+    # The same experiment, from wherever and however it is named.
+    root, output, configs = str(Path(root).resolve()), output.resolve(), configs.resolve()
+    if weights is not None and Path(weights).is_file():
+        weights = str(Path(weights).resolve())
     folder = read_echonet(root, max_excluded)
     phantom = (Path(root) / MARKER).is_file()
     output.mkdir(parents=True, exist_ok=True)
@@ -83,20 +92,30 @@ def table(
     shared += [] if epochs is None else ["--trainer.max_epochs", str(epochs)]
     shared += ["--data.limit", str(_QUICK_LIMIT)] if quick else []
     shared += ["--data.max_excluded", str(max_excluded)]
+    shared += ["--data.check_videos", "true"] if check_videos else []
+    videos = _videos_stamp(Path(root))
     rows: dict[str, dict[str, Any]] = {}
     for name in experiments:
         own, built_on = _own_words(name, rows, weights)
         config = "ensemble" if name in ENSEMBLES else name
         words = ["--config", str(configs / f"{config}.yaml"), *shared, *own]
-        files = [Path(word) for word in [*words, *built_on] if Path(word).is_file()]
+        said = [*words, *built_on, *_named_in(configs / f"{config}.yaml")]
+        files = [Path(word) for word in said if Path(word).is_file()]
         files += [Path(root) / part for part in ("FileList.csv", "VolumeTracings.csv")]
-        made_from = {"words": words, "files": _stamps(files), "version": version("lvef")}
+        made_from = {
+            "words": words, "files": _stamps(files), "videos": videos, "version": version("lvef"),
+        }  # fmt: skip
         rows[name] = _run(name, made_from, output)
     usable = folder.table
     _draw_data(usable, output, phantom)
     if quick:
         usable = usable.groupby("split", sort=False).head(_QUICK_LIMIT)
-    return write_report(output, rows, _ceilings(usable), phantom)
+    note = (
+        f"**Quick look: at most {_QUICK_LIMIT} videos a split, {epochs} epochs. No results.**"
+        if quick
+        else ""
+    )
+    return write_report(output, rows, _ceilings(usable), phantom, note)
 
 
 def _check(experiments: list[str], configs: Path) -> None:
@@ -135,9 +154,30 @@ def _stamps(files: list[Path]) -> dict[str, list[int]]:
     return {str(p): [p.stat().st_size, p.stat().st_mtime_ns] for p in files}
 
 
+def _named_in(config: Path) -> list[str]:
+    """Return every value of a config that may name a file, such as weights."""
+    waiting: list[Any] = [yaml.safe_load(config.read_text())]
+    found = []
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            found.append(value)
+        elif isinstance(value, (dict, list)):
+            waiting += value.values() if isinstance(value, dict) else value
+    return found
+
+
+def _videos_stamp(root: Path) -> list[int]:
+    """Return number, total size and newest time of the videos of a folder."""
+    stats = [file.stat() for file in (root / "Videos").iterdir()]
+    return [len(stats), sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats)]
+
+
 def _run(name: str, made_from: dict[str, Any], output: Path) -> dict[str, Any]:
     """Fit and test one experiment, or return what it gave before from the same settings."""
-    done = output / name / "done.json"
+    # A name of its own for other settings, so that a quick look does not replace what took hours.
+    settings = sha1(json.dumps(made_from["words"]).encode()).hexdigest()[:8]
+    done = output / name / f"done_{settings}.json"
     if done.is_file():
         before: dict[str, Any] = json.loads(done.read_text())
         left = all(Path(before[part]).is_file() for part in ("checkpoint", "cases"))
@@ -161,7 +201,7 @@ def _run(name: str, made_from: dict[str, Any], output: Path) -> dict[str, Any]:
         **metrics,
     }
     unfinished = done.with_suffix(".part")
-    unfinished.write_text(json.dumps(result, indent=2) + "\n")
+    write_json(unfinished, result)
     unfinished.replace(done)
     return result
 

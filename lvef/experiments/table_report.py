@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pandas as pd
 from lvef.evaluation import uncertainty_figures as figures
 from lvef.evaluation.comparison import bootstrap_auc, bootstrap_mae, paired_p_values, resampled
 from lvef.evaluation.history import read_history
+from lvef.evaluation.json_files import write_json
 from lvef.evaluation.metrics import METRIC_NAMES
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.evaluation.training_figures import learning_curves
@@ -27,7 +28,11 @@ _COVERAGES = [f"coverage_{100 * level:.0f}" for level in LEVELS]
 
 
 def write_report(
-    output: Path, rows: Rows, ceilings: dict[str, dict[str, float]], phantom: bool
+    output: Path,
+    rows: Rows,
+    ceilings: dict[str, dict[str, float]],
+    phantom: bool,
+    note: str = "",
 ) -> Path:
     """Write the table of finished experiments.
 
@@ -36,6 +41,7 @@ def write_report(
         rows: By experiment: its `metrics.json`, with `checkpoint`, `minutes`, `val` and `cases`.
         ceilings: Regression metrics of the trivial answers on the same TEST split.
         phantom: Whether they were measured on phantoms; every heading then says so.
+        note: What table.md begins with.
 
     Returns:
         The path of table.md.
@@ -50,15 +56,17 @@ def write_report(
     }
     about = {
         "phantom": phantom,
+        "quick": note,
         "note": NOT_FOR_DIAGNOSIS,
         "ceilings": ceilings,
         "references": {"experiments": REFERENCES, "video_models": VIDEO_MODELS, "caveat": CAVEAT},
         "p_values": p_values,
         "rows": rows,
     }
-    (output / "table.json").write_text(json.dumps(about, indent=2) + "\n")
+    write_json(output / "table.json", about)
     plots = _plot(output, classifiers, regressors, cases, ceilings, data)
     sections = [
+        [note] if note else [],
         _classification(classifiers, ceilings, data),
         _regression(regressors, ceilings, data),
         _uncertainty(regressors, data),
@@ -250,7 +258,12 @@ def _p_values(cases: Mapping[str, pd.DataFrame], metric: str) -> dict[str, dict[
 def _best(rows: Rows) -> str:
     """Return the row that VAL would choose."""
     sign = -1 if next(iter(rows.values()))["val"]["metric"] == "val/roc_auc" else 1
-    return min(rows, key=lambda name: sign * rows[name]["val"]["value"])
+
+    def worth(name: str) -> float:
+        value = rows[name]["val"]["value"]
+        return math.inf if value is None else sign * float(value)
+
+    return min(rows, key=worth)
 
 
 def _chosen(rows: Rows) -> str:

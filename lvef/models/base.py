@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lvef.errors import ConfigurationError
 from lvef.evaluation.metrics import Metrics
 from lvef.evaluation.summary import Summary
-from lvef.models.backbone import ResNet50Backbone, fingerprint
+from lvef.models.backbone import ResNet50Backbone, fingerprint, taught_by
 from lvef.models.cases import CaseStore
 from lvef.models.options import BackboneOptions, options, plain
 from lvef.models.task import Task
@@ -127,6 +127,7 @@ class EFTask(Task):
         weights = chosen.checkpoint or chosen.weights
         if weights is not None:
             self.backbone.load(weights)
+            self.trained_on = self.trained_on or taught_by(weights)
 
     def on_fit_start(self) -> None:
         """Compute the features of a frozen backbone."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -92,6 +93,15 @@ class EFClassifier(TrainedTask):
             self.class_weight.copy_(weight)
         if weighted or balanced_sampling:
             self.log_prior_shift.copy_(weight.log())
+
+    def setup(self, stage: str) -> None:
+        """Load the backbone's weights, look at TRAIN, and warn where VAL cannot choose."""
+        super().setup(stage)
+        if stage == "fit" and len(np.unique(is_reduced(self._datamodule().split("VAL")["ef"]))) < 2:
+            rank_zero_warn(
+                "VAL holds one class only: no ROC-AUC can choose an epoch, and best.ckpt is the "
+                "first (more videos: --data.limit)"
+            )
 
     def case_outputs(self, output: Tensor) -> Cases:
         """Return the log odds of reduced EF at the prevalence of TRAIN.

@@ -13,6 +13,7 @@ _MATRICES = 6
 """Matrices of n x n that a step of the fit holds at once, with a little room."""
 _SHARE_OF_MEMORY = 0.6
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
+_OWN_GROUPS = Path("/proc/self/cgroup")
 
 
 def largest_exact(dtype: torch.dtype, device: torch.device | None = None) -> int:
@@ -43,15 +44,12 @@ def _processes_here() -> int:
 
 
 def _left_to_this_job() -> int:
-    """Return the bytes that the control group of this process has left; all there are if none.
+    """Return the bytes that the control groups around this process leave it; all if there is none.
 
     Files that are held in memory count as left, as they give way.
     """
     left = sys.maxsize
-    for folder, limit, used in (
-        (_CONTROL_GROUPS, "memory.max", "memory.current"),
-        (_CONTROL_GROUPS / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
-    ):
+    for folder, limit, used in _groups():
         try:
             stated, taken = (int((folder / name).read_text()) for name in (limit, used))
             parts = (line.split() for line in (folder / "memory.stat").read_text().splitlines())
@@ -60,6 +58,27 @@ def _left_to_this_job() -> int:
             continue
         left = min(left, max(stated - taken + files, 0))
     return left
+
+
+def _groups() -> list[tuple[Path, str, str]]:
+    """Return folder, and files of limit and use, of every memory group that this process is in.
+
+    A group is bound by those around it; in a container its own may be shown as the root.
+    """
+    try:
+        lines = [line.split(":", 2) for line in _OWN_GROUPS.read_text().splitlines()]
+    except OSError:
+        lines = []
+    found = []
+    for root, kinds, limit, used in (
+        (_CONTROL_GROUPS, "", "memory.max", "memory.current"),
+        (_CONTROL_GROUPS / "memory", "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ):
+        own = [line[2] for line in lines if len(line) == 3 and kinds in line[1].split(",")]
+        inner = [root / path.strip("/") for path in own]
+        folders = {root, *inner, *(p for f in inner for p in f.parents if root in p.parents)}
+        found += [(folder, limit, used) for folder in sorted(folders)]
+    return found
 
 
 def _free_memory() -> int:

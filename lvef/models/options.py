@@ -70,18 +70,19 @@ class UncertaintyOptions:
     """What predictions say of their uncertainty.
 
     Args:
-        level: Coverage of the stated interval, in 0..1.
+        level: Coverage of the stated interval, in 0..1; null for 0.9, and in test and predict for
+            the checkpoint's own.
         review_share: A case is flagged for review when its standard deviation is above that of
             this share of VAL, the most uncertain; or when its interval straddles EF 40.
     """
 
-    level: float = 0.9
+    level: float | None = None
     review_share: float = 0.1
 
     def __post_init__(self) -> None:
         """Refuse what is no share."""
         for name, value in asdict(self).items():
-            if not 0 < value < 1:
+            if value is not None and not 0 < value < 1:
                 raise ConfigurationError(f"model.uncertainty.{name} is {value}, but is in 0..1")
 
 

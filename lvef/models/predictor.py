@@ -10,7 +10,7 @@ from torch import Tensor
 from lvef.cardiac import REDUCED_EF
 from lvef.evaluation.metrics import Metrics, regression_metrics
 from lvef.evaluation.summary import Summary, summarise_regression
-from lvef.evaluation.uncertainty import LEVELS, interval_metrics
+from lvef.evaluation.uncertainty import LEVEL, LEVELS, interval_metrics
 from lvef.models.base import Batch, Cases, EFTask
 from lvef.models.options import UncertaintyOptions, options
 from lvef.models.uncertainty import EFCalibration, reduced_calls
@@ -35,7 +35,7 @@ class EFPredictor(EFTask):
         self.register_buffer("ef_mean", torch.tensor(50.0))
         self.register_buffer("ef_scale", torch.tensor(1.0))
         chosen = options(UncertaintyOptions, uncertainty)
-        self.calibration = EFCalibration(chosen.review_share, chosen.level)
+        self.calibration = EFCalibration(chosen.review_share, chosen.level or LEVEL)
 
     def learn_population(self, ef: NDArray[np.float64], balanced_sampling: bool = False) -> None:
         """Take mean and spread of EF from TRAIN."""

@@ -15,8 +15,8 @@ class Task(LightningModule):
     Attributes:
         monitor: The VAL metric that chooses the best checkpoint.
         monitor_mode: Whether it is best when `max` or `min`.
-        trained_on: "phantoms" when they taught the checkpoint that was loaded, or any member of an
-            ensemble, else empty.
+        trained_on: "phantoms" when they taught the checkpoint that was loaded, the weights that
+            training started from, or any member of an ensemble, else empty.
         patients: Whether clips of patients, or what nobody knows, took part in teaching what was
             loaded.
     """

@@ -99,8 +99,8 @@ class TrainedTask(EFTask):
                 "--model.optimizer.schedule plateau or constant"
             )
         steps = max(int(self.trainer.estimated_stepping_batches), 1)
-        epochs = max(self.trainer.max_epochs or 1, 1)
-        warmup = max(1, min(round(chosen.warmup_epochs * steps / epochs), steps - 1))
+        epoch = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
+        warmup = max(1, min(round(chosen.warmup_epochs * epoch), steps - 1))
 
         def factor(step: int) -> float:
             if step < warmup:
