@@ -54,22 +54,22 @@ def composite_beat(
 
 
 def carry_contour(
-    composite: NDArray[np.float32], contour: NDArray[np.float64], backwards: bool = False
+    composite: NDArray[np.float32], contour: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Carry a contour from end-diastole through systole to end-systole.
+
+    The other way round the beat, back through diastole, adds nothing: its motion is quicker and
+    its end, in a beat that is cut off, not there.
 
     Args:
         composite: `(phases, H, W)` composite beat.
         contour: `(n, 2)` x, y in pixels at end-diastole.
-        backwards: Go the other way round the beat, back through diastole.
 
     Returns:
         `(phases / 2 + 1, n, 2)` contours, the first at end-diastole, the last at end-systole.
     """
     phases = len(composite)
-    steps = range(phases // 2 + 1)
-    order = [(-step if backwards else step) % phases for step in steps]
-    pictures = [_compressed(composite[phase]) for phase in order]
+    pictures = [_compressed(picture) for picture in composite[: phases // 2 + 1]]
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     flow.setFinestScale(0)
     points = np.asarray(contour, dtype=np.float32)
