@@ -25,7 +25,7 @@ from lvef.models.loading import describe
 from lvef.precision import cpu_precision
 
 LOG_FOLDER = "lightning_logs"
-_CONVERTING = ("16-true", "bf16-true", "64-true", "16", "bf16", "64", "transformer-engine")
+_CONVERTING = ("16-true", "bf16-true", "64-true", "64", "transformer-engine")
 _MUST_AGREE = ("frames", "image_size", "remove_artifacts")
 
 
