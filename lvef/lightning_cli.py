@@ -129,8 +129,8 @@ class LvefCLI(LightningCLI):
             config.trainer.precision = cpu_precision()
         if str(config.trainer.precision) in _CONVERTING:
             raise ConfigurationError(
-                f"trainer.precision {config.trainer.precision} would change the labels' precision and "
-                "a Gaussian process's too: choose 32-true, bf16-mixed or 16-mixed"
+                f"trainer.precision {config.trainer.precision} would change the labels' precision "
+                "and a Gaussian process's too: choose 32-true, bf16-mixed or 16-mixed"
             )
         if self.subcommand == "test":
             config.verbose = False  # the table of TestResults has the same figures and more
