@@ -59,7 +59,6 @@ class LvefCLI(LightningCLI):
         parser.set_defaults(
             {
                 "checkpoint.filename": "best",
-                "checkpoint.save_last": True,
                 "checkpoint.enable_version_counter": False,
                 "early_stopping.patience": 10,
                 "early_stopping.check_finite": False,  # VAL of one class has no AUC
@@ -77,12 +76,21 @@ class LvefCLI(LightningCLI):
         """Leave checkpoints to `before_instantiate_classes`, which says what does not fit."""
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Return the trainer, which writes checkpoints without hurry unless told otherwise."""
+        """Return the trainer, which keeps the last epoch beside the best.
+
+        It writes checkpoints without hurry unless told otherwise.
+        """
         given = self._get(self.config_init, "trainer.plugins") or []
         plugins = list(given) if isinstance(given, (list, tuple)) else [given]
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             plugins.append(UnhurriedCheckpointIO())
-        return super().instantiate_trainer(**{"plugins": plugins, **kwargs})
+        trainer = super().instantiate_trainer(**{"plugins": plugins, **kwargs})
+        if self.subcommand == "fit":
+            # `save_last` writes only when an epoch is the best: a run could not go on from its end.
+            folder = self._get(self.config, "checkpoint.dirpath")
+            last = ModelCheckpoint(folder, filename="last", enable_version_counter=False)
+            trainer.callbacks.append(last)  # type: ignore[attr-defined]
+        return trainer
 
     def instantiate_classes(self) -> None:
         """Let `predict` find the beats of new videos."""

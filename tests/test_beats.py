@@ -11,13 +11,14 @@ from lvef.cardiac import (
     composite_beat,
     contour_volume,
     find_beats,
-    intensity_curve,
+    grey_components,
     looks,
     mask_tracing,
     mask_volume,
     method_of_disks,
     periodicity,
     polygon_mask,
+    shared_curve,
     window,
 )
 from lvef.cardiac.motion import carry_contour
@@ -130,14 +131,43 @@ def test_noise_and_standstill_have_no_rhythm():
     assert find_beats(np.full(150, 700.0), 50) == []
 
 
-def test_grey_levels_alone_tell_when_the_ventricle_is_full():
+def test_grey_levels_tell_the_beat_from_the_errors_of_the_contour():
     clip = PhantomClip(11, 4)
-    frames, truth = clip.frames(), clip.truth()
+    frames, truth, fps = clip.frames(), clip.truth(), clip.patient.fps
     region = cv2.dilate(
         polygon_mask(truth["contour"][clip.ed_frame], 112, 112).astype(np.uint8), np.ones((7, 7))
     )
-    curve = intensity_curve(frames, region.astype(bool), clip.patient.fps)
-    assert np.corrcoef(curve, truth["area"])[0, 1] > 0.8
+    components = grey_components(frames, region.astype(bool), fps)
+    np.testing.assert_allclose(components.T @ components, np.eye(4), atol=1e-9)
+    area = truth["area"].astype(float)
+    noise = np.random.default_rng(0).normal(0, area.std(), len(area))
+    clean, whole = shared_curve(area, components, fps)
+    noisy, part = shared_curve(area + noise, components, fps)
+    assert whole > part > 0.5
+    assert np.corrcoef(clean, area)[0, 1] > 0.9
+    assert np.corrcoef(noisy, area)[0, 1] > np.corrcoef(area + noise, area)[0, 1] + 0.1
+    assert shared_curve(noise, components, fps)[1] < part
+    inverted, same = shared_curve(area, -components, fps)
+    np.testing.assert_allclose(inverted, clean, err_msg="the sign of a component says nothing")
+    assert same == pytest.approx(whole)
+
+
+def test_a_short_clip_has_fewer_components_and_an_even_one_none():
+    frames = np.random.default_rng(0).integers(0, 255, (35, 24, 24), dtype=np.uint8)
+    everywhere = np.ones((24, 24), bool)
+    assert grey_components(frames, everywhere, 50.0).shape == (35, 2)
+    assert grey_components(np.full_like(frames, 90), everywhere, 50.0).shape == (35, 0)
+    assert shared_curve(np.arange(35.0), np.empty((35, 0)), 50.0)[1] == 0
+
+
+def test_a_clip_may_end_in_the_pause_after_end_systole():
+    curve = np.interp(
+        np.arange(90), [0, 10, 26, 36, 50, 60, 76, 90], [95, 100, 50, 52, 90, 100, 50, 50]
+    )
+    ends = [beat.es_frame for beat in find_beats(curve, 50.0)]
+    assert ends == [pytest.approx(26, abs=3), pytest.approx(76, abs=2)]
+    emptying = find_beats(curve[:74], 50.0)
+    assert len(emptying) == 1, "nobody could tell whether it was at its smallest"
 
 
 def test_a_contour_is_carried_with_the_tissue_from_ed_to_es():

@@ -78,7 +78,7 @@ def test_the_quality_falls_with_each_of_its_parts():
         {"confidence": np.repeat([0.95, 0.1], [70, 30])},
         {"area": 240 + 12 * np.cos(np.pi * np.arange(FRAMES))},
         {"periodicity": 0.2},
-        {"agreement": 0.5},
+        {"agreement": 0.7},
         {"ef_by_contours": np.array([30.0, 28.0])},
     ):
         assert judge(evidence(**worse)).quality < good
@@ -97,9 +97,9 @@ def test_one_beat_need_not_repeat_and_a_beat_without_a_ventricle_is_left_out():
     assert second == 0
 
 
-def test_a_heart_that_hardly_beats_is_believed_by_its_contour_alone():
+def test_a_heart_that_hardly_beats_is_believed_where_the_grey_levels_follow():
     weak = {
-        "agreement": 0.1,
+        "agreement": 0.62,
         "area": 240 + 8 * np.cos(2 * np.pi * np.arange(FRAMES) / 50),
         "ef_by_motion": np.array([10.0, 9.0]),
         "ef_by_contours": np.array([14.0, 12.0]),
@@ -107,12 +107,8 @@ def test_a_heart_that_hardly_beats_is_believed_by_its_contour_alone():
     verdict = judge(evidence(**weak))
     assert verdict.reason == ""
     assert verdict.quality < judge(evidence(**{**weak, "agreement": 0.8})).quality
-    for lacking in (
-        {"confidence": np.full(FRAMES, 0.85)},
-        {"periodicity": 0.2},
-        {"ef_by_contours": np.array([30.0, 31.0])},
-    ):
-        assert "do not move together" in judge(evidence(**{**weak, **lacking})).reason
+    by_chance = judge(evidence(**{**weak, "agreement": 0.5}))
+    assert "do not move together" in by_chance.reason
 
 
 def test_a_beat_whose_contours_and_motion_disagree_is_left_out():

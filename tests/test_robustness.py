@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from helpers import best, told
 
 from lvef.cli import main
@@ -98,6 +100,28 @@ def test_the_command_measures_every_condition(logs, phantom_root, tmp_path, caps
     errors = told(capsys.readouterr().err)
     for error, part in zip(errors, ("not found", "no data section", "nowhere"), strict=True):
         assert part in error
+
+
+def test_an_unreadable_video_is_set_aside_where_the_run_did_so(
+    logs, phantom_root, tmp_path, capsys
+):
+    damaged = tmp_path / "damaged"
+    shutil.copytree(phantom_root, damaged)
+    rows = pd.read_csv(damaged / "FileList.csv")
+    first = rows.loc[rows["Split"] == "TEST", "FileName"].iloc[0]
+    (damaged / "Videos" / f"{first}.avi").write_bytes(b"no video")
+    run = yaml.safe_load((best(logs, "esf_mlp").parents[1] / "config.yaml").read_text())
+    config, out = tmp_path / "config.yaml", tmp_path / "out"
+    asked = ["robustness", "--config", str(config), "--output", str(out), "--root", str(damaged)]
+    asked += ["--ckpt_path", str(best(logs, "esf_mlp"))]
+    config.write_text(yaml.safe_dump(run))
+    assert main(asked) == 1
+    assert f"{first}.avi" in told(capsys.readouterr().err)[0]
+    run["data"]["check_videos"] = True
+    config.write_text(yaml.safe_dump(run))
+    assert main(asked) == 0
+    about = json.loads((out / "robustness.json").read_text())
+    assert about["num_cases"] == (rows["Split"] == "TEST").sum() - 1
 
 
 def test_what_is_lost_by_a_classifier_is_balanced_accuracy():

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from lvef.errors import ConfigurationError
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.table import ENSEMBLES, EXPERIMENTS, table
+from lvef.models import EFRegressor
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -90,6 +92,38 @@ def test_the_table_continues_where_it_was_interrupted(
         "mae", "roc_auc", "coverage", "error_rejection", "samples", "ef_distribution",
     ):  # fmt: skip
         assert (output / f"{plot}.png").stat().st_size > 5000
+
+
+def test_an_interrupted_experiment_goes_on_from_its_last_epoch(
+    phantom_root, tmp_path, small_configs, monkeypatch
+):
+    output = tmp_path / "out"
+    arguments = {"configs": small_configs, "max_epochs": 3}
+    ended = EFRegressor.on_train_epoch_start
+
+    def interrupted(task):
+        if task.current_epoch == 2:
+            raise RuntimeError("pulled the plug")
+        ended(task)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EFRegressor, "on_train_epoch_start", interrupted)
+        with pytest.raises(RuntimeError, match="pulled the plug"):
+            table(str(phantom_root), output, ["esf_mlp"], **arguments)
+    (begun,) = (output / "esf_mlp").glob("*.begun")
+    left = output / "esf_mlp" / "version_0" / "checkpoints" / "last.ckpt"
+    assert torch.load(left, weights_only=False)["epoch"] == 1
+    trained = []
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            EFRegressor, "on_train_epoch_start", lambda task: trained.append(task.current_epoch)
+        )
+        table(str(phantom_root), output, ["esf_mlp"], **arguments)
+    assert trained == [2], "the first two epochs are not trained again"
+    assert not begun.exists()
+    row = json.loads((output / "table.json").read_text())["rows"]["esf_mlp"]
+    assert Path(row["checkpoint"]).parent == left.parent, "one run, in one folder"
+    assert row["minutes"] > 0
 
 
 def test_an_ensemble_wants_its_members_first(phantom_root, tmp_path):

@@ -14,7 +14,7 @@ from scipy.ndimage import binary_dilation, gaussian_filter1d
 
 from lvef.analysis.quality import Evidence, judge
 from lvef.analysis.result import AnalysedBeat, ClipAnalysis
-from lvef.analysis.segment import confidence, one_ventricle, segment_twice
+from lvef.analysis.segment import confidence, one_ventricle, segment_closely
 from lvef.cardiac import (
     FoundBeat,
     carry_contour,
@@ -23,10 +23,11 @@ from lvef.cardiac import (
     contour_volume,
     ejection_fraction,
     find_beats,
-    intensity_curve,
+    grey_components,
     mask_tracing,
     mask_volume,
     periodicity,
+    shared_curve,
 )
 from lvef.data.prepare import PreparedClip, checked_rate, prepare_file, prepare_frames
 from lvef.models.segmentation_net import LVSegmentationNet
@@ -34,11 +35,6 @@ from lvef.models.segmenter import SHIPPED, load_weights, read_weights, shipped_w
 
 _WALLS = 6
 """Pixels of a prepared frame by which the ventricle is widened to hold its walls too."""
-_HEARD = (0.5, 0.8)
-"""Agreement from which grey levels are heard beside the contour, and from which they count alike.
-
-Where little moves but the probe, their first component is drift; the contour is the better witness.
-"""
 _STEADY = 0.02
 """Seconds over which volumes are smoothed."""
 _LEVEL = (0.7, 1.4)
@@ -89,7 +85,7 @@ class ClipAnalyser:
             )
         else:
             clip = prepare_frames(source, fps)
-        probability = segment_twice(self.net, clip.frames, clip.fps, self.device)
+        probability = segment_closely(self.net, clip.frames, clip.fps, self.device)
         return _analyse(clip, probability, self.calibration)
 
 
@@ -98,16 +94,31 @@ class Calibration:
     """What phantoms taught about the geometry; it travels with the segmenter's weights.
 
     Attributes:
-        motion: Factor by which optical flow underestimates EF.
-        contours: Factor of the EF between two contours.
+        motion: What EF by motion is worth, `(a, b)` of a x + b x^2 / 100 with x in percent: optical
+            flow underestimates it.
+        contours: The same of the EF between two contours.
         trust: Share of the EF by motion in the geometric EF, 0 to 1.
         std: Standard deviation of the geometric EF's error in percent.
     """
 
-    motion: float = 1.35
-    contours: float = 1.0
+    motion: tuple[float, float] = (1.35, 0.0)
+    contours: tuple[float, float] = (1.0, 0.0)
     trust: float = 0.5
     std: float = 8.0
+
+    def both(self, by_motion: float, by_contours: float) -> tuple[float, float]:
+        """Return EF by motion and by contours in percent, calibrated."""
+        a, b = self.motion
+        c, d = self.contours
+        return (
+            a * by_motion + b * by_motion**2 / 100,
+            c * by_contours + d * by_contours**2 / 100,
+        )
+
+    def combined(self, by_motion: float, by_contours: float) -> float:
+        """Return the geometric EF in percent."""
+        motion, contours = self.both(by_motion, by_contours)
+        return float(np.clip(self.trust * motion + (1 - self.trust) * contours, 0.0, 95.0))
 
 
 @lru_cache(maxsize=2)
@@ -153,6 +164,8 @@ def _analyse(
     curve, agreement = _fullness(clip, masks, area)
     found = find_beats(curve, clip.fps)
     motions = _motions(clip, masks, shapes[:, 0], found)
+    pairs = [calibration.both(m.ef_by_motion, m.ef_by_contours) for m in motions]
+    efs = np.array(pairs).reshape(-1, 2).T
     evidence = Evidence(
         frames=len(masks),
         fps=clip.fps,
@@ -164,8 +177,8 @@ def _analyse(
         periodicity=periodicity(curve, clip.fps)[1] if found else 0.0,
         spans=tuple((beat.ed_frame, beat.end_frame + 1) for beat in found),
         depths=np.array([beat.depth for beat in found]),
-        ef_by_motion=np.array([calibration.motion * m.ef_by_motion for m in motions]),
-        ef_by_contours=np.array([calibration.contours * m.ef_by_contours for m in motions]),
+        ef_by_motion=efs[0],
+        ef_by_contours=efs[1],
     )
     verdict = judge(evidence)
     refused = bool(verdict.reason)
@@ -175,7 +188,7 @@ def _analyse(
     for beat, motion, quality in zip(found, motions, verdict.beats, strict=True):
         if refused or quality <= 0:
             continue
-        ef = _combined(motion, calibration)
+        ef = calibration.combined(motion.ef_by_motion, motion.ef_by_contours)
         edv = motion.edv * cubic
         beats.append(
             AnalysedBeat(
@@ -268,30 +281,14 @@ def _filled(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.interp(np.arange(len(values)), known, values[known]) if len(known) else values
 
 
-def _combined(motion: _Motion, calibration: Calibration) -> float:
-    ef = calibration.trust * calibration.motion * motion.ef_by_motion
-    ef += (1 - calibration.trust) * calibration.contours * motion.ef_by_contours
-    return float(np.clip(ef, 0.0, 95.0))
-
-
 def _fullness(
     clip: PreparedClip, masks: NDArray[np.bool_], area: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], float]:
     """Return the curve that beats are found in, and how well its two sources agree, 0 to 1.
 
-    The area that the network paints and the grey levels around it see the same heart by
-    different means; where they agree their sum is steadier than either.
+    The curve is the area, steadied by what the grey levels around the ventricle tell of it.
     """
     region = binary_dilation(masks.mean(0) > 0.3, iterations=_WALLS)
     if np.isfinite(area).sum() < 4 or not region.any():
         return np.full(len(area), np.nan), 0.0
-    filled = _filled(area)
-    grey = intensity_curve(clip.frames, region, clip.fps)
-    deviations = filled - filled.mean()
-    if not deviations.std() or not grey.std():
-        return filled, 0.0
-    agreement = float(np.corrcoef(deviations, grey)[0, 1])
-    # In a cavity brighter than its walls the grey levels rise and fall the other way round.
-    weight = np.sign(agreement) * np.interp(abs(agreement), _HEARD, (0.0, 1.0))
-    curve = deviations / deviations.std() + weight * grey / grey.std()
-    return np.asarray(curve), abs(agreement)
+    return shared_curve(_filled(area), grey_components(clip.frames, region, clip.fps), clip.fps)

@@ -17,7 +17,9 @@ _THERE = (0.5, 0.95)
 """Share of frames in which the ventricle is seen, from bad to good."""
 _SIZES = (0.012, 0.45)
 """Share of the picture that a ventricle covers."""
-_LEAST_AGREEMENT = 0.35
+_AGREEMENT = (0.4, 0.9)
+"""Agreement from bad, as by chance, to good."""
+_LEAST_AGREEMENT = 0.58
 _LEAST_QUALITY, _FLOOR = 0.3, 1e-4
 """A part as low as the floor makes a quality that is too low, however good the others are."""
 _MOST_CUT_OFF = 0.3
@@ -26,9 +28,6 @@ _LEAST_EF = 2.0
 """Points of EF, by motion and contours on average, below which nothing moves."""
 _WIDEST_GAP = 35.0
 """Points of EF by which contours and motion may differ."""
-_ALONE = (0.9, 0.5, 15.0, 0.45)
-"""Confidence, periodicity and gap with which a contour is believed without the grey levels, as if
-these agreed so far: in a heart that hardly beats, the probe moves them more than the walls do."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Evidence:
         area: `(T,)` area in prepared pixels, NaN where there is none.
         masks: `(T, H, W)` bool.
         sector: `(H, W)` bool, what the picture shows at all.
-        agreement: Correlation of the areas with the grey levels, without its sign.
+        agreement: Multiple correlation of the areas with the grey levels.
         periodicity: How well the curve repeats.
         spans: First frame of each of the n beats, and the one after its last.
         depths: `(n,)` depth of each beat against the clip's typical one.
@@ -104,9 +103,6 @@ def judge(evidence: Evidence) -> Verdict:
         there * np.clip(1 - gaps / (2 * _WIDEST_GAP), 0, 1) * np.clip(evidence.depths, 0.3, 1), 0.0,
     )  # fmt: skip
     sure = float(np.median(evidence.confidence[seen]))
-    agreement = evidence.agreement
-    if sure >= _ALONE[0] and evidence.periodicity >= _ALONE[1] and middle <= _ALONE[2]:
-        agreement = max(agreement, _ALONE[3])
     apart = "the contour and the grey levels do not move together"
     contradiction = (
         f"contours and motion disagree: EF {np.median(evidence.ef_by_contours[moves]):.0f} and "
@@ -114,7 +110,7 @@ def judge(evidence: Evidence) -> Verdict:
     )
     parts = {
         "the contour is uncertain": _between(sure, _SURE, 0.95),
-        apart: _between(agreement, 0.2, 0.8),
+        apart: _between(evidence.agreement, *_AGREEMENT),
         "the contour comes and goes": _between(found, *_THERE),
         "the ventricle is cut off by the edge of the sector": _between(
             _MOST_CUT_OFF - _cut_off(evidence.masks, evidence.sector), 0, _MOST_CUT_OFF - 0.05
@@ -126,8 +122,9 @@ def judge(evidence: Evidence) -> Verdict:
         parts["the beats do not repeat"] = _between(evidence.periodicity, -0.2, 0.6)
     quality = float(np.exp(np.mean(np.log(np.maximum(list(parts.values()), _FLOOR)))))
     worst = min(parts, key=lambda name: parts[name])
-    refused = quality < _LEAST_QUALITY or agreement < _LEAST_AGREEMENT or middle > _WIDEST_GAP
-    if agreement < _LEAST_AGREEMENT:
+    alone = evidence.agreement < _LEAST_AGREEMENT
+    refused = quality < _LEAST_QUALITY or alone or middle > _WIDEST_GAP
+    if alone:
         worst = apart
     kept = tuple(float(b * quality) for b in beats)
     return Verdict(quality, kept, f"not good enough: {worst}" if refused else "")

@@ -16,32 +16,38 @@ from lvef.models.segmenter import full_size
 
 _AT_ONCE, _OVERLAP = 64, 8
 _CENTRE, _SIDE = (56.0, 58.0), 42.0
-"""Where a second look brings the ventricle, in pixels, and the square root of its area there."""
+"""Where a closer look brings the ventricle, in pixels, and the square root of its area there."""
 _ZOOM = (0.85, 1.6)
+_CLOSER_LOOKS = 2
 
 
-def segment_twice(
+def segment_closely(
     net: LVSegmentationNet, frames: NDArray[np.uint8], fps: float, device: str = "cpu"
 ) -> NDArray[np.float32]:
-    """Return the probability of the left ventricle in every frame, from two looks at the clip.
+    """Return the probability of the left ventricle in every frame, from several looks at the clip.
 
-    The first, at the whole picture, tells where the ventricle is; the second brings it to the
-    middle and to a size at which the network sees its outline best. What both saw is averaged.
+    The first, at the whole picture, tells where the ventricle is; the others bring it to the
+    middle and to a size at which the network sees its outline best, each where the ones before
+    found it on average. What all saw is averaged.
 
     Args and result as `segment`.
     """
-    first = segment(net, frames, fps, device)
-    y, x = np.nonzero(one_ventricle(first).mean(0) > 0.3)
-    if not len(x):
-        return first
-    zoom = float(np.clip(_SIDE / np.sqrt(len(x)), *_ZOOM))
-    middle = [(values.min() + values.max()) / 2 for values in (x, y)]
-    there = np.array([[zoom, 0, _CENTRE[0] - zoom * middle[0]],
-                      [0, zoom, _CENTRE[1] - zoom * middle[1]]])  # fmt: skip
-    back = cv2.invertAffineTransform(there)
-    second = _moved(segment(net, _moved(frames, there), fps, device), back)
-    seen = _moved(np.ones((1, *frames.shape[1:]), np.float32), back)
-    return np.asarray(np.where(seen > 0.99, (first + second) / 2, first), np.float32)
+    seen = [segment(net, frames, fps, device)]
+    inside = np.ones(frames.shape[1:], bool)
+    mean = seen[0]
+    for _ in range(_CLOSER_LOOKS):
+        y, x = np.nonzero(one_ventricle(mean).mean(0) > 0.3)
+        if not len(x):
+            break
+        zoom = float(np.clip(_SIDE / np.sqrt(len(x)), *_ZOOM))
+        middle = [(values.min() + values.max()) / 2 for values in (x, y)]
+        there = np.array([[zoom, 0, _CENTRE[0] - zoom * middle[0]],
+                          [0, zoom, _CENTRE[1] - zoom * middle[1]]])  # fmt: skip
+        back = cv2.invertAffineTransform(there)
+        seen.append(_moved(segment(net, _moved(frames, there), fps, device), back))
+        inside &= _moved(np.ones((1, *frames.shape[1:]), np.float32), back)[0] > 0.99
+        mean = np.where(inside, np.mean(seen, axis=0), seen[0])
+    return np.asarray(mean, np.float32)
 
 
 def _moved(pictures: NDArray[Any], matrix: NDArray[np.float64]) -> NDArray[Any]:

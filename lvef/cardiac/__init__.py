@@ -1,7 +1,7 @@
 """What a cardiologist would recognise, as pure functions on arrays."""
 
 from lvef.cardiac.beat import mid_frame
-from lvef.cardiac.beats import FoundBeat, find_beats, intensity_curve, periodicity
+from lvef.cardiac.beats import FoundBeat, find_beats, grey_components, periodicity, shared_curve
 from lvef.cardiac.contour import chords_to_polygon, polygon_area, polygon_mask
 from lvef.cardiac.disks import contour_volume, mask_tracing, mask_volume
 from lvef.cardiac.motion import carry_contour, composite_beat
@@ -26,7 +26,7 @@ __all__ = [
     "contour_volume",
     "ejection_fraction",
     "find_beats",
-    "intensity_curve",
+    "grey_components",
     "is_reduced",
     "long_axis_length",
     "looks",
@@ -37,6 +37,7 @@ __all__ = [
     "periodicity",
     "polygon_area",
     "polygon_mask",
+    "shared_curve",
     "survey",
     "window",
 ]

@@ -17,11 +17,15 @@ SLOWEST, FASTEST = 30.0, 190.0
 """Heart rates, beats a minute, that beats are looked for at."""
 FEWEST_SECONDS = 0.45
 """A clip shorter than this holds no whole systole that could be told from noise."""
+_COMPONENTS, _COMPONENT = 4, 0.3
+"""Principal components of the grey levels, and seconds of a clip for each."""
 _DRIFT = 0.7
 _NOISE = 0.035
 _SYSTOLE = (0.1, 0.65)
 _FULL = 0.85
 """Share of the clip's typical fall from which a beat that begins with the clip is whole."""
+_PAUSE = (0.03, 0.06)
+"""Share of the swing, and seconds, within which a ventricle at the end of a clip has emptied."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +52,14 @@ class FoundBeat:
         return mid_frame(self.ed_frame, self.es_frame)
 
 
-def intensity_curve(
+def grey_components(
     frames: NDArray[np.uint8], region: NDArray[np.bool_], fps: float
 ) -> NDArray[np.float64]:
-    """Return how full the ventricle is, told from grey levels alone, without any contour.
+    """Return how the grey levels around the ventricle change, without any contour.
 
-    The first principal component over time of the log grey levels in a region around the
-    ventricle, at heart rates. Walls move into the region at systole and brighten it, so that the
-    component's sign is the opposite of the mean grey level's.
+    The first principal components over time of the log grey levels in a region, at heart rates.
+    Of a heart that beats well the first one is its beat; of one that hardly does it may be the
+    probe's or the breath's motion, and the beat one of the next.
 
     Args:
         frames: `(T, H, W)` grey frames.
@@ -63,15 +67,40 @@ def intensity_curve(
         fps: Frames a second.
 
     Returns:
-        `(T,)` curve of mean 0, larger when fuller.
+        `(T, n)` orthonormal columns, strongest first, of unknown sign: n = 4, fewer in a clip of
+        less than 1.2 s, where four could follow anything.
     """
     y, x = np.nonzero(region)
     keep = slice(None, None, max(1, len(x) // 1500))
     grey = np.stack([cv2.GaussianBlur(f, (0, 0), 2.0)[y[keep], x[keep]] for f in frames])
     band = _band(np.log(20.0 + grey.astype(np.float64)), fps)
     left, values, _ = np.linalg.svd(band, full_matrices=False)
-    curve = left[:, 0] * values[0]
-    return np.asarray(-curve if np.dot(curve, band.mean(1)) > 0 else curve)
+    count = int(np.clip(len(frames) / fps / _COMPONENT, 1, _COMPONENTS))
+    return np.asarray(left[:, :count][:, values[:count] > 0])
+
+
+def shared_curve(
+    curve: NDArray[np.float64], components: NDArray[np.float64], fps: float
+) -> tuple[NDArray[np.float64], float]:
+    """Return a curve with what the grey levels do not tell of it halved, and how large that is.
+
+    A contour and the grey levels see the same heart by different means, and err differently: the
+    mean of the curve and its projection on the components is steadier than either.
+
+    Args:
+        curve: `(T,)` without NaN, such as the ventricle's area.
+        components: `(T, n)` orthonormal columns, such as `grey_components`.
+        fps: Frames a second.
+
+    Returns:
+        `(T,)` that mean, at heart rates, around 0, in the unit of `curve`; and the curve's multiple
+        correlation with the components, 0 to 1. Two curves that have nothing in common reach
+        about 0.5 by chance in the two seconds of a usual clip.
+    """
+    band = _band(curve, fps)
+    shared = components @ (components.T @ band)
+    size = float(np.linalg.norm(band))
+    return (band + shared) / 2, float(np.linalg.norm(shared)) / size if size > 0 else 0.0
 
 
 def periodicity(curve: NDArray[np.float64], fps: float) -> tuple[float, float]:
@@ -103,7 +132,8 @@ def find_beats(curve: NDArray[np.float64], fps: float) -> list[FoundBeat]:
 
     Returns:
         Beats in order, each with its end-diastole and end-systole inside the clip; those that
-        are cut off are left out. A clip may begin at end-diastole.
+        are cut off are left out. A clip may begin at end-diastole, and may end in the pause
+        between emptying and filling.
     """
     if len(curve) < FEWEST_SECONDS * fps or np.isfinite(curve).sum() < 4:
         return []
@@ -138,14 +168,16 @@ def _beats(
     for number, es in enumerate(systoles):
         ed, following = diastoles[number], diastoles[number + 1]
         fall, rise = curve[ed] - curve[es], curve[following] - curve[es]
+        fills = es < last and rise >= 0.01 * swing
+        if not fills and number + 1 == len(systoles):
+            es = _emptied(curve, ed, swing)
         seconds = (es - ed) / fps
         # A clip may begin at end-diastole: its first frame counts if it is as full as the others,
         # and as the ventricle is again when it has filled.
         cut_off = ed < 1 and fall < _FULL * max(typical, rise)
         if (
             cut_off
-            or es > last - 1
-            or rise < 0.01 * swing
+            or (not fills and last - es < _PAUSE[1] * fps)
             or fall < 0.25 * typical
             or not _SYSTOLE[0] <= seconds <= _SYSTOLE[1]
         ):
@@ -169,6 +201,12 @@ def _fullest(curve: NDArray[np.float64], start: int, end: int, swing: float, lon
         peaks = find_peaks(weighed[earliest:])[0] + earliest
         fullest = int(max(peaks, key=weighed.__getitem__, default=fullest))
     return start + fullest
+
+
+def _emptied(curve: NDArray[np.float64], start: int, swing: float) -> int:
+    """Return the frame after `start` from which the curve stays at its lowest until its end."""
+    higher = np.flatnonzero(curve[start:] > curve[start:].min() + _PAUSE[0] * swing)
+    return start + int(higher[-1] if len(higher) else 0) + 1
 
 
 def _padded(curve: NDArray[np.float64]) -> NDArray[np.float64]:

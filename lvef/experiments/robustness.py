@@ -21,6 +21,8 @@ from lvef.cardiac import is_reduced, mid_frame
 from lvef.data.corruptions import CORRUPTIONS
 from lvef.data.dataset import KeyFrameDataset, prepare_for_workers
 from lvef.data.echonet import read_echonet
+from lvef.data.loaders import without_unreadable
+from lvef.data.options import default_workers
 from lvef.errors import ConfigurationError
 from lvef.evaluation.json_files import write_json
 from lvef.evaluation.metrics import (
@@ -93,7 +95,8 @@ def robustness(
 
     On the TEST split: ED, ES or both picked up to five frames too early or too late, clips with
     fewer frames a second, added speckle, lost gain, shadow, blur, lower resolution and heavier
-    compression. Writes robustness.md, robustness.csv, robustness.json and a figure.
+    compression. Videos that cannot be read are set aside where the run did so
+    (data.check_videos). Writes robustness.md, robustness.csv, robustness.json and a figure.
 
     Args:
         config: config.yaml of the run.
@@ -111,14 +114,18 @@ def robustness(
     root = root or data.get("root")
     if root is None:
         raise ConfigurationError(f"{config} says no data.root: give one with --root DIR")
-    folder = read_echonet(root, data.get("max_excluded", 0.05))
+    seen, most = describe(ckpt_path)["data"], data.get("max_excluded", 0.05)
+    folder = read_echonet(root, most)
+    if data.get("check_videos"):
+        size, workers = seen.get("image_size", 112), default_workers()
+        folder = without_unreadable(folder, task.frames, size, workers, most)
     test = folder.table[folder.table["split"] == "TEST"]
     if data.get("limit") is not None:
         test = test.head(data["limit"])
     if num_cases is not None and num_cases < len(test):
         test = test.sample(num_cases, random_state=seed).sort_index()
     conditions = list(all_conditions(task.frames))
-    said = _predict(task, test, describe(ckpt_path)["data"], conditions, seed)
+    said = _predict(task, test, seen, conditions, seed)
     phantom = (Path(root) / MARKER).is_file()
     words = f"{'PHANTOM ' if phantom else ''}TEST, {len(test)} videos"
     title = f"{words}, {type(task).__name__} on {' + '.join(task.frames)}"
@@ -185,38 +192,39 @@ def _predict(
     # Frames that many conditions share go through the backbone once.
     backbone = None if isinstance(task, EFEnsemble) else task.backbone.folded()
     parts: list[list[dict[str, Tensor]]] = [[] for _ in conditions]
-    bar = tqdm(total=len(rows), desc="robustness", unit="video")
-    for first in range(0, len(rows), _BATCH):
-        items = range(first, min(first + _BATCH, len(rows)))
-        pictures = [_looks(dataset, item, rows.iloc[item], conditions) for item in items]
-        features = [_features(backbone, held, device, lower) for held, _ in pictures]
-        for number, condition in enumerate(conditions):
-            if features[0] and condition.kind not in CORRUPTIONS:
-                known = [
-                    torch.cat([held[wanted[number][name]] for name in task.frames])
-                    for held, (_, wanted) in zip(features, pictures, strict=True)
-                ]
-                parts[number].append(
-                    _concluded(task, task.batch_output({"features": torch.stack(known)}))
+    with tqdm(total=len(rows), desc="robustness", unit="video") as bar:
+        for first in range(0, len(rows), _BATCH):
+            items = range(first, min(first + _BATCH, len(rows)))
+            pictures = [_looks(dataset, item, rows.iloc[item], conditions) for item in items]
+            features = [_features(backbone, held, device, lower) for held, _ in pictures]
+            for number, condition in enumerate(conditions):
+                if features[0] and condition.kind not in CORRUPTIONS:
+                    known = [
+                        torch.cat([held[wanted[number][name]] for name in task.frames])
+                        for held, (_, wanted) in zip(features, pictures, strict=True)
+                    ]
+                    parts[number].append(
+                        _concluded(task, task.batch_output({"features": torch.stack(known)}))
+                    )
+                    continue
+                frames = torch.stack(
+                    [
+                        torch.stack([held[wanted[number][name]] for name in task.frames])
+                        for held, wanted in pictures
+                    ]
                 )
-                continue
-            frames = torch.stack(
-                [
-                    torch.stack([held[wanted[number][name]] for name in task.frames])
-                    for held, wanted in pictures
-                ]
-            )
-            if condition.kind in CORRUPTIONS:
-                generator = torch.Generator().manual_seed(seed + first)
-                frames = CORRUPTIONS[condition.kind][0](frames, condition.level, generator)
-            with torch.autocast(device, torch.bfloat16, enabled=lower):
-                if backbone is None:
-                    output = task(frames.to(device))
-                else:
-                    output = task.batch_output({"features": backbone(frames.to(device)).float()})
-            parts[number].append(_concluded(task, output))
-        bar.update(len(items))
-    bar.close()
+                if condition.kind in CORRUPTIONS:
+                    generator = torch.Generator().manual_seed(seed + first)
+                    frames = CORRUPTIONS[condition.kind][0](frames, condition.level, generator)
+                with torch.autocast(device, torch.bfloat16, enabled=lower):
+                    if backbone is None:
+                        output = task(frames.to(device))
+                    else:
+                        output = task.batch_output(
+                            {"features": backbone(frames.to(device)).float()}
+                        )
+                parts[number].append(_concluded(task, output))
+            bar.update(len(items))
     return [{name: torch.cat([part[name] for part in own]) for name in own[0]} for own in parts]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -177,7 +177,7 @@ def summary(cases: list[PhantomCase]) -> dict[str, float]:
 
 
 def calibrate(cases: list[PhantomCase], trust: float) -> Calibration:
-    """Fit the factors of EF by motion and by contours, least squares, and the error that is left.
+    """Fit what EF by motion and by contours are worth, least squares, and the error that is left.
 
     Args:
         cases: Phantoms that no figure is reported on.
@@ -187,8 +187,11 @@ def calibrate(cases: list[PhantomCase], trust: float) -> Calibration:
     table = table[np.isfinite(table).all(1)]
     if len(table) < 10:
         raise ConfigurationError(f"only {len(table)} phantoms to calibrate on: give at least 10")
-    truth, motion, contours = table.T
-    factors = [float(truth @ x / (x @ x)) for x in (motion, contours)]
-    found = trust * factors[0] * motion + (1 - trust) * factors[1] * contours
-    error = float(np.sqrt(np.mean((found - truth) ** 2)))
-    return Calibration(motion=factors[0], contours=factors[1], trust=trust, std=error)
+    truth, *found = table.T
+    curves = [
+        np.linalg.lstsq(np.stack([x, x**2 / 100], axis=1), truth, rcond=None)[0] for x in found
+    ]
+    motion, contours = [(float(a), float(b)) for a, b in curves]
+    fitted = Calibration(motion, contours, trust)
+    errors = [fitted.combined(m, c) - ef for ef, m, c in table]
+    return replace(fitted, std=float(np.sqrt(np.mean(np.square(errors)))))

@@ -61,9 +61,9 @@ def table(
     """Fit and test experiments on one folder, and write table.md, table.json and plots.
 
     A Gaussian process stands on the backbone of the MLP of the same frames when that is among the
-    experiments. An experiment that finished with the same settings is reused, so that an
-    interrupted table continues. On a folder of phantoms the overlay phantom.yaml is added and every
-    heading says PHANTOM.
+    experiments. An experiment that finished with the same settings is reused, and one that was
+    interrupted goes on from its last epoch. On a folder of phantoms the overlay phantom.yaml is
+    added and every heading says PHANTOM.
 
     Args:
         root: EchoNet-Dynamic folder, or a phantom.
@@ -184,9 +184,16 @@ def _run(name: str, made_from: dict[str, Any], output: Path) -> dict[str, Any]:
         if before["made_from"] == made_from and left:
             return before
     words = made_from["words"]
-    start = time.monotonic()
-    fit = run_lightning(["fit", *words])
-    minutes = (time.monotonic() - start) / 60
+    begun = done.with_suffix(".begun")
+    earlier, last = _begun(begun, made_from, output / name)
+    since = time.time()
+    begun.parent.mkdir(exist_ok=True)
+    write_json(
+        begun, {"made_from": made_from, "folder": str(last.parents[1]), "minutes": earlier,
+                "since": since}
+    )  # fmt: skip
+    fit = run_lightning(["fit", *words, *(["--ckpt_path", str(last)] if last.is_file() else [])])
+    minutes = earlier + (time.time() - since) / 60
     chosen = fit.trainer.checkpoint_callback
     checkpoint = chosen.best_model_path
     test = run_lightning(["test", *words, "--ckpt_path", checkpoint])
@@ -203,7 +210,24 @@ def _run(name: str, made_from: dict[str, Any], output: Path) -> dict[str, Any]:
     unfinished = done.with_suffix(".part")
     write_json(unfinished, result)
     unfinished.replace(done)
+    begun.unlink()
     return result
+
+
+def _begun(begun: Path, made_from: dict[str, Any], runs: Path) -> tuple[float, Path]:
+    """Return the minutes of training and the checkpoint that an interrupted fit left.
+
+    Where there is none to go on from: 0, and where the fit about to start will put its own.
+    """
+    if begun.is_file():
+        about = json.loads(begun.read_text())
+        last = Path(about["folder"]) / "checkpoints" / "last.ckpt"
+        if about["made_from"] == made_from and last.is_file():
+            trained = max(last.stat().st_mtime - about["since"], 0.0) / 60
+            return about["minutes"] + trained, last
+    # As Lightning's logger counts.
+    versions = [int(path.name.split("_")[1]) for path in runs.glob("version_*") if path.is_dir()]
+    return 0.0, runs / f"version_{max(versions, default=-1) + 1}" / "checkpoints" / "last.ckpt"
 
 
 def _draw_data(rows: pd.DataFrame, output: Path, phantom: bool) -> None:

@@ -50,7 +50,7 @@ def weights(
         raise ConfigurationError(
             f"{ckpt_path} was not trained on phantoms alone: weights of patients do not ship"
         )
-    learned = analyse_phantoms(ckpt_path, seed, range(calibration_clips), 1.0)
+    learned = analyse_phantoms(ckpt_path, seed, range(calibration_clips), 1.0, Calibration())
     calibration = calibrate(learned, trust)
     figures = {
         name: summary(
@@ -114,8 +114,15 @@ def model_card(
         millions=parameters / 1e6,
         margin=MARGIN,
         apical=APICAL_MARGIN,
-        **asdict(calibration),
+        trust=calibration.trust,
+        std=calibration.std,
+        motion=_curve(*calibration.motion),
+        contours=_curve(*calibration.contours),
     )
+
+
+def _curve(linear: float, quadratic: float) -> str:
+    return f"{linear:.3f} x {quadratic:+.3f} x^2 / 100"
 
 
 _CARD = """# Model card: LV segmenter (`lv_seg.safetensors`)
@@ -124,9 +131,9 @@ _CARD = """# Model card: LV segmenter (`lv_seg.safetensors`)
 
 **What it is.** A U-Net of {millions:.2f} million parameters that paints the left ventricle in
 apical four-chamber clips, looking at 25 frames a second with temporal context, at 112 x 112 pixels.
-With it come the constants of the geometry: EF by optical flow is multiplied by {motion:.3f}, EF by
-two contours by {contours:.3f}, and the geometric EF is {trust:.2f} of the first and the rest of the
-second.
+With it come the constants of the geometry: an EF of x by optical flow is worth
+{motion}, one by two contours {contours},
+and the geometric EF is {trust:.2f} of the first and the rest of the second.
 
 **What it was trained on.** Phantoms only: domain-randomised synthetic hearts made by this package
 (`make weights`, seed 2000). No picture, mask or label of a patient took part in training, in
