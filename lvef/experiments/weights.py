@@ -145,7 +145,8 @@ margin is the same in every phantom, so that the Dice below does not include how
 differ. In a third of the phantoms the image plane misses the true apex, and up to a fifth of the
 outline may lie beyond the sector; the true contour is the whole one there, and the true EF that of
 the plane that is shown. The share of motion in the geometric EF was changed from 0.70 to 0.50 with
-the figures of test phantoms and of those clips in view.
+the figures of test phantoms and of those clips in view; with the clips in view it was decided that
+beats are found in the mean of the area and what grey levels tell of it, rather than in the latter.
 
 **Measured, on PHANTOMS only.** The geometry was calibrated on phantoms of seed {seed}; the figures
 are of others.
