@@ -32,7 +32,7 @@ from lvef.errors import VideoError, WeightsError
 from lvef.evaluation.beats import combine_beats
 from lvef.evaluation.overlap import dice
 from lvef.experiments.segmenter import analyse_phantoms, compare, summary, true_beats
-from lvef.models.segmenter import read_weights, shipped_weights
+from lvef.models.segmenter import SHIPPED, read_weights, weights_file
 from lvef.phantom import PhantomClip
 
 README = Path(__file__).parents[1] / "README.md"
@@ -162,7 +162,7 @@ def test_the_figure_and_the_overlay_show_what_was_found(analysis, tmp_path):
 
 
 def test_the_shipped_weights_are_small_and_say_what_taught_them():
-    path = shipped_weights()
+    path = weights_file(SHIPPED)
     assert path.stat().st_size < 10_000_000
     about = read_weights("shipped")[1]
     assert about["trained_on"] == "phantoms"
@@ -377,7 +377,7 @@ def test_a_picture_as_it_came_shows_what_was_cut(clip):
 
 def test_weights_that_change_are_read_again(clip, tmp_path):
     weights = tmp_path / "lv_seg.safetensors"
-    copyfile(shipped_weights(), weights)
+    copyfile(weights_file(SHIPPED), weights)
     frames = clip.frames(range(40))
     assert lvef.analyse_clip(frames, fps=50, weights=weights).masks.any()
     weights.write_text("not weights")

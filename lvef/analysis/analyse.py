@@ -31,7 +31,7 @@ from lvef.cardiac import (
 )
 from lvef.data.prepare import PreparedClip, checked_rate, prepare_file, prepare_frames
 from lvef.models.segmentation_net import LVSegmentationNet
-from lvef.models.segmenter import SHIPPED, load_weights, read_weights, shipped_weights
+from lvef.models.segmenter import SHIPPED, load_weights, read_weights, weights_file
 
 _WALLS = 6
 """Pixels of a prepared frame by which the ventricle is widened to hold its walls too."""
@@ -58,7 +58,7 @@ class ClipAnalyser:
         self.net.eval().to(device)
         self.device = device
         self.trained_on = about.get("trained_on", "")
-        if "calibration" not in about and shipped_weights().is_file():
+        if "calibration" not in about and weights_file(SHIPPED).is_file():
             about = read_weights(SHIPPED)[1]
         self.calibration = Calibration(**json.loads(about.get("calibration", "{}")))
 
@@ -148,7 +148,7 @@ def analyse_clip(
         VideoError: The clip cannot be read.
         WeightsError: The weights cannot be read.
     """
-    file = shipped_weights() if str(weights) == SHIPPED else Path(weights)
+    file = weights_file(weights)
     changed = file.stat().st_mtime_ns if file.is_file() else 0
     return _shared(str(weights), changed)(path_or_frames, fps)
 

@@ -143,9 +143,11 @@ def full_size(maps: Tensor) -> Tensor:
     return functional.interpolate(maps, scale_factor=2.0, mode="bilinear")
 
 
-def shipped_weights() -> Path:
-    """Return the file of the weights that come with the package."""
-    return Path(str(files("lvef"))) / "weights" / "lv_seg.safetensors"
+def weights_file(weights: str | Path) -> Path:
+    """Return the file of segmenter weights: "shipped" are those that come with the package."""
+    if str(weights) == SHIPPED:
+        return Path(str(files("lvef"))) / "weights" / "lv_seg.safetensors"
+    return Path(weights)
 
 
 def load_weights(net: LVSegmentationNet, weights: str | Path) -> dict[str, str]:
@@ -171,7 +173,7 @@ def read_weights(weights: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
     Raises:
         WeightsError: They cannot be read.
     """
-    path = shipped_weights() if str(weights) == SHIPPED else Path(weights)
+    path = weights_file(weights)
     if not path.is_file():
         raise WeightsError(f"{path} not found; give segmenter weights, or {SHIPPED!r}")
     try:
