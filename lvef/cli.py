@@ -48,7 +48,6 @@ _NOISE = (
     ".*number of training batches.*",
     ".*isinstance.treespec, LeafSpec.*",
     ".*not supported by the model summary.*",
-    ".*The dirpath has changed from.*",
     ".*No positive samples.*",
     ".*No negative samples.*",
     ".*torch.jit.script.*",  # of linear_operator, on which GPyTorch stands

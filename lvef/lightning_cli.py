@@ -87,8 +87,12 @@ class LvefCLI(LightningCLI):
         trainer = super().instantiate_trainer(**{"plugins": plugins, **kwargs})
         if self.subcommand == "fit":
             # `save_last` writes only when an epoch is the best: a run could not go on from its end.
-            folder = self._get(self.config, "checkpoint.dirpath")
-            last = ModelCheckpoint(folder, filename="last", enable_version_counter=False)
+            last = ModelCheckpoint(
+                self._get(self.config, "checkpoint.dirpath"),
+                filename="last",
+                enable_version_counter=False,
+                save_on_train_epoch_end=True,
+            )
             trainer.callbacks.append(last)  # type: ignore[attr-defined]
         return trainer
 
@@ -128,7 +132,8 @@ class LvefCLI(LightningCLI):
             config.trainer.logger = _namespace(
                 class_path="lightning.pytorch.loggers.TensorBoardLogger",
                 init_args=_namespace(
-                    save_dir=config.trainer.default_root_dir or LOG_FOLDER,
+                    # As a checkpoint that is resumed will call it, wherever that is done from.
+                    save_dir=_absolute(config.trainer.default_root_dir or LOG_FOLDER),
                     name=config.experiment,
                     default_hp_metric=False,
                 ),
@@ -140,6 +145,8 @@ class LvefCLI(LightningCLI):
                 f"trainer.precision {config.trainer.precision} would change the labels' precision "
                 "and a Gaussian process's too: choose 32-true, bf16-mixed or 16-mixed"
             )
+        if self.subcommand == "fit":
+            config.checkpoint.save_last = None  # see instantiate_trainer
         if self.subcommand == "test":
             config.verbose = False  # the table of TestResults has the same figures and more
         if self.subcommand == "predict" and config.data.videos and config.trainer.devices == "auto":
@@ -239,6 +246,10 @@ def _log_folder(config: Namespace) -> Path:
     return Path(config.trainer.default_root_dir or LOG_FOLDER)
 
 
+def _absolute(folder: str) -> str:
+    return folder if "://" in folder else str(Path(folder).resolve())
+
+
 def _newest_in(folder: Path) -> Path | None:
     """Return the best checkpoint of the newest run under a folder, or None."""
     found = sorted(folder.glob("**/checkpoints/best.ckpt"), key=lambda p: p.stat().st_mtime)
@@ -313,7 +324,7 @@ def _resume(config: Namespace, about: dict[str, Any]) -> None:
     if "backbone" in about["hparams"]:
         arguments.backbone.weights = None
         arguments.backbone.checkpoint = None
-    folder = str(Path(config.ckpt_path).parent)
+    folder = str(Path(config.ckpt_path).resolve().parent)
     config.checkpoint.dirpath = config.checkpoint.dirpath or folder
 
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import warnings
+from dataclasses import asdict, replace
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
@@ -22,6 +23,7 @@ from pydicom.data import get_testdata_file
 
 import lvef
 from lvef.analysis import ClipAnalyser
+from lvef.analysis.analyse import Calibration
 from lvef.analysis.plot import write_overlay
 from lvef.analysis.record import file_name
 from lvef.callbacks.predictions import geometric_table
@@ -31,7 +33,14 @@ from lvef.data.video import count_frames, read_frames, write_video
 from lvef.errors import VideoError, WeightsError
 from lvef.evaluation.beats import combine_beats
 from lvef.evaluation.overlap import dice
-from lvef.experiments.segmenter import analyse_phantoms, compare, summary, true_beats
+from lvef.experiments.segmenter import (
+    PhantomCase,
+    analyse_phantoms,
+    calibrate,
+    compare,
+    summary,
+    true_beats,
+)
 from lvef.models.segmenter import SHIPPED, read_weights, weights_file
 from lvef.phantom import PhantomClip
 
@@ -159,6 +168,26 @@ def test_the_figure_and_the_overlay_show_what_was_found(analysis, tmp_path):
     refused = lvef.analyse_clip(np.zeros((60, 112, 112), np.uint8), fps=50)
     assert "Refused" in refused.plot().get_suptitle()
     write_overlay(refused, tmp_path / "refused.mp4")
+
+
+def test_the_geometry_is_calibrated_by_curves():
+    rng = np.random.default_rng(0)
+    motion, contours = rng.uniform(5, 60, 40), rng.uniform(5, 70, 40)
+    known = Calibration((1.5, -0.4), (1.2, -0.2), trust=1.0, std=0.0)
+
+    def case(ef, m, c):
+        return PhantomCase(0.9, (0,), (0,), 1, 0, ef, ef, m, c, 1.0, "")
+
+    cases = [case(1.5 * m - 0.4 * m**2 / 100, m, c) for m, c in zip(motion, contours, strict=True)]
+    fitted = calibrate(cases, trust=1.0)
+    assert fitted.motion == pytest.approx(known.motion)
+    assert fitted.std == pytest.approx(0, abs=1e-6)
+    assert known.both(50.0, 40.0) == pytest.approx((65.0, 44.8))
+    assert replace(known, trust=0.5).combined(50.0, 40.0) == pytest.approx(54.9)
+    assert known.combined(-20.0, 0.0) == 0.0
+    assert Calibration.read(json.dumps(asdict(known))) == known
+    with pytest.raises(WeightsError, match="another version"):
+        Calibration.read('{"motion": 1.3}')
 
 
 def test_the_shipped_weights_are_small_and_say_what_taught_them():

@@ -166,6 +166,10 @@ def test_a_clip_may_end_in_the_pause_after_end_systole():
     )
     ends = [beat.es_frame for beat in find_beats(curve, 50.0)]
     assert ends == [pytest.approx(26, abs=3), pytest.approx(76, abs=2)]
+    assert not find_beats(curve, 50.0)[-1].whole
+    bumpy = np.concatenate([curve, np.full(12, 50.0), [50.3, 50.0]])
+    last = find_beats(bumpy, 50.0)[-1]
+    assert (last.whole, last.end_frame) == (False, len(bumpy) - 1), "a bump is no diastole"
     emptying = find_beats(curve[:74], 50.0)
     assert len(emptying) == 1, "nobody could tell whether it was at its smallest"
 

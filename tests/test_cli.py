@@ -53,6 +53,25 @@ def test_a_run_is_resumed_from_its_last_checkpoint(logs, phantom_root):
     assert len(list(logs.rglob("best.ckpt"))) == 2, "one an experiment: the best is kept in place"
 
 
+def test_a_run_resumed_by_a_relative_path_knows_its_best_epoch(phantom_root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    logs = Path("runs")
+    assert main(words("fit", "esf_mlp", phantom_root, logs)) == 0
+    folder = logs / "esf_mlp" / "version_0" / "checkpoints"
+    last = torch.load(folder / "last.ckpt", weights_only=True)
+    (name,) = (key for key in last["callbacks"] if "val/mae" in key and "ModelCheckpoint" in key)
+    last["callbacks"][name]["best_model_score"] = torch.tensor(0.0)
+    last["callbacks"][name]["best_k_models"] = {str((folder / "best.ckpt").resolve()): 0.0}
+    last["callbacks"][name]["kth_value"] = torch.tensor(0.0)
+    torch.save(last, folder / "last.ckpt")
+    best = (folder / "best.ckpt").read_bytes()
+    more = ["--ckpt_path", str(folder / "last.ckpt"), "--trainer.max_epochs", "2"]
+    assert main(words("fit", "esf_mlp", phantom_root, logs, *more)) == 0
+    after = torch.load(folder / "last.ckpt", weights_only=True)
+    assert after["global_step"] == 2 * last["global_step"]
+    assert (folder / "best.ckpt").read_bytes() == best, "no epoch is better than one without error"
+
+
 def test_test_prints_one_table_and_writes_metrics_with_the_baseline(logs, phantom_root, capsys):
     assert main(words("test", "esf_cls", phantom_root, logs)) == 0
     printed = capsys.readouterr().out

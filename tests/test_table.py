@@ -11,7 +11,7 @@ import torch
 
 from lvef.errors import ConfigurationError
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
-from lvef.experiments.table import ENSEMBLES, EXPERIMENTS, table
+from lvef.experiments.table import ENSEMBLES, EXPERIMENTS, _fit, table
 from lvef.models import EFRegressor
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -113,6 +113,8 @@ def test_an_interrupted_experiment_goes_on_from_its_last_epoch(
     (begun,) = (output / "esf_mlp").glob("*.begun")
     left = output / "esf_mlp" / "version_0" / "checkpoints" / "last.ckpt"
     assert torch.load(left, weights_only=False)["epoch"] == 1
+    about = json.loads(begun.read_text())
+    begun.write_text(json.dumps({**about, "minutes": 60.0}))
     trained = []
     with monkeypatch.context() as patched:
         patched.setattr(
@@ -123,7 +125,38 @@ def test_an_interrupted_experiment_goes_on_from_its_last_epoch(
     assert not begun.exists()
     row = json.loads((output / "table.json").read_text())["rows"]["esf_mlp"]
     assert Path(row["checkpoint"]).parent == left.parent, "one run, in one folder"
-    assert row["minutes"] > 0
+    assert 60 < row["minutes"] < 70, "with what was trained before"
+
+
+def test_a_fit_goes_on_from_no_checkpoint_but_its_own(tmp_path, monkeypatch):
+    asked = []
+
+    def stopped(words):
+        asked.append(words)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lvef.experiments.table.run_lightning", stopped)
+    full, quick = {"words": ["--a", "full"]}, {"words": ["--a", "quick"]}
+    runs = tmp_path / "esf_mlp"
+    (runs / "version_old").mkdir(parents=True)
+    for name, settings in (("full", full), ("quick", quick), ("full", full)):
+        with pytest.raises(KeyboardInterrupt):
+            _fit(runs / f"done_{name}.begun", settings)
+        if name == "quick":  # it made the folder that the first never came to make
+            last = runs / "version_0" / "checkpoints" / "last.ckpt"
+            last.parent.mkdir(parents=True)
+            last.write_bytes(b"half a checkpoint")
+    assert asked == [["fit", *settings["words"]] for settings in (full, quick, full)]
+    with pytest.raises(KeyboardInterrupt):
+        _fit(runs / "done_quick.begun", quick)
+    assert "--ckpt_path" not in asked[-1], "a damaged checkpoint is not gone on from"
+    (runs / "done_full.begun").write_text('{"made_fr')
+    with pytest.raises(KeyboardInterrupt):
+        _fit(runs / "done_full.begun", full)
+    fitted = {"checkpoint": str(last), "minutes": 1.0, "val": {}}
+    begun = {"made_from": full, "folder": str(runs), "fitted": fitted}
+    (runs / "done_full.begun").write_text(json.dumps(begun))
+    assert _fit(runs / "done_full.begun", full) == fitted, "only its test was interrupted"
 
 
 def test_an_ensemble_wants_its_members_first(phantom_root, tmp_path):

@@ -30,6 +30,7 @@ from lvef.cardiac import (
     shared_curve,
 )
 from lvef.data.prepare import PreparedClip, checked_rate, prepare_file, prepare_frames
+from lvef.errors import WeightsError
 from lvef.models.segmentation_net import LVSegmentationNet
 from lvef.models.segmenter import SHIPPED, load_weights, read_weights, weights_file
 
@@ -60,7 +61,7 @@ class ClipAnalyser:
         self.trained_on = about.get("trained_on", "")
         if "calibration" not in about and weights_file(SHIPPED).is_file():
             about = read_weights(SHIPPED)[1]
-        self.calibration = Calibration(**json.loads(about.get("calibration", "{}")))
+        self.calibration = Calibration.read(about.get("calibration", "{}"))
 
     def __call__(
         self, source: str | Path | NDArray[np.uint8] | PreparedClip, fps: float | None = None
@@ -105,6 +106,24 @@ class Calibration:
     contours: tuple[float, float] = (1.0, 0.0)
     trust: float = 0.5
     std: float = 8.0
+
+    @classmethod
+    def read(cls, text: str) -> Calibration:
+        """Return what is written with weights, as JSON.
+
+        Raises:
+            WeightsError: It was written by another version.
+        """
+        try:
+            held = json.loads(text)
+            curves = {
+                name: (float(held[name][0]), float(held[name][1]))
+                for name in ("motion", "contours")
+                if name in held
+            }
+            return cls(**{**held, **curves})
+        except (ValueError, TypeError, IndexError) as error:
+            raise WeightsError(f"segmenter weights of another version: {text}") from error
 
     def both(self, by_motion: float, by_contours: float) -> tuple[float, float]:
         """Return EF by motion and by contours in percent, calibrated."""

@@ -54,7 +54,7 @@ class ClipAnalysis:
         length: `(T,)` its long axis in those pixels.
         volume: `(T,)` its single-plane volume by the method of disks, in `volume_unit`.
         volume_unit: "mL" where the clip states its scale, else "cubic pixels".
-        curve: `(T,)` how full the ventricle is, the curve that beats were found in; no unit.
+        curve: `(T,)` how full the ventricle is, the curve that beats were found in; around 0.
         beats: The good beats; none where the clip is refused.
         ef: Median geometric EF of the good beats in percent; NaN where the clip is refused.
         ef_std: Spread of EF over the good beats and expected error of geometry, in percent.

@@ -168,8 +168,8 @@ def _beats(
     for number, es in enumerate(systoles):
         ed, following = diastoles[number], diastoles[number + 1]
         fall, rise = curve[ed] - curve[es], curve[following] - curve[es]
-        fills = es < last and rise >= 0.01 * swing
-        if not fills and number + 1 == len(systoles):
+        fills, final = es < last and rise >= 0.01 * swing, number + 1 == len(systoles)
+        if final and not fills:
             es = _emptied(curve, ed, swing)
         seconds = (es - ed) / fps
         # A clip may begin at end-diastole: its first frame counts if it is as full as the others,
@@ -177,12 +177,12 @@ def _beats(
         cut_off = ed < 1 and fall < _FULL * max(typical, rise)
         if (
             cut_off
-            or (not fills and last - es < _PAUSE[1] * fps)
+            or not (fills or (final and last - es >= _PAUSE[1] * fps))
             or fall < 0.25 * typical
             or not _SYSTOLE[0] <= seconds <= _SYSTOLE[1]
         ):
             continue
-        whole = number + 1 < len(systoles) or following < last - 1
+        whole = not final or (fills and following < last - 1)
         end = following if whole else last
         found.append(FoundBeat(int(ed), int(es), int(end), bool(whole), float(fall / typical)))
     return found

@@ -95,7 +95,7 @@ def robustness(
 
     On the TEST split: ED, ES or both picked up to five frames too early or too late, clips with
     fewer frames a second, added speckle, lost gain, shadow, blur, lower resolution and heavier
-    compression. Videos that cannot be read are set aside where the run did so
+    compression. Videos whose key frames cannot be read are set aside where the run did so
     (data.check_videos). Writes robustness.md, robustness.csv, robustness.json and a figure.
 
     Args:

@@ -19,13 +19,14 @@ from lvef.cardiac import REDUCED_EF, is_reduced
 from lvef.cli import run_lightning
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, collate
 from lvef.data.echonet import SPLITS, read_echonet
-from lvef.errors import ConfigurationError
+from lvef.errors import CheckpointError, ConfigurationError
 from lvef.evaluation.ceilings import ef_from_volume
 from lvef.evaluation.figures import sample_sheet
 from lvef.evaluation.json_files import write_json
 from lvef.evaluation.metrics import classification_metrics, regression_metrics
 from lvef.evaluation.residual_figures import ef_distribution
 from lvef.experiments.table_report import write_report
+from lvef.models.loading import describe
 from lvef.phantom import MARKER
 
 _FRAMES = ("edf", "esf", "mf", "edf_esf")
@@ -184,50 +185,88 @@ def _run(name: str, made_from: dict[str, Any], output: Path) -> dict[str, Any]:
         if before["made_from"] == made_from and left:
             return before
     words = made_from["words"]
-    begun = done.with_suffix(".begun")
-    earlier, last = _begun(begun, made_from, output / name)
-    since = time.time()
-    begun.parent.mkdir(exist_ok=True)
-    write_json(
-        begun, {"made_from": made_from, "folder": str(last.parents[1]), "minutes": earlier,
-                "since": since}
-    )  # fmt: skip
-    fit = run_lightning(["fit", *words, *(["--ckpt_path", str(last)] if last.is_file() else [])])
-    minutes = earlier + (time.time() - since) / 60
-    chosen = fit.trainer.checkpoint_callback
-    checkpoint = chosen.best_model_path
-    test = run_lightning(["test", *words, "--ckpt_path", checkpoint])
+    fitted = _fit(done.with_suffix(".begun"), made_from)
+    test = run_lightning(["test", *words, "--ckpt_path", fitted["checkpoint"]])
     tested = Path(test.trainer.log_dir)
     metrics = json.loads((tested / "metrics.json").read_text())
     result = {
         "made_from": made_from,
-        "minutes": minutes,
-        "checkpoint": checkpoint,
-        "val": {"metric": chosen.monitor, "value": float(chosen.best_model_score)},
+        **fitted,
         "cases": str(tested / "cases.csv"),
         **metrics,
     }
-    unfinished = done.with_suffix(".part")
-    write_json(unfinished, result)
-    unfinished.replace(done)
-    begun.unlink()
+    _replace(done, result)
+    done.with_suffix(".begun").unlink()
     return result
 
 
-def _begun(begun: Path, made_from: dict[str, Any], runs: Path) -> tuple[float, Path]:
-    """Return the minutes of training and the checkpoint that an interrupted fit left.
+def _replace(file: Path, about: dict[str, Any]) -> None:
+    """Write a file that is never seen half-written."""
+    unfinished = file.with_suffix(".part")
+    write_json(unfinished, about)
+    unfinished.replace(file)
 
-    Where there is none to go on from: 0, and where the fit about to start will put its own.
+
+def _fit(begun: Path, made_from: dict[str, Any]) -> dict[str, Any]:
+    """Fit one experiment, from where an interrupted fit of the same settings stopped.
+
+    Args:
+        begun: File that says how far it came.
+        made_from: The settings.
+
+    Returns:
+        Its `checkpoint`, the `minutes` it took, and `val`, metric and value of the best epoch.
     """
-    if begun.is_file():
-        about = json.loads(begun.read_text())
-        last = Path(about["folder"]) / "checkpoints" / "last.ckpt"
-        if about["made_from"] == made_from and last.is_file():
-            trained = max(last.stat().st_mtime - about["since"], 0.0) / 60
-            return about["minutes"] + trained, last
-    # As Lightning's logger counts.
-    versions = [int(path.name.split("_")[1]) for path in runs.glob("version_*") if path.is_dir()]
-    return 0.0, runs / f"version_{max(versions, default=-1) + 1}" / "checkpoints" / "last.ckpt"
+    runs = begun.parent
+    runs.mkdir(exist_ok=True)
+    before = _read_begun(begun, made_from)
+    if "fitted" in before:
+        return dict(before["fitted"])
+    last = Path(before.get("folder", "")) / "checkpoints" / "last.ckpt"
+    words, earlier = list(made_from["words"]), 0.0
+    if before and _readable(last):
+        words += ["--ckpt_path", str(last)]
+        earlier = before["minutes"] + max(last.stat().st_mtime - before["since"], 0.0) / 60
+    else:
+        # As Lightning's logger counts.
+        names = [path.name.removeprefix("version_") for path in runs.glob("version_*")]
+        number = max((int(name) for name in names if name.isdigit()), default=-1) + 1
+        before = {"folder": str(runs / f"version_{number}")}
+        for other in runs.glob("*.begun"):  # an interrupted fit that never made its folder
+            if _read_begun(other).get("folder") == before["folder"]:
+                other.unlink()
+    since = time.time()
+    about = {"made_from": made_from, "folder": before["folder"]}
+    _replace(begun, {**about, "minutes": earlier, "since": since})
+    chosen = run_lightning(["fit", *words]).trainer.checkpoint_callback
+    fitted = {
+        "minutes": earlier + (time.time() - since) / 60,
+        "checkpoint": chosen.best_model_path,
+        "val": {"metric": chosen.monitor, "value": float(chosen.best_model_score)},
+    }
+    _replace(begun, {**about, "fitted": fitted})
+    return fitted
+
+
+def _read_begun(begun: Path, made_from: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return what a file says of an unfinished fit; nothing where it is one of other settings."""
+    try:
+        about: dict[str, Any] = json.loads(begun.read_text())
+    except (OSError, ValueError):
+        return {}
+    if made_from is not None and about.get("made_from") != made_from:
+        return {}
+    if "fitted" in about and not Path(about["fitted"]["checkpoint"]).is_file():
+        return {}
+    return about
+
+
+def _readable(checkpoint: Path) -> bool:
+    try:
+        describe(str(checkpoint))
+    except CheckpointError:
+        return False
+    return True
 
 
 def _draw_data(rows: pd.DataFrame, output: Path, phantom: bool) -> None:
