@@ -88,11 +88,11 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def run_lightning(words: list[str]) -> Any:
     """Run fit, validate, test or predict and return the LightningCLI."""
-    from lvef.lightning_cli import run
-
     with warnings.catch_warnings():
         for noise in _NOISE:
             warnings.filterwarnings("ignore", noise)
+        from lvef.lightning_cli import run  # what it stands on warns as it is imported
+
         return run(words)
 
 
