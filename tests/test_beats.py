@@ -125,6 +125,23 @@ def test_irregular_beats_are_all_found():
     assert len(find_beats(np.concatenate([pieces[0][:10] * 0 + 1395, *rolled]), 50)) == 4
 
 
+def test_a_premature_beat_is_a_beat():
+    """It follows the one before it so soon that the ventricle has filled only in part."""
+    fps = 75
+    starts, depths = [0.2, 1.4, 2.02, 3.2], [400, 400, 280, 400]
+    seconds = np.arange(int(4.4 * fps)) / fps
+    curve = np.full(len(seconds), 1000.0)
+    for start, end, depth in zip(starts, [*starts[1:], 4.4], depths, strict=True):
+        fall = np.clip((seconds - start) / 0.3, 0, 1)
+        fill = np.clip((seconds - start - 0.3) / min(end - start - 0.3, 0.4), 0, 1)
+        curve -= depth * (1 - np.cos(np.pi * fall)) / 2 * (1 + np.cos(np.pi * fill)) / 2
+    found = find_beats(curve, fps)
+    expected = [(int(start * fps), int((start + 0.3) * fps)) for start in starts]
+    assert len(found) == 4
+    for beat, (_, es) in zip(found, expected, strict=True):
+        assert abs(beat.es_frame - es) <= 2
+
+
 def test_noise_and_standstill_have_no_rhythm():
     noise = np.random.default_rng(1).normal(size=150)
     assert periodicity(noise, 50)[1] < 0.5 < periodicity(pumping(150, 50, 0.9), 50)[1]

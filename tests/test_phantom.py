@@ -253,6 +253,21 @@ def test_a_randomised_phantom_is_the_same_frame_by_frame():
     assert np.array_equal(clip.frames(range(8))[[3, 7]], again.frames([3, 7]))
 
 
+def test_half_of_the_randomised_phantoms_went_through_a_lossy_archive():
+    clips = [PhantomClip(6, index, breadth=1.0) for index in range(60)]
+    qualities = [clip.scanner.jpeg_quality for clip in clips]
+    assert 18 < sum(quality > 0 for quality in qualities) < 42
+    assert {quality for quality in qualities if quality} <= set(range(45, 96))
+    assert PhantomClip(6, 0).scanner.jpeg_quality == 0, "the standard benchmark has no such noise"
+    clip, lost = clips[0], []
+    for quality in (0, 90, 45):
+        clip.scanner = replace(clip.scanner, jpeg_quality=quality)
+        frame = clip.frames([3])[0].astype(float)
+        lost.append(frame)
+    noise = [np.abs(frame - lost[0]).mean() for frame in lost[1:]]
+    assert 0.2 < noise[0] < noise[1] < 12
+
+
 def test_a_folder_of_randomised_phantoms_is_mostly_there_to_learn_from(tmp_path):
     root = write_phantoms(tmp_path / "wide", num_videos=6, seed=6, breadth=1.0, progress=False)
     table = read_echonet(root).table

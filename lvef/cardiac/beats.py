@@ -143,7 +143,7 @@ def find_beats(curve: NDArray[np.float64], fps: float) -> list[FoundBeat]:
     if swing <= 0:
         return []
     period = periodicity(clean, fps)[0] * fps
-    troughs, _ = find_peaks(-_padded(smooth), prominence=0.25 * swing, distance=0.35 * period)
+    troughs, _ = find_peaks(-_padded(smooth), prominence=0.25 * swing, distance=0.25 * period)
     troughs = troughs[(troughs > 1) & (troughs <= len(smooth))] - 1
     edges = [0, *troughs.tolist(), len(smooth) - 1]
     longest = int(_SYSTOLE[1] * fps)

@@ -22,7 +22,7 @@ def weights(
     output: Path,
     calibration_clips: int = 200,
     test_clips: int = 200,
-    trust: float = 0.5,
+    trust: float = 0.6,
     seed: int = 3000,
     breadth: float = 1.25,
 ) -> Path:
@@ -34,8 +34,7 @@ def weights(
         calibration_clips: Phantoms that the geometry is calibrated on, as wide as in training.
         test_clips: Phantoms that the figures of the model card are measured on.
         trust: Share of the EF by motion in the geometric EF; the rest is that of two contours.
-            Half and half: phantoms favour contours, which hazy real clips compress; they err for
-            different reasons.
+            Phantoms favour contours, real clips motion; they err for different reasons.
         seed: Seed of the phantoms to calibrate on; the next one is that of the phantoms to test
             on. Keep both apart from the seed of the phantoms trained on.
         breadth: How wide the ranges of the test phantoms are, relative to training.
@@ -145,8 +144,10 @@ margin is the same in every phantom, so that the Dice below does not include how
 differ. In a third of the phantoms the image plane misses the true apex, and up to a fifth of the
 outline may lie beyond the sector; the true contour is the whole one there, and the true EF that of
 the plane that is shown. The share of motion in the geometric EF was changed from 0.70 to 0.50 with
-the figures of test phantoms and of those clips in view; with the clips in view it was decided that
-beats are found in the mean of the area and what grey levels tell of it, rather than in the latter.
+the figures of test phantoms and of those clips in view, and to 0.60 with the clips in view: this
+network's contours are better than its forerunner's on phantoms and worse on the clips, while the
+flow is as good. With the clips in view it was also decided that beats are found in the mean of the
+area and what grey levels tell of it, rather than in the latter.
 
 **Measured, on PHANTOMS only.** The geometry was calibrated on phantoms of seed {seed}; the figures
 are of others.

@@ -87,8 +87,17 @@ class PhantomClip:
         frames = np.empty((len(wanted), 112, 112), np.uint8)
         for slot, i in enumerate(wanted):
             frame = self._persistent(i)
-            frames[slot] = frame if self.marks is None else self.marks.burn(frame, i)
+            marked = frame if self.marks is None else self.marks.burn(frame, i)
+            frames[slot] = self._compressed(marked)
         return frames
+
+    def _compressed(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return a frame with the noise of the codec that an archive kept it in."""
+        quality = self.scanner.jpeg_quality
+        if not quality:
+            return frame
+        _, kept = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        return np.asarray(cv2.imdecode(kept, cv2.IMREAD_GRAYSCALE), dtype=np.uint8)
 
     def _persistent(self, i: int) -> NDArray[np.uint8]:
         """Return a frame without marks, mixed with the one before as the machine does."""

@@ -165,6 +165,7 @@ def _scanner(anatomy: Anatomy, muscle: float, draw: _Draw) -> Scanner:
         resolution=round(draw(64, 111, least=32)) if draw.chance(0.4) else 112,
         persistence=draw(0.0, 0.5, least=0.0) if draw.chance(0.4) else 0.0,
         drift=draw(0.0, 5.0, least=0.0) if draw.chance(0.5) else 0.0,
+        jpeg_quality=min(round(draw(45, 95, least=25)), 100) if draw.chance(0.5) else 0,
     )
 
 

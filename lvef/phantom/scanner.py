@@ -58,6 +58,7 @@ class Scanner:
         resolution: Pixels that the picture was made of before it became 112.
         persistence: Share of the frame before that is left in a frame.
         drift: Slow motion of the probe in mm.
+        jpeg_quality: Quality at which an archive kept the frames, 1 to 100; 0 without loss.
     """
 
     origin: tuple[float, float]
@@ -80,6 +81,7 @@ class Scanner:
     resolution: int = SIZE
     persistence: float = 0.0
     drift: float = 0.0
+    jpeg_quality: int = 0
 
 
 def sample_scanner(length: float, rng: np.random.Generator) -> Scanner:
