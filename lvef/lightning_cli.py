@@ -18,15 +18,13 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from lvef.callbacks import PredictionWriter, SaliencyMaps, TensorBoardFigures, TestResults
 from lvef.callbacks.checkpoints import UnhurriedCheckpointIO
+from lvef.config_checkpoint import LOG_FOLDER, match, members, namespace, newest
 from lvef.data.datamodule import EchoNetDataModule
-from lvef.errors import CheckpointError, ConfigurationError, LvefError, one_line
+from lvef.errors import ConfigurationError, LvefError, one_line
 from lvef.models import EFEnsemble, LVSegmenter, Task
-from lvef.models.loading import describe
 from lvef.precision import cpu_precision
 
-LOG_FOLDER = "lightning_logs"
 _CONVERTING = ("16-true", "bf16-true", "64-true", "64", "transformer-engine")
-_MUST_AGREE = ("frames", "image_size", "remove_artifacts")
 
 
 class LvefCLI(LightningCLI):
@@ -129,9 +127,9 @@ class LvefCLI(LightningCLI):
             if config[part].monitor == task.monitor:
                 config[part].mode = task.monitor_mode
         if config.trainer.logger in (None, True):
-            config.trainer.logger = _namespace(
+            config.trainer.logger = namespace(
                 class_path="lightning.pytorch.loggers.TensorBoardLogger",
-                init_args=_namespace(
+                init_args=namespace(
                     # As a checkpoint that is resumed will call it, wherever that is done from.
                     save_dir=_absolute(config.trainer.default_root_dir or LOG_FOLDER),
                     name=config.experiment,
@@ -154,11 +152,11 @@ class LvefCLI(LightningCLI):
         if self.subcommand == "predict" and task is LVSegmenter:
             _take_segmenter(config)
         elif self.subcommand != "fit":
-            config.ckpt_path = config.get("ckpt_path") or _newest(config)
+            config.ckpt_path = config.get("ckpt_path") or newest(config)
         elif task is EFEnsemble and not config.get("ckpt_path"):
-            config.model.init_args.members = _members(config)
+            config.model.init_args.members = members(config)
         if config.get("ckpt_path"):
-            _match(config, self.subcommand or "")
+            match(config, self.subcommand or "")
 
 
 def run(words: list[str]) -> LvefCLI:
@@ -213,10 +211,6 @@ def _task_class(class_path: str) -> type[Task]:
     return task
 
 
-def _namespace(**values: Any) -> Namespace:
-    return Namespace(**values)  # type: ignore[no-untyped-call]
-
-
 def _on_cpu(config: Namespace) -> bool:
     accelerator = config.trainer.accelerator
     if accelerator == "auto":
@@ -242,112 +236,5 @@ def _take_segmenter(config: Namespace) -> None:
     config.ckpt_path = None
 
 
-def _log_folder(config: Namespace) -> Path:
-    return Path(config.trainer.default_root_dir or LOG_FOLDER)
-
-
 def _absolute(folder: str) -> str:
     return folder if "://" in folder else str(Path(folder).resolve())
-
-
-def _newest_in(folder: Path) -> Path | None:
-    """Return the best checkpoint of the newest run under a folder, or None."""
-    found = sorted(folder.glob("**/checkpoints/best.ckpt"), key=lambda p: p.stat().st_mtime)
-    return found[-1] if found else None
-
-
-def _newest(config: Namespace) -> str:
-    """Return the best checkpoint of the newest run of this experiment."""
-    folder = _log_folder(config) / config.experiment
-    found = _newest_in(folder)
-    if found is None:
-        raise CheckpointError(
-            f"no checkpoint in {folder}: train with python -m lvef fit first, or give one with "
-            "--ckpt_path"
-        )
-    print(f"Checkpoint: {found}")
-    return str(found)
-
-
-def _agree(about: dict[str, Any], config: Namespace, name: str, path: str) -> None:
-    if name in about["data"] and about["data"][name] != config.data[name]:
-        raise CheckpointError(
-            f"{path} was trained with data.{name} = {about['data'][name]}, but the config "
-            f"says {config.data[name]}"
-        )
-
-
-def _match(config: Namespace, command: str) -> None:
-    """Take the architecture from a checkpoint, and refuse one of another task.
-
-    Raises:
-        CheckpointError: The checkpoint is missing, unreadable, or of another task.
-    """
-    path = config.ckpt_path
-    if path in ("best", "last", "hpc", "registry"):
-        return
-    about = describe(path)
-    asked = config.model.class_path.rsplit(".", 1)[-1]
-    if about["task"] != asked:
-        raise CheckpointError(f"{path} holds a {about['task']}, but the config asks for {asked}")
-    for name in _MUST_AGREE:
-        _agree(about, config, name, path)
-    if about["data"].get("is_phantom") and command == "predict" and config.data.videos:
-        print("Note: this model was trained on phantoms; what it says of patients means nothing.")
-    if command == "fit":
-        _resume(config, about)
-        return
-    asked_level = config.model.init_args.get("uncertainty.level")
-    for name, value in about["hparams"].items():
-        if name == "uncertainty" and asked_level is not None:
-            # What VAL taught travels with the checkpoint, so that any level can be asked for.
-            value = {**value, "level": asked_level}
-        if isinstance(value, dict):
-            config.model.init_args[name] = _namespace(**value)
-        elif name != "frames":
-            config.model.init_args[name] = value
-
-
-def _resume(config: Namespace, about: dict[str, Any]) -> None:
-    """Go on where a run stopped.
-
-    Same architecture, best checkpoint beside the one resumed, and no weights to fetch that the
-    checkpoint would overwrite.
-    """
-    arguments = config.model.init_args
-    for name in ("head", "gp"):
-        if name in about["hparams"]:
-            arguments[name] = _namespace(**about["hparams"][name])
-    for name in ("members", "weighting"):
-        if name in about["hparams"]:
-            arguments[name] = about["hparams"][name]
-    if "backbone" in about["hparams"]:
-        arguments.backbone.weights = None
-        arguments.backbone.checkpoint = None
-    folder = str(Path(config.ckpt_path).resolve().parent)
-    config.checkpoint.dirpath = config.checkpoint.dirpath or folder
-
-
-def _members(config: Namespace) -> list[str]:
-    """Return the checkpoints of an ensemble's members, given as files, folders or experiments.
-
-    Raises:
-        CheckpointError: One is missing, or saw other pictures than the config makes.
-    """
-    found = []
-    for member in config.model.init_args.members:
-        path = Path(str(member))
-        if not path.is_file():
-            runs = path if path.is_dir() else _log_folder(config) / str(member)
-            best = _newest_in(runs)
-            if best is None:
-                raise CheckpointError(
-                    f"ensemble member {member!r}: neither a checkpoint nor an experiment with one "
-                    f"in {_log_folder(config)}; fit it first, or set --model.members"
-                )
-            path = best
-        about = describe(path)
-        for name in ("image_size", "remove_artifacts"):
-            _agree(about, config, name, str(path))
-        found.append(str(path))
-    return found

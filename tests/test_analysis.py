@@ -28,6 +28,7 @@ from lvef.analysis.plot import write_overlay
 from lvef.analysis.record import file_name
 from lvef.callbacks.predictions import geometric_table
 from lvef.cli import main
+from lvef.data import prepare
 from lvef.data.prepare import prepare_file, prepare_frames
 from lvef.data.video import count_frames, read_frames, write_video
 from lvef.errors import VideoError, WeightsError
@@ -342,6 +343,16 @@ def test_the_spread_between_beats_counts_once_in_a_geometric_ef():
     videos, beats = geometric_table(table)
     assert videos.loc[0, "ef_std"] == pytest.approx(np.hypot(5.5, 6.0))
     assert beats["ef_std"].tolist() == pytest.approx([5.5, 5.5])
+
+
+def test_a_clip_that_is_too_long_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare, "LONGEST", 12)
+    frames = np.zeros((13, 16, 16), np.uint8)
+    write_video(tmp_path / "long.avi", frames, 50)
+    monkeypatch.setattr(prepare, "stream_frames", None)
+    for source, fps in ((tmp_path / "long.avi", None), (frames, 50)):
+        with pytest.raises(VideoError, match="13 frames, but at most 12"):
+            lvef.analyse_clip(source, fps)
 
 
 def test_masks_of_a_dicom_have_the_size_of_its_pictures():

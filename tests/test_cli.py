@@ -140,7 +140,7 @@ def test_predict_new_videos_gives_a_row_each_and_a_reason_to_those_that_fail(
     assert (rows["trained_on"] == "phantoms").all()
     assert rows.loc["a", "ef"] == pytest.approx(rows.loc["b", "ef"], abs=3), "codec noise only"
     assert "no beat found: 9 frames" in rows.loc["unknown", "reason"]
-    assert "corrupt.mp4" in rows.loc["corrupt", "reason"]
+    assert rows.loc["corrupt", "reason"].startswith("corrupt.mp4: "), "no folder: it may be a name"
 
 
 def test_predict_writes_the_reasons_when_no_video_is_left(logs, phantom_root, tmp_path):

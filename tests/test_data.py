@@ -197,9 +197,11 @@ def test_a_new_video_without_usable_key_frames_gets_a_reason(tmp_path):
     (tmp_path / "broken.avi").write_bytes(b"")
     keys = tmp_path / "keys.csv"
     keys.write_text(
-        "video, ed, es\ngood.avi,3,11\nlate,3,20\nsame,4,4\nbroken,1,2\ntext,one,2\n007,1,9"
+        "video, ed, es\ngood.avi,3,11\nlate,3,20\nsame,4,4\nbroken,1,2\ntext,one,2\n007,1,9\n"
+        "misspelt,1,9"
     )
-    table = video_table(tmp_path, keys).set_index("video")
+    with pytest.warns(UserWarning, match="1 of 7 rows belong to no video given: misspelt"):
+        table = video_table(tmp_path, keys).set_index("video")
     assert table.loc["good", "reason"] == ""
     assert table.loc["good", "mid_frame"] == 7
     assert "--data.keyframes" in table.loc["unknown", "reason"]
@@ -207,7 +209,16 @@ def test_a_new_video_without_usable_key_frames_gets_a_reason(tmp_path):
     assert "same frame" in table.loc["same", "reason"]
     assert "key frames nan" in table.loc["text", "reason"]
     assert table.loc["007", "es_frame"] == 9, "a name of digits stays a name"
-    assert "empty" in table.loc["broken", "reason"]
+    assert table.loc["broken", "reason"] == "broken.avi: the file is empty"
+
+
+def test_a_clip_that_does_not_fit_into_memory_does_not_stop_the_others(tmp_path):
+    write_video(tmp_path / "a.avi", PhantomClip(5, 0).frames(range(20)), 50)
+
+    def full(path, name):
+        raise MemoryError
+
+    assert "not enough memory" in video_table(tmp_path, None, full).loc[0, "reason"]
 
 
 def test_equal_names_in_several_folders_are_told_apart_by_their_folders(tmp_path):

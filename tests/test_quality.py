@@ -95,6 +95,9 @@ def test_one_beat_need_not_repeat_and_a_beat_without_a_ventricle_is_left_out():
     first, second = judge(evidence(confidence=lost)).beats
     assert first > 0
     assert second == 0
+    only = judge(evidence(**{**one, "spans": ((60, 90),)}, confidence=lost))
+    assert only.beats == (0.0,)
+    assert "lost in every beat" in only.reason, "a clip without a beat needs a reason"
 
 
 def test_a_heart_that_hardly_beats_is_believed_where_the_grey_levels_follow():

@@ -104,7 +104,7 @@ class Calibration:
 
     motion: tuple[float, float] = (1.35, 0.0)
     contours: tuple[float, float] = (1.0, 0.0)
-    trust: float = 0.5
+    trust: float = 0.6
     std: float = 8.0
 
     @classmethod

@@ -127,6 +127,8 @@ def judge(evidence: Evidence) -> Verdict:
     if alone:
         worst = apart
     kept = tuple(float(b * quality) for b in beats)
+    if not refused and not any(kept):
+        return Verdict(quality, kept, "not good enough: the contour is lost in every beat")
     return Verdict(quality, kept, f"not good enough: {worst}" if refused else "")
 
 

@@ -32,10 +32,10 @@ def segment_closely(
 
     Args and result as `segment`.
     """
-    seen = [segment(net, frames, fps, device)]
+    first = segment(net, frames, fps, device)
     inside = np.ones(frames.shape[1:], bool)
-    mean = seen[0]
-    for _ in range(_CLOSER_LOOKS):
+    total, mean = first.copy(), first
+    for closer in range(_CLOSER_LOOKS):
         y, x = np.nonzero(one_ventricle(mean).mean(0) > 0.3)
         if not len(x):
             break
@@ -44,10 +44,10 @@ def segment_closely(
         there = np.array([[zoom, 0, _CENTRE[0] - zoom * middle[0]],
                           [0, zoom, _CENTRE[1] - zoom * middle[1]]])  # fmt: skip
         back = cv2.invertAffineTransform(there)
-        seen.append(_moved(segment(net, _moved(frames, there), fps, device), back))
+        total += _moved(segment(net, _moved(frames, there), fps, device), back)
         inside &= _moved(np.ones((1, *frames.shape[1:]), np.float32), back)[0] > 0.99
-        mean = np.where(inside, np.mean(seen, axis=0), seen[0])
-    return np.asarray(mean, np.float32)
+        mean = np.where(inside, total / (closer + 2), first)
+    return mean
 
 
 def _moved(pictures: NDArray[Any], matrix: NDArray[np.float64]) -> NDArray[Any]:

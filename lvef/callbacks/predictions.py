@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from scipy.stats import norm
 
 from lvef.cardiac import REDUCED_EF
+from lvef.data.videos import without_folder
 from lvef.evaluation.beats import BEAT_COLUMNS, combine_beats
 from lvef.evaluation.json_files import write_json
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
@@ -151,7 +152,7 @@ def prediction_table(
     for batch in batches:
         for row, reason in batch["failures"]:
             result.loc[row, "status"] = "failed"
-            result.loc[row, "reason"] = reason
+            result.loc[row, "reason"] = without_folder(reason, table.loc[row, "path"])
         values = {k: v for k, v in batch.items() if isinstance(v, torch.Tensor) and k != "row"}
         for name, value in values.items():
             if name not in result:

@@ -22,6 +22,8 @@ from lvef.errors import VideoError
 
 SIZE = 112
 """Height and width of a prepared frame in pixels."""
+LONGEST = 10_000
+"""Frames of a clip that are analysed at once; more would take gigabytes."""
 _AT_ONCE = 64
 
 
@@ -127,7 +129,8 @@ def prepare_file(path: Path | str, fps: float | None = None) -> PreparedClip:
         fps: Frames a second, in place of what the file states.
 
     Raises:
-        VideoError: It cannot be read, or its frame rate is not one of an echo machine.
+        VideoError: It cannot be read, its frame rate is not one of an echo machine, or it has more
+            than `LONGEST` frames.
     """
     path = Path(path)
     scale = stored = None
@@ -138,6 +141,7 @@ def prepare_file(path: Path | str, fps: float | None = None) -> PreparedClip:
             stored = (header.height, header.width, *header.region[:2])
     else:
         count = count_frames(path)
+    _check_length(count, f"{path}: ")
     rate = checked_rate(frame_rate(path) if fps is None else fps, f"{path}: ")
     probe = read_frames(path, sector_probe(count - 1))
     sector = find_sector(probe)
@@ -157,7 +161,8 @@ def prepare_frames(frames: NDArray[np.uint8], fps: float) -> PreparedClip:
         fps: Frames a second.
 
     Raises:
-        VideoError: The array is no clip, or the frame rate not one of an echo machine.
+        VideoError: The array is no clip, the frame rate not one of an echo machine, or the clip has
+            more than `LONGEST` frames.
     """
     fps = checked_rate(fps)
     frames = np.asarray(frames)
@@ -168,6 +173,7 @@ def prepare_frames(frames: NDArray[np.uint8], fps: float) -> PreparedClip:
         )
     if frames.ndim == 4 and frames.shape[-1] != 3:
         raise VideoError(f"frames of {frames.shape[-1]} channels: give grey or RGB ones")
+    _check_length(len(frames))
     probe = frames[sector_probe(len(frames) - 1)]
     probe = probe if probe.ndim == 4 else np.repeat(probe[..., None], 3, axis=-1)
     sector = find_sector(probe)
@@ -195,6 +201,13 @@ def checked_rate(fps: float, whose: str = "") -> float:
             "--data.fps (fps= in Python)"
         )
     return float(fps)
+
+
+def _check_length(count: int, whose: str = "") -> None:
+    if count > LONGEST:
+        raise VideoError(
+            f"{whose}{count} frames, but at most {LONGEST} are analysed at once: cut the clip"
+        )
 
 
 def _shrink(

@@ -91,10 +91,10 @@ def stream_frames(path: Path | str, at_once: int = 64) -> Iterator[NDArray[np.ui
                 if len(waiting) == at_once:
                     yield np.stack(waiting)
                     waiting.clear()
+            if waiting:
+                yield np.stack(waiting)
     except (av.FFmpegError, IndexError, ValueError) as error:
         raise VideoError(f"{path}: not a readable video ({_reason(error)})") from error
-    if waiting:
-        yield np.stack(waiting)
 
 
 def count_frames(path: Path | str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -119,6 +120,8 @@ def video_table(
     bare = Counter(_name(path) for path in paths)
     # How many videos each ending of a path stands for; two containers of one clip are one.
     endings = Counter(ending for name in bare for ending in _endings(name))
+    if frames is not None:
+        _tell_unused(frames.index.difference(list(endings)), len(frames), keyframes)
     rows = []
     for path in progress(paths):
         name = _name(path)
@@ -139,7 +142,9 @@ def _found(finder: Finder, path: Path, name: str) -> list[dict[str, object]]:
     try:
         clip = finder(path, name)
     except (VideoError, OSError) as error:  # it, or what is kept of it, cannot be read or written
-        return [{"reason": str(error)}]
+        return [{"reason": without_folder(str(error), path)}]
+    except MemoryError:
+        return [{"reason": "not enough memory to analyse this clip: cut it"}]
     about = {"quality": clip.quality}
     if clip.reason:
         return [{**about, "reason": clip.reason}]
@@ -151,6 +156,21 @@ def _found(finder: Finder, path: Path, name: str) -> list[dict[str, object]]:
         }
         for number, beat in enumerate(clip.beats)
     ]  # fmt: skip
+
+
+def without_folder(reason: str, path: str | Path) -> str:
+    """Return a reason that names a file without the folders it lies in: they may name a patient."""
+    return reason.replace(str(path), Path(path).name)
+
+
+def _tell_unused(names: pd.Index[str], count: int, keyframes: str | Path | None) -> None:
+    """Warn of key frames that no video has: most likely a name is misspelt."""
+    if len(names):
+        some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        warnings.warn(
+            f"{keyframes}: {len(names)} of {count} rows belong to no video given: {some}",
+            stacklevel=3,
+        )
 
 
 def _name(video: object) -> str:
@@ -169,7 +189,7 @@ def _read_row(path: Path, frames: pd.DataFrame | None, endings: Counter[str]) ->
     try:
         count = count_frames(path)
     except VideoError as error:
-        return {"reason": str(error)}
+        return {"reason": without_folder(str(error), path)}
     known = [e for e in _endings(_name(path)) if frames is not None and e in frames.index]
     if frames is None or not known:
         return {"num_frames": count, "reason": _NO_FRAMES}

@@ -19,6 +19,7 @@ from lvef.models.gp_inference import (
     Prior,
     iterative_settings,
     kernel_module,
+    maximise_iteratively,
 )
 from lvef.models.gp_inputs import principal_components, spread
 from lvef.models.hyperparameters import Progress, maximise, silent
@@ -31,7 +32,7 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "reduction": (None, "pca", "learned"),
     "precision": ("double", "single"),
 }
-_ITERATIVE_START, _ITERATIVE_STEPS, _ITERATIVE_RATE = 2000, 30, 0.03
+_ITERATIVE_START = 2000
 
 
 class ExactGPHead(FittedBuffers):
@@ -272,18 +273,9 @@ class ExactGPHead(FittedBuffers):
         subset = torch.linspace(0, len(targets) - 1, size, dtype=torch.float64).long()
         self._fit_exactly(inputs[subset], targets[subset], silent)
         inputs = inputs @ self.projection if self.projection.numel() else inputs
-        model = IterativePosterior(self._prior, inputs, targets).train()
-        likelihood = gpytorch.mlls.ExactMarginalLogLikelihood(self.likelihood, model)
-        optimizer = torch.optim.Adam(self.parameters(), lr=_ITERATIVE_RATE)
-        with torch.enable_grad(), iterative_settings(self.y_mean.device):
-            for _ in range(_ITERATIVE_STEPS):
-                optimizer.zero_grad()
-                value = likelihood(model(inputs), targets)
-                (-value).backward()
-                optimizer.step()
-                progress(float(value.detach()))
-        self.likelihood_per_sample.fill_(float(value.detach()))
-        self.evaluations = _ITERATIVE_STEPS
+        steps = maximise_iteratively(self._prior, inputs, targets, progress)
+        self.likelihood_per_sample.fill_(steps[-1])
+        self.evaluations = len(steps)
         self.zero_grad(set_to_none=True)
 
     def _take(self, found: Hyperparameters) -> None:

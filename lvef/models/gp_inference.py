@@ -11,7 +11,10 @@ import gpytorch
 import torch
 from torch import Tensor
 
+from lvef.models.hyperparameters import Progress
 from lvef.models.marginal_likelihood import KernelName, safe_cholesky
+
+_STEPS, _RATE = 30, 0.03
 
 
 def kernel_module(name: KernelName) -> gpytorch.kernels.Kernel:
@@ -126,3 +129,32 @@ def iterative_settings(device: torch.device) -> Iterator[None]:
         ):
             stack.enter_context(setting)
         yield
+
+
+def maximise_iteratively(
+    prior: Prior, inputs: Tensor, targets: Tensor, progress: Progress
+) -> list[float]:
+    """Go on from a prior's hyperparameters, in place, by Adam on GPyTorch's approximate likelihood.
+
+    Args:
+        prior: The prior.
+        inputs: `(n, k)` training inputs.
+        targets: `(n,)` training targets.
+        progress: Told the log marginal likelihood per sample after every step.
+
+    Returns:
+        The log marginal likelihood per sample at every step.
+    """
+    model = IterativePosterior(prior, inputs, targets).train()
+    likelihood = gpytorch.mlls.ExactMarginalLogLikelihood(prior.likelihood, model)
+    optimizer = torch.optim.Adam(model.parameters(), lr=_RATE)
+    reached = []
+    with torch.enable_grad(), iterative_settings(inputs.device):
+        for _ in range(_STEPS):
+            optimizer.zero_grad()
+            value = likelihood(model(inputs), targets)
+            (-value).backward()
+            optimizer.step()
+            reached.append(float(value.detach()))
+            progress(reached[-1])
+    return reached
