@@ -193,6 +193,11 @@ def run(words: list[str]) -> LvefCLI:
             auto_configure_optimizers=False,
         )
     except (ArgumentError, MisconfigurationException) as error:
+        if LVSegmenter.__name__ in str(error) and "'backbone." in str(error):
+            raise ConfigurationError(
+                "an LV segmenter has no backbone, which configs/phantom.yaml is about: leave that "
+                "away, and name the folder of phantoms with --data.root"
+            ) from error
         raise one_line(error) from error
     except ValueError as error:
         raise _own_error(error) or error from None

@@ -185,6 +185,12 @@ def test_a_size_that_the_network_cannot_halve_is_refused(phantom_root, tmp_path,
     assert "multiples of 16" in capsys.readouterr().err
 
 
+def test_the_overlay_of_models_of_ef_is_refused_with_what_to_do_instead(capsys):
+    files = [CONFIGS / "lv_seg.yaml", CONFIGS / "phantom.yaml"]
+    assert main(["fit", *(word for file in files for word in ("--config", str(file)))]) == 1
+    assert "has no backbone" in told(capsys.readouterr().err)[0]
+
+
 def test_the_segmenter_is_exported_for_clips_of_any_length(logs, tmp_path):
     path, model = newest(logs, "best.ckpt"), tmp_path / "segmenter.onnx"
     assert main(["export", "--ckpt_path", str(path), "--output", str(model)]) == 0
