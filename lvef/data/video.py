@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from lvef.data.dicom import DICOM_EXTENSIONS, RATE_TAGS, dicom_header, is_dicom, read_dicom
@@ -86,8 +87,9 @@ def stream_frames(path: Path | str, at_once: int = 64) -> Iterator[NDArray[np.ui
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             stream.codec_context.thread_count = 1
+            converter = VideoReformatter()
             for frame in container.decode(stream):
-                waiting.append(np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8))
+                waiting.append(_rgb(frame, converter))
                 if len(waiting) == at_once:
                     yield np.stack(waiting)
                     waiting.clear()
@@ -234,9 +236,10 @@ def _read_with_pyav(path: Path, indices: Sequence[int]) -> NDArray[np.uint8]:
         with av.open(str(path)) as container, warnings.catch_warnings():
             stream = container.streams.video[0]
             stream.codec_context.thread_count = 1
+            converter = VideoReformatter()
             for frame in container.decode(stream):
                 if count in wanted:
-                    found[count] = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+                    found[count] = _rgb(frame, converter)
                 count += 1
                 if count > last:
                     break
@@ -244,6 +247,11 @@ def _read_with_pyav(path: Path, indices: Sequence[int]) -> NDArray[np.uint8]:
         raise VideoError(f"{path}: not a readable video ({_reason(error)})") from error
     _check_range(path, indices, count)
     return np.stack([found[index] for index in indices])
+
+
+def _rgb(frame: av.VideoFrame, converter: VideoReformatter) -> NDArray[np.uint8]:
+    """Return `(H, W, 3)`; the clip's own converter, as a new one for each frame takes longer."""
+    return np.asarray(converter.reformat(frame, format="rgb24").to_ndarray(), dtype=np.uint8)
 
 
 def _check_range(path: Path, indices: Sequence[int], count: int) -> None:
