@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -33,6 +34,31 @@ def test_decord_and_pyav_return_the_same_pixels(tmp_path, extension, height, wid
     by_pyav = read_frames(path, wanted, backend="pyav")
     assert by_decord.shape == (6, height, width, 3)
     np.testing.assert_array_equal(by_decord, by_pyav)
+
+
+@pytest.mark.parametrize("backend", ["pyav", pytest.param("decord", marks=needs_decord)])
+def test_what_an_mp4_was_cut_down_to_is_what_it_holds(tmp_path, backend):
+    """Cut between two key frames and not encoded anew, a file keeps frames that are not shown."""
+    pictures = moving_picture(60, 112, 112, colour=False)
+    write_video(tmp_path / "whole.mp4", pictures, 50)
+    with (
+        av.open(str(tmp_path / "whole.mp4")) as whole,
+        av.open(str(tmp_path / "a.mp4"), "w") as cut,
+    ):
+        stream = whole.streams.video[0]
+        kept = cut.add_stream_from_template(stream)
+        lost = int(0.4 / stream.time_base)
+        for packet in whole.demux(stream):
+            if packet.dts is not None:
+                packet.pts, packet.dts, packet.stream = packet.pts - lost, packet.dts - lost, kept
+                cut.mux(packet)
+    path = tmp_path / "a.mp4"
+    assert count_frames(path) == 40
+    shown = read_frames(path, [0, 39], backend)
+    expected = read_frames(tmp_path / "whole.mp4", [20, 59], backend)
+    np.testing.assert_array_equal(shown, expected)
+    with pytest.raises(VideoError, match="ends at frame 39"):
+        read_frames(path, [40], backend)
 
 
 @needs_decord

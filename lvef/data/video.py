@@ -112,7 +112,9 @@ def count_frames(path: Path | str) -> int:
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
-            return sum(1 for packet in container.demux(stream) if packet.size)
+            packets = container.demux(stream)
+            # What lies before the cut, in a clip cut without encoding it anew, is not shown.
+            return sum(1 for packet in packets if packet.size and not packet.is_discard)
     except (av.FFmpegError, IndexError, ValueError) as error:
         raise VideoError(f"{path}: not a readable video ({_reason(error)})") from error
 
@@ -219,7 +221,9 @@ def _check_file(path: Path) -> None:
 def _read_with_decord(path: Path, indices: Sequence[int]) -> NDArray[np.uint8]:
     try:
         reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
-        _check_range(path, indices, len(reader))
+        # decord counts what an MP4 keeps before a cut, too, and makes up frames for it at the end.
+        held = count_frames(path) if path.suffix.lower() == ".mp4" else len(reader)
+        _check_range(path, indices, held)
         # In rising order and once each, or decord seeks back and decodes again.
         ordered, places = np.unique(np.asarray(indices), return_inverse=True)
         frames = reader.get_batch(ordered.tolist()).asnumpy()
