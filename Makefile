@@ -52,7 +52,7 @@ bench: install  ## measure speed against named alternatives; frozen_head.py want
 	$(BIN)/python tests/benchmarks/gaussian_process.py --large
 	$(BIN)/python tests/benchmarks/new_videos.py
 
-weights: install  ## make the shipped weights again: five hours on 2 cores, a fraction on a GPU
+weights: install  ## make the shipped weights again: hours on 2 cores
 	OMP_NUM_THREADS=1 $(LVEF) phantom --root data/randomised --num_videos 8000 --seed 2000 --breadth 1
 	$(LVEF) fit --config configs/lv_seg.yaml --data.root data/randomised \
 		--trainer.precision bf16-mixed --trainer.check_val_every_n_epoch 4 \

@@ -1,4 +1,5 @@
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -213,12 +214,17 @@ def test_a_new_video_without_usable_key_frames_gets_a_reason(tmp_path):
 
 
 def test_a_clip_that_does_not_fit_into_memory_does_not_stop_the_others(tmp_path):
-    write_video(tmp_path / "a.avi", PhantomClip(5, 0).frames(range(20)), 50)
+    for name in ("large.avi", "small.avi"):
+        write_video(tmp_path / name, PhantomClip(5, 0).frames(range(20)), 50)
 
-    def full(path, name):
-        raise MemoryError
+    def finder(path, name):
+        if path.name == "large.avi":
+            raise MemoryError
+        return SimpleNamespace(quality=0.1, reason="nothing beats", beats=())
 
-    assert "not enough memory" in video_table(tmp_path, None, full).loc[0, "reason"]
+    table = video_table(tmp_path, None, finder).set_index("video")
+    assert "not enough memory" in table.loc["large", "reason"]
+    assert table.loc["small", "reason"] == "nothing beats"
 
 
 def test_equal_names_in_several_folders_are_told_apart_by_their_folders(tmp_path):

@@ -134,6 +134,8 @@ def video_table(
             rows.append({**row, **read})
         else:
             rows += [{**row, **read, **beat} for beat in _found(finder, path, str(row["video"]))]
+    for row in rows:
+        row["reason"] = without_folder(str(row["reason"]), str(row["path"]))
     return pd.DataFrame(rows)
 
 
@@ -142,7 +144,7 @@ def _found(finder: Finder, path: Path, name: str) -> list[dict[str, object]]:
     try:
         clip = finder(path, name)
     except (VideoError, OSError) as error:  # it, or what is kept of it, cannot be read or written
-        return [{"reason": without_folder(str(error), path)}]
+        return [{"reason": str(error)}]
     except MemoryError:
         return [{"reason": "not enough memory to analyse this clip: cut it"}]
     about = {"quality": clip.quality}
@@ -189,7 +191,7 @@ def _read_row(path: Path, frames: pd.DataFrame | None, endings: Counter[str]) ->
     try:
         count = count_frames(path)
     except VideoError as error:
-        return {"reason": without_folder(str(error), path)}
+        return {"reason": str(error)}
     known = [e for e in _endings(_name(path)) if frames is not None and e in frames.index]
     if frames is None or not known:
         return {"num_frames": count, "reason": _NO_FRAMES}

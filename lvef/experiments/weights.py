@@ -146,8 +146,8 @@ outline may lie beyond the sector; the true contour is the whole one there, and 
 the plane that is shown. The share of motion in the geometric EF was changed from 0.70 to 0.50 with
 the figures of test phantoms and of those clips in view, and to 0.60 with the clips in view: this
 network's contours are better than its forerunner's on phantoms and worse on the clips, while the
-flow is as good. With the clips in view it was also decided that beats are found in the mean of the
-area and what grey levels tell of it, rather than in the latter.
+flow tells much the same. With the clips in view it was also decided that beats are found in the
+mean of the area and what grey levels tell of it, rather than in the latter.
 
 **Measured, on PHANTOMS only.** The geometry was calibrated on phantoms of seed {seed}; the figures
 are of others.
