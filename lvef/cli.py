@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import version
+from inspect import signature
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -106,13 +108,25 @@ def run_other(command: str, words: list[str]) -> Any:
     positional = command in _POSITIONAL
     parser.add_function_arguments(function, as_positional=positional, skip=set())
     try:
-        options = parser.parse_args(words)
+        options = parser.parse_args(_spelt_out(words, function))
     except argparse.ArgumentError as error:
         raise one_line(error) from error
     made = function(**parser.instantiate_classes(options).as_dict())
     if isinstance(made, Path):
         print(f"Done: {made}")
     return made
+
+
+def _spelt_out(words: list[str], function: Callable[..., Any]) -> list[str]:
+    """Return the words of a command; a bare `--flag` means `--flag true`."""
+    parameters = signature(function).parameters.items()
+    flags = {f"--{name}" for name, about in parameters if isinstance(about.default, bool)}
+    said = []
+    for word, following in zip_longest(words, words[1:], fillvalue="--"):
+        said.append(word)
+        if word in flags and following.startswith("--"):
+            said.append("true")
+    return said
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -126,7 +126,8 @@ class LvefCLI(LightningCLI):
             config[part].monitor = config[part].monitor or task.monitor
             if config[part].monitor == task.monitor:
                 config[part].mode = task.monitor_mode
-        if config.trainer.logger in (None, True):
+        own_logger = config.trainer.logger in (None, True)
+        if own_logger:
             config.trainer.logger = namespace(
                 class_path="lightning.pytorch.loggers.TensorBoardLogger",
                 init_args=namespace(
@@ -157,6 +158,8 @@ class LvefCLI(LightningCLI):
             config.model.init_args.members = members(config)
         if config.get("ckpt_path"):
             match(config, self.subcommand or "")
+            if self.subcommand == "fit" and own_logger:
+                _log_on(config)
 
 
 def run(words: list[str]) -> LvefCLI:
@@ -239,6 +242,15 @@ def _take_segmenter(config: Namespace) -> None:
         )
     config.data.segmenter = config.get("ckpt_path") or config.data.segmenter
     config.ckpt_path = None
+
+
+def _log_on(config: Namespace) -> None:
+    """Let the log of a run that is resumed go on in its folder, where its checkpoints go on."""
+    checkpoint = Path(config.ckpt_path).resolve()
+    run = checkpoint.parent.parent
+    if checkpoint.parent == run / "checkpoints" == Path(config.checkpoint.dirpath or ""):
+        log = config.trainer.logger.init_args
+        log.save_dir, log.name, log.version = str(run.parent.parent), run.parent.name, run.name
 
 
 def _absolute(folder: str) -> str:

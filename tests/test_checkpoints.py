@@ -35,6 +35,19 @@ def test_what_waits_is_written_when_its_time_has_come_though_nothing_newer_came(
     assert (tmp_path / "best.ckpt").is_file()
 
 
+def test_what_came_before_is_written_first(tmp_path, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("lvef.callbacks.checkpoints.time.monotonic", lambda: now)
+    late = UnhurriedCheckpointIO(interval=10)
+    now = 12.0
+    late.save_checkpoint({"epoch": 0}, tmp_path / "best.ckpt")
+    now = 18.0
+    late.save_checkpoint({"epoch": 1}, tmp_path / "best.ckpt")  # waits, as 6 s are too few
+    late.save_checkpoint({"epoch": 1, "best": 1}, tmp_path / "last.ckpt")
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["best"] == 1
+    assert torch.load(tmp_path / "best.ckpt", weights_only=True)["epoch"] == 1, "as last says"
+
+
 def test_a_waiting_file_can_be_read_and_removed(tmp_path):
     late = UnhurriedCheckpointIO(interval=3600)
     late.save_checkpoint({"epoch": 4}, tmp_path / "a.ckpt")

@@ -14,9 +14,10 @@ from lightning import Callback, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lvef.callbacks import PredictionWriter
-from lvef.cli import main
+from lvef.cli import main, run_lightning
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.video import write_video
+from lvef.evaluation.history import read_history
 from lvef.models import EFRegressor
 from lvef.models.loading import load_task
 from lvef.phantom import PhantomClip
@@ -51,6 +52,9 @@ def test_a_run_is_resumed_from_its_last_checkpoint(logs, phantom_root):
     resumed = torch.load(last, weights_only=True)
     assert resumed["global_step"] == 2 * steps
     assert len(list(logs.rglob("best.ckpt"))) == 2, "one an experiment: the best is kept in place"
+    epochs, _ = read_history(logs / "esf_cls" / "version_0")["val/loss"]
+    assert epochs == [0, 1], "one curve in one folder"
+    assert not (logs / "esf_cls" / "version_1").exists()
 
 
 def test_a_run_resumed_by_a_relative_path_knows_its_best_epoch(phantom_root, tmp_path, monkeypatch):
@@ -89,6 +93,12 @@ def test_test_prints_one_table_and_writes_metrics_with_the_baseline(logs, phanto
     assert (path.parent / "roc_and_pr.png").stat().st_size > 5000
 
 
+def test_a_test_teaches_a_classifier_nothing(logs, phantom_root):
+    held = torch.load(newest(logs / "esf_cls", "best.ckpt"), weights_only=True)["state_dict"]
+    task = run_lightning(words("test", "esf_cls", phantom_root, logs)).model
+    torch.testing.assert_close(dict(task.state_dict()), dict(held), atol=0, rtol=0)
+
+
 def test_test_of_a_regressor_agrees_with_its_cases(logs, phantom_root):
     assert main(words("test", "edf_esf_mlp", phantom_root, logs)) == 0
     path = newest(logs, "metrics.json")
@@ -105,13 +115,15 @@ def test_test_of_a_regressor_agrees_with_its_cases(logs, phantom_root):
 
 
 def test_predict_without_videos_predicts_the_test_split(logs, phantom_root):
-    assert main(words("predict", "edf_esf_mlp", phantom_root, logs)) == 0
+    level = ["--model.uncertainty.level", "0.5"]  # three cases of VAL know of no higher
+    assert main(words("predict", "edf_esf_mlp", phantom_root, logs, *level)) == 0
     rows = pd.read_csv(newest(logs, "predictions.csv"))
     expected = pd.read_csv(phantom_root / "FileList.csv").query("Split == 'TEST'")
     assert rows["video"].tolist() == expected["FileName"].tolist()
     assert (rows["status"] == "ok").all()
     assert rows["ef"].notna().all()
-    assert (rows["ef_lower"] < rows["ef"]).all()
+    assert (rows["ef_upper"] - rows["ef_lower"]).between(0, 99, inclusive="neither").all()
+    assert rows["ef"].between(rows["ef_lower"], rows["ef_upper"]).all()
     assert rows["p_reduced"].between(0, 1).all()
     np.testing.assert_allclose(rows["ef_label"], expected["EF"], rtol=1e-5)
 
@@ -271,3 +283,18 @@ def test_help_lists_every_command_and_phantom_is_one_of_them(capsys, tmp_path):
     assert main(["phantom", "--root", str(tmp_path / "p"), "--num_videos", "3"]) == 0
     assert len(list((tmp_path / "p" / "Videos").iterdir())) == 3
     assert main(["phantom", "--root", str(tmp_path / "p"), "--num_clips", "3"]) == 1
+
+
+@pytest.mark.parametrize("more", [["--quick"], ["--quick", "--max_epochs", "1"]])
+def test_a_bare_flag_means_true(monkeypatch, tmp_path, more):
+    asked = {}
+
+    def table(root: str, output: Path, quick: bool = False, max_epochs: int | None = None) -> None:
+        asked.update(quick=quick, max_epochs=max_epochs)
+
+    monkeypatch.setattr("lvef.experiments.table.table", table)
+    words = ["table", "--root", str(tmp_path), "--output", str(tmp_path)]
+    assert main([*words, *more]) == 0
+    assert asked == {"quick": True, "max_epochs": 1 if more[1:] else None}
+    assert main([*words, "--quick", "false"]) == 0
+    assert asked["quick"] is False

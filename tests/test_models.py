@@ -194,6 +194,20 @@ def test_a_balanced_classifier_reports_the_risk_at_the_prevalence_of_train(way):
     assert said["p_reduced"].tolist() == pytest.approx([0.125])
 
 
+@pytest.mark.parametrize("kind", [EFClassifier, EFRegressor])
+def test_weights_that_move_on_leave_behind_what_val_taught_of_others(kind):
+    task = kind(["ESF"], BackboneOptions(weights=None))
+    names = [name for name in task.state_dict() if "calibration" in name or name == "threshold"]
+    before = {name: task.state_dict()[name].clone() for name in names}
+    said = {"log_odds": torch.tensor([-2.0, 1.0, 3.0]), "reduced": torch.tensor([0, 0, 1])}
+    said |= {"ef_predicted": torch.tensor([50.0, 41.0, 30.0]), "raw_std": torch.full((3,), 9.0)}
+    task.calibrate({**said, "ef": torch.tensor([60.0, 44.0, 33.0])})
+    assert all(not torch.equal(task.state_dict()[name], before[name]) for name in names)
+    task.on_train_epoch_start()
+    after = {name: task.state_dict()[name] for name in names}
+    torch.testing.assert_close(after, before, equal_nan=True)
+
+
 def test_threshold_and_temperature_chosen_on_val_travel_in_the_state_dict():
     task = EFClassifier(["ESF"], BackboneOptions(weights=None))
     reduced = torch.tensor([0, 0, 1, 0, 1, 1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,8 @@ from helpers import best, told
 
 from lvef.cli import main
 from lvef.data.corruptions import CORRUPTIONS
+from lvef.data.echonet import read_echonet
+from lvef.data.video import read_frames, write_video
 from lvef.experiments.robustness import Condition, all_conditions, format_robustness
 from lvef.phantom import PhantomClip
 
@@ -107,21 +110,29 @@ def test_an_unreadable_video_is_set_aside_where_the_run_did_so(
 ):
     damaged = tmp_path / "damaged"
     shutil.copytree(phantom_root, damaged)
-    rows = pd.read_csv(damaged / "FileList.csv")
-    first = rows.loc[rows["Split"] == "TEST", "FileName"].iloc[0]
-    (damaged / "Videos" / f"{first}.avi").write_bytes(b"no video")
+    tested = read_echonet(damaged).table.query("split == 'TEST'")
+    first, second = tested["path"].iloc[0], tested.iloc[1]
+    Path(first).write_bytes(b"no video")
+    path = Path(second["path"])
+    frames = read_frames(path, list(range(second["es_frame"] + 2)))
+    write_video(path, frames[..., 0], 50)  # it breaks off soon after end-systole
     run = yaml.safe_load((best(logs, "esf_mlp").parents[1] / "config.yaml").read_text())
     config, out = tmp_path / "config.yaml", tmp_path / "out"
     asked = ["robustness", "--config", str(config), "--output", str(out), "--root", str(damaged)]
     asked += ["--ckpt_path", str(best(logs, "esf_mlp"))]
     config.write_text(yaml.safe_dump(run))
     assert main(asked) == 1
-    assert f"{first}.avi" in told(capsys.readouterr().err)[0]
-    run["data"]["check_videos"] = True
+    assert Path(first).name in told(capsys.readouterr().err)[0]
+    run["data"] |= {"check_videos": True, "max_excluded": 0.5}
     config.write_text(yaml.safe_dump(run))
     assert main(asked) == 0
     about = json.loads((out / "robustness.json").read_text())
-    assert about["num_cases"] == (rows["Split"] == "TEST").sum() - 1
+    assert about["num_cases"] == len(tested) - 2
+    assert "2 unreadable video" in capsys.readouterr().out
+    run["data"]["max_excluded"] = 0.01
+    config.write_text(yaml.safe_dump(run))
+    assert main(asked) == 1
+    assert "more than max_excluded = 1 %" in capsys.readouterr().err
 
 
 def test_what_is_lost_by_a_classifier_is_balanced_accuracy():

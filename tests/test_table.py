@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import json
+import shutil
+from hashlib import sha1
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import torch
 
+from lvef.data.echonet import read_echonet
 from lvef.errors import ConfigurationError
+from lvef.evaluation.history import read_history
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
-from lvef.experiments.table import ENSEMBLES, EXPERIMENTS, _fit, table
+from lvef.experiments.table import (
+    ENSEMBLES,
+    EXPERIMENTS,
+    _fit,
+    _made_from,
+    _run,
+    _videos_stamp,
+    table,
+)
 from lvef.models import EFRegressor
+from lvef.models.loading import load_task
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -64,13 +78,16 @@ def test_the_table_continues_where_it_was_interrupted(
         assert checkpoint in str(both["made_from"]["words"])
         assert checkpoint in both["made_from"]["files"], "a member fitted anew is another ensemble"
     cases = pd.read_csv(both["cases"])
-    inside = cases["ef"].between(cases["ef_lower"], cases["ef_upper"])
-    assert both["metrics"]["coverage_90"]["value"] == pytest.approx(inside.mean(), abs=1e-6)
+    said = [torch.as_tensor(cases[name].to_numpy()) for name in ("ef_predicted", "ef_std")]
+    lower, upper = load_task(both["checkpoint"]).calibration.interval(*said, 0.5)
+    inside = cases["ef"].between(lower.numpy(), upper.numpy())
+    assert both["metrics"]["coverage_50"]["value"] == pytest.approx(inside.mean(), abs=1e-6)
 
     quick = {**arguments, "quick": True}
     table(str(phantom_root), output, ["esf_cls"], **quick)
-    assert (output / "table.md").read_text().startswith("**Quick look")
-    again = json.loads((output / "table.json").read_text())["rows"]["esf_cls"]
+    assert (output / "quick" / "table.md").read_text().startswith("**Quick look")
+    assert (output / "table.md").read_text() == text, "a quick look replaces nothing"
+    again = json.loads((output / "quick" / "table.json").read_text())["rows"]["esf_cls"]
     assert "--data.limit" in again["made_from"]["words"]
     assert again["checkpoint"] != first["esf_cls"]["checkpoint"], "other settings are another run"
     monkeypatch.chdir(tmp_path)
@@ -79,12 +96,12 @@ def test_the_table_continues_where_it_was_interrupted(
     assert strict["rows"]["esf_cls"] == first["esf_cls"], "the quick look has not replaced it"
 
     headings = [line for line in text.splitlines() if line.startswith("## ")]
-    assert all("PHANTOM" in line or "Published" in line for line in headings)
+    assert all("PHANTOM" in line for line in headings)
     assert NOT_FOR_DIAGNOSIS in text
     for part in (
         "given the true ESV only", "always the majority",
         "accuracy 0.885, f1_weighted 0.86, roc_auc 0.91",
-        "coverage_90", "CoReEcho", "VAL would choose", "p-values of mae",
+        "coverage_90", "recall | specificity", "CoReEcho", "VAL would choose", "p-values of mae",
     ):  # fmt: skip
         assert part in text
     assert 0 < about["p_values"]["mae"]["esf_mlp"]["esf_gpr"] <= 1
@@ -126,6 +143,9 @@ def test_an_interrupted_experiment_goes_on_from_its_last_epoch(
     row = json.loads((output / "table.json").read_text())["rows"]["esf_mlp"]
     assert Path(row["checkpoint"]).parent == left.parent, "one run, in one folder"
     assert 60 < row["minutes"] < 70, "with what was trained before"
+    epochs, _ = read_history(left.parents[1])["val/mae"]
+    assert epochs == [0, 1, 2], "and one curve"
+    assert (output / "learning_mae.png").stat().st_size > 5000
 
 
 def test_a_fit_goes_on_from_no_checkpoint_but_its_own(tmp_path, monkeypatch):
@@ -166,3 +186,70 @@ def test_an_ensemble_wants_its_members_first(phantom_root, tmp_path):
         table(str(phantom_root), tmp_path, ["esf_gpr", "esf_mlp"], CONFIGS)
     with pytest.raises(ConfigurationError, match=r"no config nothing\.yaml"):
         table(str(phantom_root), tmp_path, ["nothing"], CONFIGS)
+    for name in ("ensemble", "lv_seg"):
+        with pytest.raises(ConfigurationError, match=f"{name} is no row .* ensemble_mlp, ens"):
+            table(str(phantom_root), tmp_path, ["esf_mlp", name], CONFIGS)
+    (tmp_path / "torn.yaml").write_text("model: [")
+    with pytest.raises(ConfigurationError, match=r"torn\.yaml: not readable as YAML"):
+        table(str(phantom_root), tmp_path, ["torn"], tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    ["esf_mlp.yaml", "phantom.yaml", "own.pt", "overlay.pt", "base.ckpt", "FileList.csv", ""],
+)
+def test_what_was_made_from_something_else_is_not_reused(tmp_path, monkeypatch, changed):
+    for name in ("own.pt", "overlay.pt", "base.ckpt", "FileList.csv", "VolumeTracings.csv"):
+        (tmp_path / name).write_text("before")
+    configs = []
+    for name, named in (("esf_mlp", "own"), ("phantom", "overlay")):
+        weights = tmp_path / f"{named}.pt"
+        configs.append(tmp_path / f"{name}.yaml")
+        configs[-1].write_text(f"model: {{init_args: {{backbone: {{weights: {weights}}}}}}}\n")
+    words = [word for config in configs for word in ("--config", str(config))]
+
+    def said() -> dict[str, Any]:
+        return _made_from(words, [str(tmp_path / "base.ckpt")], configs, tmp_path)
+
+    monkeypatch.setattr("lvef.experiments.table.run_lightning", lambda _: pytest.fail("run anew"))
+    made_from = said()
+    settings = sha1(json.dumps(words).encode()).hexdigest()[:8]
+    done = tmp_path / "esf_mlp" / f"done_{settings}.json"
+    done.parent.mkdir()
+    kept = {name: str(tmp_path / "base.ckpt") for name in ("checkpoint", "cases")}
+    done.write_text(json.dumps({"made_from": made_from, **kept}))
+    if not changed:
+        assert _run("esf_mlp", said(), tmp_path)["made_from"] == made_from
+        return
+    with (tmp_path / changed).open("a") as file:
+        file.write("# after\n")
+    with pytest.raises(pytest.fail.Exception, match="run anew"):
+        _run("esf_mlp", said(), tmp_path)
+
+
+def test_a_changed_video_is_another_folder(tmp_path):
+    (tmp_path / "Videos").mkdir()
+    video = tmp_path / "Videos" / "a.avi"
+    video.write_text("before")
+    before = _videos_stamp(tmp_path)
+    assert _videos_stamp(tmp_path) == before
+    video.write_text("afterwards")
+    assert _videos_stamp(tmp_path) != before
+
+
+def test_what_is_given_a_true_volume_is_judged_on_the_videos_that_can_be_read(
+    phantom_root, tmp_path, monkeypatch
+):
+    root = tmp_path / "data"
+    shutil.copytree(phantom_root, root)
+    videos = read_echonet(root).table
+    unreadable = videos.loc[videos["split"] == "TEST", "path"].iloc[0]
+    Path(unreadable).write_bytes(b"no video")
+    said = {}
+    monkeypatch.setattr("lvef.experiments.table._run", lambda *_: {})
+    monkeypatch.setattr(
+        "lvef.experiments.table._ceilings", lambda rows: said.setdefault("rows", rows)
+    )
+    monkeypatch.setattr("lvef.experiments.table.write_report", lambda *_: None)
+    table(str(root), tmp_path / "out", ["esf_mlp"], CONFIGS, max_excluded=0.5, check_videos=True)
+    assert set(said["rows"]["path"]) == set(videos["path"]) - {unreadable}

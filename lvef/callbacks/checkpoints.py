@@ -34,8 +34,12 @@ class UnhurriedCheckpointIO(TorchCheckpointIO):
         """Write a checkpoint, or hold a copy of it back for a while."""
         name = str(path)
         self._waiting.pop(name, None)
-        self._write_overdue()
-        if time.monotonic() - self._written.get(name, self._started) >= self.interval:
+        due = self._due(name)
+        if due or any(self._due(other) for other in self._waiting):
+            # What came before, all of it: the last epoch's file says which epoch was the best,
+            # and the best epoch's must hold that one.
+            self.flush()
+        if due:
             super().save_checkpoint(checkpoint, path, storage_options)
             self._written[name] = time.monotonic()
         else:
@@ -57,20 +61,13 @@ class UnhurriedCheckpointIO(TorchCheckpointIO):
         super().teardown()
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write what waits, in the order in which it came."""
         for name in list(self._waiting):
-            self._write(name)
+            super().save_checkpoint(self._waiting.pop(name), name)
+            self._written[name] = time.monotonic()
 
-    def _write_overdue(self) -> None:
-        """Write what has waited long enough, though nothing newer came."""
-        now = time.monotonic()
-        for name in list(self._waiting):
-            if now - self._written.get(name, self._started) >= self.interval:
-                self._write(name)
-
-    def _write(self, name: str) -> None:
-        super().save_checkpoint(self._waiting.pop(name), name)
-        self._written[name] = time.monotonic()
+    def _due(self, name: str) -> bool:
+        return time.monotonic() - self._written.get(name, self._started) >= self.interval
 
 
 def _copy(value: Any) -> Any:

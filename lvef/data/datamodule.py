@@ -50,8 +50,8 @@ class EchoNetDataModule(LightningDataModule):
         balanced: Draw reduced and normal cases equally often in training.
         limit: Use only the first so many videos of each split, for a quick look.
         max_excluded: Share of unusable videos above which a run stops.
-        check_videos: Decode every video's key frames once at the start and set the unreadable
-            aside.
+        check_videos: Decode every video's key frames, all three, once at the start and set the
+            unreadable aside.
         videos: What predict reads instead of the TEST split: a file, a folder or a glob of AVI,
             MP4 and DICOM clips. Their beats are found.
         keyframes: CSV file with the ED and ES frames of such videos where they are known: video,
@@ -152,7 +152,7 @@ class EchoNetDataModule(LightningDataModule):
             self.folder = read_echonet(self.root, self.max_excluded)
             if self.check_videos:
                 self.folder = without_unreadable(
-                    self.folder, self.frames, self.image_size, self._workers(), self.max_excluded
+                    self.folder, self.image_size, self._workers(), self.max_excluded
                 )
         except ExcludedError as error:
             path = self._write_excluded(error.folder)

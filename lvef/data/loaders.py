@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,13 @@ from torch.utils.data import (
 )
 
 from lvef.cardiac import is_reduced
-from lvef.data.dataset import KeyFrameDataset, collate, one_thread, prepare_for_workers
+from lvef.data.dataset import (
+    FRAME_COLUMNS,
+    KeyFrameDataset,
+    collate,
+    one_thread,
+    prepare_for_workers,
+)
 from lvef.data.echonet import EchoNetFolder, check_excluded
 
 
@@ -70,13 +75,14 @@ def training_sampler(rows: pd.DataFrame, balanced: bool) -> Sampler[int]:
 
 
 def without_unreadable(
-    folder: EchoNetFolder, frames: Sequence[str], image_size: int, workers: int, limit: float
+    folder: EchoNetFolder, image_size: int, workers: int, limit: float
 ) -> EchoNetFolder:
-    """Decode the key frames of every video, and set aside those that cannot be read.
+    """Decode every key frame of every video, and set aside those that cannot be read.
+
+    All key frames, so that models of different frames are judged on the same videos.
 
     Args:
         folder: The folder.
-        frames: Names of the key frames.
         image_size: Height and width of a frame in pixels.
         workers: Processes that decode.
         limit: Share of unusable videos above which the folder is refused.
@@ -84,17 +90,31 @@ def without_unreadable(
     Raises:
         ExcludedError: More than that are unusable.
     """
-    dataset = KeyFrameDataset(folder.table, frames, image_size, remove_artifacts=False)
+    dataset = KeyFrameDataset(folder.table, list(FRAME_COLUMNS), image_size, remove_artifacts=False)
     failed: dict[int, str] = {}
     for batch in decoding_loader(dataset, 32, workers):
         failed.update(batch.get("failures", []))
+    return set_aside(folder, failed, limit)
+
+
+def set_aside(folder: EchoNetFolder, failed: dict[int, str], limit: float) -> EchoNetFolder:
+    """Return a folder without videos that could not be read; they count as excluded.
+
+    Args:
+        folder: The folder.
+        failed: Why, by row of its table.
+        limit: Share of unusable videos above which the folder is refused.
+
+    Raises:
+        ExcludedError: More than that are unusable.
+    """
     if not failed:
         return folder
     rows = folder.table.loc[list(failed)]
-    set_aside = rows[["video", "split"]].assign(
+    unreadable = rows[["video", "split"]].assign(
         reason=["unreadable video: " + failed[row] for row in rows.index]
     )
     table = folder.table.drop(index=rows.index).reset_index(drop=True)
-    excluded = pd.concat([folder.excluded, set_aside], ignore_index=True)
+    excluded = pd.concat([folder.excluded, unreadable], ignore_index=True)
     checked = EchoNetFolder(folder.root, table, excluded, folder.tracings)
     return check_excluded(checked, limit)

@@ -21,9 +21,8 @@ from lvef.cardiac import is_reduced, mid_frame
 from lvef.data.corruptions import CORRUPTIONS
 from lvef.data.dataset import KeyFrameDataset, prepare_for_workers
 from lvef.data.echonet import read_echonet
-from lvef.data.loaders import without_unreadable
-from lvef.data.options import default_workers
-from lvef.errors import ConfigurationError
+from lvef.data.loaders import set_aside
+from lvef.errors import ConfigurationError, VideoError
 from lvef.evaluation.json_files import write_json
 from lvef.evaluation.metrics import (
     Metrics,
@@ -95,7 +94,7 @@ def robustness(
 
     On the TEST split: ED, ES or both picked up to five frames too early or too late, clips with
     fewer frames a second, added speckle, lost gain, shadow, blur, lower resolution and heavier
-    compression. Videos whose key frames cannot be read are set aside where the run did so
+    compression. Videos of which any such frame cannot be read are set aside where the run did so
     (data.check_videos). Writes robustness.md, robustness.csv, robustness.json and a figure.
 
     Args:
@@ -116,16 +115,16 @@ def robustness(
         raise ConfigurationError(f"{config} says no data.root: give one with --root DIR")
     seen, most = describe(ckpt_path)["data"], data.get("max_excluded", 0.05)
     folder = read_echonet(root, most)
-    if data.get("check_videos"):
-        size, workers = seen.get("image_size", 112), default_workers()
-        folder = without_unreadable(folder, task.frames, size, workers, most)
     test = folder.table[folder.table["split"] == "TEST"]
     if data.get("limit") is not None:
         test = test.head(data["limit"])
     if num_cases is not None and num_cases < len(test):
         test = test.sample(num_cases, random_state=seed).sort_index()
     conditions = list(all_conditions(task.frames))
-    said = _predict(task, test, seen, conditions, seed)
+    said, failed = _predict(task, test, seen, conditions, seed, bool(data.get("check_videos")))
+    if failed:
+        test = test.drop(index=list(failed))
+        print(set_aside(folder, failed, most).summary())
     phantom = (Path(root) / MARKER).is_file()
     words = f"{'PHANTOM ' if phantom else ''}TEST, {len(test)} videos"
     title = f"{words}, {type(task).__name__} on {' + '.join(task.frames)}"
@@ -180,8 +179,12 @@ def _predict(
     seen: dict[str, Any],
     conditions: list[Condition],
     seed: int,
-) -> list[dict[str, Tensor]]:
-    """Return what the task says under each condition, columns `(n,)` as `EFTask.conclude`."""
+    forgiving: bool,
+) -> tuple[list[dict[str, Tensor]], dict[int, str]]:
+    """Return what the task says under each condition, columns `(n,)` as `EFTask.conclude`.
+
+    If forgiving, rows whose video cannot be read have no part in it; they come second, with why.
+    """
     prepare_for_workers()
     dataset = KeyFrameDataset(
         rows, task.frames, seen.get("image_size", 112), seen.get("remove_artifacts", True)
@@ -192,10 +195,21 @@ def _predict(
     # Frames that many conditions share go through the backbone once.
     backbone = None if isinstance(task, EFEnsemble) else task.backbone.folded()
     parts: list[list[dict[str, Tensor]]] = [[] for _ in conditions]
+    failed: dict[int, str] = {}
     with tqdm(total=len(rows), desc="robustness", unit="video") as bar:
         for first in range(0, len(rows), _BATCH):
             items = range(first, min(first + _BATCH, len(rows)))
-            pictures = [_looks(dataset, item, rows.iloc[item], conditions) for item in items]
+            pictures = []
+            for item in items:
+                try:
+                    pictures.append(_looks(dataset, item, rows.iloc[item], conditions))
+                except VideoError as error:
+                    failed[int(rows.index[item])] = str(error)
+                    if not forgiving or len(failed) == len(rows):
+                        raise
+            bar.update(len(items))
+            if not pictures:
+                continue
             features = [_features(backbone, held, device, lower) for held, _ in pictures]
             for number, condition in enumerate(conditions):
                 if features[0] and condition.kind not in CORRUPTIONS:
@@ -224,8 +238,8 @@ def _predict(
                             {"features": backbone(frames.to(device)).float()}
                         )
                 parts[number].append(_concluded(task, output))
-            bar.update(len(items))
-    return [{name: torch.cat([part[name] for part in own]) for name in own[0]} for own in parts]
+    said = [{name: torch.cat([part[name] for part in own]) for name in own[0]} for own in parts]
+    return said, failed
 
 
 def _features(

@@ -19,6 +19,8 @@ from lvef.cardiac import REDUCED_EF, is_reduced
 from lvef.cli import run_lightning
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, collate
 from lvef.data.echonet import SPLITS, read_echonet
+from lvef.data.loaders import without_unreadable
+from lvef.data.options import default_workers
 from lvef.errors import CheckpointError, ConfigurationError
 from lvef.evaluation.ceilings import ef_from_volume
 from lvef.evaluation.figures import sample_sheet
@@ -44,7 +46,9 @@ EXPERIMENTS = [
     *(f"{frames}_{head}" for head in ("cls", "mlp", "gpr") for frames in _FRAMES),
     *ENSEMBLES,
 ]
+_NO_ROWS = ("EFEnsemble", "LVSegmenter")
 _QUICK_LIMIT, _QUICK_EPOCHS = 200, 4
+_IMAGE_SIZE = 112
 _SAMPLES = 8
 
 
@@ -68,8 +72,9 @@ def table(
 
     Args:
         root: EchoNet-Dynamic folder, or a phantom.
-        output: Folder for the runs and the table.
-        experiments: Names of configs, or ensemble_mlp, ensemble_gpr, ensemble_pair, ensemble_all.
+        output: Folder for the runs and the table; that of a quick look lies in its folder `quick`.
+        experiments: Names of configs of a classifier, a regressor or a Gaussian process, or
+            ensemble_mlp, ensemble_gpr, ensemble_pair, ensemble_all.
         configs: Folder that holds the configs.
         weights: Backbone weights for every experiment (see --model.backbone.weights); by default
             what the configs say.
@@ -84,9 +89,13 @@ def table(
     if weights is not None and Path(weights).is_file():
         weights = str(Path(weights).resolve())
     folder = read_echonet(root, max_excluded)
-    phantom = (Path(root) / MARKER).is_file()
-    output.mkdir(parents=True, exist_ok=True)
-    shared = ["--config", str(configs / "phantom.yaml")] if phantom else []
+    if check_videos:  # as every experiment does: what is given a true volume sees the same videos
+        folder = without_unreadable(folder, _IMAGE_SIZE, default_workers(), max_excluded)
+    overlays = [configs / "phantom.yaml"] if (Path(root) / MARKER).is_file() else []
+    phantom = bool(overlays)
+    shown = output / "quick" if quick else output
+    shown.mkdir(parents=True, exist_ok=True)
+    shared = [word for overlay in overlays for word in ("--config", str(overlay))]
     shared += ["--data.root", str(root), "--trainer.default_root_dir", str(output)]
     shared += ["--trainer.devices", "1"]  # Lightning would start this whole command on each
     epochs = max_epochs or (_QUICK_EPOCHS if quick else None)
@@ -98,32 +107,38 @@ def table(
     rows: dict[str, dict[str, Any]] = {}
     for name in experiments:
         own, built_on = _own_words(name, rows, weights)
-        config = "ensemble" if name in ENSEMBLES else name
-        words = ["--config", str(configs / f"{config}.yaml"), *shared, *own]
-        said = [*words, *built_on, *_named_in(configs / f"{config}.yaml")]
-        files = [Path(word) for word in said if Path(word).is_file()]
-        files += [Path(root) / part for part in ("FileList.csv", "VolumeTracings.csv")]
-        made_from = {
-            "words": words, "files": _stamps(files), "videos": videos, "version": version("lvef"),
-        }  # fmt: skip
+        config = _config_of(name, configs)
+        words = ["--config", str(config), *shared, *own]
+        made_from = _made_from(words, built_on, [config, *overlays], Path(root))
+        made_from["videos"] = videos
         rows[name] = _run(name, made_from, output)
     usable = folder.table
-    _draw_data(usable, output, phantom)
     if quick:
         usable = usable.groupby("split", sort=False).head(_QUICK_LIMIT)
+    _draw_data(usable, shown, phantom)
     note = (
         f"**Quick look: at most {_QUICK_LIMIT} videos a split, {epochs} epochs. No results.**"
         if quick
         else ""
     )
-    return write_report(output, rows, _ceilings(usable), phantom, note)
+    return write_report(shown, rows, _ceilings(usable), phantom, note)
+
+
+def _config_of(name: str, configs: Path) -> Path:
+    return configs / f"{'ensemble' if name in ENSEMBLES else name}.yaml"
 
 
 def _check(experiments: list[str], configs: Path) -> None:
     for place, name in enumerate(experiments):
-        config = "ensemble" if name in ENSEMBLES else name
-        if not (configs / f"{config}.yaml").is_file():
-            raise ConfigurationError(f"no config {config}.yaml in {configs}; see --configs")
+        config = _config_of(name, configs)
+        if not config.is_file():
+            raise ConfigurationError(f"no config {config.name} in {configs}; see --configs")
+        task = str((_read_config(config).get("model") or {}).get("class_path")).split(".")[-1]
+        if name not in ENSEMBLES and task in _NO_ROWS:
+            raise ConfigurationError(
+                f"{name} is no row of the table: {config} makes an {task}; the table's ensembles "
+                f"are {', '.join(ENSEMBLES)}"
+            )
         needed = ENSEMBLES.get(name, ([], ""))[0]
         missing = [member for member in needed if member not in experiments[:place]]
         trained = name.removesuffix("gpr") + "mlp"
@@ -155,9 +170,45 @@ def _stamps(files: list[Path]) -> dict[str, list[int]]:
     return {str(p): [p.stat().st_size, p.stat().st_mtime_ns] for p in files}
 
 
+def _made_from(
+    words: list[str], built_on: list[str], configs: list[Path], root: Path
+) -> dict[str, Any]:
+    """Return what an experiment's result depends on, but for the videos.
+
+    Args:
+        words: Its options.
+        built_on: Checkpoints that it is built on.
+        configs: The configs among the options.
+        root: Folder of the labels.
+    """
+    named = [word for config in configs for word in _named_in(config)]
+    files = [Path(word) for word in (*words, *built_on, *named) if Path(word).is_file()]
+    files += [root / part for part in ("FileList.csv", "VolumeTracings.csv")]
+    return {
+        "words": words,
+        "files": _stamps(files),
+        "version": version("lvef"),
+    }
+
+
+def _read_config(config: Path) -> dict[str, Any]:
+    """Return what a config says.
+
+    Raises:
+        ConfigurationError: It is no config.
+    """
+    try:
+        held = yaml.safe_load(config.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{config}: not readable as YAML") from error
+    if not isinstance(held, dict):
+        raise ConfigurationError(f"{config} holds no options")
+    return held
+
+
 def _named_in(config: Path) -> list[str]:
     """Return every value of a config that may name a file, such as weights."""
-    waiting: list[Any] = [yaml.safe_load(config.read_text())]
+    waiting: list[Any] = [_read_config(config)]
     found = []
     while waiting:
         value = waiting.pop()

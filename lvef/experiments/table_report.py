@@ -21,7 +21,10 @@ from lvef.evaluation.uncertainty import LEVELS, doubt
 from lvef.experiments.references import CAVEAT, REFERENCES, VIDEO_MODELS
 
 Rows = dict[str, dict[str, Any]]
-CLASSIFICATION = ["accuracy", "balanced_accuracy", "f1", "f1_weighted", "roc_auc", "pr_auc"]
+CLASSIFICATION = [
+    "accuracy", "balanced_accuracy", "recall", "specificity", "f1", "f1_weighted", "roc_auc",
+    "pr_auc",
+]  # fmt: skip
 REGRESSION = ["mae", "rmse", "r2", "coverage_90"]
 _GIVEN = ["EDV only", "ESV only"]
 _COVERAGES = [f"coverage_{100 * level:.0f}" for level in LEVELS]

@@ -18,6 +18,7 @@ from lvef.models.backbone import ResNet50Backbone, fingerprint, taught_by
 from lvef.models.cases import CaseStore
 from lvef.models.options import BackboneOptions, options, plain
 from lvef.models.task import Task
+from lvef.models.uncertainty import Calibration
 
 Batch = dict[str, Tensor]
 Cases = dict[str, Tensor]
@@ -40,11 +41,13 @@ class EFTask(Task):
     Attributes:
         baseline: What the trivial answer of `summary` is, in words.
         outputs: Names of what `case_outputs` says.
+        calibration: What VAL teaches about its mistakes.
         cases: After an epoch of evaluation, what was said of every case (CPU tensors `(n,)`).
     """
 
     baseline: ClassVar[str]
     outputs: ClassVar[tuple[str, ...]]
+    calibration: Calibration
     head: nn.Module
 
     def __init__(self, frames: Sequence[str], backbone: BackboneOptions | None, **own: Any) -> None:

@@ -40,6 +40,7 @@ class EFClassifier(TrainedTask):
     baseline = "always the majority"
     num_outputs = 2
     outputs = ("log_odds",)
+    calibration: ClassCalibration
     threshold: Tensor
     class_weight: Tensor
     majority: Tensor
@@ -111,6 +112,11 @@ class EFClassifier(TrainedTask):
         """
         logits = output - self.log_prior_shift
         return {"log_odds": logits[:, 1] - logits[:, 0]}
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the threshold too."""
+        super().on_train_epoch_start()
+        self.threshold.fill_(0.5)
 
     def calibrate(self, cases: Cases) -> None:
         """Choose on VAL the temperature and the threshold with the best balanced accuracy."""

@@ -322,8 +322,7 @@ class ExactGPHead(FittedBuffers):
         if bool(self.exact):
             return self.solution()(inputs)
         if not self._iterative:
-            model = IterativePosterior(self._prior, *self._training())
-            self._iterative.append(model.eval())
+            self._iterative.append(IterativePosterior.of(self._prior, *self._training()))
         return self._iterative[0].moments(inputs)
 
     @property

@@ -105,6 +105,16 @@ class IterativePosterior(gpytorch.models.ExactGP):  # type: ignore[misc]
         self.mean_module = prior.mean
         self.covar_module = prior.kernel
 
+    @classmethod
+    @torch.inference_mode(False)  # what GPyTorch keeps must serve where gradients are wanted
+    @torch.no_grad()
+    def of(cls, prior: Prior, inputs: Tensor, targets: Tensor) -> IterativePosterior:
+        """Condition on training inputs and targets, and solve what the predictions share."""
+        model = cls(prior, inputs, targets)
+        model.eval()
+        model.moments(inputs[:1])
+        return model
+
     def forward(self, x: Tensor) -> gpytorch.distributions.MultivariateNormal:
         """Return the prior at `(m, k)` inputs, as GPyTorch asks for it."""
         return gpytorch.distributions.MultivariateNormal(self.mean_module(x), self.covar_module(x))

@@ -27,6 +27,7 @@ class EFPredictor(EFTask):
     monitor_mode = "min"
     baseline = "always the mean"
     outputs = ("ef_predicted", "raw_std")
+    calibration: EFCalibration
     ef_mean: Tensor
     ef_scale: Tensor
 

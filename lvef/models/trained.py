@@ -64,7 +64,8 @@ class TrainedTask(EFTask):
             )
 
     def on_train_epoch_start(self) -> None:
-        """Thaw the backbone when its time has come."""
+        """Forget what VAL taught of other weights; thaw the backbone when its time has come."""
+        self.calibration.forget()
         freeze = self.backbone.freeze
         if freeze is not True and self.backbone.frozen != (self.current_epoch < int(freeze)):
             self.backbone.set_frozen(self.current_epoch < int(freeze))

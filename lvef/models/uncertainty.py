@@ -11,7 +11,16 @@ from lvef.evaluation.uncertainty import EF_RANGE, LEVEL, conformal_quantile, tem
 from lvef.models.buffers import FittedBuffers
 
 
-class EFCalibration(FittedBuffers):
+class Calibration(FittedBuffers):
+    """What held-out cases taught."""
+
+    def forget(self) -> None:
+        """Know nothing, as before any fit."""
+        for name in self.fitted_buffers:
+            setattr(self, name, getattr(self, name).new_empty(0))
+
+
+class EFCalibration(Calibration):
     """Scales the standard deviations of EF and makes split-conformal intervals of them.
 
     Args:
@@ -48,6 +57,12 @@ class EFCalibration(FittedBuffers):
         self.scores = (residual / std).sort().values.float().to(self.std_factor.device)
         self.review_std.fill_(float(torch.quantile(std, 1 - self.review_share)))
 
+    def forget(self) -> None:
+        """Know nothing, as before any fit."""
+        super().forget()
+        self.std_factor.fill_(float("nan"))
+        self.review_std.fill_(float("inf"))
+
     def std(self, raw_std: Tensor) -> Tensor:
         """Return standard deviations that fit the held-out residuals; NaN before any fit."""
         return raw_std * self.std_factor.to(raw_std)
@@ -71,7 +86,7 @@ class EFCalibration(FittedBuffers):
         return (straddles | large | ~torch.isfinite(std)).float()
 
 
-class ClassCalibration(FittedBuffers):
+class ClassCalibration(Calibration):
     """Temperature of the log odds, and class-conditional conformal sets of classes."""
 
     fitted_buffers = ("normal_scores", "reduced_scores")
@@ -94,6 +109,11 @@ class ClassCalibration(FittedBuffers):
         device = self.temperature.device
         self.normal_scores = probability[~truth].sort().values.float().to(device)
         self.reduced_scores = (1 - probability[truth]).sort().values.float().to(device)
+
+    def forget(self) -> None:
+        """Know nothing, as before any fit."""
+        super().forget()
+        self.temperature.fill_(1.0)
 
     def probability(self, log_odds: Tensor) -> Tensor:
         """Return the calibrated probability of EF <= 40, `(n,)`."""
