@@ -225,7 +225,8 @@ class EchoNetDataModule(LightningDataModule):
         features = self._ready("TRAIN")
         batch_size = self.batch_size if features is None else self.feature_batch_size
         share = math.ceil(len(rows) / (self.trainer.world_size if self.trainer else 1))
-        if min(share, batch_size) < 2:
+        task = self.trainer.lightning_module if self.trainer else None
+        if min(share, batch_size) < getattr(task, "smallest_batch", 2):
             raise ConfigurationError(
                 f"training needs at least two cases a batch, but TRAIN gives {share} to a process "
                 f"and the batch size is {batch_size}"

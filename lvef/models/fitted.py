@@ -19,6 +19,8 @@ class FittedTask(EFPredictor):
     Their run is one batch, one validation and one checkpoint, whatever the trainer was told.
     """
 
+    smallest_batch = 1
+
     def on_fit_start(self) -> None:
         """Shorten the run, also that of a trainer whose epochs are all spent."""
         super().on_fit_start()

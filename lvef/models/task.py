@@ -15,6 +15,7 @@ class Task(LightningModule):
     Attributes:
         monitor: The VAL metric that chooses the best checkpoint.
         monitor_mode: Whether it is best when `max` or `min`.
+        smallest_batch: Cases that a batch of training needs; batch norm learns nothing from one.
         trained_on: "phantoms" when they taught the checkpoint that was loaded, the weights that
             training started from, or any member of an ensemble, else empty.
         patients: Whether clips of patients, or what nobody knows, took part in teaching what was
@@ -23,6 +24,7 @@ class Task(LightningModule):
 
     monitor: ClassVar[str]
     monitor_mode: ClassVar[str]
+    smallest_batch: ClassVar[int] = 2
     trained_on: str = ""
     patients: bool = False
 
