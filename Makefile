@@ -30,7 +30,7 @@ demo: install  ## phantom, pre-training, two models trained, tested and used: un
 
 benchmark: install  ## the standard phantom benchmark: long on 2 cores
 	$(LVEF) phantom --root data/benchmark --num_videos 2900 --seed 0
-	$(LVEF) pretrain --output weights/phantom_resnet50.safetensors --num_images 54000
+	$(LVEF) pretrain --output weights/phantom_resnet50.safetensors --num_images 27000
 	$(LVEF) table --root data/benchmark --output results/pretrained \
 		--weights weights/phantom_resnet50.safetensors --max_epochs 6
 	$(LVEF) table --root data/benchmark --output results/random --max_epochs 6
