@@ -59,7 +59,14 @@ _NOISE = (
     ".*requires_grad.*",  # captum sets it on its inputs, and says so
     ".*Internal batch size.*",
     ".*backward hooks.*",
+    ".*LightningCLI's args parameter.*",  # of a table, which runs it from within Python
     ".*sync_dist=True.*",  # every process logs the same, gathered, figure
+)
+
+# Nor this where nothing is trained on: it is said of every checkpoint.
+_NOISE_OF_RESUMING = (
+    ".*dirpath has changed.*",
+    ".*callbacks used to create the checkpoint.*",
 )
 
 
@@ -93,6 +100,9 @@ def run_lightning(words: list[str]) -> Any:
     with warnings.catch_warnings():
         for noise in _NOISE:
             warnings.filterwarnings("ignore", noise)
+        if words[:1] != ["fit"]:  # which has something to lose
+            for noise in _NOISE_OF_RESUMING:
+                warnings.filterwarnings("ignore", noise)
         from lvef.lightning_cli import run  # what it stands on warns as it is imported
 
         return run(words)

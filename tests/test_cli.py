@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,9 @@ def test_test_prints_one_table_and_writes_metrics_with_the_baseline(logs, phanto
 
 def test_a_test_teaches_a_classifier_nothing(logs, phantom_root):
     held = torch.load(newest(logs / "esf_cls", "best.ckpt"), weights_only=True)["state_dict"]
-    task = run_lightning(words("test", "esf_cls", phantom_root, logs)).model
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        task = run_lightning(words("test", "esf_cls", phantom_root, logs)).model
     torch.testing.assert_close(dict(task.state_dict()), dict(held), atol=0, rtol=0)
 
 
