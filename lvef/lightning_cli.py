@@ -248,7 +248,8 @@ def _log_on(config: Namespace) -> None:
     """Let the log of a run that is resumed go on in its folder, where its checkpoints go on."""
     checkpoint = Path(config.ckpt_path).resolve()
     run = checkpoint.parent.parent
-    if checkpoint.parent == run / "checkpoints" == Path(config.checkpoint.dirpath or ""):
+    kept = checkpoint.parent == run / "checkpoints" == Path(config.checkpoint.dirpath or "")
+    if kept and run.name.startswith("version_"):  # a run's folder, not one of the user's own
         log = config.trainer.logger.init_args
         log.save_dir, log.name, log.version = str(run.parent.parent), run.parent.name, run.name
 
