@@ -19,6 +19,15 @@ class VideoError(LvefError):
     """A video, or a frame of it, that cannot be read. The message names the file."""
 
 
+class OutputError(LvefError):
+    """A file that cannot be written: no space, no permission, a folder that is read-only."""
+
+    @classmethod
+    def of(cls, path: object, error: OSError) -> OutputError:
+        """Return what the system said of a path that was to be written, in one line."""
+        return cls(f"{path} cannot be written: {error.strerror or error}")
+
+
 class WeightsError(LvefError):
     """Backbone weights that cannot be had or do not fit."""
 

@@ -17,9 +17,9 @@ from scipy.stats import norm
 from lvef.cardiac import REDUCED_EF
 from lvef.data.videos import without_folder
 from lvef.evaluation.beats import BEAT_COLUMNS, combine_beats
-from lvef.evaluation.json_files import write_json
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.evaluation.uncertainty import LEVEL
+from lvef.files import write_csv, write_json
 from lvef.models import EFClassifier, LVSegmenter
 
 COLUMNS = [
@@ -102,11 +102,11 @@ class PredictionWriter(Callback):
         trained_on = getattr(taught, "trained_on", "")
         if trained_on:
             rows["trained_on"] = str(trained_on)
-        rows.to_csv(path, index=False)
+        write_csv(path, rows)
         about = _about(trainer, task, str(trained_on))
         write_json(path.with_suffix(".json"), about)
         if new and len(beats):
-            beats.to_csv(path.with_name("beats.csv"), index=False)
+            write_csv(path.with_name("beats.csv"), beats)
         return path
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 from lightning import Callback, LightningModule, Trainer
 
-from lvef.evaluation.json_files import write_json
 from lvef.evaluation.review import format_review, review_report
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS, format_summary
 from lvef.evaluation.uncertainty import LEVEL, doubt
+from lvef.files import write_json
 from lvef.models import EFClassifier, EFTask, LVSegmenter
 
 

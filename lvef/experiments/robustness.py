@@ -23,7 +23,6 @@ from lvef.data.dataset import KeyFrameDataset, prepare_for_workers
 from lvef.data.echonet import read_echonet
 from lvef.data.loaders import set_aside
 from lvef.errors import ConfigurationError, VideoError
-from lvef.evaluation.json_files import write_json
 from lvef.evaluation.metrics import (
     Metrics,
     bootstrap_interval,
@@ -32,6 +31,7 @@ from lvef.evaluation.metrics import (
 )
 from lvef.evaluation.robustness_figures import robustness_figure
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.files import write_json
 from lvef.models import EFClassifier, EFEnsemble, EFTask, ResNet50Backbone
 from lvef.models.loading import describe, load_task
 from lvef.phantom import MARKER

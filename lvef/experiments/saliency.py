@@ -22,7 +22,6 @@ from lvef.data.echonet import EchoNetFolder, read_echonet
 from lvef.data.sector import find_sector, sector_probe
 from lvef.data.video import read_frames
 from lvef.errors import ConfigurationError
-from lvef.evaluation.json_files import write_json
 from lvef.evaluation.metrics import bootstrap_interval
 from lvef.evaluation.saliency import (
     area_under,
@@ -33,6 +32,7 @@ from lvef.evaluation.saliency import (
 )
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.saliency_report import CLAIMED, OUTSIDE, draw_saliency, format_saliency
+from lvef.files import write_json
 from lvef.models import EFClassifier, EFTask
 from lvef.models.gp_posterior import GPPosterior
 from lvef.models.loading import describe, load_task

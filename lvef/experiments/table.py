@@ -24,10 +24,10 @@ from lvef.data.options import default_workers
 from lvef.errors import CheckpointError, ConfigurationError
 from lvef.evaluation.ceilings import ef_from_volume
 from lvef.evaluation.figures import sample_sheet
-from lvef.evaluation.json_files import write_json
 from lvef.evaluation.metrics import classification_metrics, regression_metrics
 from lvef.evaluation.residual_figures import ef_distribution
 from lvef.experiments.table_report import write_report
+from lvef.files import write_json
 from lvef.models.loading import describe
 from lvef.phantom import MARKER
 

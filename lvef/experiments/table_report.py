@@ -13,12 +13,12 @@ import pandas as pd
 from lvef.evaluation import uncertainty_figures as figures
 from lvef.evaluation.comparison import bootstrap_auc, bootstrap_mae, paired_p_values, resampled
 from lvef.evaluation.history import read_history
-from lvef.evaluation.json_files import write_json
 from lvef.evaluation.metrics import METRIC_NAMES
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.evaluation.training_figures import learning_curves
 from lvef.evaluation.uncertainty import LEVELS, doubt
 from lvef.experiments.references import CAVEAT, REFERENCES, VIDEO_MODELS
+from lvef.files import write_json
 
 Rows = dict[str, dict[str, Any]]
 CLASSIFICATION = [
