@@ -104,6 +104,8 @@ class LvefCLI(LightningCLI):
         if self.subcommand == "predict" and datamodule.videos is not None:
             from lvef.analysis.finder import BeatFinder
 
+            datamodule.run_folder = self._run_folder
+
             datamodule.finder = BeatFinder(
                 datamodule.segmenter, self._overlay_folder, self._run_folder, datamodule.fps
             )

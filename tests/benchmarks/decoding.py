@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from lvef.data import video
-from lvef.data.video import read_frames, write_video
+from lvef.data.formats import read_frames, write_video
 from lvef.phantom import PhantomClip
 
 KEY_FRAMES = [17, 43, 70]
