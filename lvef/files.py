@@ -120,6 +120,11 @@ def read_csv(path: Path | str, **options: Any) -> pd.DataFrame:
     return table.assign(**{name: table[name].map(_unguarded) for name in texts})
 
 
+def printable(name: str) -> str:
+    """Return a name that can be written as UTF-8, whatever bytes the file system has for it."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def _safe(table: pd.DataFrame) -> pd.DataFrame:
     texts = {n for n in table.columns if not pd.api.types.is_numeric_dtype(table[n])}
     return table.assign(**{name: table[name].map(_guarded) for name in texts})

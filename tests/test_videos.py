@@ -8,7 +8,7 @@ import pytest
 from clips import numbered, patched, two_sizes, write_clip
 
 from lvef.data.videos import video_table
-from lvef.errors import OutputError, VideoError
+from lvef.errors import DatasetError, OutputError, VideoError
 from lvef.files import read_csv
 
 
@@ -122,3 +122,28 @@ def test_no_reason_names_the_folder_of_a_file(tmp_path, patient):
     for secret in ("MRN778899", "Doe", "Jörg", str(tmp_path)):
         assert secret not in told
     assert np.unique(table["path"]).size == len(table) // 2
+
+
+def test_clips_can_be_named_by_numbers_which_a_key_elsewhere_explains(tmp_path):
+    folder = clips(tmp_path / "Doe_Jane", "Doe_1.avi", "Doe_2.avi")
+    (folder / "Doe_0.avi").write_bytes(b"")
+    key = tmp_path / "safe" / "key.csv"
+    seen = []
+
+    def finder(path, name):
+        seen.append(name)
+        return found(path, name)
+
+    table = video_table(folder, None, finder, key=key, journal=tmp_path / "found.csv")
+    assert set(table["video"]) == {"case_0001", "case_0002", "case_0003"}
+    assert seen == ["case_0002", "case_0003"]
+    assert table.loc[0, "reason"] == "case_0001: the file is empty"
+    assert "Doe" not in (tmp_path / "found.csv").read_text()
+    kept = read_csv(key).set_index("case")["path"]
+    assert kept["case_0002"] == str(folder / "Doe_1.avi")
+    more = clips(tmp_path / "Alder", "Alder.avi")
+    again = video_table([more, folder / "Doe_2.avi"], None, found, key=key)
+    assert set(again["video"]) == {"case_0004", "case_0003"}, "a clip keeps its number"
+    (tmp_path / "other.csv").write_text("video,ed,es\na,1,2\n")
+    with pytest.raises(DatasetError, match=r"other\.csv is no key of an earlier run"):
+        video_table(folder, None, found, key=tmp_path / "other.csv")

@@ -16,7 +16,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from scipy.stats import norm
 
 from lvef.cardiac import REDUCED_EF
-from lvef.data.videos import without_folder
+from lvef.data.videos import told_of
 from lvef.evaluation.beats import BEAT_COLUMNS, combine_beats
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.evaluation.uncertainty import LEVEL
@@ -161,7 +161,7 @@ def prediction_table(
     for batch in batches:
         for row, reason in batch["failures"]:
             result.loc[row, "status"] = "failed"
-            result.loc[row, "reason"] = without_folder(reason, table.loc[row, "path"])
+            result.loc[row, "reason"] = told_of(table.loc[row], reason)
         values = {k: v for k, v in batch.items() if isinstance(v, torch.Tensor) and k != "row"}
         for name, value in values.items():
             if name not in result:

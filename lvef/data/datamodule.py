@@ -117,6 +117,7 @@ class EchoNetDataModule(LightningDataModule):
         self.segmenter = segmenter
         self.save_overlays = save_overlays
         self.finder: Finder | None = None  # set by the command line: nothing here knows a model
+        self.key: Path | None = None  # to the numbers that clips are named by; set likewise
         self.run_folder: Callable[[], Path | None] = lambda: None  # set likewise
         self.masks = masks
         self.feature_batch_size = feature_batch_size
@@ -143,7 +144,9 @@ class EchoNetDataModule(LightningDataModule):
             prepare_for_workers()
             folder = self.run_folder() if self.finder is not None else None
             journal = None if folder is None else folder / JOURNAL
-            self.table = video_table(self.videos, self.keyframes, self.finder, bar, journal)
+            self.table = video_table(
+                self.videos, self.keyframes, self.finder, bar, journal, self.key
+            )
             return
         if self.keyframes is not None:
             raise ConfigurationError("--data.keyframes is for new videos: give --data.videos too")

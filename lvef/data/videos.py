@@ -16,8 +16,9 @@ import pandas as pd
 
 from lvef.cardiac import mid_frame
 from lvef.data.formats import CLIP_EXTENSIONS, clip_info, is_clip
+from lvef.data.numbers import number_clips
 from lvef.errors import DatasetError, LvefError, VideoError
-from lvef.files import append_csv
+from lvef.files import append_csv, printable
 
 Finder = Callable[[Path, str], Any]
 """Finds the beats of a file, given its path and its name in the table.
@@ -95,6 +96,7 @@ def video_table(
     finder: Finder | None = None,
     progress: Callable[[Sequence[Path]], Iterable[Path]] = iter,
     journal: Path | None = None,
+    key: Path | None = None,
 ) -> pd.DataFrame:
     """Return the table of new videos, a row a beat; a video that cannot be used has one row.
 
@@ -105,18 +107,21 @@ def video_table(
         keyframes: See `read_keyframes`; a video that stands there has the one beat it names.
         finder: Finds the beats of the others.
         progress: Wraps the files to show how far it has come.
+        key: CSV file that tells which clip each number stands for; where it is given, clips are
+            named by numbers (see `number_clips`).
         journal: CSV file to which the rows of each video are added as soon as they are known, so
             that an interruption loses none.
 
     Returns:
         Columns as `EchoNetFolder.table`, `ef` all NaN, and `reason`: why a video cannot be used,
-        empty where it can. `video` is the file's name without extension, with as many folders
-        before it as tell it from the others. `beat` counts from 0; where beats were found,
-        `ef_geometric`, `ef_geometric_std` (percent) and `beat_quality` (0 to 1) are the beat's,
-        `quality` the clip's.
+        empty where it can. `shown` is what reasons call the file. `video` is the file's name
+        without extension, with as many folders before it as tell it from the others. `beat`
+        counts from 0; where beats were found, `ef_geometric`, `ef_geometric_std` (percent) and
+        `beat_quality` (0 to 1) are the beat's, `quality` the clip's.
 
     Raises:
-        DatasetError: There is no video, or the key frames cannot be read.
+        DatasetError: There is no video, or the key frames or the key cannot be read.
+        OutputError: The journal or the key cannot be written.
     """
     paths = find_videos(where)
     if not paths:
@@ -127,17 +132,19 @@ def video_table(
     endings = Counter(ending for name in bare for ending in _endings(name))
     if frames is not None:
         _tell_unused(frames.index.difference(list(endings)), len(frames), keyframes)
+    numbers = None if key is None else number_clips(paths, key)
     key_frames = partial(_read_row, frames=frames, endings=endings)
     rows: list[dict[str, object]] = []
     for path in progress(paths):
         name = _name(path)
         # Where one path is the end of another, as a4c is of study/a4c, its whole self tells it.
         short = next((ending for ending in _endings(name) if endings[ending] == 1), name)
-        row = {"video": _printable(short if bare[name] == 1 else short + path.suffix), **_EMPTY}
-        row["path"] = str(path)
+        own = printable(short if bare[name] == 1 else short + path.suffix)
+        row = {"video": own if numbers is None else numbers[path], **_EMPTY, "path": str(path)}
+        row["shown"] = printable(path.name) if numbers is None else numbers[path]
         added = [{**row, **known} for known in _known(path, str(row["video"]), key_frames, finder)]
         for each in added:
-            each["reason"] = without_folder(str(each["reason"]), path)
+            each["reason"] = told_of(each, str(each["reason"]))
         if journal is not None:
             _append(added, journal)
         rows += added
@@ -189,9 +196,15 @@ def _found(finder: Finder, path: Path, name: str) -> list[dict[str, object]]:
     ]  # fmt: skip
 
 
-def without_folder(reason: str, path: str | Path) -> str:
-    """Return a reason that names a file without the folders it lies in: they may name a patient."""
-    return reason.replace(str(path), Path(path).name)
+def told_of(row: Any, reason: str) -> str:
+    """Return a reason that names a file without the folders it lies in: they may name a patient.
+
+    Args:
+        row: What is known of the file: its `path` and, where it is called otherwise, `shown`.
+        reason: A reason that names the file by its path, or not at all.
+    """
+    shown = row.get("shown", Path(str(row["path"])).name)
+    return reason.replace(str(row["path"]), str(shown))
 
 
 def _tell_unused(names: pd.Index[str], count: int, keyframes: str | Path | None) -> None:
@@ -202,11 +215,6 @@ def _tell_unused(names: pd.Index[str], count: int, keyframes: str | Path | None)
             f"{keyframes}: {len(names)} of {count} rows belong to no video given: {some}",
             stacklevel=3,
         )
-
-
-def _printable(name: str) -> str:
-    """Return a name that can be written as UTF-8, whatever bytes the file system has for it."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _name(video: object) -> str:
@@ -227,7 +235,7 @@ def _read_row(path: Path, frames: pd.DataFrame | None, endings: Counter[str]) ->
     if frames is None or not known:
         return {"num_frames": count, "reason": _NO_FRAMES}
     if endings[known[-1]] > 1:
-        reason = f"key frames of {known[-1]} could belong to several videos: add folders"
+        reason = "its key frames could belong to several videos: add folders to their names"
         return {"num_frames": count, "reason": reason}
     ed, es = frames.loc[known[-1], ["ed", "es"]].to_numpy(np.float64)
     if not (min(ed, es) >= 0 and max(ed, es) < count):
