@@ -28,8 +28,15 @@ except ImportError:  # no wheel, for example Linux on Arm
     decord = None
 
 Backend = Literal["auto", "decord", "pyav"]
-VIDEO_EXTENSIONS = (".avi", ".mp4")
+VIDEO_EXTENSIONS = (
+    ".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg",
+)  # fmt: skip
 CLIP_EXTENSIONS = (*VIDEO_EXTENSIONS, *DICOM_EXTENSIONS)
+
+
+def is_clip(path: Path | str) -> bool:
+    """Tell a clip by its extension, or a DICOM file by its first bytes."""
+    return Path(path).suffix.lower() in CLIP_EXTENSIONS or is_dicom(path)
 
 
 def read_frames(

@@ -1,8 +1,7 @@
-"""New videos to predict: which files, and which of their frames are ED and ES."""
+"""New videos to predict: a row a beat, with its frames or why it cannot be used."""
 
 from __future__ import annotations
 
-import glob
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -13,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from lvef.cardiac import mid_frame
-from lvef.data.dicom import is_dicom
-from lvef.data.video import CLIP_EXTENSIONS, VIDEO_EXTENSIONS, count_frames
+from lvef.data.find import find_videos
+from lvef.data.keyframes import AssignedFrames, keyframes_of
+from lvef.data.video import CLIP_EXTENSIONS, count_frames
 from lvef.errors import DatasetError, VideoError
 
 Finder = Callable[[Path, str], Any]
@@ -29,64 +29,7 @@ _EMPTY: dict[str, object] = {
     "reason": "", "beat": 0, "ef_geometric": np.nan, "ef_geometric_std": np.nan,
     "beat_quality": np.nan, "quality": np.nan,
 }  # fmt: skip
-_KEY_COLUMNS = ("video", "ed", "es")
 _NO_FRAMES = "ED and ES frames unknown: give them with --data.keyframes FILE.csv (video, ed, es)"
-
-
-def find_videos(where: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Return the video files that a path, or several, stand for, sorted, each once.
-
-    Args:
-        where: A file, a folder (searched for `.avi`, `.mp4` and DICOM files) or a glob pattern.
-
-    Raises:
-        DatasetError: Nothing is there.
-    """
-    if not isinstance(where, (str, Path)):
-        return sorted({path for each in where for path in find_videos(each)})
-    path = Path(where)
-    if path.is_file():
-        return [path]
-    found = path.iterdir() if path.is_dir() else map(Path, glob.glob(str(where), recursive=True))
-    videos = sorted(
-        p for p in found if p.is_file() and (p.suffix.lower() in VIDEO_EXTENSIONS or is_dicom(p))
-    )
-    if not videos:
-        kinds = ", ".join(VIDEO_EXTENSIONS) + " or DICOM"
-        what = f"holds no {kinds} file" if path.is_dir() else "is no file, folder or pattern of one"
-        raise DatasetError(f"{where} {what}; --data.videos takes a file, a folder or a glob")
-    return videos
-
-
-def read_keyframes(path: str | Path) -> pd.DataFrame:
-    """Read a key-frame file: `video`, `ed` and `es`, frames counted from 0.
-
-    `video` is a file name or the end of a path, such as `study7/a4c.avi`; the extension may be
-    missing.
-
-    Returns:
-        `ed` and `es` (float, NaN where they are no whole number) by `video` without extension.
-
-    Raises:
-        DatasetError: The file or a column is missing, or a video stands there twice.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise DatasetError(f"{path} not found; --data.keyframes takes a CSV file: video, ed, es")
-    try:
-        table = pd.read_csv(path, skipinitialspace=True, dtype={"video": str})
-    except (ValueError, UnicodeDecodeError, OSError) as error:
-        raise DatasetError(f"{path}: not a readable CSV file ({error})") from error
-    missing = [name for name in _KEY_COLUMNS if name not in table.columns]
-    if missing:
-        raise DatasetError(f"{path}: column {', '.join(missing)} not found; it needs video, ed, es")
-    frames: pd.DataFrame = table[["ed", "es"]].apply(pd.to_numeric, errors="coerce")
-    frames = frames.where(frames % 1 == 0)
-    frames.index = pd.Index([_name(video) for video in table["video"]])
-    twice = frames.index[frames.index.duplicated()]
-    if len(twice):
-        raise DatasetError(f"{path}: {twice[0]} stands there twice")
-    return frames
 
 
 def video_table(
@@ -99,7 +42,7 @@ def video_table(
 
     Args:
         where: See `find_videos`.
-        keyframes: See `read_keyframes`; a video that stands there has the one beat it names.
+        keyframes: See `read_keyframes`; a video that stands there has the beats it names.
         finder: Finds the beats of the others.
         progress: Wraps the files to show how far it has come.
 
@@ -116,12 +59,10 @@ def video_table(
     paths = find_videos(where)
     if not paths:
         raise DatasetError("there is no video to predict")
-    frames = None if keyframes is None else read_keyframes(keyframes)
+    known = AssignedFrames() if keyframes is None else keyframes_of(paths, keyframes)
     bare = Counter(_name(path) for path in paths)
     # How many videos each ending of a path stands for; two containers of one clip are one.
     endings = Counter(ending for name in bare for ending in _endings(name))
-    if frames is not None:
-        _tell_unused(frames.index.difference(list(endings)), len(frames), keyframes)
     rows = []
     for path in progress(paths):
         name = _name(path)
@@ -129,11 +70,12 @@ def video_table(
         short = next((ending for ending in _endings(name) if endings[ending] == 1), name)
         row = {"video": short if bare[name] == 1 else short + path.suffix, **_EMPTY}
         row["path"] = str(path)
-        read = _read_row(path, frames, endings)
-        if finder is None or read.get("reason") != _NO_FRAMES:
-            rows.append({**row, **read})
+        read = _read_rows(path, known)
+        if finder is None or read[0].get("reason") != _NO_FRAMES:
+            rows += [{**row, **beat} for beat in read]
         else:
-            rows += [{**row, **read, **beat} for beat in _found(finder, path, str(row["video"]))]
+            found = _found(finder, path, str(row["video"]))
+            rows += [{**row, **read[0], **beat} for beat in found]
     for row in rows:
         row["reason"] = without_folder(str(row["reason"]), str(row["path"]))
     return pd.DataFrame(rows)
@@ -165,16 +107,6 @@ def without_folder(reason: str, path: str | Path) -> str:
     return reason.replace(str(path), Path(path).name)
 
 
-def _tell_unused(names: pd.Index[str], count: int, keyframes: str | Path | None) -> None:
-    """Warn of key frames that no video has: most likely a name is misspelt."""
-    if len(names):
-        some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        warnings.warn(
-            f"{keyframes}: {len(names)} of {count} rows belong to no video given: {some}",
-            stacklevel=3,
-        )
-
-
 def _name(video: object) -> str:
     path = Path(str(video).strip())
     return (path.with_suffix("") if path.suffix.lower() in CLIP_EXTENSIONS else path).as_posix()
@@ -186,19 +118,29 @@ def _endings(name: str) -> list[str]:
     return ["/".join(parts[-depth:]) for depth in range(1, len(parts) + 1)]
 
 
-def _read_row(path: Path, frames: pd.DataFrame | None, endings: Counter[str]) -> dict[str, object]:
-    """Return what is known of a video's frames, and `reason` where it cannot be used."""
+def _read_rows(path: Path, known: AssignedFrames) -> list[dict[str, object]]:
+    """Return what is known of a video's beats, and `reason` where it cannot be used."""
     try:
         count = count_frames(path)
     except VideoError as error:
-        return {"reason": str(error)}
-    known = [e for e in _endings(_name(path)) if frames is not None and e in frames.index]
-    if frames is None or not known:
-        return {"num_frames": count, "reason": _NO_FRAMES}
-    if endings[known[-1]] > 1:
-        reason = f"key frames of {known[-1]} could belong to several videos: add folders"
-        return {"num_frames": count, "reason": reason}
-    ed, es = frames.loc[known[-1], ["ed", "es"]].to_numpy(np.float64)
+        return [{"reason": str(error)}]
+    if path in known.ambiguous:
+        name = known.ambiguous[path]
+        reason = f"key frames of {name} could belong to several videos: add folders"
+        return [{"num_frames": count, "reason": reason}]
+    beats = known.beats.get(path, [])
+    if not beats:
+        return [{"num_frames": count, "reason": _NO_FRAMES}]
+    rows = [{"beat": n, **_beat(ed, es, count)} for n, (ed, es) in enumerate(beats)]
+    failed = [row for row in rows if "ed_frame" not in row]
+    if 0 < len(failed) < len(rows):  # the others speak for the video, and nothing would tell
+        text = f"{path.name}: a beat is left out: {failed[0]['reason']}"
+        warnings.warn(text, stacklevel=3)
+    return rows
+
+
+def _beat(ed: float, es: float, count: int) -> dict[str, object]:
+    """Return the frames of a beat of a clip of `count` frames, or why they cannot be."""
     if not (min(ed, es) >= 0 and max(ed, es) < count):
         reason = f"key frames {ed:g} and {es:g} do not both lie in 0..{count - 1}"
     elif ed == es:
