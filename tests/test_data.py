@@ -271,7 +271,8 @@ def test_beats_of_one_new_clip_are_cropped_alike(tmp_path):
     ("text", "message"),
     [
         ("video,ed\na,1\n", "column es not found"),
-        ("video,ed,es\na,1,2\na.avi,3,4\n", "a stands there twice"),
+        ("a,1,2\nb,3,4\n", "column video, ed, es not found among a, 1, 2"),
+        ("", "is empty"),
     ],
 )
 def test_a_bad_key_frame_file_is_refused(tmp_path, text, message):

@@ -100,7 +100,8 @@ class _Search:
         """Return what was passed over, in words."""
         told = []
         if self.others:
-            kinds = [f"{count:,} {kind}" for kind, count in self.others.most_common(_MOST_KINDS)]
+            most = sorted(self.others.items(), key=lambda each: (-each[1], each[0]))
+            kinds = [f"{count:,} {kind}" for kind, count in most[:_MOST_KINDS]]
             listed = ascii(", ".join(kinds) + ", ..." * (len(self.others) > _MOST_KINDS))[1:-1]
             told.append(f"not read as no clip: {_counted(self.others.total(), 'file')} ({listed})")
         if self.unsearched:

@@ -47,7 +47,7 @@ def read_frames(
     Args:
         path: An AVI, MP4 or DICOM file; of a DICOM the 2D picture is cut out.
         indices: Frame numbers from 0, in any order, repeats allowed.
-        backend: `decord`, `pyav`, or decord where it is installed (`auto`).
+        backend: `decord`, `pyav`, or decord for AVI and MP4 where it is installed (`auto`).
 
     Returns:
         `(len(indices), H, W, 3)` uint8 RGB frames in the order asked for.
@@ -63,7 +63,8 @@ def read_frames(
         frames = _dicom_frames(path, path.stat().st_mtime_ns)
         _check_range(path, indices, len(frames))
         return frames[list(indices)]
-    if backend == "pyav" or (backend == "auto" and decord is None):
+    trusted = decord is not None and path.suffix.lower() in (".avi", ".mp4")
+    if backend == "pyav" or (backend == "auto" and not trusted):
         return _read_with_pyav(path, indices)
     if decord is None:
         raise VideoError(f"{path}: backend 'decord' asked for, but decord is not installed")
