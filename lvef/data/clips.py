@@ -14,8 +14,9 @@ from torch.utils.data import Dataset
 from lvef.cardiac import polygon_mask, survey, window
 from lvef.data.dataset import to_square
 from lvef.data.echonet import EchoNetFolder
+from lvef.data.names import frame_rate
 from lvef.data.tracings import into_picture, stated_size
-from lvef.data.video import frame_rate, read_frames
+from lvef.data.video import read_frames
 from lvef.errors import DatasetError, VideoError
 
 WINDOW = 12

@@ -10,12 +10,11 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from lvef.data.video import CLIP_EXTENSIONS, is_clip, stream_frames
-from lvef.errors import VideoError
+from lvef.data.video import CLIP_EXTENSIONS, frame_rate, is_clip, read_frames
 
 __all__ = [
-    "CLIP_EXTENSIONS", "alike", "expanded", "is_absolute", "is_clip", "match", "picture_size",
-    "stem",
+    "CLIP_EXTENSIONS", "alike", "expanded", "frame_rate", "is_absolute", "is_clip", "match",
+    "picture_size", "stem",
 ]  # fmt: skip
 
 _ABSOLUTE = re.compile(r"^(/|[A-Za-z]:)")
@@ -75,6 +74,5 @@ def picture_size(path: str | Path) -> tuple[int, int]:
     Raises:
         VideoError: It cannot be read.
     """
-    for frames in stream_frames(path, 1):
-        return int(frames.shape[1]), int(frames.shape[2])
-    raise VideoError(f"{path}: the video holds no frame")
+    height, width = read_frames(path, [0]).shape[1:3]
+    return int(height), int(width)
