@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.echonet import read_echonet
 from lvef.data.loaders import set_aside
 from lvef.errors import DatasetError
@@ -237,9 +238,11 @@ def test_files_that_macos_lays_beside_videos_are_none(folder, tables, phantom_ro
     assert not table["path"].str.contains(r"\._").any()
 
 
-def test_the_parts_of_a_folder_may_be_in_small_letters(folder, tables, monkeypatch):
+def test_a_folder_is_found_at_home_and_a_part_of_another_name_is_told(folder, tables, monkeypatch):
     put(folder, *tables)
-    for name in ("FileList.csv", "VolumeTracings.csv", "Videos"):
-        (folder / name).rename(folder / name.lower())
     monkeypatch.setenv("HOME", str(folder.parent))
     assert len(read_echonet(f"~/{folder.name}").table) == 32
+    assert EchoNetDataModule(f"~/{folder.name}").root == str(folder)
+    (folder / "Videos").rename(folder / "videos")
+    with pytest.raises(DatasetError, match=r"Videos not found\. Rename videos to Videos"):
+        read_echonet(folder)

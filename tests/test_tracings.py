@@ -107,6 +107,11 @@ def gap(points: np.ndarray) -> np.ndarray:
     return points
 
 
+def without_axis(points: np.ndarray) -> np.ndarray:
+    points[0] = points[1] + 0.1
+    return points
+
+
 def flat(points: np.ndarray) -> np.ndarray:
     points[:, [1, 3]] = points[:1, 1:2]
     return points
@@ -119,6 +124,7 @@ def flat(points: np.ndarray) -> np.ndarray:
         (move(-60.0), "tracing outside the picture"),
         (move(1e12), "tracing outside the picture"),
         (gap, "tracing damaged"),
+        (without_axis, "tracing damaged"),
         (flat, "tracing damaged"),
         (lambda points: points / 112, "tracing damaged"),
         (lambda points: points * np.inf, "tracing damaged"),

@@ -13,7 +13,8 @@ def ordered_tracings(tracings: NDArray[np.floating]) -> NDArray[np.float64]:
     """Put the rows of tracings in order: long axis first, chords along it, ends on the same sides.
 
     The long axis is the one row that lies across all others. What is in order stays as it is, from
-    apex to base or from base to apex, and so does what has too few points, or a point missing.
+    apex to base or from base to apex, and so does what has too few points or a point missing. Lines
+    without a long axis become NaN, as one chord would be taken for it.
 
     Args:
         tracings: `(g, n, 4)` x1, y1, x2, y2 of `g` tracings, a row a line, in any order.
@@ -37,7 +38,9 @@ def _axis_first(lines: NDArray[np.float64]) -> NDArray[np.float64]:
     others = (np.abs(unit @ unit.transpose(0, 2, 1)).sum(-1) - 1) / (count - 1)
     axis = np.where(length > 0, others, np.inf).argmin(1)
     every = np.arange(len(lines))
-    moved = (axis > 0) & (others[every, axis] < _ACROSS) & (others[:, 0] > _ALONG)
+    first_is_chord, found = others[:, 0] > _ALONG, others[every, axis] < _ACROSS
+    lines[first_is_chord & ~found] = np.nan
+    moved = (axis > 0) & found & first_is_chord
     for case in np.flatnonzero(moved):
         rows = np.r_[axis[case], np.delete(np.arange(count), axis[case])]
         lines[case] = lines[case][rows]

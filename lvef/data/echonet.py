@@ -176,7 +176,7 @@ def check_excluded(folder: EchoNetFolder, max_excluded: float) -> EchoNetFolder:
 
 
 def _parts(root: Path) -> list[Path]:
-    """Return where the parts of a folder are, whatever their capitals.
+    """Return where the parts of a folder are.
 
     Raises:
         DatasetError: One is missing.
@@ -187,11 +187,12 @@ def _parts(root: Path) -> list[Path]:
         raise DatasetError(f"{root} cannot be read: {error.strerror or error}") from error
     if held is None:
         raise DatasetError(f"{root} not found. {_ways_on(root)}")
-    meant = match(_PARTS, held)
-    paths = [root / meant.get(part, part) for part in _PARTS]
+    paths = [root / part for part in _PARTS]
     for path in paths:
-        if not (path.is_dir() if path.name.casefold() == "videos" else path.is_file()):
-            raise DatasetError(f"{path} not found. {_way_on(root)}")
+        if not (path.is_dir() if path.name == "Videos" else path.is_file()):
+            other = match([path.name], held).get(path.name, path.name)
+            way_on = _way_on(root) if other == path.name else f"Rename {other} to {path.name}"
+            raise DatasetError(f"{path} not found. {way_on}")
     return paths
 
 

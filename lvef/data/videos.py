@@ -141,7 +141,9 @@ def _read_rows(path: Path, known: AssignedFrames) -> list[dict[str, object]]:
 
 def _beat(ed: float, es: float, count: int) -> dict[str, object]:
     """Return the frames of a beat of a clip of `count` frames, or why they cannot be."""
-    if not (min(ed, es) >= 0 and max(ed, es) < count):
+    if np.isnan(ed) or np.isnan(es):
+        reason = "its key frames are not both whole numbers: give frames, counted from 0"
+    elif not (min(ed, es) >= 0 and max(ed, es) < count):
         reason = f"key frames {ed:g} and {es:g} do not both lie in 0..{count - 1}"
     elif ed == es:
         reason = f"ED and ES are the same frame, {ed:g}"
