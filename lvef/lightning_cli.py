@@ -20,6 +20,7 @@ from lvef.callbacks import PredictionWriter, SaliencyMaps, TensorBoardFigures, T
 from lvef.callbacks.checkpoints import UnhurriedCheckpointIO
 from lvef.config_checkpoint import LOG_FOLDER, match, members, namespace, newest
 from lvef.data.datamodule import EchoNetDataModule
+from lvef.data.find import refuse_expanded
 from lvef.errors import ConfigurationError, LvefError, one_line
 from lvef.models import EFEnsemble, LVSegmenter, Task
 from lvef.precision import cpu_precision
@@ -199,6 +200,7 @@ def run(words: list[str]) -> LvefCLI:
         LvefError: The options, the data or the checkpoint cannot work.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    refuse_expanded(words)
     try:
         return LvefCLI(
             Task,

@@ -325,7 +325,7 @@ def test_dicom_files_are_told_by_extension_or_first_bytes(tmp_path):
     written = write_dicom(tmp_path / "loop.DCM", GREY, model="MONOCHROME2").read_bytes()
     for name, is_one in {
         "a.dcm": True, "a.dicom": True, "IM_0001": True, "1.2.840.113619.2": True,
-        "a.avi": False, "DICOMDIR": False,
+        "a.img": True, "DICOMDIR": False,
     }.items():  # fmt: skip
         (tmp_path / name).write_bytes(written)
         assert is_dicom(tmp_path / name) is is_one

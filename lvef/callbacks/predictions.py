@@ -206,7 +206,7 @@ def _by_video(result: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         if flag in videos:
             videos[flag] = videos[flag].astype(float).astype("Int64")
     columns = [*COLUMNS]
-    if found and result["quality"].notna().any():
+    if found and (result["quality"].notna().any() or (result["beat"] > 0).any()):
         videos["num_beats"] = videos["num_beats"].astype("Int64")
         columns += _FOUND_COLUMNS
     if "ef_label" in result and result["ef_label"].notna().any():

@@ -26,6 +26,7 @@ from lvef.data.features import (
     feature_loader,
 )
 from lvef.data.loaders import decoding_loader, training_sampler, without_unreadable
+from lvef.data.names import expanded
 from lvef.data.options import check_options, default_workers
 from lvef.data.transforms import Augmentation, ClipAugmentation
 from lvef.data.videos import Finder, video_table
@@ -100,7 +101,7 @@ class EchoNetDataModule(LightningDataModule):
             raise ConfigurationError(
                 f"data.image_size is {image_size}, but an LV segmenter takes multiples of 16"
             )
-        self.root = root
+        self.root = None if root is None else str(expanded(root))
         self.frames = list(frames)
         self.batch_size = batch_size
         self.num_workers = num_workers

@@ -77,13 +77,10 @@ class DicomClip(DicomHeader):
 
 
 def is_dicom(path: Path | str) -> bool:
-    """Tell a DICOM file by its extension or, where it has none, by its first bytes.
-
-    Archives name files by identifiers such as `1.2.840.7`, so a number is no extension.
-    """
+    """Tell a DICOM file by its extension or, whatever that is, by its first bytes."""
     path = Path(path)
-    if path.suffix and not path.suffix[1:].isdigit():
-        return path.suffix.lower() in DICOM_EXTENSIONS
+    if path.suffix.lower() in DICOM_EXTENSIONS:
+        return True
     try:
         with path.open("rb") as file:
             return file.read(132)[128:] == b"DICM" and path.name.upper() != "DICOMDIR"

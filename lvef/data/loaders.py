@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -116,5 +117,4 @@ def set_aside(folder: EchoNetFolder, failed: dict[int, str], limit: float) -> Ec
     )
     table = folder.table.drop(index=rows.index).reset_index(drop=True)
     excluded = pd.concat([folder.excluded, unreadable], ignore_index=True)
-    checked = EchoNetFolder(folder.root, table, excluded, folder.tracings)
-    return check_excluded(checked, limit)
+    return check_excluded(replace(folder, table=table, excluded=excluded), limit)

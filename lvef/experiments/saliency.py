@@ -165,7 +165,7 @@ def _traced(folder: EchoNetFolder, row: Any, frame: int) -> dict[str, Mask]:
     height, width = sector.shape
     side = max(height, width)  # as `to_square` pads it
     margin = np.array([(side - width) // 2, (side - height) // 2])
-    cavity = polygon_mask(folder.contour(row["video"], frame) + margin, side, side)
+    cavity = polygon_mask(folder.contour(row["video"], frame, (height, width)) + margin, side, side)
     distance = np.where(cavity, distance_transform_edt(cavity), distance_transform_edt(~cavity))
     outside = np.ones((side, side), dtype=bool)
     outside[margin[1] : margin[1] + height, margin[0] : margin[0] + width] = ~sector
