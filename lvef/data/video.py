@@ -9,8 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +18,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from lvef.data.dicom import DICOM_EXTENSIONS, RATE_TAGS, dicom_header, is_dicom, read_dicom
+from lvef.data import dicom
+from lvef.data.dicom import DICOM_EXTENSIONS, dicom_header, is_dicom
 from lvef.errors import VideoError
 
 try:
@@ -53,9 +53,7 @@ def read_frames(
         raise VideoError(f"{path}: frame {min(indices)} asked for, but frames count from 0")
     _check_file(path)
     if is_dicom(path):
-        frames = _dicom_frames(path, path.stat().st_mtime_ns)
-        _check_range(path, indices, len(frames))
-        return frames[list(indices)]
+        return dicom_header(path).cut(dicom.read(path, indices))
     if backend == "pyav" or (backend == "auto" and decord is None):
         return _read_with_pyav(path, indices)
     if decord is None:
@@ -79,8 +77,9 @@ def stream_frames(path: Path | str, at_once: int = 64) -> Iterator[NDArray[np.ui
     path = Path(path)
     _check_file(path)
     if is_dicom(path):
-        frames = _dicom_frames(path, path.stat().st_mtime_ns)
-        yield from (frames[start : start + at_once] for start in range(0, len(frames), at_once))
+        header, pictures = dicom_header(path), dicom.iter_frames(path)
+        while some := [header.cut(picture) for picture in islice(pictures, at_once)]:
+            yield np.stack(some)
         return
     waiting: list[NDArray[np.uint8]] = []
     try:
@@ -128,14 +127,13 @@ def frame_rate(path: Path | str) -> float:
     path = Path(path)
     _check_file(path)
     if is_dicom(path):
-        stated = dicom_header(path).fps
-        if stated is None:
+        header = dicom_header(path)
+        if header.fps is None:
             raise VideoError(
                 f"{path}: the file does not say how many frames a second it holds "
-                f"({', '.join(RATE_TAGS)} are missing or none of an echo machine): give them with "
-                "--data.fps (fps= in Python), or set FrameTime"
+                f"({header.untimed}): give them with --data.fps (fps= in Python), or set FrameTime"
             )
-        return stated
+        return header.fps
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
@@ -199,16 +197,6 @@ def _picture(array: NDArray[np.uint8], pixel_format: str) -> av.VideoFrame:
     full_range = pixel_format == "yuvj420p"
     planes[:height] = array if full_range else np.round(16 + array * (219 / 255))
     return av.VideoFrame.from_ndarray(planes, format=pixel_format)
-
-
-@lru_cache(maxsize=1)
-def _dicom_frames(path: Path, _changed: int) -> NDArray[np.uint8]:
-    """Return the 2D picture of every frame; the last file is kept, for whoever asks again."""
-    clip = read_dicom(path)
-    if clip.region is None:
-        return clip.frames
-    x0, y0, x1, y1 = clip.region
-    return np.ascontiguousarray(clip.frames[:, y0:y1, x0:x1])
 
 
 def _check_file(path: Path) -> None:
