@@ -78,8 +78,9 @@ def stream_frames(path: Path | str, at_once: int = 64) -> Iterator[NDArray[np.ui
     _check_file(path)
     if is_dicom(path):
         header, pictures = dicom_header(path), dicom.iter_frames(path)
-        while some := [header.cut(picture) for picture in islice(pictures, at_once)]:
-            yield np.stack(some)
+        for first in pictures:  # no list of them is kept while it is read on
+            some = chain([first], islice(pictures, at_once - 1))
+            yield np.stack([header.cut(picture) for picture in some])
         return
     waiting: list[NDArray[np.uint8]] = []
     try:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.tag import Tag
 
-from lvef.data.dicom_file import OpenFile
-from lvef.data.dicom_pixels import Frames, locate
-from lvef.data.dicom_timing import RATE_TAGS, frame_times, steps_in_space
+from lvef.data.dicom.file import OpenFile
+from lvef.data.dicom.pixels import Frames, locate
+from lvef.data.dicom.timing import RATE_TAGS, frame_times, steps_in_space
 from lvef.errors import VideoError
 
 Region = tuple[int, int, int, int]

@@ -6,10 +6,8 @@ believe every length: here the pixels stay in the file, and what is read or infl
 
 from __future__ import annotations
 
-import io
 import os
 import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,19 +18,13 @@ from pydicom import uid
 from pydicom.datadict import dictionary_has_tag
 from pydicom.filereader import read_dataset
 
+from lvef.data.dicom.stream import MOST_INFLATED, TOO_LARGE, TOO_MUCH, Inflated, Limited
 from lvef.errors import VideoError
 
 DICOM_EXTENSIONS = (".dcm", ".dicom")
-MOST_INFLATED = 2**31
-"""Bytes that are inflated of a deflated file: 2 GiB."""
-_TOO_LARGE = (
-    f"a deflated file of more than {MOST_INFLATED >> 30} GB: damaged, or store it as 'Explicit VR "
-    "Little Endian'"
-)
 ITEM, DELIMITER = 0xFFFEE000, 0xFFFEE0DD
 
 _HEAD = 512  # bytes that tell a DICOM file
-_MOST_HEADER = 2**26  # bytes that are read before the pixels
 _MOST_VALUE = 2**20  # bytes of one tag; a time vector of 100,000 frames has fewer
 _FIRST_PIXEL_TAG, _PIXEL_DATA = 0x7FE00008, 0x7FE00010
 _UNDEFINED = 0xFFFFFFFF
@@ -72,7 +64,7 @@ class OpenFile:
 
     dataset: Any
     syntax: uid.UID
-    stream: IO[bytes]
+    stream: IO[bytes] | Inflated
     start: int
     stored: int
     fragments: bool
@@ -122,8 +114,8 @@ def bare_encoding(head: bytes) -> tuple[bool, bool] | None:
 
 
 def _begins_with_elements(head: bytes, implicit: bool, little: bool) -> bool:
-    order, place, last = "<" if little else ">", 0, -1
-    for _ in range(3):
+    order, place, tags = "<" if little else ">", 0, [-1]
+    while len(tags) < 4:
         if place + 12 > len(head):
             return False
         group, element, kind, length = struct.unpack_from(f"{order}HH2sH", head, place)
@@ -136,10 +128,17 @@ def _begins_with_elements(head: bytes, implicit: bool, little: bool) -> bool:
             return False
         tag = group << 16 | element
         known = dictionary_has_tag(tag) if element else length == 4  # 0: a group's length
-        if group not in (0, 2, 8) or tag <= last or not known or length % 2:
+        if tag <= tags[-1] or not known or length % 2:
             return False
-        place, last = place + size + length, tag
-    return True
+        tags.append(tag)
+        place += size + length
+    return tags[1] >> 16 in (0, 2, 8)
+
+
+def error_name(error: Exception) -> str:
+    """Return what kind an error is, without its words, which may quote the file."""
+    kind = type(error)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
 @contextmanager
@@ -168,13 +167,14 @@ def opened(path: Path, tags: Sequence[Any]) -> Iterator[OpenFile]:
 
 
 def _read(file: IO[bytes], tags: Sequence[Any]) -> OpenFile:
-    limited: Any = _Limited(file, _MOST_HEADER)
+    limited: Any = Limited(file)
     meta: Any = read_dataset(limited, False, True, stop_when=lambda tag, *_: tag >> 16 != 2)
     said = str(meta.get("TransferSyntaxUID") or "")
-    stream, size = file, os.fstat(file.fileno()).st_size
+    stream: IO[bytes] | Inflated = file
+    size = os.fstat(file.fileno()).st_size
     if said == uid.DeflatedExplicitVRLittleEndian:
-        stream, size = io.BufferedReader(_Inflated(file)), 2**63
-        limited = _Limited(stream, _MOST_HEADER)
+        stream, size = Inflated(file), 2**63
+        limited = Limited(stream)
     at_pixels: list[tuple[int, bytes | str | None, int]] = []
 
     def stop(tag: int, kind: bytes | str | None, length: int) -> bool:
@@ -183,9 +183,15 @@ def _read(file: IO[bytes], tags: Sequence[Any]) -> OpenFile:
         return tag >= _FIRST_PIXEL_TAG
 
     implicit, little = _encoding(said, stream)
-    dataset: Any = read_dataset(
-        limited, implicit, little, stop_when=stop, defer_size=_MOST_VALUE, specific_tags=list(tags)
-    )
+    try:
+        dataset: Any = read_dataset(
+            limited, implicit, little, stop_when=stop, defer_size=_MOST_VALUE,
+            specific_tags=list(tags),
+        )  # fmt: skip
+    except OSError:  # within a sequence, pydicom makes it one
+        if limited.exceeded:
+            raise VideoError(TOO_MUCH) from None
+        raise
     implicit, _ = dataset.original_encoding
     native = _native(bool(implicit), little)
     if not at_pixels or at_pixels[-1][0] != _PIXEL_DATA:
@@ -200,7 +206,7 @@ def _read(file: IO[bytes], tags: Sequence[Any]) -> OpenFile:
     if length == _UNDEFINED and (not items or stream is not file):
         raise VideoError("the pixel data is damaged: it has neither a length nor fragments")
     if length > MOST_INFLATED and stream is not file:
-        raise VideoError(_TOO_LARGE)
+        raise VideoError(TOO_LARGE)
     stored = held if length == _UNDEFINED else min(length, held)
     if fragments and (not said or said in uid.UncompressedTransferSyntaxes):
         syntax = _sniffed(first)
@@ -213,7 +219,7 @@ def _read(file: IO[bytes], tags: Sequence[Any]) -> OpenFile:
     )
 
 
-def _encoding(said: str, stream: IO[bytes]) -> tuple[bool, bool]:
+def _encoding(said: str, stream: IO[bytes] | Inflated) -> tuple[bool, bool]:
     """Return whether the tags are implicit and little-endian, as implicit ones are by default."""
     if said:  # read_dataset finds out where implicit and explicit are confused
         return said == uid.ImplicitVRLittleEndian, said != uid.ExplicitVRBigEndian
@@ -243,66 +249,3 @@ def _sniffed(first: bytes) -> uid.UID:
             return _JPEG_FRAMES[data[place + 1]]
         place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
     raise VideoError("the pixels are compressed, but the file does not say how: no transfer syntax")
-
-
-class _Limited:
-    """A file that refuses to be read beyond a number of bytes; what is skipped does not count."""
-
-    def __init__(self, file: IO[bytes], most: int) -> None:
-        self.seek, self.tell = file.seek, file.tell
-        self._read, self._left = file.read, most
-
-    def read(self, size: int = -1) -> bytes:
-        self._left -= max(size, 0)
-        if self._left < 0 or size < 0:
-            raise VideoError(f"damaged: more than {_MOST_HEADER >> 20} MB stand before the pixels")
-        return self._read(size)
-
-
-class _Inflated(io.RawIOBase):
-    """What a raw deflate stream holds, inflated as it is read; going back begins anew."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self._start = file, file.tell()
-        self._work = 0  # bytes inflated, counted again each time
-        self._rewind()
-
-    def _rewind(self) -> None:
-        self._file.seek(self._start)
-        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-        self._place = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._place
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        target = offset + (self._place if whence == os.SEEK_CUR else 0)
-        if target < self._place:
-            self._rewind()
-        while self._place < target and self._next(min(2**16, target - self._place)):
-            pass
-        return self._place
-
-    def readinto(self, buffer: Any, /) -> int:
-        data = self._next(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def _next(self, size: int) -> bytes:
-        data = b""
-        while not data and not self._inflate.eof:
-            fed = self._inflate.unconsumed_tail or self._file.read(2**14)
-            data = self._inflate.decompress(fed, size)
-            if not fed:
-                break
-        self._place += len(data)
-        self._work += len(data)
-        if max(self._place, self._work // 3) > MOST_INFLATED:
-            raise VideoError(_TOO_LARGE)
-        return data

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.pixels.decoders.base import get_decoder
 
-from lvef.data.dicom_colour import grey_share
-from lvef.data.dicom_file import DELIMITER, ITEM, OpenFile
+from lvef.data.dicom.colour import grey_share
+from lvef.data.dicom.file import DELIMITER, ITEM, OpenFile
 from lvef.errors import VideoError
 
 MOST_PIXELS = 2**23
@@ -101,7 +101,7 @@ def locate(file: OpenFile) -> Frames:
         return _video(file, layout, said)
     if file.fragments:
         _check_compression(file.syntax, layout.bits)
-        groups, whole = _by_frame(file, said)
+        groups, whole = _by_frame(file)
         held = len(groups)
     else:
         if file.syntax not in uid.UncompressedTransferSyntaxes:
@@ -243,7 +243,7 @@ def _fragments(file: OpenFile) -> tuple[list[int], list[Fragment], bool]:
     raise VideoError(f"damaged: more than {_MOST_FRAGMENTS} fragments")
 
 
-def _by_frame(file: OpenFile, said: int) -> tuple[list[list[Fragment]], bool]:
+def _by_frame(file: OpenFile) -> tuple[list[list[Fragment]], bool]:
     """Return the fragments of each frame, and whether they end as they should.
 
     A compressed picture says where it begins; where its kind does not, the offset table is
@@ -261,8 +261,6 @@ def _by_frame(file: OpenFile, said: int) -> tuple[list[list[Fragment]], bool]:
         known = [where.get(offset, -1) for offset in table]
         if known[:1] == [0] and -1 not in known and sorted(set(known)) == known:
             firsts = known
-        elif said == 1:
-            firsts = [0]
     return _grouped(fragments, firsts), whole
 
 

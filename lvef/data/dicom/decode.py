@@ -21,9 +21,9 @@ from pydicom import uid
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 
-from lvef.data.dicom_colour import eight_bits, to_rgb, true_model
-from lvef.data.dicom_file import OpenFile
-from lvef.data.dicom_pixels import JPEG, MOST_FRAMES, MOST_STREAM, VIDEO, Frames, Layout
+from lvef.data.dicom.colour import eight_bits, to_rgb, true_model
+from lvef.data.dicom.file import OpenFile, error_name
+from lvef.data.dicom.pixels import JPEG, MOST_FRAMES, MOST_STREAM, VIDEO, Frames, Layout
 from lvef.errors import VideoError
 
 _Result = TypeVar("_Result")
@@ -78,7 +78,7 @@ def _frame(number: int, run: Callable[[], _Result]) -> _Result:
     except av.FFmpegError as error:
         cause = f"damaged, or a rare encoding (FFmpeg: {error.strerror})"
     except Exception as error:  # decoders raise anything
-        cause = f"damaged, or a rare encoding ({type(error).__name__})"
+        cause = f"damaged, or a rare encoding ({error_name(error)})"
     raise VideoError(f"frame {number} cannot be decoded: {cause}")
 
 
@@ -104,8 +104,7 @@ def _settled(file: OpenFile, frames: Frames) -> str:
     samples, said = _samples(file, frames, 0)
     if samples.ndim == 2 or said not in ("RGB", "YBR_FULL", "YBR_FULL_422"):
         return said
-    native = not frames.fragments
-    doubtful = native and said == "YBR_FULL_422" and not frames.layout.halved
+    doubtful = said == "YBR_FULL_422" and not frames.layout.halved  # no chroma is halved here
     return true_model(said, eight_bits(samples, file.dataset), doubtful)
 
 
@@ -191,13 +190,17 @@ def _jpeg_2000(data: bytes, syntax: uid.UID, layout: Layout) -> Samples:
     decoder: Any = get_decoder(syntax)
     # Other plugins may be installed, some of which crash or hang.
     plugin = "pillow" if "pillow" in decoder.available_plugins else ""
-    array, about = decoder.as_array(
-        encapsulate([data[start:]]), index=0, raw=True, decoding_plugin=plugin, number_of_frames=1,
-        rows=layout.rows, columns=layout.columns, samples_per_pixel=layout.samples,
-        bits_allocated=layout.allocated, bits_stored=layout.bits, planar_configuration=0,
-        pixel_representation=int(layout.signed), pixel_keyword="PixelData",
-        photometric_interpretation=layout.model,
-    )  # fmt: skip
+    options = {
+        "number_of_frames": 1, "rows": layout.rows, "columns": layout.columns,
+        "samples_per_pixel": layout.samples, "bits_allocated": layout.allocated,
+        "bits_stored": layout.bits, "pixel_representation": int(layout.signed),
+        "photometric_interpretation": layout.model, "planar_configuration": 0,
+        "pixel_keyword": "PixelData", "decoding_plugin": plugin,
+    }  # fmt: skip
+    try:
+        array, about = decoder.as_array(encapsulate([data[start:]]), index=0, raw=True, **options)
+    except RuntimeError:
+        raise VideoError("damaged, or a rare encoding (no decoder reads its JPEG 2000)") from None
     return array, str(about["photometric_interpretation"])
 
 

@@ -1,8 +1,4 @@
-"""Read ultrasound loops from DICOM files: pixels, times, 2D region and scale, nothing else.
-
-No tag is read that names a patient, no message quotes a text of the file or names a folder, and
-frames are decoded one at a time.
-"""
+"""Read a DICOM loop: its header, all of it, some of its frames, or one after the other."""
 
 from __future__ import annotations
 
@@ -16,16 +12,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lvef.data.dicom_decode import decode
-from lvef.data.dicom_file import DICOM_EXTENSIONS, is_dicom, opened
-from lvef.data.dicom_header import HEADER, DicomHeader, Region, read_header
-from lvef.data.dicom_timing import RATE_TAGS
+from lvef.data.dicom.decode import decode
+from lvef.data.dicom.file import error_name, opened
+from lvef.data.dicom.header import HEADER, DicomHeader, read_header
 from lvef.errors import VideoError
-
-__all__ = [
-    "DICOM_EXTENSIONS", "MOST_AT_ONCE", "RATE_TAGS", "DicomClip", "DicomHeader", "Region",
-    "dicom_header", "is_dicom", "iter_frames", "read", "read_dicom",
-]  # fmt: skip
 
 MOST_AT_ONCE = 2**32
 """Bytes of frames that are returned at once: 4 GiB; `iter_frames` holds one frame."""
@@ -156,7 +146,7 @@ def _in_our_words(path: Path, read: Callable[[], _Result]) -> _Result:
     except MemoryError:
         reason = "not enough memory to read this file"
     except Exception as error:  # a damaged file raises nearly anything
-        reason = f"not a readable DICOM file: damaged or cut short ({type(error).__name__})"
+        reason = f"not a readable DICOM file: damaged or cut short ({error_name(error)})"
     finally:
         logger.setLevel(level)
     raise VideoError(f"{path.name}: {reason}")
