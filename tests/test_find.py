@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from dicoms import write_dicom
 from helpers import told
-from lvef.data.video import read_frames
 
 from lvef.cli import main
 from lvef.data.find import find_videos, refuse_expanded
+from lvef.data.formats import read_frames
 from lvef.data.videos import video_table
 from lvef.errors import ConfigurationError, DatasetError
 

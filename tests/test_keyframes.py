@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from lvef.data.video import write_video
 
+from lvef.data.formats import write_video
 from lvef.data.keyframes import assign_keyframes, keyframes_of, read_keyframes
 from lvef.data.videos import video_table
 from lvef.phantom import PhantomClip

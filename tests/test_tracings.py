@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from lvef.data.video import read_frames, write_video
 
 from lvef.cardiac import chords_to_polygon, ordered_tracings, polygon_area
 from lvef.data.clips import ClipDataset
 from lvef.data.echonet import EchoNetFolder, read_echonet
+from lvef.data.formats import read_frames, write_video
 from lvef.data.tracings import inside, scale_into
 from lvef.errors import DatasetError
 from lvef.phantom import PhantomClip
