@@ -16,13 +16,20 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from lvef.callbacks import PredictionWriter, SaliencyMaps, TensorBoardFigures, TestResults
+from lvef.callbacks import (
+    CleanStop,
+    PredictionWriter,
+    SaliencyMaps,
+    TensorBoardFigures,
+    TestResults,
+)
 from lvef.callbacks.checkpoints import UnhurriedCheckpointIO
 from lvef.config_checkpoint import LOG_FOLDER, match, members, namespace, newest
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.errors import ConfigurationError, LvefError, one_line
 from lvef.models import EFEnsemble, LVSegmenter, Task
 from lvef.precision import cpu_precision
+from lvef.stopping import lead
 
 _CONVERTING = ("16-true", "bf16-true", "64-true", "64", "transformer-engine")
 
@@ -82,7 +89,9 @@ class LvefCLI(LightningCLI):
         plugins = list(given) if isinstance(given, (list, tuple)) else [given]
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             plugins.append(UnhurriedCheckpointIO())
+        lead()
         trainer = super().instantiate_trainer(**{"plugins": plugins, **kwargs})
+        trainer.callbacks.insert(0, CleanStop())  # type: ignore[attr-defined]
         if self.subcommand == "fit":
             # `save_last` writes only when an epoch is the best: a run could not go on from its end.
             last = ModelCheckpoint(

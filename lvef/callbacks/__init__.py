@@ -3,6 +3,7 @@
 from lvef.callbacks.predictions import PredictionWriter
 from lvef.callbacks.results import TestResults
 from lvef.callbacks.saliency import SaliencyMaps
+from lvef.callbacks.stopping import CleanStop
 from lvef.callbacks.tensorboard import TensorBoardFigures
 
-__all__ = ["PredictionWriter", "SaliencyMaps", "TensorBoardFigures", "TestResults"]
+__all__ = ["CleanStop", "PredictionWriter", "SaliencyMaps", "TensorBoardFigures", "TestResults"]
