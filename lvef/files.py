@@ -9,9 +9,10 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -55,8 +56,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     unfinished = path.with_name(f".{uuid4().hex}{_PART}{path.suffix}")
     try:
-        if path.exists() and not path.is_file():  # a folder, or a device that root could replace
-            raise FileExistsError(errno.EEXIST, "it is there already and is no file")
+        _check_place(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent)
         with _locked(unfinished):
@@ -69,6 +69,22 @@ def replacing(path: Path | str) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
+
+
+def check_writable(path: Path | str) -> None:
+    """Find out before long work that its result cannot be written.
+
+    Raises:
+        OutputError: It cannot.
+    """
+    path = Path(path)
+    try:
+        _check_place(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OutputError.of(path, error) from error
 
 
 def is_unfinished(path: Path | str) -> bool:
@@ -106,7 +122,7 @@ def write_figure(path: Path | str, figure: Figure, dpi: float) -> None:
         figure.savefig(unfinished, dpi=dpi)
 
 
-def write_arrays(path: Path | str, arrays: dict[str, ArrayLike]) -> None:
+def write_arrays(path: Path | str, arrays: Mapping[str, ArrayLike]) -> None:
     """Write named arrays as a compressed `.npz`, whole or not at all.
 
     Raises:
@@ -187,6 +203,11 @@ def _unguarded(cell: Any) -> Any:
     if not isinstance(cell, str) or not cell.startswith("'"):
         return cell
     return cell[1:] if cell.lstrip("'").startswith(_FORMULA) else cell
+
+
+def _check_place(path: Path) -> None:
+    if path.exists() and not path.is_file():  # a folder, or a device that root could replace
+        raise FileExistsError(errno.EEXIST, "it is there already and is no file")
 
 
 @contextmanager

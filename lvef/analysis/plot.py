@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lvef.data.prepare import SIZE
 from lvef.data.video import write_video
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.files import replacing
 
 if TYPE_CHECKING:
     from lvef.analysis.result import ClipAnalysis
@@ -107,8 +108,8 @@ def write_overlay(analysis: ClipAnalysis, path: Path) -> Path:
     Returns:
         The file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_video(path, overlay_frames(analysis), analysis.fps)
+    with replacing(path) as unfinished:
+        write_video(unfinished, overlay_frames(analysis), analysis.fps)
     return path
 
 
