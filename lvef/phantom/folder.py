@@ -16,7 +16,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from lvef.cardiac import ejection_fraction
-from lvef.data.video import write_video
+from lvef.data.formats import write_video
 from lvef.errors import ConfigurationError
 from lvef.files import replacing, write_arrays, write_csv, write_json
 from lvef.phantom.clip import PhantomClip
