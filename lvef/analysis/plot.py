@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from lvef.data.formats import write_video
 from lvef.data.prepare import SIZE
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
-from lvef.files import replacing
 
 if TYPE_CHECKING:
     from lvef.analysis.result import ClipAnalysis
@@ -108,8 +107,7 @@ def write_overlay(analysis: ClipAnalysis, path: Path) -> Path:
     Returns:
         The file.
     """
-    with replacing(path) as unfinished:
-        write_video(unfinished, overlay_frames(analysis), analysis.fps)
+    write_video(path, overlay_frames(analysis), analysis.fps)
     return path
 
 

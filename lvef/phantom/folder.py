@@ -18,7 +18,7 @@ from tqdm import tqdm
 from lvef.cardiac import ejection_fraction
 from lvef.data.formats import write_video
 from lvef.errors import ConfigurationError
-from lvef.files import replacing, write_arrays, write_csv, write_json
+from lvef.files import write_arrays, write_csv, write_json
 from lvef.phantom.clip import PhantomClip
 
 SPLIT_SHARES = {"TRAIN": 2000, "VAL": 300, "TEST": 600}
@@ -138,8 +138,7 @@ def _write_clip(
     clip = PhantomClip(seed, index, marks=marks, breadth=breadth)
     file_name = f"{clip.name}.{container}"
     frames = clip.frames()
-    with replacing(root / "Videos" / file_name) as unfinished:
-        write_video(unfinished, frames, clip.patient.fps)
+    write_video(root / "Videos" / file_name, frames, clip.patient.fps)
     write_arrays(root / "Truth" / f"{clip.name}.npz", clip.truth())
     edv, esv = clip.volume(clip.ed_frame), clip.volume(clip.es_frame)
     row = {
