@@ -77,6 +77,12 @@ def writing(path: Path) -> Iterator[subprocess.Popen]:
         process.stdout.close()
 
 
+def write_half(path: Path, error: type[BaseException]) -> None:
+    with replacing(path) as unfinished:
+        unfinished.write_text("half")
+        raise error
+
+
 @pytest.mark.parametrize("name", WRITERS)
 def test_what_finds_no_room_leaves_the_file_that_was_there(tmp_path, name):
     path = tmp_path / "folder" / name
@@ -124,9 +130,8 @@ def test_an_error_or_a_signal_in_the_middle_leaves_what_was_there(tmp_path):
     path = tmp_path / "a.txt"
     write_text(path, "old")
     for error in (ValueError, KeyboardInterrupt, SystemExit):
-        with pytest.raises(error), replacing(path) as unfinished:
-            unfinished.write_text("half")
-            raise error
+        with pytest.raises(error):
+            write_half(path, error)
         assert path.read_text() == "old"
         assert os.listdir(tmp_path) == ["a.txt"]
 
