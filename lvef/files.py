@@ -71,11 +71,14 @@ def replacing(path: Path | str) -> Iterator[Path]:
             unfinished.unlink(missing_ok=True)
 
 
-def check_writable(path: Path | str) -> None:
-    """Find out before long work that its result cannot be written.
+def make_room(path: Path | str) -> None:
+    """Refuse a file that cannot be written, before the hours of work that end in it.
+
+    Args:
+        path: The file to write; its folder is made.
 
     Raises:
-        OutputError: It cannot.
+        OutputError: It cannot be written.
     """
     path = Path(path)
     try:

@@ -96,9 +96,7 @@ class LvefCLI(LightningCLI):
         plugins = list(given) if isinstance(given, (list, tuple)) else [given]
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             plugins.append(UnhurriedCheckpointIO())
-        lead()
         trainer = super().instantiate_trainer(**{"plugins": plugins, **kwargs})
-        trainer.callbacks.insert(0, CleanStop())  # type: ignore[attr-defined]
         if self.subcommand == "fit":
             # `save_last` writes only when an epoch is the best: a run could not go on from its end.
             last = ModelCheckpoint(
@@ -208,6 +206,7 @@ def run(words: list[str]) -> LvefCLI:
         LvefError: The options, the data or the checkpoint cannot work.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    lead()
     try:
         return LvefCLI(
             Task,
@@ -217,6 +216,7 @@ def run(words: list[str]) -> LvefCLI:
             seed_everything_default=0,
             trainer_defaults={
                 "callbacks": [
+                    CleanStop(),
                     PredictionWriter(),
                     TestResults(),
                     TensorBoardFigures(),

@@ -25,8 +25,8 @@ from safetensors.torch import load_file
 from lvef import files
 from lvef.errors import LvefError, OutputError, errors_of_threads, of_files
 from lvef.files import (
-    check_writable,
     is_unfinished,
+    make_room,
     replacing,
     write_arrays,
     write_bytes,
@@ -106,7 +106,7 @@ def test_a_full_disk_is_told_in_one_line(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("check", [check_writable, lambda path: write_text(path, "x")])
+@pytest.mark.parametrize("check", [make_room, lambda path: write_text(path, "x")])
 def test_where_nothing_can_be_written_is_told_in_one_line(tmp_path, check):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lvef.errors import CheckpointError, ConfigurationError, LvefError
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
-from lvef.files import check_writable
+from lvef.files import make_room
 from lvef.models.answers import ANSWERS, Answer
 from lvef.models.loading import describe, load_task
 
@@ -64,7 +64,7 @@ def export(ckpt_path: Path, output: Path, opset: int | None = None) -> Path:
         raise ConfigurationError(f"--output is {output}, but models are written as .onnx")
     _require("onnx", "onnxscript")
     _check_opset(opset)
-    check_writable(output)
+    make_room(output)
     about, task = describe(ckpt_path), load_task(ckpt_path)
     if about["task"] not in ANSWERS:
         raise CheckpointError(f"{ckpt_path} holds a {about['task']}: export {', '.join(ANSWERS)}")

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from lvef.data.dataset import prepare_for_workers
 from lvef.errors import ConfigurationError
-from lvef.files import check_writable, write_tensors
+from lvef.files import make_room, write_tensors
 from lvef.models.pretraining import PhantomPretraining
 from lvef.phantom.stream import FrameStream
 from lvef.precision import cpu_precision
@@ -50,7 +50,7 @@ def pretrain(
     steps = num_images // batch_size - 1  # the last batches of the workers may be short
     if steps < 1:
         raise ConfigurationError(f"--num_images {num_images} is less than two batches")
-    check_writable(output)
+    make_room(output)
     seed_everything(seed, workers=True)
     prepare_for_workers()
     loader = DataLoader(

@@ -31,7 +31,7 @@ from lvef.evaluation.metrics import (
 )
 from lvef.evaluation.robustness_figures import robustness_figure
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
-from lvef.files import check_writable, write_csv, write_figure, write_json, write_text
+from lvef.files import make_room, write_csv, write_figure, write_json, write_text
 from lvef.models import EFClassifier, EFEnsemble, EFTask, ResNet50Backbone
 from lvef.models.loading import describe, load_task
 from lvef.phantom import MARKER
@@ -122,7 +122,7 @@ def robustness(
         test = test.sample(num_cases, random_state=seed).sort_index()
     conditions = list(all_conditions(task.frames))
     output = output or config.parent / "robustness"
-    check_writable(output / "robustness.md")
+    make_room(output / "robustness.md")
     said, failed = _predict(task, test, seen, conditions, seed, bool(data.get("check_videos")))
     if failed:
         test = test.drop(index=list(failed))

@@ -10,7 +10,7 @@ from pathlib import Path
 from lvef.analysis.analyse import Calibration
 from lvef.errors import ConfigurationError
 from lvef.experiments.segmenter import analyse_phantoms, calibrate, summary
-from lvef.files import check_writable, write_tensors, write_text
+from lvef.files import make_room, write_tensors, write_text
 from lvef.models.segmentation_net import LVSegmentationNet
 from lvef.models.segmenter import read_weights
 from lvef.phantom.randomised import APICAL_MARGIN, MARGIN
@@ -43,7 +43,7 @@ def weights(
     """
     if output.suffix != ".safetensors":
         raise ConfigurationError(f"--output is {output}, but weights are written as .safetensors")
-    check_writable(output)
+    make_room(output)
     state, about = read_weights(ckpt_path)
     if about.get("trained_on") != "phantoms":
         raise ConfigurationError(
