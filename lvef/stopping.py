@@ -78,13 +78,8 @@ def hold(wanted: Callable[[], bool] | None) -> None:
     _hold = wanted
 
 
-def asked() -> bool:
-    """Return whether a signal has asked for the end."""
-    return _asked is not None
-
-
 def end_if_asked() -> None:
-    """Raise what was held back.
+    """Raise what was held back, if anything was.
 
     Raises:
         Stopped: A signal asked for the end.

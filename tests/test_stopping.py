@@ -177,8 +177,14 @@ def test_a_job_of_slurm_is_queued_again_with_a_whole_checkpoint(phantom_root, tm
     scontrol = tmp_path / "bin" / "scontrol"
     scontrol.parent.mkdir()
     said = tmp_path / "said"
-    scontrol.write_text(f'#!/bin/sh\necho "$@" > {said}.part\nls {tmp_path} >> {said}.part\n'
-                        f"mv {said}.part {said}\n")  # fmt: skip
+    script = f"""#!/bin/sh
+kill -TERM $PPID  # as SLURM does when it takes a job from its node
+sleep 2
+echo "$@" > {said}.new
+ls {tmp_path} >> {said}.new
+mv {said}.new {said}
+"""
+    scontrol.write_text(script)
     scontrol.chmod(0o755)
     env = {
         "SLURM_NTASKS": "1", "SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "fit", "SLURM_NODEID": "0",
@@ -189,13 +195,12 @@ def test_a_job_of_slurm_is_queued_again_with_a_whole_checkpoint(phantom_root, tm
     fit += ["--trainer.precision", "32-true", "--trainer.accelerator", "cpu"]
     process = start(*fit, env=env)
 
-    def begun() -> bool:
-        return any(tmp_path.rglob("last.ckpt"))
+    asked: list[int] = []
 
     def queued() -> bool:
-        if begun() and not said.exists():
+        if not asked and any(tmp_path.rglob("last.ckpt")):
+            asked.append(signal.SIGUSR1)
             process.send_signal(signal.SIGUSR1)
-            time.sleep(5)
         return said.exists()
 
     code, error = ended(process, queued, signal.SIGTERM)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from subprocess import Popen
@@ -16,7 +17,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from lvef.callbacks.checkpoints import UnhurriedCheckpointIO
 from lvef.errors import LvefError, OutputError
-from lvef.stopping import Stopped, active, asked, end_if_asked, hold, nothing
+from lvef.stopping import Stopped, active, end_if_asked, hold, nothing
 
 _GRACE = 30.0
 """Seconds that spawned processes get to save."""
@@ -33,6 +34,7 @@ class CleanStop(Callback):
 
     def __init__(self) -> None:
         self._in_batch = False
+        self._queueing = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take the signals over from Lightning, but for what queues a cluster's job again."""
@@ -44,8 +46,11 @@ class CleanStop(Callback):
         if queues and environment.requeue_signal == signal.SIGTERM:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Lightning replaces no other handler
             return
+        connector: Any = trainer._signal_connector
         # It puts this before the handler that it finds, which is ours.
-        setattr(trainer._signal_connector, "_sigterm_notifier_fn", nothing)  # noqa: B010
+        connector._sigterm_notifier_fn = nothing
+        if queues:
+            connector._slurm_sigusr_handler_fn = self._whole(connector._slurm_sigusr_handler_fn)
         hold(lambda: self._must_wait(trainer))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -68,9 +73,7 @@ class CleanStop(Callback):
     ) -> None:
         """Stop where that was asked for meanwhile."""
         self._in_batch = False
-        if asked() and trainer.is_global_zero:
-            if trainer.strategy.root_device.type == "cuda":  # the others' part of the sum, too
-                torch.cuda.synchronize(trainer.strategy.root_device)
+        if trainer.is_global_zero:
             end_if_asked()
 
     def on_exception(
@@ -88,14 +91,30 @@ class CleanStop(Callback):
         if isinstance(exception, (OSError, OutputError)):
             _tidy(trainer, exception)
         _flush(trainer)
+        device = trainer.strategy.root_device
+        if processes and device.type == "cuda":  # their part of the last sum, or it never ends
+            torch.cuda.synchronize(device)
         _end(processes)
         if isinstance(exception, Stopped) and trainer.state.fn == "fit":
             _tell_how_to_go_on(trainer)
 
+    def _whole(self, queue_again: Callable[..., None]) -> Callable[..., None]:
+        """Return a handler that a cluster's SIGTERM, which queueing brings, does not cut short."""
+
+        def handle(*about: Any) -> None:
+            self._queueing = True
+            try:
+                queue_again(*about)
+            finally:
+                self._queueing = False
+            end_if_asked()
+
+        return handle
+
     def _must_wait(self, trainer: Trainer) -> bool:
         if self._in_batch:
             _flush(trainer)  # in case another machine never lets the batch end
-        return self._in_batch or not trainer.is_global_zero
+        return self._in_batch or self._queueing or not trainer.is_global_zero
 
 
 def _flush(trainer: Trainer) -> None:
