@@ -84,7 +84,7 @@ def main(args: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if args is None else args)
     command = _parser().parse_args(words[:1] or ["--help"]).command
     try:
-        with stoppable(), errors_of_threads():
+        with stoppable(ends=args is None), errors_of_threads():
             if command in LIGHTNING_COMMANDS:
                 run_lightning(words)
             else:

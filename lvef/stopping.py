@@ -31,11 +31,14 @@ class Stopped(SystemExit):
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
+def stoppable(ends: bool = False) -> Iterator[None]:
     """Raise `Stopped` when a signal asks for the end, so that what must be saved is saved.
 
     A second signal changes nothing: saving is not interrupted. Only the main thread can do so;
     called in another one this does nothing.
+
+    Args:
+        ends: Whether the process ends with this, so that a second signal must not end it first.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -51,7 +54,7 @@ def stoppable() -> Iterator[None]:
     finally:
         for told, handler in before.items():
             if handler is not None:
-                signal.signal(told, handler)
+                signal.signal(told, signal.SIG_IGN if ends and _asked is not None else handler)
         _active = False
         hold(None)
         os.environ.pop(_LEADER, None)

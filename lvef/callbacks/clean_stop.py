@@ -41,7 +41,7 @@ class CleanStop(Callback):
         self._in_batch = False
         if not active():
             return
-        environment: Any = getattr(trainer.strategy, "cluster_environment", None)
+        environment: Any = trainer._accelerator_connector.cluster_environment
         queues = isinstance(environment, SLURMEnvironment) and environment.auto_requeue
         if queues and environment.requeue_signal == signal.SIGTERM:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Lightning replaces no other handler
