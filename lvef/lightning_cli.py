@@ -16,7 +16,13 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from lvef.callbacks import PredictionWriter, SaliencyMaps, TensorBoardFigures, TestResults
+from lvef.callbacks import (
+    CleanStop,
+    PredictionWriter,
+    SaliencyMaps,
+    TensorBoardFigures,
+    TestResults,
+)
 from lvef.callbacks.checkpoints import UnhurriedCheckpointIO
 from lvef.config_checkpoint import LOG_FOLDER, match, members, namespace, newest
 from lvef.data.datamodule import EchoNetDataModule
@@ -24,6 +30,7 @@ from lvef.data.find import refuse_expanded
 from lvef.errors import ConfigurationError, LvefError, one_line
 from lvef.models import EFEnsemble, LVSegmenter, Task
 from lvef.precision import cpu_precision
+from lvef.stopping import lead
 
 _CONVERTING = ("16-true", "bf16-true", "64-true", "64", "transformer-engine")
 
@@ -201,6 +208,7 @@ def run(words: list[str]) -> LvefCLI:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     refuse_expanded(words)
+    lead()
     try:
         return LvefCLI(
             Task,
@@ -210,6 +218,7 @@ def run(words: list[str]) -> LvefCLI:
             seed_everything_default=0,
             trainer_defaults={
                 "callbacks": [
+                    CleanStop(),
                     PredictionWriter(),
                     TestResults(),
                     TensorBoardFigures(),

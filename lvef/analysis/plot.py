@@ -107,7 +107,6 @@ def write_overlay(analysis: ClipAnalysis, path: Path) -> Path:
     Returns:
         The file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_video(path, overlay_frames(analysis), analysis.fps)
     return path
 

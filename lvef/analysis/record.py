@@ -9,9 +9,10 @@ from urllib.parse import quote
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lvef.analysis.result import ClipAnalysis
+from lvef.files import write_arrays
 
 _LONGEST = 200
 FOLDER = "analysis"
@@ -47,6 +48,9 @@ def write_record(analysis: ClipAnalysis, path: Path) -> None:
     Args:
         analysis: The analysis.
         path: A `.npz` file; its folder is made.
+
+    Raises:
+        OutputError: It cannot be written.
     """
     square = analysis.clip.square
     outlines = {frame: _contour(mask) for frame, mask in enumerate(analysis.masks) if mask.any()}
@@ -55,20 +59,16 @@ def write_record(analysis: ClipAnalysis, path: Path) -> None:
         f"contour_{frame}": ((outline + 0.5) * analysis.clip.pixels - 0.5 + corner).astype("f4")
         for frame, outline in outlines.items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-        path,
-        allow_pickle=False,
-        fps=analysis.fps,
-        area=analysis.area,
-        beats=np.array(
-            [[b.ed_frame, b.es_frame, b.mid_frame, b.ef, b.quality] for b in analysis.beats]
-        ).reshape(-1, 5),
-        square=np.array([square.left, square.top, square.side]),
-        ef=analysis.ef,
-        quality=analysis.quality,
-        **contours,
-    )
+    beats = [[b.ed_frame, b.es_frame, b.mid_frame, b.ef, b.quality] for b in analysis.beats]
+    arrays: dict[str, ArrayLike] = {
+        "fps": analysis.fps,
+        "area": analysis.area,
+        "beats": np.array(beats).reshape(-1, 5),
+        "square": np.array([square.left, square.top, square.side]),
+        "ef": analysis.ef,
+        "quality": analysis.quality,
+    }
+    write_arrays(path, {**arrays, **contours})
 
 
 def read_record(path: Path) -> ClipRecord | None:

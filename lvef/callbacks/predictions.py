@@ -98,7 +98,6 @@ class PredictionWriter(Callback):
         if not trainer.is_global_zero:
             return None
         path = Path(folder) / "predictions.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
         table = trainer.datamodule.table  # type: ignore[attr-defined]
         new = trainer.datamodule.videos is not None  # type: ignore[attr-defined]
         if not new:

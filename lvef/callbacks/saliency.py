@@ -20,6 +20,7 @@ from lvef.errors import FitError, NotFittedError
 from lvef.evaluation.heat_maps import heat_map_sheet
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.evaluation.uncertainty import doubt
+from lvef.files import write_csv, write_figure
 from lvef.models import EFClassifier, EFTask
 from lvef.models.saliency import METHOD_NAMES, METHODS, SaliencyMapper
 
@@ -63,14 +64,12 @@ class SaliencyMaps(Callback):
         what = "PHANTOM TEST" if data.is_phantom else "TEST"
         titles = [f"{what}, {row.kind}: {row.words}" for row in chosen.itertuples()]
         sheets = _sheets(mapper, frames.to(pl_module.device), pl_module.frames, titles)
-        folder.mkdir(parents=True, exist_ok=True)
         for name, sheet in zip(chosen["picture"], sheets, strict=True):
-            sheet.savefig(folder / f"{name}.png", dpi=110)
+            write_figure(folder / f"{name}.png", sheet, dpi=110)
             if isinstance(trainer.logger, TensorBoardLogger):
                 trainer.logger.experiment.add_figure(f"test/{FOLDER}/{name}", sheet)
-        chosen.assign(video=rows["video"].to_numpy()).drop(columns="row").to_csv(
-            folder / "cases.csv", index=False
-        )
+        told = chosen.assign(video=rows["video"].to_numpy()).drop(columns="row")
+        write_csv(folder / "cases.csv", told)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prepare what makes heat maps, and where they go."""
@@ -78,7 +77,6 @@ class SaliencyMaps(Callback):
         self._mapper = _mapper(pl_module) if asked else None  # type: ignore[arg-type]
         if self._mapper is not None:
             self._pictures = _folder(trainer)
-            self._pictures.mkdir(parents=True, exist_ok=True)
 
     def on_predict_batch_end(
         self,
@@ -105,7 +103,7 @@ class SaliencyMaps(Callback):
             titles.append(words + (f", beat {row.beat}" if several else "") + taught)
         sheets = _sheets(self._mapper, batch["frames"], pl_module.frames, titles)
         for name, sheet in zip(names, sheets, strict=True):
-            sheet.savefig(self._pictures / f"{name}.png", dpi=110)
+            write_figure(self._pictures / f"{name}.png", sheet, dpi=110)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say where they are."""

@@ -15,6 +15,7 @@ from lvef.data.echonet import SPLITS
 from lvef.evaluation import figures, gallery, residual_figures
 from lvef.evaluation.overlays import mask_sheet
 from lvef.evaluation.uncertainty import LEVELS
+from lvef.files import write_figure
 from lvef.models import EFClassifier, EFPredictor, EFTask, LVSegmenter
 
 
@@ -90,8 +91,7 @@ class TensorBoardFigures(Callback):
             else _figures(trainer, pl_module, "TEST")
         )
         for name, figure in drawn.items():
-            folder.mkdir(parents=True, exist_ok=True)
-            figure.savefig(folder / f"{name}.png", dpi=120)
+            write_figure(folder / f"{name}.png", figure, dpi=120)
             _log(trainer, f"test/{name}", figure)
 
     def _draw(self, trainer: Trainer, task: EFTask) -> None:

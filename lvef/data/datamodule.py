@@ -31,6 +31,7 @@ from lvef.data.options import check_options, default_workers
 from lvef.data.transforms import Augmentation, ClipAugmentation
 from lvef.data.videos import Finder, video_table
 from lvef.errors import ConfigurationError, DatasetError
+from lvef.files import write_csv
 
 JOURNAL = "found.csv"
 """What was found of new videos, a row a beat, in the log folder as soon as it is known."""
@@ -328,6 +329,5 @@ class EchoNetDataModule(LightningDataModule):
             return None
         path = Path(log_dir) / "excluded.csv"
         if self.trainer is not None and self.trainer.is_global_zero:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            folder.excluded.to_csv(path, index=False)
+            write_csv(path, folder.excluded)
         return path

@@ -32,7 +32,7 @@ from lvef.evaluation.saliency import (
 )
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.saliency_report import CLAIMED, OUTSIDE, draw_saliency, format_saliency
-from lvef.files import write_json
+from lvef.files import make_room, write_json, write_text
 from lvef.models import EFClassifier, EFTask
 from lvef.models.gp_posterior import GPPosterior
 from lvef.models.loading import describe, load_task
@@ -88,7 +88,7 @@ def saliency(
     mapper = SaliencyMapper(task, steps)
     phantom = (Path(root) / "phantom.json").is_file()
     output = output or Path(ckpt_path).parent.parent / "saliency"
-    output.mkdir(parents=True, exist_ok=True)
+    make_room(output / "saliency.md")
     positive, negative = _ANSWERS[isinstance(task, EFClassifier)]
     answers = np.where(mapper.sides(frames).numpy() > 0, positive, negative)
     maps = {method: _maps(mapper, frames, method) for method in METHODS}
@@ -120,7 +120,7 @@ def saliency(
     }
     write_json(output / "saliency.json", about)
     text = format_saliency(about)
-    (output / "saliency.md").write_text(text)
+    write_text(output / "saliency.md", text)
     draw_saliency(output, about, frames, maps, rows)
     print(text)
     return output / "saliency.md"

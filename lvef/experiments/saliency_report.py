@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lvef.evaluation.heat_maps import curve_figure, heat_map_sheet, region_figure
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.files import write_figure
 from lvef.models.saliency import METHOD_NAMES
 
 CLAIMED = ("mitral_valve", "septum", "endocardium")
@@ -118,11 +119,10 @@ def draw_saliency(
     }
     area = {name: value for name, value in about["area"].items() if name != OUTSIDE}
     title = about["title"]
-    region_figure(shares, area, f"{title}\nshare within the sector").savefig(
-        output / "regions.png", dpi=120
-    )
+    regions = region_figure(shares, area, f"{title}\nshare within the sector")
+    write_figure(output / "regions.png", regions, dpi=120)
     curves = {name: (c["deletion"], c["insertion"]) for name, c in about["curves"].items()}
-    curve_figure(curves, f"{title}, medians").savefig(output / "curves.png", dpi=120)
+    write_figure(output / "curves.png", curve_figure(curves, f"{title}, medians"), dpi=120)
     for number in range(min(_SHOWN, len(rows))):
         row = rows.iloc[number]
         case = {METHOD_NAMES[method]: found[number] for method, found in maps.items()}
@@ -131,4 +131,4 @@ def draw_saliency(
             frames[number].numpy(), case, about["frames"],
             f"{data}TEST, EF {row['ef']:.0f} %, {about['task']}",
         )  # fmt: skip
-        sheet.savefig(output / f"example_{number + 1}.png", dpi=110)
+        write_figure(output / f"example_{number + 1}.png", sheet, dpi=110)

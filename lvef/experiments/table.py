@@ -27,7 +27,7 @@ from lvef.evaluation.figures import sample_sheet
 from lvef.evaluation.metrics import classification_metrics, regression_metrics
 from lvef.evaluation.residual_figures import ef_distribution
 from lvef.experiments.table_report import write_report
-from lvef.files import write_json
+from lvef.files import write_figure, write_json
 from lvef.models.loading import describe
 from lvef.phantom import MARKER
 
@@ -230,11 +230,9 @@ def _run(name: str, made_from: dict[str, Any], output: Path) -> dict[str, Any]:
     # A name of its own for other settings, so that a quick look does not replace what took hours.
     settings = sha1(json.dumps(made_from["words"]).encode()).hexdigest()[:8]
     done = output / name / f"done_{settings}.json"
-    if done.is_file():
-        before: dict[str, Any] = json.loads(done.read_text())
-        left = all(Path(before[part]).is_file() for part in ("checkpoint", "cases"))
-        if before["made_from"] == made_from and left:
-            return before
+    before = _read_begun(done, made_from)
+    if before and all(Path(before[part]).is_file() for part in ("checkpoint", "cases")):
+        return before
     words = made_from["words"]
     fitted = _fit(done.with_suffix(".begun"), made_from)
     test = run_lightning(["test", *words, "--ckpt_path", fitted["checkpoint"]])
@@ -246,16 +244,9 @@ def _run(name: str, made_from: dict[str, Any], output: Path) -> dict[str, Any]:
         "cases": str(tested / "cases.csv"),
         **metrics,
     }
-    _replace(done, result)
+    write_json(done, result)
     done.with_suffix(".begun").unlink()
     return result
-
-
-def _replace(file: Path, about: dict[str, Any]) -> None:
-    """Write a file that is never seen half-written."""
-    unfinished = file.with_suffix(".part")
-    write_json(unfinished, about)
-    unfinished.replace(file)
 
 
 def _fit(begun: Path, made_from: dict[str, Any]) -> dict[str, Any]:
@@ -288,14 +279,14 @@ def _fit(begun: Path, made_from: dict[str, Any]) -> dict[str, Any]:
                 other.unlink()
     since = time.time()
     about = {"made_from": made_from, "folder": before["folder"]}
-    _replace(begun, {**about, "minutes": earlier, "since": since})
+    write_json(begun, {**about, "minutes": earlier, "since": since})
     chosen = run_lightning(["fit", *words]).trainer.checkpoint_callback
     fitted = {
         "minutes": earlier + (time.time() - since) / 60,
         "checkpoint": chosen.best_model_path,
         "val": {"metric": chosen.monitor, "value": float(chosen.best_model_score)},
     }
-    _replace(begun, {**about, "fitted": fitted})
+    write_json(begun, {**about, "fitted": fitted})
     return fitted
 
 
@@ -331,11 +322,11 @@ def _draw_data(rows: pd.DataFrame, output: Path, phantom: bool) -> None:
             batch["frames"].numpy(), list(FRAME_COLUMNS), batch["ef"].numpy(),
             f"{data}TEST: the first {len(batch['ef'])} videos",
         )  # fmt: skip
-        sheet.savefig(output / "samples.png", dpi=120)
+        write_figure(output / "samples.png", sheet, dpi=120)
     splits = rows.groupby("split")["ef"]
     held = {name: splits.get_group(name) for name in SPLITS if name in splits.groups}
     figure = ef_distribution(held, f"{data}EF by split")
-    figure.savefig(output / "ef_distribution.png", dpi=120)
+    write_figure(output / "ef_distribution.png", figure, dpi=120)
 
 
 def _ceilings(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
