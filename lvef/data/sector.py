@@ -24,8 +24,10 @@ _BLINKS = 0.75
 """Share of a pixel's range that a single step between its grey levels takes where a mark blinks."""
 _SPECKLE, _RARE = 6, 0.15
 """Grey levels by which speckle varies, and the share of looks at either end that do not count."""
-_WIDENED = 0.86
+_WIDENED = 0.88
 """Share of the sector below which what is left without blinking marks is the sector."""
+_BY_CHANCE, _MARKS = 0.18, 0.35
+"""Share of tissue that has two grey levels by chance, at most, and of what marks are, at least."""
 _PIECE, _LEAST, _MOST = 0.003, 0.03, 0.97
 """Share of the picture of a piece of the sector, of the least sector, and of the largest."""
 
@@ -64,9 +66,14 @@ def find_sector(frames: NDArray[np.uint8]) -> NDArray[np.bool_]:
         return everything
     if (height, width) == (SIZE, SIZE) or len(grey) < _FEWEST:
         return sector
-    steady = _hull(moving & ~_blinking(np.sort(grey, axis=0)))
-    widened = steady is not None and steady.sum() < _WIDENED * sector.sum()
-    return steady if steady is not None and widened else sector
+    blinking = moving & _blinking(np.sort(grey, axis=0))
+    steady = _hull(moving & ~blinking)
+    if steady is None or steady.sum() >= _WIDENED * sector.sum():
+        return sector
+    # Few different looks, as at a loop played again, have few grey levels everywhere.
+    inside, beyond = blinking[moving & steady], blinking[moving & sector & ~steady]
+    marks = inside.mean() <= _BY_CHANCE and beyond.mean() >= _MARKS
+    return steady if marks else sector
 
 
 def shown_sector(frames: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
@@ -84,6 +91,22 @@ def shown_sector(frames: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
         `(H, W)` mask. None where no sector can be told from the rest: in a still, a clip of fewer
         than 5 frames, and where nothing or all of the picture moves.
     """
+    opened = moving_tissue(frames)
+    if opened is None:
+        return None
+    size = _grain(opened.shape)
+    near = cv2.morphologyEx(opened.astype(np.uint8), cv2.MORPH_CLOSE, _disk(2 * size + 1))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=4)
+    mask = np.zeros(opened.shape, np.uint8)
+    for piece in range(1, count):
+        if stats[piece, cv2.CC_STAT_AREA] >= _PIECE * mask.size:
+            _fill_hull(mask, (labels == piece) & opened)
+    inner = cv2.erode(mask, np.ones((3, 3), np.uint8)) > 0  # a letter's edge may lie on the rim
+    return inner if _LEAST <= inner.mean() <= _MOST else None
+
+
+def moving_tissue(frames: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
+    """Return where speckle moves, `(H, W)`; None in fewer than 5 frames. See `shown_sector`."""
     if len(frames) < _FEWEST:
         return None
     looks = frames[shown_probe(len(frames) - 1)]
@@ -94,15 +117,7 @@ def shown_sector(frames: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     dense = cv2.boxFilter(
         speckle.astype(np.float32), -1, (size, size), borderType=cv2.BORDER_CONSTANT
     )
-    opened = _open(((dense > 0.5) & speckle).astype(np.uint8), size)
-    near = cv2.morphologyEx(opened, cv2.MORPH_CLOSE, _disk(2 * size + 1))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=4)
-    mask = np.zeros(speckle.shape, np.uint8)
-    for piece in range(1, count):
-        if stats[piece, cv2.CC_STAT_AREA] >= _PIECE * mask.size:
-            _fill_hull(mask, (labels == piece) & (opened > 0))
-    inner = cv2.erode(mask, np.ones((3, 3), np.uint8)) > 0  # a letter's edge may lie on the rim
-    return inner if _LEAST <= inner.mean() <= _MOST else None
+    return _open(((dense > 0.5) & speckle).astype(np.uint8), size) > 0
 
 
 def blank_outside(frames: NDArray[np.uint8], sector: NDArray[np.bool_]) -> NDArray[np.uint8]:
