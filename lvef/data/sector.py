@@ -24,8 +24,8 @@ _BLINKS = 0.75
 """Share of a pixel's range that a single step between its grey levels takes where a mark blinks."""
 _SPECKLE, _RARE = 6, 0.15
 """Grey levels by which speckle varies, and the share of looks at either end that do not count."""
-_WIDENED = 0.88
-"""Share of the sector below which what is left without blinking marks is the sector."""
+_WIDENED = 0.95
+"""Share of the sector's side below which what is left without blinking marks is the sector."""
 _BY_CHANCE, _MARKS = 0.18, 0.35
 """Share of tissue that has two grey levels by chance, at most, and of what marks are, at least."""
 _PIECE, _LEAST, _MOST = 0.003, 0.03, 0.97
@@ -68,7 +68,7 @@ def find_sector(frames: NDArray[np.uint8]) -> NDArray[np.bool_]:
         return sector
     blinking = moving & _blinking(np.sort(grey, axis=0))
     steady = _hull(moving & ~blinking)
-    if steady is None or steady.sum() >= _WIDENED * sector.sum():
+    if steady is None or _side(steady) >= _WIDENED * _side(sector):
         return sector
     # Few different looks, as at a loop played again, have few grey levels everywhere.
     inside, beyond = blinking[moving & steady], blinking[moving & sector & ~steady]
@@ -153,6 +153,11 @@ def _hull(moving: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
     mask = np.zeros((height, width), np.uint8)
     _fill_hull(mask, np.isin(labels, tissue))
     return mask.astype(bool)
+
+
+def _side(mask: NDArray[np.bool_]) -> int:
+    """Return the side of the square around a mask in pixels."""
+    return int(max(np.ptp(np.flatnonzero(mask.any(axis))) + 1 for axis in (0, 1)))
 
 
 def _fill_hull(mask: NDArray[np.uint8], inside: NDArray[np.bool_]) -> None:
