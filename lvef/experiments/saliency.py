@@ -82,7 +82,7 @@ def saliency(
     test = folder.table[folder.table["split"] == "TEST"]
     rows = test.sample(min(num_cases, len(test)), random_state=seed).sort_index()
     seen = describe(ckpt_path)["data"]
-    frames = _read(rows, task.frames, seen)
+    dataset, frames = _read(rows, task.frames, seen)
     size = frames.shape[-1]
     regions = [_regions(folder, row, task.frames, size) for _, row in rows.iterrows()]
     mapper = SaliencyMapper(task, steps)
@@ -121,13 +121,15 @@ def saliency(
     write_json(output / "saliency.json", about)
     text = format_saliency(about)
     write_text(output / "saliency.md", text)
-    draw_saliency(output, about, frames, maps, rows)
+    draw_saliency(output, about, frames, maps, rows, dataset)
     print(text)
     return output / "saliency.md"
 
 
-def _read(rows: pd.DataFrame, frames: list[str], seen: dict[str, Any]) -> Tensor:
-    """Return `(n, F, 3, H, W)` uint8 frames as the model sees them."""
+def _read(
+    rows: pd.DataFrame, frames: list[str], seen: dict[str, Any]
+) -> tuple[KeyFrameDataset, Tensor]:
+    """Return cases and their `(n, F, 3, H, W)` uint8 frames as the model sees them."""
     prepare_for_workers()
     dataset = KeyFrameDataset(
         rows, frames, seen.get("image_size", 112), seen.get("remove_artifacts", True)
@@ -136,7 +138,7 @@ def _read(rows: pd.DataFrame, frames: list[str], seen: dict[str, Any]) -> Tensor
     failures = [failure for batch in batches for failure in batch.get("failures", [])]
     if failures:
         raise ConfigurationError(f"a video cannot be read: {failures[0][1]}")
-    return torch.cat([batch["frames"] for batch in batches])
+    return dataset, torch.cat([batch["frames"] for batch in batches])
 
 
 def _regions(

@@ -17,10 +17,11 @@ from scipy.special import expit
 
 from lvef.cardiac import REDUCED_EF, is_reduced
 from lvef.cli import run_lightning
-from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, collate
+from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset
 from lvef.data.echonet import SPLITS, read_echonet
 from lvef.data.loaders import without_unreadable
 from lvef.data.options import default_workers
+from lvef.data.shown import shown_frames
 from lvef.errors import CheckpointError, ConfigurationError
 from lvef.evaluation.ceilings import ef_from_volume
 from lvef.evaluation.figures import sample_sheet
@@ -316,11 +317,12 @@ def _draw_data(rows: pd.DataFrame, output: Path, phantom: bool) -> None:
     data = "PHANTOM " if phantom else ""
     test = rows[rows["split"] == "TEST"].head(_SAMPLES)
     dataset = KeyFrameDataset(test, list(FRAME_COLUMNS))
-    batch = collate([dataset[item] for item in range(len(dataset))])
-    if "frames" in batch:
+    found = {item: shown_frames(dataset, item) for item in range(len(dataset))}
+    shown = {item: frames.numpy() for item, frames in found.items() if frames is not None}
+    if shown:
         sheet = sample_sheet(
-            batch["frames"].numpy(), list(FRAME_COLUMNS), batch["ef"].numpy(),
-            f"{data}TEST: the first {len(batch['ef'])} videos",
+            np.stack(list(shown.values())), list(FRAME_COLUMNS), dataset.ef[list(shown)],
+            f"{data}TEST: the first {len(shown)} videos",
         )  # fmt: skip
         write_figure(output / "samples.png", sheet, dpi=120)
     splits = rows.groupby("split")["ef"]
