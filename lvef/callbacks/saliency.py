@@ -66,8 +66,9 @@ class SaliencyMaps(Callback):
         folder.mkdir(parents=True, exist_ok=True)
         for name, sheet in zip(chosen["picture"], sheets, strict=True):
             sheet.savefig(folder / f"{name}.png", dpi=110)
-            if isinstance(trainer.logger, TensorBoardLogger):
-                trainer.logger.experiment.add_figure(f"test/{FOLDER}/{name}", sheet)
+            for logger in trainer.loggers:
+                if isinstance(logger, TensorBoardLogger):
+                    logger.experiment.add_figure(f"test/{FOLDER}/{name}", sheet)
         chosen.assign(video=rows["video"].to_numpy()).drop(columns="row").to_csv(
             folder / "cases.csv", index=False
         )

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from lvef.cardiac import polygon_mask, survey, window
 from lvef.data.dataset import to_square
 from lvef.data.echonet import EchoNetFolder
+from lvef.data.order import Draw
 from lvef.data.video import read_frames
 from lvef.errors import VideoError
 
@@ -24,15 +25,16 @@ class ClipDataset(Dataset[dict[str, Any]]):
     """Windows of looks at videos of a folder, with the LV masks that are known of them.
 
     EchoNet-Dynamic has ED and ES traced in each video, so that a window holds one or two masks;
-    a phantom's `Truth` knows every frame. Training takes another window each time, evaluation
-    always the one around ED. An item holds `clip` uint8 `(T, H, W)`, `survey` uint8 `(S, H, W)`,
-    `mask` uint8 `(T, H, W)` 0 or 1, `traced` bool `(T,)`, `row` int64; or `row` and `failure`.
+    a phantom's `Truth` knows every frame. Training takes another window each time, by the seed
+    that comes with the case, evaluation always the one around ED. An item holds `clip` uint8
+    `(T, H, W)`, `survey` uint8 `(S, H, W)`, `mask` uint8 `(T, H, W)` 0 or 1, `traced` bool
+    `(T,)`, `row` int64; or `row` and `failure`.
 
     Args:
         folder: The folder.
         rows: Which of its rows.
         size: Height and width of a picture in pixels.
-        training: Whether windows vary.
+        training: Whether windows vary; a case then comes with its seed, see `EpochOrder`.
     """
 
     def __init__(self, folder: EchoNetFolder, rows: Any, size: int, training: bool) -> None:
@@ -45,15 +47,16 @@ class ClipDataset(Dataset[dict[str, Any]]):
         """Return the number of videos."""
         return len(self.rows)
 
-    def __getitem__(self, item: int) -> dict[str, Any]:
+    def __getitem__(self, asked: int | Draw) -> dict[str, Any]:
         """Decode one window; a video that cannot be read becomes a failure with its reason."""
+        item, seed = asked if isinstance(asked, tuple) else (asked, 0)
         case = self.rows.iloc[item]
         row = torch.tensor(int(self.rows.index[item]))
         masks = self._known(case)
         around = int(case["ed_frame"])
-        if self.training:  # torch's generator: workers and epochs have their own
+        if self.training:
             known = sorted(masks)
-            around = known[int(torch.randint(len(known), ()))]
+            around = known[seed % len(known)]
         wanted = window(around, WINDOW, int(case["num_frames"]), _fps(case))
         spread = survey(int(case["num_frames"]))
         try:  # PyAV reads on; decord would seek for each of frames spread over a clip
