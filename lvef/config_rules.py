@@ -23,6 +23,8 @@ _NEEDED = {
     "predict": {"limit_predict_batches": "predicts nothing"},
 }  # fmt: skip
 """Trainer arguments of which 0 leaves a command nothing to do, and why."""
+_AT_LEAST_ONE = ("accumulate_grad_batches", "check_val_every_n_epoch")
+"""Trainer arguments that Lightning divides by."""
 
 
 def apply_rules(config: Namespace, command: str) -> None:
@@ -52,6 +54,10 @@ def refuse_nothing_to_do(config: Namespace, command: str) -> None:
         value = config.trainer[name]
         if value == 0 and value is not None and not isinstance(value, bool):
             raise ConfigurationError(f"--trainer.{name} {value} {why}: give more, or leave it away")
+    for name in _AT_LEAST_ONE:
+        value = config.trainer[name]
+        if value is not None and value < 1:
+            raise ConfigurationError(f"--trainer.{name} is {value}, but must be at least 1")
 
 
 def refuse_barebones(config: Namespace) -> None:

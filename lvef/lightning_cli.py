@@ -124,12 +124,7 @@ class LvefCLI(LightningCLI):
             "default_root_dir": run,
             **kwargs,
         }
-        try:
-            trainer = super().instantiate_trainer(**kwargs)
-        except LvefError:
-            raise
-        except Exception as error:  # all it does is to look at what it was told
-            raise one_line(error) from error
+        trainer = super().instantiate_trainer(**kwargs)
         assert isinstance(trainer, RunTrainer)
         trainer.run_folder = run
         for callback in trainer.checkpoint_callbacks:
@@ -290,17 +285,26 @@ def run(words: list[str]) -> LvefCLI:
             | {"exit_on_error": False},
             auto_configure_optimizers=False,
         )
-    except (ArgumentError, MisconfigurationException) as error:
+    except LvefError:
+        raise
+    except Exception as error:
+        told = _told(error)
+        if told is None:
+            raise
+        raise told from error
+
+
+def _told(error: Exception) -> LvefError | None:
+    """Return in one line what a user can do about; None for a fault of ours."""
+    if isinstance(error, (ArgumentError, MisconfigurationException)):
         if LVSegmenter.__name__ in str(error) and "'backbone." in str(error):
-            raise ConfigurationError(
+            return ConfigurationError(
                 "an LV segmenter has no backbone, which configs/phantom.yaml is about: leave that "
                 "away, and name the folder of phantoms with --data.root"
-            ) from error
-        raise one_line(error) from error
-    except ImportError as error:
-        raise _missing(error) from error
-    except ValueError as error:
-        raise _own_error(error) or error from None
+            )
+        return _missing(error) or one_line(error)
+    own = _own_error(error) or _missing(error)
+    return own or (one_line(error) if _complains_of_options(error) else None)
 
 
 def _own_error(error: BaseException | None) -> LvefError | None:
@@ -310,11 +314,27 @@ def _own_error(error: BaseException | None) -> LvefError | None:
     return error
 
 
-def _missing(error: ImportError) -> LvefError:
-    """Return which optional package is not installed."""
-    return ConfigurationError(
-        f"an option asks for a package that is not installed or cannot be loaded: {one_line(error)}"
-    )
+def _missing(error: Exception) -> LvefError | None:
+    """Return which optional package an option asks for in vain, if it does.
+
+    jsonargparse says so among the other types that an option may have.
+    """
+    lines = [line.strip() for line in str(error).splitlines()]
+    said = [line for line in lines if " not met" in line or "No module named" in line]
+    if not said and isinstance(error, ImportError):
+        said = lines
+    if not said:
+        return None
+    return ConfigurationError(f"an option asks for a package that is not there: {said[0]}")
+
+
+def _complains_of_options(error: Exception) -> bool:
+    """Return whether Lightning or the parser raised it: they complain of what they were told."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    origin = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
+    return str(origin).split(".")[0] in ("lightning", "jsonargparse")
 
 
 def _own_logger(run: Path) -> TensorBoardLogger:

@@ -6,12 +6,25 @@ import math
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import LearningRateFinder
 
 from lvef.errors import ConfigurationError, FitError
 
 
 class FitGuard(Callback):
     """Refuses a fit that never validates, and stops one whose loss is no number."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse what would look for a learning rate and then not use it.
+
+        Raises:
+            ConfigurationError: It is asked for.
+        """
+        if any(isinstance(one, LearningRateFinder) for one in trainer.callbacks):  # type: ignore[attr-defined]
+            raise ConfigurationError(
+                "LearningRateFinder finds one rate, which the schedules here would not follow: fit "
+                "with some values of --model.optimizer.lr (lv_seg: --model.lr) and compare VAL"
+            )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse a fit whose end comes before its first validation.
