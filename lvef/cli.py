@@ -62,6 +62,7 @@ _NOISE = (
     ".*backward hooks.*",
     ".*LightningCLI's args parameter.*",  # of a table, which runs it from within Python
     ".*sync_dist=True.*",  # every process logs the same, gathered, figure
+    ".*Checkpoint directory .* exists and is not empty.*",  # of a run that goes on
 )
 
 # Nor this where nothing is trained on: it is said of every checkpoint.

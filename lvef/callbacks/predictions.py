@@ -130,7 +130,7 @@ def _about(trainer: Trainer, task: LightningModule, trained_on: str) -> dict[str
         "note": NOT_FOR_DIAGNOSIS,
         "task": type(task).__name__,
         "frames": list(getattr(task, "frames", [])),
-        "checkpoint": str(trainer.ckpt_path or ""),
+        "checkpoint": str(trainer.ckpt_path or getattr(task, "source", "")),
         "trained_on": trained_on,
         "phantom": data.videos is None and data.is_phantom,
         "threshold": float(task.threshold) if isinstance(task, EFClassifier) else None,

@@ -72,8 +72,9 @@ class SaliencyMaps(Callback):
         sheets = _sheets(mapper, frames.to(pl_module.device), pl_module.frames, titles, sectors)
         for name, sheet in zip(chosen["picture"], sheets, strict=True):
             write_figure(folder / f"{name}.png", sheet, dpi=110)
-            if isinstance(trainer.logger, TensorBoardLogger):
-                trainer.logger.experiment.add_figure(f"test/{FOLDER}/{name}", sheet)
+            for logger in trainer.loggers:
+                if isinstance(logger, TensorBoardLogger):
+                    logger.experiment.add_figure(f"test/{FOLDER}/{name}", sheet)
         told = chosen.assign(video=rows["video"].to_numpy()).drop(columns="row")
         write_csv(folder / "cases.csv", told)
 

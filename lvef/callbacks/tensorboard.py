@@ -41,6 +41,14 @@ class TensorBoardFigures(Callback):
         self._drawn, self._drawn_epoch = -interval, -1
         self._best: dict[str, float] = {}
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best metrics so far."""
+        return {"best": self._best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Know what was the best before an interruption."""
+        self._best = dict(state_dict.get("best", {}))
+
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
@@ -81,10 +89,12 @@ class TensorBoardFigures(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the hyperparameters with the metrics of the best epoch."""
-        logger = trainer.logger
-        if isinstance(logger, TensorBoardLogger) and isinstance(pl_module, EFTask) and self._best:
-            best = {f"best_{name}": value for name, value in self._best.items()}
-            logger.log_hyperparams(dict(pl_module.hparams), best)
+        if not isinstance(pl_module, EFTask) or not self._best:
+            return
+        best = {f"best_{name}": value for name, value in self._best.items()}
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.log_hyperparams(dict(pl_module.hparams), best)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show how TEST is predicted, in TensorBoard and as PNG."""
@@ -182,5 +192,6 @@ def _shows(trainer: Trainer) -> bool:
 
 
 def _log(trainer: Trainer, tag: str, figure: Figure) -> None:
-    if isinstance(trainer.logger, TensorBoardLogger) and trainer.is_global_zero:
-        trainer.logger.experiment.add_figure(tag, figure, global_step=trainer.global_step)
+    for logger in trainer.loggers if trainer.is_global_zero else []:
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_figure(tag, figure, global_step=trainer.global_step)

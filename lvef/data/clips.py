@@ -16,6 +16,7 @@ from lvef.data.dataset import to_square
 from lvef.data.echonet import EchoNetFolder
 from lvef.data.formats import read_frames
 from lvef.data.names import frame_rate
+from lvef.data.order import Draw
 from lvef.data.tracings import into_picture, stated_size
 from lvef.errors import DatasetError, VideoError
 
@@ -27,15 +28,16 @@ class ClipDataset(Dataset[dict[str, Any]]):
     """Windows of looks at videos of a folder, with the LV masks that are known of them.
 
     EchoNet-Dynamic has ED and ES traced in each video, so that a window holds one or two masks;
-    a phantom's `Truth` knows every frame. Training takes another window each time, evaluation
-    always the one around ED. An item holds `clip` uint8 `(T, H, W)`, `survey` uint8 `(S, H, W)`,
-    `mask` uint8 `(T, H, W)` 0 or 1, `traced` bool `(T,)`, `row` int64; or `row` and `failure`.
+    a phantom's `Truth` knows every frame. Training takes another window each time, by the seed
+    that comes with the case, evaluation always the one around ED. An item holds `clip` uint8
+    `(T, H, W)`, `survey` uint8 `(S, H, W)`, `mask` uint8 `(T, H, W)` 0 or 1, `traced` bool
+    `(T,)`, `row` int64; or `row` and `failure`.
 
     Args:
         folder: The folder.
         rows: Which of its rows.
         size: Height and width of a picture in pixels.
-        training: Whether windows vary.
+        training: Whether windows vary; a case then comes with its seed, see `EpochOrder`.
     """
 
     def __init__(self, folder: EchoNetFolder, rows: Any, size: int, training: bool) -> None:
@@ -48,17 +50,18 @@ class ClipDataset(Dataset[dict[str, Any]]):
         """Return the number of videos."""
         return len(self.rows)
 
-    def __getitem__(self, item: int) -> dict[str, Any]:
+    def __getitem__(self, asked: int | Draw) -> dict[str, Any]:
         """Decode one window; a video without a picture or a mask becomes a failure."""
+        item, seed = asked if isinstance(asked, tuple) else (asked, 0)
         case = self.rows.iloc[item]
         row = torch.tensor(int(self.rows.index[item]))
         try:
-            return {**self._window(case), "row": row}
+            return {**self._window(case, seed), "row": row}
         except (VideoError, DatasetError) as error:
             return {"row": row, "failure": str(error)}
 
-    def _window(self, case: Any) -> dict[str, Any]:
-        """Return one window of a video.
+    def _window(self, case: Any, seed: int) -> dict[str, Any]:
+        """Return one window of a video; in training `seed` chooses around which frame.
 
         Raises:
             VideoError: It cannot be read.
@@ -66,9 +69,9 @@ class ClipDataset(Dataset[dict[str, Any]]):
         """
         contours = self._contours(case)
         around = int(case["ed_frame"])
-        if self.training:  # torch's generator: workers and epochs have their own
+        if self.training:
             known = sorted(contours)
-            around = known[int(torch.randint(len(known), ()))]
+            around = known[seed % len(known)]
         wanted = window(around, WINDOW, int(case["num_frames"]), _fps(case))
         spread = survey(int(case["num_frames"]))
         frames = read_frames(case["path"], [*wanted.tolist(), *spread.tolist()])

@@ -61,6 +61,7 @@ def load_task(path: Path | str) -> Task:
     try:
         task: Task = getattr(import_module(TASKS[name]), name)(**checkpoint["lvef"]["hparams"])
         task.on_load_checkpoint(checkpoint)
+        task.source = str(path)
         task.load_state_dict(checkpoint["state_dict"])
     except (LvefError, KeyError, RuntimeError, TypeError) as error:
         raise CheckpointError(
