@@ -49,6 +49,25 @@ def replacing(path: Path | str) -> Iterator[Path]:
             unfinished.unlink(missing_ok=True)
 
 
+def make_room(path: Path | str) -> None:
+    """Refuse a file that cannot be written, before the hours of work that end in it.
+
+    Args:
+        path: The file to write; its folder is made.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    path = Path(path)
+    probe = path.with_name(f".{uuid4().hex}{_PART}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError.of(path, error) from error
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write UTF-8 text, whole or not at all.
 

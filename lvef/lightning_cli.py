@@ -18,10 +18,12 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from lvef.callbacks import PredictionWriter, SaliencyMaps, TensorBoardFigures, TestResults
 from lvef.callbacks.checkpoints import UnhurriedCheckpointIO
+from lvef.callbacks.options import check_callbacks
 from lvef.config_checkpoint import LOG_FOLDER, match, members, namespace, newest
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.errors import ConfigurationError, LvefError, one_line
 from lvef.models import EFEnsemble, LVSegmenter, Task
+from lvef.options import SEED, check_numbers
 from lvef.precision import cpu_precision
 
 _CONVERTING = ("16-true", "bf16-true", "64-true", "64", "transformer-engine")
@@ -69,6 +71,12 @@ class LvefCLI(LightningCLI):
             }
         )
         parser.link_arguments("data.frames", "model.init_args.frames")
+
+    def _set_seed(self) -> None:
+        """Seed everything, by a seed that can be one."""
+        asked = {"seed_everything": self._get(self.config, "seed_everything")}
+        check_numbers("", {"seed_everything": SEED}, asked)
+        super()._set_seed()
 
     def _parse_ckpt_path(self) -> None:
         """Leave checkpoints to `before_instantiate_classes`, which says what does not fit."""
@@ -121,6 +129,7 @@ class LvefCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Name the logger, choose what to monitor, and match the checkpoint."""
         config = self.config[self.subcommand]
+        check_callbacks(config)
         task = _task_class(config.model.class_path)
         for part in ("checkpoint", "early_stopping"):
             config[part].monitor = config[part].monitor or task.monitor

@@ -34,6 +34,7 @@ from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.files import write_json
 from lvef.models import EFClassifier, EFEnsemble, EFTask, ResNet50Backbone
 from lvef.models.loading import describe, load_task
+from lvef.options import COUNT, SEED, check_numbers
 from lvef.phantom import MARKER
 from lvef.precision import cpu_precision
 
@@ -44,6 +45,7 @@ SLOWER = (2, 3, 4)
 _CLASSIFICATION = ("roc_auc", "balanced_accuracy", "recall", "specificity")
 _REGRESSION = ("mae", "rmse", "bias", "roc_auc")
 _BATCH = 16
+_RANGES = {"num_cases": COUNT, "seed": SEED}
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ def robustness(
         num_cases: Cases of TEST, drawn at random; all by default.
         seed: Seed of the drawing and of the noise.
     """
+    check_numbers("--", _RANGES, {"num_cases": num_cases, "seed": seed})
     data = _data_of(config)
     ckpt_path = ckpt_path or config.parent / "checkpoints" / "best.ckpt"
     task = load_task(ckpt_path)
