@@ -19,6 +19,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lvef.callbacks import PredictionWriter, SaliencyMaps, TensorBoardFigures, TestResults
 from lvef.callbacks.checkpoints import UnhurriedCheckpointIO
 from lvef.callbacks.options import check_callbacks
+from lvef.callbacks.run_record import recorded, words_of
 from lvef.config_checkpoint import LOG_FOLDER, match, members, namespace, newest
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.errors import ConfigurationError, LvefError, one_line
@@ -71,6 +72,17 @@ class LvefCLI(LightningCLI):
             }
         )
         parser.link_arguments("data.frames", "model.init_args.frames")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse the command line, and keep it for `run.json`."""
+        self.words = words_of(args)
+        super().parse_arguments(parser, args)
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run a command, and write down with what."""
+        config = self._parser(subcommand).dump(self.config[subcommand], skip_none=False)
+        with recorded(self.trainer, subcommand, config, self.words):
+            super()._run_subcommand(subcommand)
 
     def _set_seed(self) -> None:
         """Seed everything, by a seed that can be one."""

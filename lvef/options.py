@@ -93,6 +93,7 @@ def ranges_of(kind: Any) -> dict[str, Range]:
     return {each.name: each.metadata[_KEY] for each in fields(kind) if _KEY in each.metadata}
 
 
+@dataclass(frozen=True)  # itself one: jsonargparse would take its subclasses for classes
 class CheckedOptions:
     """Base of dataclasses of options that refuse what cannot work.
 
