@@ -48,7 +48,9 @@ def package() -> dict[str, Any]:
         `version`; `sources`, the SHA-256 of all its Python files; and of a git checkout the
         `commit` and whether files that it tracks were `changed`, else None.
     """
-    commit = _git("rev-parse", "HEAD") if _git("ls-files", "--error-unmatch", __file__) else None
+    # A checkout that does not track the package is someone else's, in which it is installed.
+    ours = _git("ls-files", "--error-unmatch", "__init__.py") is not None
+    commit = _git("rev-parse", "HEAD") if ours else None
     changed = None if commit is None else bool(_git("status", "--porcelain", "-uno", "--", "."))
     digest = hashlib.sha256()
     for path in sorted(PACKAGE.rglob("*.py")):

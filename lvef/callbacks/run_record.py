@@ -151,7 +151,8 @@ def data_fingerprint(datamodule: Any) -> dict[str, Any]:
         return {}
     if "split" in datamodule.table:
         splits = datamodule.table["split"].value_counts().to_dict()
-        found["usable"] = {name: int(count) for name, count in splits.items() if name}
+        usable = {name: int(count) for name, count in splits.items() if name}
+        found |= {"usable": usable} if usable else {}
     return found
 
 

@@ -84,7 +84,7 @@ def read_stored(folder: Path) -> StoredRun:
         raise ConfigurationError(f"{path} states no figure: no VAL was judged, or no best was kept")
     try:
         return _stored(folder, record, found)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigurationError(
             f"{path}: damaged, or of another version ({type(error).__name__}: {error})"
         ) from error

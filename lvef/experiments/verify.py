@@ -17,7 +17,7 @@ from lvef.callbacks.run_record import RUN_RECORD, figures
 from lvef.cli import run_lightning
 from lvef.data.fingerprint import file_digest, folder_fingerprint
 from lvef.errors import ConfigurationError, LvefError
-from lvef.experiments.stored_run import StoredRun, read_json, read_stored, figures_of_test
+from lvef.experiments.stored_run import StoredRun, figures_of_test, read_json, read_stored
 from lvef.models.loading import TASKS, describe
 from lvef.options import Range, check_numbers
 
