@@ -110,11 +110,26 @@ def write_csv(path: Path | str, table: pd.DataFrame, index: bool = False) -> Non
     Raises:
         OutputError: It cannot be written.
     """
-    safe = table.reset_index() if index else table
-    texts = {n for n in safe.columns if not pd.api.types.is_numeric_dtype(safe[n])}
-    safe = safe.assign(**{name: safe[name].map(_guarded) for name in texts})
+    safe = _safe(table.reset_index() if index else table)
     with replacing(path) as unfinished:
         safe.to_csv(unfinished, index=False)
+
+
+def append_csv(path: Path | str, table: pd.DataFrame) -> None:
+    """Add rows to a table, under a heading where there is none yet, and bring them to the disk.
+
+    Raises:
+        OutputError: They cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8", newline="") as file:
+            _safe(table).to_csv(file, index=False, header=file.tell() == 0)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OutputError.of(path, error) from error
 
 
 def read_csv(path: Path | str, **options: Any) -> pd.DataFrame:
@@ -122,6 +137,16 @@ def read_csv(path: Path | str, **options: Any) -> pd.DataFrame:
     table: pd.DataFrame = pd.read_csv(path, **options)
     texts = {n for n in table.columns if not pd.api.types.is_numeric_dtype(table[n])}
     return table.assign(**{name: table[name].map(_unguarded) for name in texts})
+
+
+def printable(name: str) -> str:
+    """Return a name that can be written as UTF-8, whatever bytes the file system has for it."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _safe(table: pd.DataFrame) -> pd.DataFrame:
+    texts = {n for n in table.columns if not pd.api.types.is_numeric_dtype(table[n])}
+    return table.assign(**{name: table[name].map(_guarded) for name in texts})
 
 
 def _guarded(cell: Any) -> Any:

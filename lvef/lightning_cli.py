@@ -54,6 +54,13 @@ class LvefCLI(LightningCLI):
             help="Save heat maps: true in predict for every video, false in test for none; by "
             "default test saves those of a few chosen cases.",
         )
+        parser.add_argument(
+            "--anonymize",
+            type=str | None,
+            default=None,
+            help="predict: name new clips case_0001 and so on in tables, records and pictures, and "
+            "keep which is which in this CSV file, which must lie outside the run's folder.",
+        )
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
         parser.add_lightning_class_args(LearningRateMonitor, "lr_monitor")
@@ -124,9 +131,29 @@ class LvefCLI(LightningCLI):
         if self.subcommand == "predict" and datamodule.videos is not None:
             from lvef.analysis.finder import BeatFinder
 
+            datamodule.run_folder = self._run_folder
+            datamodule.key = self._key()
+
             datamodule.finder = BeatFinder(
                 datamodule.segmenter, self._overlay_folder, self._run_folder, datamodule.fps
             )
+
+    def _key(self) -> Path | None:
+        """Return where it stands which clip each number is; None where clips keep their names.
+
+        Raises:
+            ConfigurationError: It would lie beside what is passed on.
+        """
+        key = self._get(self.config_init, "anonymize")
+        if key is None:
+            return None
+        run = Path(self.trainer.log_dir or self.trainer.default_root_dir).resolve()
+        if run in Path(key).resolve().parents:
+            raise ConfigurationError(
+                f"--anonymize {key} lies in the run's folder: it tells which patient's clip each "
+                "number is, so name a file elsewhere"
+            )
+        return Path(key).expanduser()
 
     def _overlay_folder(self) -> Path | None:
         """Return where overlays go, None where they are not wanted or another process writes."""

@@ -10,9 +10,9 @@ from helpers import on_screen
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.dataset import KeyFrameDataset, collate, to_square
 from lvef.data.echonet import read_echonet
+from lvef.data.formats import clip_info, read_frames, write_video
 from lvef.data.sector import blank_outside, find_sector, sector_probe
 from lvef.data.transforms import Augmentation
-from lvef.data.video import count_frames, read_frames, write_video
 from lvef.data.videos import find_videos, video_table
 from lvef.errors import ConfigurationError, DatasetError, VideoError
 from lvef.phantom import PhantomClip
@@ -85,7 +85,7 @@ def test_an_unreadable_video_becomes_a_failure_and_stops_all_but_predict(tmp_pat
 def test_a_clip_shorter_than_the_table_says_still_gives_its_key_frames(phantom_root):
     table = read_echonet(phantom_root).table.head(1).copy()
     table["num_frames"] += 5000
-    table["es_frame"] = count_frames(table.loc[0, "path"]) - 1
+    table["es_frame"] = clip_info(table.loc[0, "path"]).num_frames - 1
     assert "frames" in KeyFrameDataset(table, ["ESF"])[0]
     table["es_frame"] += 1
     assert "ends at frame" in KeyFrameDataset(table, ["ESF"])[0]["failure"]

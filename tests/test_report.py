@@ -16,7 +16,7 @@ from helpers import CONFIGS, best, newest, told, words
 from PIL import Image
 
 from lvef.cli import main
-from lvef.data.video import write_video
+from lvef.data.formats import write_video
 from lvef.phantom import PhantomClip
 from lvef.report.answer import without_names
 from lvef.report.run import scrubbed

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from lvef.data.formats import write_video
 from lvef.data.prepare import SIZE
-from lvef.data.video import write_video
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 
 if TYPE_CHECKING:

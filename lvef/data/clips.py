@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from lvef.cardiac import polygon_mask, survey, window
 from lvef.data.dataset import to_square
 from lvef.data.echonet import EchoNetFolder
-from lvef.data.video import read_frames
+from lvef.data.formats import read_frames
 from lvef.errors import VideoError
 
 WINDOW = 12
@@ -56,8 +56,8 @@ class ClipDataset(Dataset[dict[str, Any]]):
             around = known[int(torch.randint(len(known), ()))]
         wanted = window(around, WINDOW, int(case["num_frames"]), _fps(case))
         spread = survey(int(case["num_frames"]))
-        try:  # PyAV reads on; decord would seek for each of frames spread over a clip
-            frames = read_frames(case["path"], [*wanted.tolist(), *spread.tolist()], "pyav")
+        try:
+            frames = read_frames(case["path"], [*wanted.tolist(), *spread.tolist()])
         except VideoError as error:
             return {"row": row, "failure": str(error)}
         height, width = frames.shape[1:3]

@@ -31,6 +31,9 @@ from lvef.data.transforms import Augmentation, ClipAugmentation
 from lvef.data.videos import Finder, video_table
 from lvef.errors import ConfigurationError, DatasetError
 
+JOURNAL = "found.csv"
+"""What was found of new videos, a row a beat, in the log folder as soon as it is known."""
+
 
 class EchoNetDataModule(LightningDataModule):
     """Key frames of an EchoNet-Dynamic folder, or of new videos, decoded on the fly.
@@ -113,6 +116,8 @@ class EchoNetDataModule(LightningDataModule):
         self.segmenter = segmenter
         self.save_overlays = save_overlays
         self.finder: Finder | None = None  # set by the command line: nothing here knows a model
+        self.key: Path | None = None  # to the numbers that clips are named by; set likewise
+        self.run_folder: Callable[[], Path | None] = lambda: None  # set likewise
         self.masks = masks
         self.feature_batch_size = feature_batch_size
         self.feature_cache = feature_cache
@@ -136,7 +141,11 @@ class EchoNetDataModule(LightningDataModule):
         if stage == "predict" and self.videos is not None:
             bar = partial(tqdm, desc="finding beats", unit="clip", disable=self.finder is None)
             prepare_for_workers()
-            self.table = video_table(self.videos, self.keyframes, self.finder, bar)
+            folder = self.run_folder() if self.finder is not None else None
+            journal = None if folder is None else folder / JOURNAL
+            self.table = video_table(
+                self.videos, self.keyframes, self.finder, bar, journal, self.key
+            )
             return
         if self.keyframes is not None:
             raise ConfigurationError("--data.keyframes is for new videos: give --data.videos too")

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lvef.cardiac import chords_to_polygon, ejection_fraction, mid_frame, polygon_area
-from lvef.data.video import VIDEO_EXTENSIONS
+from lvef.data.formats import CLIP_EXTENSIONS as VIDEO_EXTENSIONS
 from lvef.errors import DatasetError
 
 SPLITS = ("TRAIN", "VAL", "TEST")

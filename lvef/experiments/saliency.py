@@ -19,8 +19,8 @@ from tqdm import tqdm
 from lvef.cardiac import polygon_mask
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, collate, prepare_for_workers
 from lvef.data.echonet import EchoNetFolder, read_echonet
+from lvef.data.formats import read_frames
 from lvef.data.sector import find_sector, sector_probe
-from lvef.data.video import read_frames
 from lvef.errors import ConfigurationError
 from lvef.evaluation.metrics import bootstrap_interval
 from lvef.evaluation.saliency import (

@@ -15,7 +15,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from lvef.cardiac import ejection_fraction
-from lvef.data.video import write_video
+from lvef.data.formats import write_video
 from lvef.errors import ConfigurationError
 from lvef.options import SEED, WORKERS, Range, check_numbers
 from lvef.phantom.clip import PhantomClip
