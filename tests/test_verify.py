@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,21 @@ def tested(logs: Path, phantom_root: Path) -> Path:
     """Folder of a test of the session's MLP."""
     assert main(words("test", "esf_mlp", phantom_root, logs)) == 0
     return newest(logs / "esf_mlp", "metrics.json").parent
+
+
+@pytest.fixture
+def asked_for() -> Iterator[list[str]]:
+    """Connections and programs that are asked for within a test."""
+    asked: list[str] = []
+    watching = True
+
+    def watch(event: str, arguments: tuple) -> None:
+        if watching and event in ("socket.connect", "socket.getaddrinfo", "subprocess.Popen"):
+            asked.append(f"{event} {arguments}")
+
+    sys.addaudithook(watch)  # there is no way to remove it
+    yield asked
+    watching = False
 
 
 def read(run: Path) -> dict:
@@ -132,7 +149,7 @@ def test_how_a_run_ended_is_written_down_and_what_ran_there_before(
     assert [before["state"] for before in record["earlier"]] == [state]
 
 
-def test_a_test_comes_out_again_and_its_folder_starts_nothing(tested, tmp_path, capsys):
+def test_a_test_comes_out_again_and_its_folder_starts_nothing(tested, tmp_path, capsys, asked_for):
     marker = tmp_path / "called"
     evil = {"class_path": "subprocess.Popen", "init_args": {"args": ["touch", str(marker)]}}
     config = read(tested)["config"]
@@ -147,6 +164,7 @@ def test_a_test_comes_out_again_and_its_folder_starts_nothing(tested, tmp_path, 
     stored = json.loads((tested / "metrics.json").read_text())["metrics"]["mae"]["value"]
     assert float(rows[0][1]) == pytest.approx(stored, rel=1e-4)
     assert not marker.exists()
+    assert asked_for == [], "no network, no program: git was asked when the process began"
     assert {path: path.read_bytes() for path in run.iterdir()} == before
 
 

@@ -21,13 +21,15 @@ from lvef.data.fingerprint import clips_fingerprint, file_digest, folder_fingerp
 from lvef.errors import CheckpointError, LvefError
 from lvef.files import finite, write_json
 from lvef.models.loading import describe
+from lvef.models.segmenter import weights_file
 
 RUN_RECORD = "run.json"
 FINISHED = "finished"
 _FORMAT = 1
 _FIGURES = ("val/", "test/")
+_SEGMENTER = ("data", "segmenter")
 _NAMED = (
-    ("ckpt_path",), ("data", "segmenter"), ("data", "keyframes"),
+    ("ckpt_path",), _SEGMENTER, ("data", "keyframes"),
     ("model", "init_args", "backbone", "weights"),
     ("model", "init_args", "backbone", "checkpoint"),
     ("model", "init_args", "weights"), ("model", "init_args", "members"),
@@ -181,6 +183,8 @@ def _named_files(config: dict[str, Any]) -> dict[str, Any]:
         for key in keys:
             value = value.get(key) if isinstance(value, dict) else None
         several = value if isinstance(value, list) else [value]
+        if keys == _SEGMENTER:  # it has a part in the result of new clips alone
+            several = [str(weights_file(value))] if value and config["data"]["videos"] else []
         files = [_file(Path(v)) for v in several if isinstance(v, str) and Path(v).is_file()]
         if files:
             found[".".join(keys)] = files if isinstance(value, list) else files[0]
