@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from numbers import Real
 from typing import Any, ClassVar
 
 from lvef.errors import ConfigurationError, LvefError
@@ -75,12 +76,16 @@ def check_numbers(
         error: What is raised.
 
     Raises:
-        LvefError: A number is out of its range.
+        LvefError: A number is out of its range, or is none.
     """
     for name, allowed in ranges.items():
         value = values[name]
-        if value is not None and not isinstance(value, bool) and value not in allowed:
-            raise error(f"{where}{name} is {value:.10g}, but must be {allowed}")
+        if value is None or isinstance(value, bool):
+            continue
+        if not isinstance(value, Real):
+            raise error(f"{where}{name} is {value!r:.40}, but must be a number")
+        if float(value) not in allowed:
+            raise error(f"{where}{name} is {float(value):.10g}, but must be {allowed}")
 
 
 def ranged(default: Any, allowed: Range) -> Any:

@@ -297,8 +297,18 @@ def test_options_are_plain_in_the_config():
 def test_what_a_checkpoint_says_of_its_options_is_looked_at_too():
     with pytest.raises(ConfigurationError, match=r"model\.head\.hidden is -3"):
         options(HeadOptions, {"hidden": -3, "dropout": 0.3})
-    with pytest.raises(ConfigurationError, match="HeadOptions"):
+    with pytest.raises(ConfigurationError, match="hidden is 'many', but must be a number"):
         options(HeadOptions, {"hidden": "many"})
+    with pytest.raises(ConfigurationError, match="HeadOptions"):
+        options(HeadOptions, {"hiden": 3})
+
+
+@pytest.mark.parametrize(("limit", "words"), [(-1, "must be at least 1"), ("all", "be a number")])
+def test_what_a_run_s_config_says_is_looked_at_too(tmp_path, limit, words):
+    (tmp_path / "config.yaml").write_text(f"data:\n  root: none\n  limit: {limit}\n")
+    said = refusal(lambda: run_other("robustness", ["--config", str(tmp_path / "config.yaml")]))
+    assert "config.yaml: data.limit is" in said
+    assert words in said
 
 
 def test_what_cannot_be_written_is_said_before_the_work(tmp_path):

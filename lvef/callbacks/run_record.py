@@ -168,7 +168,7 @@ def _of_checkpoints(trainer: Trainer) -> dict[str, Any]:
         kind = "last" if callback.monitor is None else "best"
         path = Path(callback.best_model_path or callback.last_model_path)
         if path.is_file() and kind not in kept:
-            kept[kind] = _file(path)
+            kept[kind] = file_record(path)
             if kind == "best":
                 with suppress(CheckpointError):
                     said = figures(describe(path).get("figures", {}))
@@ -185,13 +185,14 @@ def _named_files(config: dict[str, Any]) -> dict[str, Any]:
         several = value if isinstance(value, list) else [value]
         if keys == _SEGMENTER:  # it has a part in the result of new clips alone
             several = [str(weights_file(value))] if value and config["data"]["videos"] else []
-        files = [_file(Path(v)) for v in several if isinstance(v, str) and Path(v).is_file()]
+        files = [file_record(Path(v)) for v in several if isinstance(v, str) and Path(v).is_file()]
         if files:
             found[".".join(keys)] = files if isinstance(value, list) else files[0]
     return found
 
 
-def _file(path: Path) -> dict[str, str]:
+def file_record(path: Path) -> dict[str, str]:
+    """Return where a file lies, and its digest."""
     return {"path": str(path.resolve()), "sha256": file_digest(path)}
 
 

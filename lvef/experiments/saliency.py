@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +33,7 @@ from lvef.evaluation.saliency import (
 )
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.saliency_report import CLAIMED, OUTSIDE, draw_saliency, format_saliency
+from lvef.experiments.study_record import write_study_record
 from lvef.files import write_json
 from lvef.models import EFClassifier, EFTask
 from lvef.models.gp_posterior import GPPosterior
@@ -82,6 +84,7 @@ def saliency(
     """
     asked = {"num_cases": num_cases, "steps": steps, "seed": seed, "max_excluded": max_excluded}
     check_numbers("--", _RANGES, asked)
+    started = datetime.now(UTC)
     task = load_task(ckpt_path)
     if not isinstance(task, EFTask):
         raise ConfigurationError(f"{ckpt_path} holds a {type(task).__name__}, which says no EF")
@@ -129,6 +132,7 @@ def saliency(
     text = format_saliency(about)
     (output / "saliency.md").write_text(text)
     draw_saliency(output, about, frames, maps, rows)
+    write_study_record(output, "saliency", started, asked, root, ckpt_path)
     print(text)
     return output / "saliency.md"
 
