@@ -27,12 +27,15 @@ from lvef.callbacks import (
     TestResults,
 )
 from lvef.callbacks.checkpoints import UnhurriedCheckpointIO
+from lvef.callbacks.options import check_callbacks
+from lvef.callbacks.run_record import recorded, words_of
 from lvef.config_rules import apply_rules
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.find import refuse_expanded
 from lvef.errors import ConfigurationError, LvefError, one_line
 from lvef.files import write_text
 from lvef.models import LVSegmenter, Task
+from lvef.options import SEED, check_numbers
 from lvef.runs import LOG_FOLDER, RunTrainer, checkpoints_of, log_folder, next_run, reserve, run_of
 from lvef.stopping import lead
 
@@ -105,12 +108,30 @@ class LvefCLI(LightningCLI):
         )
         parser.link_arguments("data.frames", "model.init_args.frames")
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse the command line, and keep it for `run.json`."""
+        self.words = words_of(args)
+        super().parse_arguments(parser, args)
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run a command, and write down with what."""
+        config = self._parser(subcommand).dump(self.config[subcommand], skip_none=False)
+        with recorded(self.trainer, subcommand, config, self.words):
+            super()._run_subcommand(subcommand)
+
+    def _set_seed(self) -> None:
+        """Seed everything, by a seed that can be one."""
+        asked = {"seed_everything": self._get(self.config, "seed_everything")}
+        check_numbers("", {"seed_everything": SEED}, asked)
+        super()._set_seed()
+
     def _parse_ckpt_path(self) -> None:
         """Leave checkpoints to `before_instantiate_classes`, which says what does not fit."""
 
     def before_instantiate_classes(self) -> None:
         """Complete the configuration; see `lvef.config_rules`."""
         config = self.config[self.subcommand]
+        check_callbacks(config)
         if self.subcommand == "fit":
             config.checkpoint.save_last = None  # see `_last`
         apply_rules(config, str(self.subcommand))

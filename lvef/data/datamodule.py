@@ -98,11 +98,10 @@ class EchoNetDataModule(LightningDataModule):
         feature_cache: str | None = "auto",
     ) -> None:
         super().__init__()
-        check_options(frames, batch_size, feature_batch_size, image_size, limit, max_excluded)
-        if masks and image_size % 16:
-            raise ConfigurationError(
-                f"data.image_size is {image_size}, but an LV segmenter takes multiples of 16"
-            )
+        check_options(
+            frames, masks, image_size=image_size, batch_size=batch_size, num_workers=num_workers,
+            feature_batch_size=feature_batch_size, limit=limit, max_excluded=max_excluded, fps=fps,
+        )  # fmt: skip
         self.root = None if root is None else str(expanded(root))
         self.frames = list(frames)
         self.batch_size = batch_size

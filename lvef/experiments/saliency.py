@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -32,11 +33,13 @@ from lvef.evaluation.saliency import (
 )
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.saliency_report import CLAIMED, OUTSIDE, draw_saliency, format_saliency
+from lvef.experiments.study_record import write_study_record
 from lvef.files import make_room, write_json, write_text
 from lvef.models import EFClassifier, EFTask
 from lvef.models.gp_posterior import GPPosterior
 from lvef.models.loading import describe, load_task
 from lvef.models.saliency import METHOD_NAMES, METHODS, SaliencyMapper, blurred, to_float
+from lvef.options import SEED, SHARE, Range, check_numbers
 from lvef.phantom import open_phantom
 from lvef.phantom.regions import phantom_regions
 
@@ -45,6 +48,12 @@ _POINTED = ("heart", *CLAIMED, "lv_cavity")
 _CHECKED, _BORDER = 30, 3
 _DEPTHS: tuple[Literal["head", "last_block", "all"], ...] = ("head", "last_block", "all")
 _RANDOM = "random blobs"
+_RANGES = {
+    "num_cases": Range(2),  # a bootstrap of one says nothing
+    "steps": Range(1, 10_000),
+    "seed": SEED,
+    "max_excluded": SHARE,
+}
 _ANSWERS = {True: ("reduced", "normal"), False: ("EF above the mean", "EF below the mean")}
 
 
@@ -73,11 +82,12 @@ def saliency(
         seed: Seed of the drawing.
         max_excluded: Share of unusable videos above which nothing is run.
     """
+    asked = {"num_cases": num_cases, "steps": steps, "seed": seed, "max_excluded": max_excluded}
+    check_numbers("--", _RANGES, asked)
+    started = datetime.now(UTC)
     task = load_task(ckpt_path)
     if not isinstance(task, EFTask):
         raise ConfigurationError(f"{ckpt_path} holds a {type(task).__name__}, which says no EF")
-    if num_cases < 2:
-        raise ConfigurationError(f"num_cases is {num_cases}, but must be at least 2")
     folder = read_echonet(root, max_excluded)
     test = folder.table[folder.table["split"] == "TEST"]
     rows = test.sample(min(num_cases, len(test)), random_state=seed).sort_index()
@@ -122,6 +132,7 @@ def saliency(
     text = format_saliency(about)
     write_text(output / "saliency.md", text)
     draw_saliency(output, about, frames, maps, rows, dataset)
+    write_study_record(output, "saliency", started, asked, root, ckpt_path)
     print(text)
     return output / "saliency.md"
 

@@ -30,6 +30,7 @@ from lvef.evaluation.residual_figures import ef_distribution
 from lvef.experiments.table_report import write_report
 from lvef.files import write_figure, write_json
 from lvef.models.loading import describe
+from lvef.options import COUNT, SHARE, check_numbers
 from lvef.phantom import MARKER
 
 _FRAMES = ("edf", "esf", "mf", "edf_esf")
@@ -51,6 +52,7 @@ _NO_ROWS = ("EFEnsemble", "LVSegmenter")
 _QUICK_LIMIT, _QUICK_EPOCHS = 200, 4
 _IMAGE_SIZE = 112
 _SAMPLES = 8
+_RANGES = {"max_epochs": COUNT, "max_excluded": SHARE}
 
 
 def table(
@@ -84,6 +86,7 @@ def table(
         check_videos: Decode every video's key frames first, and set the unreadable aside.
         quick: 200 videos a split and 4 epochs, to see that all works.
     """
+    check_numbers("--", _RANGES, {"max_epochs": max_epochs, "max_excluded": max_excluded})
     _check(experiments, configs)
     # The same experiment, from wherever and however it is named.
     root, output, configs = str(Path(root).resolve()), output.resolve(), configs.resolve()

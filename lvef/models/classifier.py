@@ -20,6 +20,9 @@ from lvef.models.base import Batch, Cases
 from lvef.models.options import BackboneOptions, HeadOptions, OptimizerOptions
 from lvef.models.trained import TrainedTask
 from lvef.models.uncertainty import ClassCalibration
+from lvef.options import Range, check_numbers
+
+_RANGES = {"label_smoothing": Range(0, 1, below=True)}
 
 
 class EFClassifier(TrainedTask):
@@ -56,6 +59,7 @@ class EFClassifier(TrainedTask):
         class_weights: Literal["balanced"] | None = None,
         label_smoothing: float = 0.0,
     ) -> None:
+        check_numbers("model.", _RANGES, {"label_smoothing": label_smoothing})
         super().__init__(
             frames,
             backbone,

@@ -78,6 +78,12 @@ class Task(LightningModule):
             # Also where a later fit, on patients, went on from what phantoms taught.
             "trained_on": self.trained_on,
             "patients": self.patients or not getattr(datamodule, "is_phantom", False),
+            # How it was judged on VAL, so that this can be tried again.
+            "figures": {
+                name: float(value)
+                for name, value in self.trainer.callback_metrics.items()
+                if name.startswith("val/")
+            },
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from lvef.evaluation.review import format_review
 from lvef.evaluation.training_figures import training_curves
 from lvef.evaluation.uncertainty import LEVELS
 from lvef.models.saliency import Method
+from lvef.options import NOT_NEGATIVE, check_numbers
 from lvef.report.case import ReportCase
 from lvef.report.collect import report_cases
 from lvef.report.render import Page, render
@@ -69,6 +70,7 @@ def report(
         analyse: Find contours and beats in the clips of a test too, about a second each.
         max_pictures: Most cases shown with pictures; all by default.
     """
+    check_numbers("--", {"max_pictures": NOT_NEGATIVE}, {"max_pictures": max_pictures})
     run = read_run(source)
     cases = report_cases(run, root, ckpt_path, heat_map, analyse, max_pictures)
     figures = _figures(run, root) if run.tested else {}
