@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 CONFIGS = Path(__file__).parents[1] / "configs"
+PATIENT = "MUSTERMANN ERIKA 19500229"
+WARD = "ward of Dr Doe [3] 'Größe' & <b>"
 SMALL = ["--data.image_size", "32", "--data.num_workers", "0", "--data.batch_size", "8"]
 
 
@@ -46,3 +50,11 @@ def newest(folder: Path, name: str) -> Path:
 def best(logs: Path, experiment: str) -> Path:
     """Return the best checkpoint of an experiment's first run."""
     return logs / experiment / "version_0" / "checkpoints" / "best.ckpt"
+
+
+def data_of(page: Path) -> dict:
+    """Return the data that a report holds."""
+    held = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text(),
+                     re.DOTALL)  # fmt: skip
+    assert held
+    return json.loads(held[1])

@@ -99,7 +99,7 @@ def read_record(path: Path) -> ClipRecord | None:
             return _checked(held)
     except (
         OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, NotImplementedError,
-        RuntimeError, zipfile.BadZipFile, zlib.error,
+        RuntimeError, OverflowError, zipfile.BadZipFile, zlib.error,
     ) as error:  # fmt: skip
         said = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise RecordError(f"{path}: not a readable record of a clip ({said})") from error
@@ -127,8 +127,10 @@ def _checked(held: Mapping[str, NDArray[np.generic]]) -> ClipRecord:
 
 def _numbers(array: NDArray[np.generic], dimensions: int) -> NDArray[np.float64]:
     """Return an array of real numbers with as many dimensions; ValueError where it is none."""
+    if not isinstance(array, np.ndarray):  # a part of an archive that is no array comes as bytes
+        raise TypeError("a part of it is no array")
     if array.ndim != dimensions or array.dtype.kind not in "fiu":
-        raise ValueError(f"{array.dtype} of shape {array.shape} is not what a record holds")
+        raise ValueError(f"{array.dtype} of {array.ndim} axes is not what a record holds")
     return array.astype(np.float64)
 
 

@@ -33,6 +33,7 @@ class About:
         checkpoint: Path of the checkpoint; empty where there was none. Never shown.
         threshold: Decision threshold; None where it is not known.
         level: Coverage that the intervals promise, 0 to 1.
+        num_cases: How many cases the metrics are of; None where that is not known.
         baseline: What the trivial answer is.
         version: Version of the package that made the run.
         metrics: By name: `value`, `lower`, `upper` and `baseline`, None where not a number.
@@ -46,6 +47,7 @@ class About:
     checkpoint: str = ""
     threshold: float | None = None
     level: float = _LEVEL
+    num_cases: int | None = None
     baseline: str = ""
     version: str = field(default_factory=lambda: version("lvef"))
     metrics: dict[str, dict[str, float | None]] = field(default_factory=dict)
@@ -80,6 +82,7 @@ def read_about(path: Path, notes: list[str]) -> About:
     }
     if path.name == "metrics.json":
         said["baseline"] = reader.take("baseline", lambda v: _matching(_WORDS, v), "")
+        said["num_cases"] = reader.take("num_cases", _count, None)
         said["review"] = reader.take("review", _review, [], needed=False)
         said["metrics"] = _metrics(reader)
     if reader.wrong:
@@ -161,6 +164,13 @@ def _share(value: Any) -> float:
     if not 0 <= number <= 1:
         raise ValueError("not between 0 and 1")
     return number
+
+
+def _count(value: Any) -> int:
+    number = _number(value)
+    if number < 0 or number % 1:
+        raise ValueError("no count")
+    return int(number)
 
 
 def _flag(value: Any) -> bool:

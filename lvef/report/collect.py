@@ -116,7 +116,8 @@ def report_cases(
     _tell(
         run.notes,
         known.unreadable,
-        "What was kept of the clip of {} cannot be read: no contours or curve of it are shown.",
+        "What was kept of the clip of {} is missing or cannot be read: no contours or curve of it "
+        "are shown.",
     )
     return cases
 
@@ -227,9 +228,11 @@ class _Finder:
         try:
             held = read_record(path)
         except RecordError:
-            held = None
-            if self.analyser is None:
-                self.unreadable.append(number)
+            held, lacking = None, True
+        else:
+            lacking = held is None and bool(self.run.cases["num_beats"].iloc[number - 1] > 0)
+        if lacking and self.analyser is None:
+            self.unreadable.append(number)
         if held is not None or self.analyser is None:
             return held
         try:

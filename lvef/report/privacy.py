@@ -41,7 +41,7 @@ _DECODERS = (
 _LETTERS = re.compile(r"[^\W\d_]+")
 _FILE = re.compile(r"\w\.[A-Za-z]\w{0,4}\W*$")
 _LONG_NUMBER = re.compile(r"\d{5,}|\d{1,4}([-./])\d{1,2}\1\d{1,4}")
-_YEAR = re.compile(r"\W*(?:19|20)\d\d\W*")
+_YEAR = re.compile(r"\W*(?:19|20)\d\d(?:[-./]\d*)*\W*")
 
 
 def without_names(reason: str, video: str) -> str:
@@ -75,8 +75,8 @@ def _own_words(text: str) -> str:
     """Return a text in which every word that could be a name has become an ellipsis."""
     words = [w if w == _GONE or _is_own(w) else _GONE for w in text.split()]
     for place, word in enumerate(words):  # the year in "Erika M 1950"
-        beside = words[max(place - 1, 0) : place + 2]
-        if _YEAR.fullmatch(word) and _GONE in beside:
+        before, after = words[max(place - 1, 0) : place], words[place + 1 : place + 2]
+        if _YEAR.fullmatch(word) and (_GONE in (*before, *after) or before == ["video"]):
             words[place] = _GONE
     shown = [word for word, same in groupby(words) for word in (word,) * _times(word, same)]
     return " ".join(shown)

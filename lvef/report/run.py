@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +21,14 @@ _SHARES = ("p_reduced",)
 _FLAGS = ("reduced", "called", "review")
 _FRAMES = ("ed_frame", "es_frame", "mid_frame")
 _EF = ("ef_label", "ef", "ef_std", "ef_lower", "ef_upper", "ef_geometric")
-_NUMBERS = (*_EF, *_SHARES, *_FLAGS, *_FRAMES)
+_COUNTS = (*_FRAMES, "num_beats")
+_NUMBERS = (*_EF, *_SHARES, *_FLAGS, *_COUNTS)
 _OF_TEST = {"ef_label": "ef", "ef": "ef_predicted"}
 _OF_PREDICTIONS = {"called": "reduced", "reduced": ""}  # the truth is not there
 _UNKNOWN = {"", "nan", "na", "<na>", "none", "null", "nat"}
-_LARGEST_FRAME = 10_000_000
+_LARGEST_COUNT = 10_000_000
 _LARGEST_EF = 10_000
+_NO_REASON = "no reason stands in the table"
 _NO_ANSWER = "no answer stands in the table"
 
 
@@ -39,7 +42,7 @@ class Run:
         config: config.yaml as plain data; empty where there is none.
         cases: A row a case: `video`, `status`, `reason`, and as float, NaN where unknown,
             `ef_label`, `ef`, `ef_std`, `ef_lower`, `ef_upper` (percent), `p_reduced`, `reduced`
-            (truth), `called`, `review` (0 or 1), `ed_frame`, `es_frame`, `mid_frame`.
+            (truth), `called`, `review` (0 or 1), `ed_frame`, `es_frame`, `mid_frame`, `num_beats`.
         beats: A row a beat of new videos: `video`, the frames, `ef`, `ef_geometric`, `p_reduced`.
         tested: Whether it is of `test`.
         notes: What the report lacks, and why.
@@ -100,22 +103,28 @@ def _tested(folder: Path, notes: list[str]) -> Run:
         )
     if about.task == "LVSegmenter":
         raise ConfigurationError(f"{folder} is the test of an LV segmenter, which says no EF")
-    held = _read_table(folder / "cases.csv", ("video",))
+    held = _read_table(folder / "cases.csv", ("video",), notes)
     expected = ["ef_label", "p_reduced", "called", "reduced", "review"]
     cases = _checked(held, "cases.csv", _NUMBERS, _OF_TEST, expected, notes)
     cases["status"], cases["reason"] = "ok", ""
+    if about.num_cases not in (None, len(cases)):
+        notes.append(
+            f"The figures are of {about.num_cases} cases, cases.csv holds {len(cases)}: one of "
+            "both is damaged."
+        )
     config = _read_config(folder / "config.yaml", notes)
     return Run(folder, about, config, _answered(cases), pd.DataFrame(), True, notes)
 
 
 def _predicted(folder: Path, notes: list[str]) -> Run:
-    held = _read_table(folder / "predictions.csv", ("video", "status"))
+    held = _read_table(folder / "predictions.csv", ("video", "status"), notes)
     expected = ["ef", "p_reduced", "called", "review", *_FRAMES]
     cases = _checked(held, "predictions.csv", _NUMBERS, _OF_PREDICTIONS, expected, notes)
     strange = ~cases["status"].isin(["ok", "failed"])
     if strange.any():
         notes.append(f"predictions.csv: {int(strange.sum())} cases have no status that is known.")
     cases.loc[strange, "status"] = "failed"
+    cases.loc[(cases["status"] == "failed") & (cases["reason"] == ""), "reason"] = _NO_REASON
     about = About()
     try:
         if (folder / "predictions.json").exists():
@@ -128,11 +137,16 @@ def _predicted(folder: Path, notes: list[str]) -> Run:
     if taught.any():
         about = About(**{**vars(about), "trained_on": "phantoms"})
     config = _read_config(folder / "config.yaml", notes)
-    return Run(folder, about, config, _answered(cases), _beats(folder, notes), False, notes)
+    beats = _beats(folder, notes)
+    if beats.empty and (cases["num_beats"] > 0).any():
+        notes.append("beats.csv is missing, or cannot be read: no beats are shown.")
+    return Run(folder, about, config, _answered(cases), beats, False, notes)
 
 
-def _read_table(path: Path, needed: Iterable[str]) -> pd.DataFrame:
+def _read_table(path: Path, needed: Iterable[str], notes: list[str]) -> pd.DataFrame:
     """Return a table as text, and with the columns that nothing can be said without.
+
+    A last line that is cut short says nothing: of a number a part may be missing.
 
     Raises:
         ConfigurationError: It is no such table.
@@ -152,7 +166,18 @@ def _read_table(path: Path, needed: Iterable[str]) -> pd.DataFrame:
         )
     if table.empty:
         raise ConfigurationError(f"{path} holds no case")
-    return table.fillna("")  # where a row is shorter than the first
+    table = table.fillna("")  # where a row is shorter than the first
+    if _is_cut(path):
+        table.iloc[-1, [n for n, name in enumerate(table) if name != "video"]] = ""
+        notes.append(f"{path.name} ends within a line: it was cut short, and cases may be missing.")
+    return table
+
+
+def _is_cut(path: Path) -> bool:
+    """Return whether a file does not end as a table that was written whole does."""
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() not in (b"\n", b"\r")
 
 
 def _checked(
@@ -205,7 +230,7 @@ def _number(texts: pd.Series, column: str) -> tuple[pd.Series, int]:
     within = {
         **dict.fromkeys(_SHARES, values.between(0, 1)),
         **dict.fromkeys(_FLAGS, values.isin([0, 1])),
-        **dict.fromkeys(_FRAMES, values.between(0, _LARGEST_FRAME) & (values % 1 == 0)),
+        **dict.fromkeys(_COUNTS, values.between(0, _LARGEST_COUNT) & (values % 1 == 0)),
     }.get(column, values.abs() <= _LARGEST_EF)
     none = words.isin(_UNKNOWN) | (values == -1 if column in _FRAMES else False)
     return values.where(within), int((~within & ~none).sum())
@@ -225,9 +250,8 @@ def _beats(folder: Path, notes: list[str]) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame()
     try:
-        held = _read_table(path, ("video", *_FRAMES))
+        held = _read_table(path, ("video", *_FRAMES), notes)
     except ConfigurationError:
-        notes.append("beats.csv cannot be read: no beats are shown.")
         return pd.DataFrame()
     shown = (*_FRAMES, "ef", "ef_geometric", "p_reduced")
     beats = _checked(held, "beats.csv", shown, {}, [], notes)
