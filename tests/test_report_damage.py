@@ -180,23 +180,26 @@ def test_a_page_of_a_damaged_test_shows_the_rest(runs, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["tested", "classified", "predicted"])
-def test_every_damage_makes_a_page_or_one_line(runs, tmp_path, capsys, kind):
+@pytest.mark.parametrize(
+    ("kind", "values"), [("tested", 2), ("classified", 1), ("predicted", None)]
+)
+def test_every_damage_makes_a_page_or_one_line(runs, tmp_path, capsys, kind, values):
     source, counts = runs[kind], {0: 0, 1: 0}
     files = [path for path in sorted(source.rglob("*")) if path.is_file() and path.suffix != ".png"]
     records = [path for path in files if path.suffix == ".npz"]
     for file in files:
         if file.name in UNREAD or file.name.endswith(".key.csv") or file in records[1:]:
             continue
-        for each, spoil in damages(file):
+        if file.name == "config.yaml" and kind != "predicted":  # it is read alike
+            continue
+        for each, spoil in damages(file, values):
             run = damage.copied(source, tmp_path)
             spoil(run / file.relative_to(source))
             capsys.readouterr()
-            code, page = paged(run, tmp_path, "--key", str(tmp_path / "key" / f"{each!r}"[:20]))
-            shutil.rmtree(tmp_path / "key", ignore_errors=True)
+            code, page = paged(run, tmp_path)
             errors = told(capsys.readouterr().err)
             assert len(errors) == code, (file.name, each)
             assert code or re.search(r"<h1>\w", page.read_text())
             counts[code] += 1
-    assert counts[0] > 100
+    assert counts[0] > 50
     assert counts[1] > 5

@@ -88,6 +88,8 @@ def _times(word: str, same: Any) -> int:
 
 def _is_own(word: str) -> bool:
     """Return whether a word is one of ours: of our vocabulary, a short number, no file."""
+    if word in _vocabulary():  # as it stands, such as --data.fps
+        return True
     if _FILE.search(word) or _LONG_NUMBER.search(word):
         return False
     return all(letters in _vocabulary() for letters in _LETTERS.findall(word))
@@ -95,10 +97,14 @@ def _is_own(word: str) -> bool:
 
 @cache
 def _vocabulary() -> frozenset[str]:
-    """Return the words of the package's own messages, of the system's and of FFmpeg's."""
+    """Return the words of the package's own messages, of the system's and of FFmpeg's.
+
+    Each as it stands between spaces, and its parts of letters.
+    """
     system = (os.strerror(number) for number in errorcode)
     texts = [*_own_texts(), *system, _DECODERS, _VIDEO]
-    return frozenset(word for text in texts for word in _LETTERS.findall(text))
+    parts = {word for text in texts for word in _LETTERS.findall(text)}
+    return frozenset(parts.union(*(text.split() for text in texts)))
 
 
 @cache
