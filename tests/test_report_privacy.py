@@ -14,12 +14,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers import PATIENT, WARD, data_of, newest, told
+from matplotlib.figure import Figure
 from PIL import Image
 
 from lvef.cli import main
 from lvef.files import read_csv, write_csv
 from lvef.phantom import PhantomClip
+from lvef.report.case import CaseFrame, ReportCase
 from lvef.report.privacy import scrubbed, without_names
+from lvef.report.render import Page, render
 
 MARKUP = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
 
@@ -197,6 +200,30 @@ def test_markup_in_every_cell_and_value_stays_text(copied, tmp_path):
     assert found.handlers == []
     assert "img" not in found.count
     assert "alert(1)" not in page
+
+
+def test_a_page_escapes_every_text_it_is_given(tmp_path):
+    row = {"value": MARKUP, "label": MARKUP, "detail": MARKUP, "name": MARKUP, "interval": MARKUP,
+           "baseline": MARKUP}  # fmt: skip
+    frame = CaseFrame("EDF", 1, "data:,", None, None, MARKUP)
+    case = ReportCase(1, "failed", MARKUP, frames=[frame], why=MARKUP)
+    page = tmp_path / "page.html"
+    page.write_text(
+        render(
+            Page(
+                heading=MARKUP, title=MARKUP, phantom=False, trained_on=MARKUP, notes=[MARKUP],
+                headline=[row], summary=[row], baseline=MARKUP, review=[MARKUP],
+                figures=[(MARKUP, MARKUP, Figure())], cases=[case], threshold=None, level=90,
+                about=[(MARKUP, MARKUP)], heat_words=MARKUP, config=MARKUP,
+            )
+        )
+    )  # fmt: skip
+    found = _Elements()
+    found.feed(page.read_text())
+    assert found.count["script"] == 3, "the data, plotly, and the page's own"
+    assert found.count["img"] == 1, "the figure"
+    assert found.handlers == []
+    assert data_of(page)["cases"][0]["reason"] == MARKUP
 
 
 def test_a_name_that_a_spreadsheet_would_calculate_is_guarded_in_the_key(copied, tmp_path):
