@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from lvef.data.video import count_frames, read_frames, write_video
 from numpy.typing import NDArray
 
 import lvef
@@ -18,6 +17,7 @@ from lvef.analysis.plot import headline, write_overlay
 from lvef.callbacks.tensorboard import _samples
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.dataset import KeyFrameDataset
+from lvef.data.formats import count_frames, read_frames, write_video
 from lvef.data.prepare import sector_square
 from lvef.data.sector import find_sector, sector_probe, shown_sector
 from lvef.data.shown import case_sector, picture_name, shown_frames
