@@ -17,7 +17,7 @@ from lvef.analysis.plot import headline, write_overlay
 from lvef.callbacks.tensorboard import _samples
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.dataset import KeyFrameDataset
-from lvef.data.formats import count_frames, read_frames, write_video
+from lvef.data.formats import clip_info, read_frames, write_video
 from lvef.data.prepare import sector_square
 from lvef.data.sector import find_sector, sector_probe, shown_sector
 from lvef.data.shown import case_sector, picture_name, shown_frames
@@ -117,7 +117,7 @@ def test_no_letter_of_a_name_is_legible_in_an_overlay(clip, frames, tmp_path):
     analysis = lvef.analyse_clip(tmp_path / "clip.mp4")
     path = write_overlay(analysis, tmp_path / "overlay.mp4")
     assert path.name == "overlay.mp4"
-    drawn = read_frames(path, range(0, count_frames(path), 7))[:, :250, :280].min(-1)
+    drawn = read_frames(path, range(0, clip_info(path).num_frames, 7))[:, :250, :280].min(-1)
     where = cv2.resize(letters.astype(np.uint8), (336, 336), interpolation=cv2.INTER_NEAREST)
     assert (drawn[:, where[:250, :280] > 0] > 60).mean() <= KEPT
     figure = analysis.plot(before=True)

@@ -10,6 +10,7 @@ from lvef.errors import ConfigurationError
 from lvef.evaluation import gallery
 from lvef.files import write_text
 from lvef.models.saliency import Method
+from lvef.options import NOT_NEGATIVE, check_numbers
 from lvef.report.collect import report_cases
 from lvef.report.figures import test_figures
 from lvef.report.key import check_unused, key_path, key_table, write_key
