@@ -28,7 +28,7 @@ from lvef.phantom.regions import sector_mask
 
 Frames = NDArray[np.uint8]
 KEPT = 0.03
-"""Share of a name's pixels that may be left: letters that touch the sector are cut at its edge."""
+"""Share of a name's pixels that may be left, where letters stand a pixel or two from tissue."""
 NAME = ("DOE^JOHN", "19501231", "ID 4711")
 
 
@@ -69,7 +69,7 @@ def marks(kind: str, frame: int) -> Frames:
 
 
 def screen(clip: PhantomClip, frames: Frames, kind: str) -> tuple[Frames, NDArray[np.bool_]]:
-    """The clip with a name and with what moves beside the sector; and where letters are."""
+    """The clip with a name and with what moves beside the sector; and where its letters are."""
     text = written(clip)
     inside = sector_mask(clip)
     moving = np.stack([np.where(inside, 0, marks(kind, k)) for k in range(len(frames))])
@@ -78,7 +78,8 @@ def screen(clip: PhantomClip, frames: Frames, kind: str) -> tuple[Frames, NDArra
         shown[:8] = (shown[:8] * np.linspace(0, 0.9, 8)[:, None, None]).astype(np.uint8)
     if kind == "black frame":
         shown[0] = 0
-    return shown, text > 60
+    at_the_edge = cv2.dilate(inside.astype(np.uint8), np.ones((3, 3))) > 0
+    return shown, (text > 60) & ~at_the_edge
 
 
 KINDS = ["stands still", "blinks", "counts", "sweeps", "fades in", "black frame"]
