@@ -101,7 +101,7 @@ def pass_length(frames: NDArray[np.uint8], fps: float) -> int | None:
     usual = float(np.median(steps))
     if usual <= 0:
         return None
-    # All of a second pass must be there, and all that follows must be alike, not a part for a moment.
+    # All of a second pass must be there, and all that follows be alike, not a part for a moment.
     for start in range(shortest, len(frames) // 2 + 1):
         if np.abs(small[start : start + _COMPARED] - small[:_COMPARED]).mean() < _ALIKE * usual:
             again = np.abs(small[start:] - small[:-start]).mean(axis=(1, 2))
