@@ -188,7 +188,7 @@ def test_predict_new_videos_gives_a_row_each_and_a_reason_to_those_that_fail(
     assert rows.loc["a", "mid_frame"] == 12
     assert (rows["trained_on"] == "phantoms").all()
     assert rows.loc["a", "ef"] == pytest.approx(rows.loc["b", "ef"], abs=3), "codec noise only"
-    assert "no beat found: 9 frames" in rows.loc["unknown", "reason"]
+    assert "no whole beat: 9 frames" in rows.loc["unknown", "reason"]
     assert rows.loc["corrupt", "reason"].startswith("corrupt.mp4: "), "no folder: it may be a name"
 
 
