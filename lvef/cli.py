@@ -13,7 +13,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from lvef.errors import LvefError, one_line
+from lvef.errors import LvefError, errors_of_threads, of_files, one_line
+from lvef.stopping import Stopped, stoppable
 
 LIGHTNING_COMMANDS = {
     "fit": "train a model",
@@ -61,6 +62,7 @@ _NOISE = (
     ".*backward hooks.*",
     ".*LightningCLI's args parameter.*",  # of a table, which runs it from within Python
     ".*sync_dist=True.*",  # every process logs the same, gathered, figure
+    ".*Checkpoint directory .* exists and is not empty.*",  # of a run that goes on
 )
 
 # Nor this where nothing is trained on: it is said of every checkpoint.
@@ -77,22 +79,36 @@ def main(args: Sequence[str] | None = None) -> int:
         args: Command and options; those of the process by default.
 
     Returns:
-        The exit code: 0, or 1 after an error that was told in one line.
+        The exit code: 0, or 1 after an error that was told in one line, or 143 and 130 after
+        SIGTERM and SIGINT (128 and the number, as shells have it).
     """
     words = list(sys.argv[1:] if args is None else args)
     command = _parser().parse_args(words[:1] or ["--help"]).command
     try:
-        if command in LIGHTNING_COMMANDS:
-            run_lightning(words)
-        else:
-            with warnings.catch_warnings():
-                for noise in _NOISE:
-                    warnings.filterwarnings("ignore", noise)
-                run_other(command, words[1:])
+        with stoppable(ends=args is None), errors_of_threads():
+            if command in LIGHTNING_COMMANDS:
+                run_lightning(words)
+            else:
+                with warnings.catch_warnings():
+                    for noise in _NOISE:
+                        warnings.filterwarnings("ignore", noise)
+                    run_other(command, words[1:])
+    except Stopped as stop:
+        print(f"stopped by {stop.told.name}", file=sys.stderr)
+        return 128 + stop.told
     except LvefError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return _failed(error)
+    except OSError as error:
+        about_files = of_files(error)
+        if about_files is None:
+            raise
+        return _failed(about_files)
     return 0
+
+
+def _failed(error: LvefError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return 1
 
 
 def run_lightning(words: list[str]) -> Any:

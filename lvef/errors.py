@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_OF_FILES = {
+    *_NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR,
+    errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO, errno.ESTALE,
+    errno.EMFILE, errno.ENFILE, errno.EBUSY, errno.EXDEV,
+}  # fmt: skip
+"""What is wrong with files, disks and folders; a user can mend it, a programmer cannot."""
+
 
 class LvefError(Exception):
     """Base of every error that the command line prints as one line with exit code 1."""
@@ -25,7 +38,7 @@ class OutputError(LvefError):
     @classmethod
     def of(cls, path: object, error: OSError) -> OutputError:
         """Return what the system said of a path that was to be written, in one line."""
-        return cls(f"{path} cannot be written: {error.strerror or error}")
+        return cls(f"{path} cannot be written: {error.strerror or error}{_advice(error)}")
 
 
 class RecordError(LvefError):
@@ -53,3 +66,53 @@ def one_line(error: Exception) -> LvefError:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = " ".join(lines)
     return LvefError(text if len(text) <= 400 else text[:399] + "…")
+
+
+def of_files(error: BaseException | None) -> LvefError | None:
+    """Return what the system said of a file, in one line; None where the error is another.
+
+    What is raised while another error is dealt with often names no file, and the first one does.
+    """
+    names: list[str] = []
+    found: OSError | None = None
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _OF_FILES:
+            found = found or error
+            names += [] if error.filename in (None, "") else [str(error.filename)]
+        elif found is None:
+            return None  # a fault of the program, whatever it was doing
+        error = error.__cause__ or error.__context__
+    if found is None:
+        return None
+    where = f"{names[0]}: " if names else ""
+    return LvefError(f"{where}{found.strerror or found}{_advice(found)}")
+
+
+@contextmanager
+def errors_of_threads() -> Iterator[None]:
+    """Raise at the end what the system said of a file to a thread, as to one that writes events.
+
+    Raises:
+        LvefError: A thread could not write.
+    """
+    first: list[LvefError] = []
+    usual = threading.excepthook
+
+    def keep(told: threading.ExceptHookArgs) -> None:
+        error = of_files(told.exc_value)
+        if error is None:
+            usual(told)
+        else:
+            first.append(error)
+
+    threading.excepthook = keep
+    try:
+        yield
+    finally:
+        threading.excepthook = usual
+    if first:
+        raise first[0]
+
+
+def _advice(error: OSError) -> str:
+    return ": make room, or choose another disk" if error.errno in _NO_ROOM else ""

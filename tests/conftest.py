@@ -10,7 +10,7 @@ import torch
 from helpers import PATIENT, WARD, best, newest, words
 
 from lvef.cli import main
-from lvef.data.video import write_video
+from lvef.data.formats import write_video
 from lvef.phantom import PhantomClip, write_phantoms
 
 # Two workers share two cores; more threads than cores only wait for each other.

@@ -29,8 +29,8 @@ from lvef.analysis.record import file_name
 from lvef.callbacks.predictions import geometric_table
 from lvef.cli import main
 from lvef.data import prepare
+from lvef.data.formats import clip_info, read_frames, write_video
 from lvef.data.prepare import prepare_file, prepare_frames
-from lvef.data.video import count_frames, read_frames, write_video
 from lvef.errors import VideoError, WeightsError
 from lvef.evaluation.beats import combine_beats
 from lvef.evaluation.overlap import dice
@@ -85,7 +85,7 @@ def test_a_large_clip_is_cropped_and_its_masks_lie_where_the_ventricle_is(clip, 
 def test_a_file_and_its_frames_give_the_same(clip, tmp_path):
     path = tmp_path / "clip.avi"
     write_video(path, clip.frames(), clip.patient.fps)
-    frames = read_frames(path, range(count_frames(path)))
+    frames = read_frames(path, range(clip_info(path).num_frames))
     one, other = lvef.analyse_clip(path), lvef.analyse_clip(frames, fps=clip.patient.fps)
     assert one.fps == pytest.approx(clip.patient.fps)
     assert np.array_equal(one.lv_masks, other.lv_masks)
@@ -163,7 +163,7 @@ def test_the_figure_and_the_overlay_show_what_was_found(analysis, tmp_path):
     assert "not for diagnosis" in figure.get_suptitle()
     assert analysis._repr_png_()[:4] == b"\x89PNG", "a notebook shows it"
     path = write_overlay(analysis, tmp_path / "folder" / "overlay.mp4")
-    assert count_frames(path) == len(analysis.lv_masks)
+    assert clip_info(path).num_frames == len(analysis.lv_masks)
     shown = read_frames(path, [analysis.beats[0].es_frame])[0].astype(int)
     assert (shown[..., 0] - shown[..., 2]).max() > 80, "the contour is orange"
     refused = lvef.analyse_clip(np.zeros((60, 112, 112), np.uint8), fps=50)

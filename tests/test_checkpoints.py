@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
+import pytest
 import torch
+from helpers import limited
 
 from lvef.callbacks.checkpoints import UnhurriedCheckpointIO
+from lvef.errors import OutputError
 
 
 def test_a_file_is_written_once_in_a_while_and_always_at_the_end(tmp_path):
@@ -56,3 +61,48 @@ def test_a_waiting_file_can_be_read_and_removed(tmp_path):
     late.remove_checkpoint(tmp_path / "b.ckpt")
     late.teardown()
     assert not (tmp_path / "b.ckpt").exists()
+
+
+def test_a_checkpoint_is_written_beside_its_place_and_needs_no_other_room(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    prompt = UnhurriedCheckpointIO(interval=0)
+    prompt.save_checkpoint({"epoch": 0}, tmp_path / "runs" / "a.ckpt")
+    assert torch.load(tmp_path / "runs" / "a.ckpt", weights_only=True) == {"epoch": 0}
+    assert os.listdir(tmp_path / "runs") == ["a.ckpt"]
+
+
+def test_what_finds_no_room_leaves_the_checkpoint_before_and_waits(tmp_path):
+    path, prompt = tmp_path / "a.ckpt", UnhurriedCheckpointIO(interval=0)
+    prompt.save_checkpoint({"epoch": 0}, path)
+    with limited(8192), pytest.raises(OutputError, match=r"a\.ckpt cannot be written"):
+        prompt.save_checkpoint({"epoch": 1, "weight": torch.zeros(9000)}, path)
+    assert torch.load(path, weights_only=True) == {"epoch": 0}
+    assert os.listdir(tmp_path) == ["a.ckpt"]
+    prompt.teardown()
+    assert torch.load(path, weights_only=True)["epoch"] == 1, "there is room again"
+
+
+def test_a_signal_in_the_middle_of_a_write_loses_nothing_that_waits(tmp_path, monkeypatch):
+    late = UnhurriedCheckpointIO(interval=3600)
+    for epoch in range(2):
+        late.save_checkpoint({"epoch": epoch}, tmp_path / "best.ckpt")
+        late.save_checkpoint({"epoch": epoch}, tmp_path / "last.ckpt")
+    late.interval = 0
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            late.save_checkpoint({"epoch": 2}, tmp_path / "last.ckpt")
+    late.teardown()
+    epochs = [torch.load(tmp_path / f"{n}.ckpt", weights_only=True) for n in ("best", "last")]
+    assert epochs == [{"epoch": 1}, {"epoch": 2}]
+
+
+def interrupted(*_names: str) -> None:
+    raise KeyboardInterrupt
+
+
+def test_what_a_job_is_queued_again_from_does_not_wait(tmp_path):
+    late = UnhurriedCheckpointIO(interval=3600)
+    late.save_checkpoint({"epoch": 0}, tmp_path / "last.ckpt")
+    late.save_checkpoint({"epoch": 1}, tmp_path / "hpc_ckpt_1.ckpt")
+    assert sorted(os.listdir(tmp_path)) == ["hpc_ckpt_1.ckpt", "last.ckpt"]

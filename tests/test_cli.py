@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lvef.callbacks import PredictionWriter
 from lvef.cli import main, run_lightning
 from lvef.data.datamodule import EchoNetDataModule
-from lvef.data.video import write_video
+from lvef.data.formats import write_video
 from lvef.evaluation.history import read_history
 from lvef.models import EFRegressor
 from lvef.models.loading import load_task

@@ -10,9 +10,9 @@ from helpers import on_screen
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.dataset import KeyFrameDataset, collate, to_square
 from lvef.data.echonet import read_echonet
+from lvef.data.formats import clip_info, read_frames, write_video
 from lvef.data.sector import blank_outside, find_sector, sector_probe
 from lvef.data.transforms import Augmentation
-from lvef.data.video import count_frames, read_frames, write_video
 from lvef.data.videos import find_videos, video_table
 from lvef.errors import ConfigurationError, DatasetError, VideoError
 from lvef.phantom import PhantomClip
@@ -85,7 +85,7 @@ def test_an_unreadable_video_becomes_a_failure_and_stops_all_but_predict(tmp_pat
 def test_a_clip_shorter_than_the_table_says_still_gives_its_key_frames(phantom_root):
     table = read_echonet(phantom_root).table.head(1).copy()
     table["num_frames"] += 5000
-    table["es_frame"] = count_frames(table.loc[0, "path"]) - 1
+    table["es_frame"] = clip_info(table.loc[0, "path"]).num_frames - 1
     assert "frames" in KeyFrameDataset(table, ["ESF"])[0]
     table["es_frame"] += 1
     assert "ends at frame" in KeyFrameDataset(table, ["ESF"])[0]["failure"]
@@ -208,7 +208,7 @@ def test_a_new_video_without_usable_key_frames_gets_a_reason(tmp_path):
     assert "--data.keyframes" in table.loc["unknown", "reason"]
     assert "do not both lie in 0..19" in table.loc["late", "reason"]
     assert "same frame" in table.loc["same", "reason"]
-    assert "key frames nan" in table.loc["text", "reason"]
+    assert "not both whole numbers: give frames" in table.loc["text", "reason"]
     assert table.loc["007", "es_frame"] == 9, "a name of digits stays a name"
     assert table.loc["broken", "reason"] == "broken.avi: the file is empty"
 
@@ -271,7 +271,8 @@ def test_beats_of_one_new_clip_are_cropped_alike(tmp_path):
     ("text", "message"),
     [
         ("video,ed\na,1\n", "column es not found"),
-        ("video,ed,es\na,1,2\na.avi,3,4\n", "a stands there twice"),
+        ("a,1,2\nb,3,4\n", "column video, ed, es not found among a, 1, 2"),
+        ("", "is empty"),
     ],
 )
 def test_a_bad_key_frame_file_is_refused(tmp_path, text, message):

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from lightning import Callback, Trainer, seed_everything
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch.nn.modules.module import register_module_forward_hook
 
 from lvef.data.datamodule import EchoNetDataModule
-from lvef.data.features import FeatureCache, FeatureDataset, Request
+from lvef.data.features import FeatureCache, FeatureDataset, Request, _digest
 from lvef.models import EFRegressor
 from lvef.models.backbone import ResNet50Backbone, fingerprint
 from lvef.models.options import BackboneOptions
@@ -74,6 +76,14 @@ def test_a_frozen_backbone_runs_once_whatever_the_number_of_epochs(phantom_root,
     assert fit(phantom_root, tmp_path, weights[0], epochs=4) == 2 * (22 + 3), "TRAIN and VAL once"
     assert fit(phantom_root, tmp_path, weights[0]) == 0, "and never again"
     assert fit(phantom_root, tmp_path, weights[0], frames=["ESF"]) == 0, "frames are kept apart"
+    whole = {path: path.read_bytes() for path in tmp_path.rglob("*.safetensors")}
+    assert len(whole) == 4
+    for path in whole:
+        flip(path)
+    with pytest.warns(UserWarning, match="computed anew"):
+        assert fit(phantom_root, tmp_path, weights[0], epochs=1, frames=["ESF"]) == 22 + 3
+    replaced = [path for path, content in whole.items() if path.read_bytes() == content]
+    assert len(replaced) == 2, "of the frame that was asked for"
 
 
 def test_features_are_computed_anew_when_anything_they_depend_on_changes(copy, tmp_path, weights):
@@ -145,17 +155,72 @@ def test_the_fingerprint_of_a_backbone_knows_its_statistics():
     assert fingerprint(backbone, "32-true") != before
 
 
-def test_a_damaged_or_missing_file_is_as_good_as_none(tmp_path):
+FEATURES = torch.arange(12.0).view(4, 3)
+
+
+def flip(path: Path) -> None:
+    held = bytearray(path.read_bytes())
+    held[-5] ^= 0x10  # the exponent of the last value but one
+    path.write_bytes(held)
+
+
+def hold(features: torch.Tensor | None, said: str | None = None):
+    """Return what puts other features into a file, with a digest of theirs or with `said`."""
+
+    def damage(path: Path) -> None:
+        with safe_open(path, "pt") as opened:
+            before = opened.get_tensor("features"), opened.metadata()
+        digest = {"sha256": said or _digest(features)} if said != "none" else {}
+        save_file({"features": before[0] if features is None else features}, path, digest)
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:20]), "is damaged"),
+        (lambda path: path.write_bytes(b""), "is damaged"),
+        (lambda path: path.write_bytes(bytes(400)), "is damaged"),
+        (flip, "not those that were written"),
+        (hold(FEATURES[:, :2].contiguous(), _digest(FEATURES)), "not those that were written"),
+        (hold(FEATURES[:3].contiguous()), "not float32 of 4 cases"),
+        (hold(FEATURES.double()), "torch.float64 4 x 3"),
+        (hold(FEATURES[:, 0].contiguous()), "torch.float32 4,"),
+        (hold(FEATURES / FEATURES), "not finite"),
+        (hold(None, "none"), "no digest"),
+    ],
+    ids=[
+        "cut short", "empty", "zeros", "a bit flipped", "fewer columns", "fewer rows",
+        "another dtype", "another shape", "not finite", "of an earlier version",
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_named_and_not_used(tmp_path, damage, words):
     cache = FeatureCache(tmp_path / "features")
-    cache.save("abc", torch.ones(3, 2))
-    assert torch.equal(cache.load("abc"), torch.ones(3, 2))
+    cache.save("abc", FEATURES)
     (path,) = (tmp_path / "features").iterdir()
-    path.write_bytes(path.read_bytes()[:20])
-    assert cache.load("abc") is None
-    assert cache.load("other") is None
+    damage(path)
+    with pytest.warns(UserWarning, match=words) as said:
+        assert cache.load("abc", 4) is None
+    assert str(path) in str(said[0].message)
+    cache.save("abc", FEATURES)
+    assert torch.equal(cache.load("abc", 4), FEATURES)
+
+
+def test_where_nothing_is_kept_nothing_is_found(tmp_path):
+    cache = FeatureCache(tmp_path / "features")
+    assert cache.load("abc", 4) is None
+    cache.save("abc", FEATURES / 0)
+    assert cache.load("abc", 4) is None, "not finite: not kept"
     nothing = FeatureCache(None)
-    nothing.save("abc", torch.ones(3, 2))
-    assert nothing.load("abc") is None
+    nothing.save("abc", FEATURES)
+    assert nothing.load("abc", 4) is None
+
+
+def test_a_folder_that_cannot_be_written_costs_a_warning(tmp_path):
+    (tmp_path / "features").write_text("a file in place of the folder")
+    with pytest.warns(UserWarning, match="features are not kept"):
+        FeatureCache(tmp_path / "features").save("abc", FEATURES)
 
 
 def test_a_batch_of_features_is_cut_at_once(phantom_root):

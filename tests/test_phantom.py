@@ -14,7 +14,7 @@ from lvef.cardiac import (
     polygon_mask,
 )
 from lvef.data.echonet import read_echonet
-from lvef.data.video import count_frames, read_frames
+from lvef.data.formats import clip_info, read_frames
 from lvef.errors import ConfigurationError
 from lvef.evaluation.ceilings import ef_from_volume
 from lvef.evaluation.metrics import regression_metrics
@@ -120,7 +120,7 @@ def test_the_folder_has_the_format_of_the_data_set(phantom_root):
         row = files.loc[name.removesuffix(".avi")]
         assert ejection_fraction(row["EDV"], row["ESV"]) == pytest.approx(row["EF"])
         path = phantom_root / "Videos" / name
-        assert count_frames(path) == row["NumberOfFrames"]
+        assert clip_info(path).num_frames == row["NumberOfFrames"]
     assert read_frames(path, [0]).shape == (1, 112, 112, 3)
     assert "PHANTOM" in json.loads((phantom_root / "phantom.json").read_text())["what"]
 

@@ -16,7 +16,7 @@ from helpers import best, told
 from lvef.cli import main
 from lvef.data.corruptions import CORRUPTIONS
 from lvef.data.echonet import read_echonet
-from lvef.data.video import read_frames, write_video
+from lvef.data.formats import read_frames, write_video
 from lvef.experiments.robustness import Condition, all_conditions, format_robustness
 from lvef.phantom import PhantomClip
 

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter1d
 
+from lvef.analysis.evened import evened, in_own_frames
+from lvef.analysis.layout import layout_fault, usable_beats
 from lvef.analysis.quality import Evidence, judge
 from lvef.analysis.result import AnalysedBeat, ClipAnalysis
 from lvef.analysis.segment import confidence, one_ventricle, segment_closely
@@ -29,7 +31,8 @@ from lvef.cardiac import (
     periodicity,
     shared_curve,
 )
-from lvef.data.prepare import PreparedClip, checked_rate, prepare_file, prepare_frames
+from lvef.data.prepare import PreparedClip, prepare_file, prepare_frames
+from lvef.data.timing import checked_rate
 from lvef.errors import WeightsError
 from lvef.models.segmentation_net import LVSegmentationNet
 from lvef.models.segmenter import SHIPPED, load_weights, read_weights, weights_file
@@ -77,7 +80,8 @@ class ClipAnalyser:
             VideoError: The clip cannot be read, or no echo machine has such a frame rate.
         """
         if isinstance(source, PreparedClip):
-            clip = source if fps is None else replace(source, fps=checked_rate(fps))
+            given = {} if fps is None else {"fps": checked_rate(fps), "timing": None}
+            clip = replace(source, **given)  # type: ignore[arg-type]
         elif isinstance(source, (str, Path)):
             clip = prepare_file(source, fps)
         elif fps is None:
@@ -86,8 +90,9 @@ class ClipAnalyser:
             )
         else:
             clip = prepare_frames(source, fps)
-        probability = segment_closely(self.net, clip.frames, clip.fps, self.device)
-        return _analyse(clip, probability, self.calibration)
+        even = evened(clip)
+        probability = segment_closely(self.net, even.frames, even.fps, self.device)
+        return in_own_frames(_analyse(even, probability, self.calibration), clip)
 
 
 @dataclass(frozen=True)
@@ -181,7 +186,7 @@ def _analyse(
     area[area == 0] = np.nan
     shapes = np.array([mask_volume(mask) for mask in masks])
     curve, agreement = _fullness(clip, masks, area)
-    found = find_beats(curve, clip.fps)
+    found = usable_beats(find_beats(curve, clip.fps), clip.frames, clip.fps)
     motions = _motions(clip, masks, shapes[:, 0], found)
     pairs = [calibration.both(m.ef_by_motion, m.ef_by_contours) for m in motions]
     efs = np.array(pairs).reshape(-1, 2).T
@@ -198,6 +203,7 @@ def _analyse(
         depths=np.array([beat.depth for beat in found]),
         ef_by_motion=efs[0],
         ef_by_contours=efs[1],
+        fault=layout_fault(clip.frames),
     )
     verdict = judge(evidence)
     refused = bool(verdict.reason)

@@ -13,11 +13,11 @@ from urllib.parse import quote
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lvef.analysis.result import ClipAnalysis
 from lvef.errors import RecordError
-from lvef.files import replacing
+from lvef.files import write_arrays
 
 _LONGEST = 200
 _LARGEST = 200_000_000
@@ -67,20 +67,16 @@ def write_record(analysis: ClipAnalysis, path: Path) -> None:
         f"{_PREFIX}{frame}": ((outline + 0.5) * analysis.clip.pixels - 0.5 + corner).astype("f4")
         for frame, outline in outlines.items()
     }
-    with replacing(path) as unfinished:
-        np.savez_compressed(
-            unfinished,
-            allow_pickle=False,
-            fps=analysis.fps,
-            area=analysis.area,
-            beats=np.array(
-                [[b.ed_frame, b.es_frame, b.mid_frame, b.ef, b.quality] for b in analysis.beats]
-            ).reshape(-1, 5),
-            square=np.array([square.left, square.top, square.side]),
-            ef=analysis.ef,
-            quality=analysis.quality,
-            **contours,
-        )
+    beats = [[b.ed_frame, b.es_frame, b.mid_frame, b.ef, b.quality] for b in analysis.beats]
+    arrays: dict[str, ArrayLike] = {
+        "fps": analysis.fps,
+        "area": analysis.area,
+        "beats": np.array(beats).reshape(-1, 5),
+        "square": np.array([square.left, square.top, square.side]),
+        "ef": analysis.ef,
+        "quality": analysis.quality,
+    }
+    write_arrays(path, {**arrays, **contours})
 
 
 def read_record(path: Path) -> ClipRecord | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from scipy.stats import norm
 
 from lvef.cardiac import REDUCED_EF
-from lvef.data.videos import without_folder
+from lvef.data.videos import told_of
 from lvef.evaluation.beats import BEAT_COLUMNS, combine_beats
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.evaluation.uncertainty import LEVEL
@@ -30,6 +31,8 @@ COLUMNS = [
 `quality` follow, where the true EF is known `ef_label`, and `trained_on` where phantoms taught the
 model."""
 _FOUND_COLUMNS = ["num_beats", "ef_spread", "ef_geometric", "quality"]
+_SECONDS = 10.0
+"""Seconds after which predictions so far are written."""
 _NOT_REACHED = "not predicted: the run ended before this video"
 
 
@@ -41,11 +44,12 @@ class PredictionWriter(Callback):
 
     def __init__(self) -> None:
         self._batches: list[dict[str, Any]] = []
+        self._due = 0.0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write down what fails already, in case no video is left to predict."""
         if stage == "predict":
-            self._batches = []
+            self._batches, self._due = [], time.monotonic() + _SECONDS
             path = self._write(trainer, pl_module, [])
             if path is not None and isinstance(pl_module, LVSegmenter):
                 rank_zero_info(f"Predictions: {path}")
@@ -59,8 +63,13 @@ class PredictionWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep a batch's predictions."""
+        """Keep a batch's predictions, and from time to time write what there is."""
         self._batches.append(outputs)
+        if trainer.world_size == 1 and time.monotonic() >= self._due:
+            started = time.monotonic()
+            self._write(trainer, pl_module, self._batches)
+            # Writing grows with the table: it shall never take more than a twentieth of the time.
+            self._due = time.monotonic() + max(_SECONDS, 20 * (time.monotonic() - started))
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gather every process's predictions and write them."""
@@ -89,7 +98,6 @@ class PredictionWriter(Callback):
         if not trainer.is_global_zero:
             return None
         path = Path(folder) / "predictions.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
         table = trainer.datamodule.table  # type: ignore[attr-defined]
         new = trainer.datamodule.videos is not None  # type: ignore[attr-defined]
         if not new:
@@ -122,7 +130,7 @@ def _about(trainer: Trainer, task: LightningModule, trained_on: str) -> dict[str
         "note": NOT_FOR_DIAGNOSIS,
         "task": type(task).__name__,
         "frames": list(getattr(task, "frames", [])),
-        "checkpoint": str(trainer.ckpt_path or ""),
+        "checkpoint": str(trainer.ckpt_path or getattr(task, "source", "")),
         "trained_on": trained_on,
         "phantom": data.videos is None and data.is_phantom,
         "threshold": float(task.threshold) if isinstance(task, EFClassifier) else None,
@@ -152,7 +160,7 @@ def prediction_table(
     for batch in batches:
         for row, reason in batch["failures"]:
             result.loc[row, "status"] = "failed"
-            result.loc[row, "reason"] = without_folder(reason, table.loc[row, "path"])
+            result.loc[row, "reason"] = told_of(table.loc[row], reason)
         values = {k: v for k, v in batch.items() if isinstance(v, torch.Tensor) and k != "row"}
         for name, value in values.items():
             if name not in result:
@@ -197,7 +205,7 @@ def _by_video(result: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         if flag in videos:
             videos[flag] = videos[flag].astype(float).astype("Int64")
     columns = [*COLUMNS]
-    if found and result["quality"].notna().any():
+    if found and (result["quality"].notna().any() or (result["beat"] > 0).any()):
         videos["num_beats"] = videos["num_beats"].astype("Int64")
         columns += _FOUND_COLUMNS
     if "ef_label" in result and result["ef_label"].notna().any():

@@ -12,7 +12,7 @@ from lightning import Callback, LightningModule, Trainer
 from lvef.evaluation.review import format_review, review_report
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS, format_summary
 from lvef.evaluation.uncertainty import LEVEL, doubt
-from lvef.files import write_json
+from lvef.files import write_csv, write_json
 from lvef.models import EFClassifier, EFTask, LVSegmenter
 
 
@@ -28,7 +28,6 @@ class TestResults(Callback):
             _write_segmentation(trainer, pl_module, folder)
         if not trainer.is_global_zero or not isinstance(pl_module, EFTask):
             return
-        folder.mkdir(parents=True, exist_ok=True)
         cases = pl_module.cases
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
         summary = pl_module.summary(cases)
@@ -50,7 +49,7 @@ class TestResults(Callback):
             "threshold": float(pl_module.threshold) if isinstance(pl_module, EFClassifier) else 0.5,
             "trained_on": pl_module.trained_on,
             "level": float(getattr(pl_module.calibration, "level", LEVEL)),
-            "checkpoint": str(trainer.ckpt_path or ""),
+            "checkpoint": str(trainer.ckpt_path or pl_module.source),
             "version": version("lvef"),
             "metrics": summary,
             "review": review,
@@ -58,9 +57,8 @@ class TestResults(Callback):
         write_json(folder / "metrics.json", about)
         videos = datamodule.table.loc[cases["row"].numpy(), "video"].to_numpy()
         table = pd.DataFrame({name: column.numpy() for name, column in cases.items()})
-        table.drop(columns="row").assign(video=videos).set_index("video").to_csv(
-            folder / "cases.csv"
-        )
+        table = table.drop(columns="row").assign(video=videos).set_index("video")
+        write_csv(folder / "cases.csv", table, index=True)
         print(format_summary(summary, title, pl_module.baseline, format_review(review)))
         print(f"Results: {folder}")
 
@@ -79,16 +77,15 @@ def _write_segmentation(trainer: Trainer, task: LVSegmenter, folder: Path) -> No
         "task": "LVSegmenter",
         "split": "TEST",
         "num_cases": len(table),
-        "checkpoint": str(trainer.ckpt_path or ""),
+        "checkpoint": str(trainer.ckpt_path or task.source),
         "version": version("lvef"),
         "metrics": {
             name: {"mean": float(table[name].mean()), "p5": low, "median": middle, "p95": high}
             for name, (low, middle, high) in spread.items()
         },
     }
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "metrics.json", about)
-    table.to_csv(folder / "cases.csv")
+    write_csv(folder / "cases.csv", table, index=True)
     print(f"{about['title']}. {NOT_FOR_DIAGNOSIS}")
     print(pd.DataFrame(about["metrics"]).T.round(3).to_string())
     print("dice; distance of the boundaries in pixels; error of the area in percent, signed")

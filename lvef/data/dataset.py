@@ -15,9 +15,9 @@ from torch.utils.data import Dataset, default_collate
 from torchvision.transforms.v2 import functional as transforms
 
 from lvef.cardiac import is_reduced
+from lvef.data.formats import read_frames
 from lvef.data.prepare import sector_square
 from lvef.data.sector import blank_outside, find_sector, sector_probe
-from lvef.data.video import read_frames
 from lvef.errors import VideoError
 
 FRAME_COLUMNS = {"EDF": "ed_frame", "ESF": "es_frame", "MF": "mid_frame"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,8 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning import Trainer
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchmetrics.utilities.distributed import gather_all_tensors
@@ -23,9 +21,14 @@ from tqdm import tqdm
 
 from lvef.cardiac import is_reduced
 from lvef.data.dataset import FRAME_COLUMNS, refuse_failures
+from lvef.errors import OutputError
+from lvef.files import write_tensors
 
 PICTURES = 1
 """Version of how a frame is made of a video: raise it when decoding, blanking or scaling change."""
+
+_DIGEST = "sha256"
+"""Where a file says the digest of its features."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class FeatureCache:
     """Features on disk, a file for each frame of a split; files may be deleted at any time.
 
     A file's name is a digest of all that its features depend on. So a stale file is not found,
-    whatever changed.
+    whatever changed. What it holds is checked by a digest of its own.
 
     Args:
         folder: Where they are kept; None keeps nothing.
@@ -74,31 +77,65 @@ class FeatureCache:
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
 
-    def load(self, digest: str) -> Tensor | None:
-        """Return `(n, d)` features, or None where there are none that can be read."""
+    def load(self, digest: str, num_cases: int) -> Tensor | None:
+        """Return `(num_cases, d)` float32 features, or None where there are none that are whole.
+
+        A damaged file costs a warning that names it; what is computed anew takes its place.
+        """
         path = self._path(digest)
         if path is None or not path.is_file():
             return None
         try:
-            return load_file(path)["features"]
-        except Exception:  # a file cut short by a full disk is as good as none
+            return _read(path, num_cases)
+        except (OSError, SafetensorError, _DamagedError) as error:
+            about = f"{path} is damaged ({error}); features are computed anew"
+            warnings.warn(about, stacklevel=2)
             return None
 
     def save(self, digest: str, features: Tensor) -> None:
         """Keep `(n, d)` features; a folder that cannot be written costs a warning, not the run."""
         path = self._path(digest)
-        if path is None:
+        if path is None or not features.isfinite().all():  # would be called damaged
             return
-        unfinished = path.with_suffix(f".{os.getpid()}.part")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_file({"features": features.contiguous()}, unfinished)
-            unfinished.replace(path)
-        except (OSError, SafetensorError) as error:
-            warnings.warn(f"{path.parent}: features are not kept ({error})", stacklevel=2)
+            write_tensors(path, {"features": features}, {_DIGEST: _digest(features)})
+        except OutputError as error:
+            warnings.warn(f"features are not kept: {error}", stacklevel=2)
 
     def _path(self, digest: str) -> Path | None:
         return None if self.folder is None else self.folder / f"{digest[:32]}.safetensors"
+
+
+class _DamagedError(Exception):
+    """A file that does not hold what was written into it."""
+
+
+def _read(path: Path, num_cases: int) -> Tensor:
+    """Return the features that a file holds.
+
+    Raises:
+        _DamagedError: They are not what was written, or not of these cases.
+    """
+    with safe_open(path, "pt") as opened:
+        said = (opened.metadata() or {}).get(_DIGEST)
+        if said is None or list(opened.keys()) != ["features"]:
+            raise _DamagedError("it says no digest of its features")
+        features: Tensor = opened.get_tensor("features")
+    if features.dtype != torch.float32 or features.ndim != 2 or len(features) != num_cases:
+        shape = " x ".join(map(str, features.shape))
+        raise _DamagedError(f"it holds {features.dtype} {shape}, not float32 of {num_cases} cases")
+    if _digest(features) != said:
+        raise _DamagedError("its features are not those that were written")
+    if not features.isfinite().all():
+        raise _DamagedError("its features are not finite")
+    return features
+
+
+def _digest(features: Tensor) -> str:
+    """Return a digest of dtype, shape and values."""
+    digest = hashlib.sha256(f"{features.dtype} {tuple(features.shape)}".encode())
+    digest.update(features.contiguous().numpy().data)
+    return digest.hexdigest()
 
 
 class FeatureDataset(Dataset[dict[str, Tensor]]):
@@ -168,7 +205,7 @@ def compute(
     digests = {frame: request.digest(frame) for frame in request.frames}
     found: dict[str, Tensor | None] = {}
     if trainer.is_global_zero:
-        found = {frame: cache.load(digest) for frame, digest in digests.items()}
+        found = {frame: cache.load(digest, len(request.rows)) for frame, digest in digests.items()}
     found = trainer.strategy.broadcast(found)  # one folder decides: others may not see it
     missing = [frame for frame in request.frames if found[frame] is None]
     if missing:
@@ -214,7 +251,7 @@ def feature_loader(
     rows: pd.DataFrame,
     features: Tensor,
     batch_size: int,
-    sampler: Sampler[int] | None = None,
+    sampler: Sampler[Any] | None = None,
     drop_last: bool = False,
 ) -> DataLoader[Any]:
     """Return batches from memory; a batch is cut at once, so that there is nothing to collate."""

@@ -14,10 +14,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lvef.cardiac import RATES
-from lvef.data.dicom import dicom_header, is_dicom
+from lvef.data.formats import (
+    ClipInfo,
+    FrameRangeError,
+    clip_info,
+    named,
+    read_frames,
+    stream_frames,
+)
 from lvef.data.sector import find_sector, sector_probe
-from lvef.data.video import count_frames, frame_rate, read_frames, stream_frames
+from lvef.data.timing import Timing, checked_rate, timing
 from lvef.errors import VideoError
 
 SIZE = 112
@@ -86,6 +92,8 @@ class PreparedClip:
         first: `(H, W, 3)` uint8, the first frame as it came.
         stored: Height and width of the pictures in the file, and left and top of these frames
             in them; None where they are the same, as in all but a DICOM with its 2D region.
+        timing: Which frames are shown at evenly spaced moments, where `frames` are not evenly
+            spaced; else None.
     """
 
     frames: NDArray[np.uint8]
@@ -97,6 +105,7 @@ class PreparedClip:
     sector: NDArray[np.bool_]
     first: NDArray[np.uint8]
     stored: tuple[int, int, int, int] | None = None
+    timing: Timing | None = None
 
     @property
     def pixels(self) -> float:
@@ -122,35 +131,62 @@ def sector_square(shape: tuple[int, ...], sector: NDArray[np.bool_]) -> Square:
 
 
 def prepare_file(path: Path | str, fps: float | None = None) -> PreparedClip:
-    """Read a whole AVI, MP4 or DICOM clip and prepare it.
+    """Read a whole clip file and prepare it.
 
     Args:
         path: The file.
         fps: Frames a second, in place of what the file states.
 
     Raises:
-        VideoError: It cannot be read, its frame rate is not one of an echo machine, or it has more
-            than `LONGEST` frames.
+        VideoError: It cannot be read, its frame rate is not one of an echo machine, its frames are
+            so unevenly spaced that a systole could be lost, or it has more than `LONGEST` frames.
     """
     path = Path(path)
-    scale = stored = None
-    if is_dicom(path):
-        header = dicom_header(path)
-        count, scale = header.num_frames, header.millimetres_per_pixel
-        if header.region is not None:
-            stored = (header.height, header.width, *header.region[:2])
-    else:
-        count = count_frames(path)
-    _check_length(count, f"{path}: ")
-    rate = checked_rate(frame_rate(path) if fps is None else fps, f"{path}: ")
-    probe = read_frames(path, sector_probe(count - 1))
+    info = clip_info(path)
+    with named(path):
+        _check_length(info.num_frames)
+        rate = _timing(info, fps)
+    probe = _probe(path, info.num_frames)
     sector = find_sector(probe)
     square = sector_square(probe.shape[1:3], sector)
     parts = [_shrink(frames, square, sector) for frames in stream_frames(path)]
     height, width = probe.shape[1:3]
     pictures = np.concatenate(parts)
-    shown = square.shrink(sector)
-    return PreparedClip(pictures, rate, height, width, square, scale, shown, probe[0], stored)
+    if rate.moments is not None and len(pictures) != len(rate.moments):
+        raise VideoError(
+            f"{path}: {len(rate.moments)} frames have a time, but {len(pictures)} can be decoded: "
+            "convert it to MP4, or give its rate with --data.fps (fps= in Python)"
+        )
+    return PreparedClip(
+        pictures,
+        rate.fps,
+        height,
+        width,
+        square,
+        info.millimetres_per_pixel,
+        square.shrink(sector),
+        probe[0],
+        info.stored,
+        rate if rate.even is not None else None,
+    )
+
+
+def _timing(info: ClipInfo, fps: float | None) -> Timing:
+    """Return the rate of a clip: as it is given, else as the file tells it."""
+    if fps is not None:
+        return Timing(checked_rate(fps))
+    if info.times is None:
+        raise VideoError(f"{info.untimed}: give it with --data.fps (fps= in Python)")
+    return timing(info.times)
+
+
+def _probe(path: Path, count: int) -> NDArray[np.uint8]:
+    """Return frames spread over a clip of about `count` frames."""
+    try:
+        return read_frames(path, sector_probe(count - 1))
+    except FrameRangeError:  # some packets hold no picture, so that there are fewer
+        shown = sum(len(frames) for frames in stream_frames(path))
+        return read_frames(path, sector_probe(shown - 1))
 
 
 def prepare_frames(frames: NDArray[np.uint8], fps: float) -> PreparedClip:
@@ -185,28 +221,10 @@ def prepare_frames(frames: NDArray[np.uint8], fps: float) -> PreparedClip:
     return PreparedClip(np.concatenate(parts), fps, height, width, square, None, shown, probe[0])
 
 
-def checked_rate(fps: float, whose: str = "") -> float:
-    """Return a frame rate.
-
-    Args:
-        fps: Frames a second.
-        whose: What a message begins with.
-
-    Raises:
-        VideoError: No echo machine has such a rate.
-    """
-    if not RATES[0] <= fps <= RATES[1]:
-        raise VideoError(
-            f"{whose}{fps:g} frames a second, which no echo machine makes; give the true rate with "
-            "--data.fps (fps= in Python)"
-        )
-    return float(fps)
-
-
-def _check_length(count: int, whose: str = "") -> None:
+def _check_length(count: int) -> None:
     if count > LONGEST:
         raise VideoError(
-            f"{whose}{count} frames, but at most {LONGEST} are analysed at once: cut the clip"
+            f"{count} frames, but at most {LONGEST} are analysed at once: cut the clip"
         )
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from lvef.errors import CheckpointError, ConfigurationError, LvefError
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.files import make_room
 from lvef.models.answers import ANSWERS, Answer
 from lvef.models.loading import describe, load_task
 
@@ -63,6 +64,7 @@ def export(ckpt_path: Path, output: Path, opset: int | None = None) -> Path:
         raise ConfigurationError(f"--output is {output}, but models are written as .onnx")
     _require("onnx", "onnxscript")
     _check_opset(opset)
+    make_room(output)
     about, task = describe(ckpt_path), load_task(ckpt_path)
     if about["task"] not in ANSWERS:
         raise CheckpointError(f"{ckpt_path} holds a {about['task']}: export {', '.join(ANSWERS)}")
@@ -74,13 +76,14 @@ def export(ckpt_path: Path, output: Path, opset: int | None = None) -> Path:
     metadata = _metadata(about, answer, task)
     program = _convert(answer, size, opset)
     program.model.metadata_props.update(metadata)
-    output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=output.parent, prefix=".export") as folder:
         # The name of a second file is written in the first, so both have their names already.
         program.save(Path(folder) / output.name)
         del program
         check(Path(folder) / output.name, answer, task, size)
-        for written in Path(folder).iterdir():
+        # One without the other is none: the file that names the second one goes and comes alone.
+        output.unlink(missing_ok=True)
+        for written in sorted(Path(folder).iterdir(), key=lambda path: path.name == output.name):
             written.replace(output.parent / written.name)
     print("\n".join(f"{name}: {text}" for name, text in metadata.items()))
     return output

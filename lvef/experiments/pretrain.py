@@ -8,11 +8,11 @@ import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
-from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
 from lvef.data.dataset import prepare_for_workers
 from lvef.errors import ConfigurationError
+from lvef.files import make_room, write_tensors
 from lvef.models.pretraining import PhantomPretraining
 from lvef.phantom.stream import FrameStream
 from lvef.precision import cpu_precision
@@ -50,6 +50,7 @@ def pretrain(
     steps = num_images // batch_size - 1  # the last batches of the workers may be short
     if steps < 1:
         raise ConfigurationError(f"--num_images {num_images} is less than two batches")
+    make_room(output)
     seed_everything(seed, workers=True)
     prepare_for_workers()
     loader = DataLoader(
@@ -71,11 +72,9 @@ def pretrain(
         log_every_n_steps=20,
     )
     trainer.fit(module, loader)
-    output.parent.mkdir(parents=True, exist_ok=True)
     state = module.backbone.network.state_dict()
-    tensors = {
-        key: value.detach().to("cpu", torch.float32).contiguous() for key, value in state.items()
-    }
-    save_file(tensors, output, metadata={"trained_on": f"PHANTOM seed {seed}, {num_images} frames"})
+    tensors = {key: value.detach().to("cpu", torch.float32) for key, value in state.items()}
+    about = {"trained_on": f"PHANTOM seed {seed}, {num_images} frames"}
+    write_tensors(output, tensors, about)
     print("Trained on phantoms only; not for diagnosis.")
     return output

@@ -31,7 +31,7 @@ from lvef.evaluation.metrics import (
 )
 from lvef.evaluation.robustness_figures import robustness_figure
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
-from lvef.files import write_json
+from lvef.files import make_room, write_csv, write_figure, write_json, write_text
 from lvef.models import EFClassifier, EFEnsemble, EFTask, ResNet50Backbone
 from lvef.models.loading import describe, load_task
 from lvef.phantom import MARKER
@@ -121,6 +121,8 @@ def robustness(
     if num_cases is not None and num_cases < len(test):
         test = test.sample(num_cases, random_state=seed).sort_index()
     conditions = list(all_conditions(task.frames))
+    output = output or config.parent / "robustness"
+    make_room(output / "robustness.md")
     said, failed = _predict(task, test, seen, conditions, seed, bool(data.get("check_videos")))
     if failed:
         test = test.drop(index=list(failed))
@@ -129,9 +131,7 @@ def robustness(
     words = f"{'PHANTOM ' if phantom else ''}TEST, {len(test)} videos"
     title = f"{words}, {type(task).__name__} on {' + '.join(task.frames)}"
     table = _measure(task, said, conditions, test)
-    output = output or config.parent / "robustness"
-    output.mkdir(parents=True, exist_ok=True)
-    table.to_csv(output / "robustness.csv", index=False)
+    write_csv(output / "robustness.csv", table)
     about = {
         "title": title, "note": NOT_FOR_DIAGNOSIS, "phantom": phantom,
         "task": type(task).__name__, "frames": task.frames, "num_cases": len(test),
@@ -140,8 +140,8 @@ def robustness(
     }  # fmt: skip
     write_json(output / "robustness.json", about)
     text = format_robustness(table, title, phantom)
-    (output / "robustness.md").write_text(text)
-    robustness_figure(table, title).savefig(output / "robustness.png", dpi=120)
+    write_text(output / "robustness.md", text)
+    write_figure(output / "robustness.png", robustness_figure(table, title), dpi=120)
     print(text)
     return output / "robustness.md"
 

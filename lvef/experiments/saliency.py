@@ -19,8 +19,8 @@ from tqdm import tqdm
 from lvef.cardiac import polygon_mask
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, collate, prepare_for_workers
 from lvef.data.echonet import EchoNetFolder, read_echonet
+from lvef.data.formats import read_frames
 from lvef.data.sector import find_sector, sector_probe
-from lvef.data.video import read_frames
 from lvef.errors import ConfigurationError
 from lvef.evaluation.metrics import bootstrap_interval
 from lvef.evaluation.saliency import (
@@ -32,7 +32,7 @@ from lvef.evaluation.saliency import (
 )
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.saliency_report import CLAIMED, OUTSIDE, draw_saliency, format_saliency
-from lvef.files import write_json
+from lvef.files import make_room, write_json, write_text
 from lvef.models import EFClassifier, EFTask
 from lvef.models.gp_posterior import GPPosterior
 from lvef.models.loading import describe, load_task
@@ -82,13 +82,13 @@ def saliency(
     test = folder.table[folder.table["split"] == "TEST"]
     rows = test.sample(min(num_cases, len(test)), random_state=seed).sort_index()
     seen = describe(ckpt_path)["data"]
-    frames = _read(rows, task.frames, seen)
+    dataset, frames = _read(rows, task.frames, seen)
     size = frames.shape[-1]
     regions = [_regions(folder, row, task.frames, size) for _, row in rows.iterrows()]
     mapper = SaliencyMapper(task, steps)
     phantom = (Path(root) / "phantom.json").is_file()
     output = output or Path(ckpt_path).parent.parent / "saliency"
-    output.mkdir(parents=True, exist_ok=True)
+    make_room(output / "saliency.md")
     positive, negative = _ANSWERS[isinstance(task, EFClassifier)]
     answers = np.where(mapper.sides(frames).numpy() > 0, positive, negative)
     maps = {method: _maps(mapper, frames, method) for method in METHODS}
@@ -120,14 +120,16 @@ def saliency(
     }
     write_json(output / "saliency.json", about)
     text = format_saliency(about)
-    (output / "saliency.md").write_text(text)
-    draw_saliency(output, about, frames, maps, rows)
+    write_text(output / "saliency.md", text)
+    draw_saliency(output, about, frames, maps, rows, dataset)
     print(text)
     return output / "saliency.md"
 
 
-def _read(rows: pd.DataFrame, frames: list[str], seen: dict[str, Any]) -> Tensor:
-    """Return `(n, F, 3, H, W)` uint8 frames as the model sees them."""
+def _read(
+    rows: pd.DataFrame, frames: list[str], seen: dict[str, Any]
+) -> tuple[KeyFrameDataset, Tensor]:
+    """Return cases and their `(n, F, 3, H, W)` uint8 frames as the model sees them."""
     prepare_for_workers()
     dataset = KeyFrameDataset(
         rows, frames, seen.get("image_size", 112), seen.get("remove_artifacts", True)
@@ -136,7 +138,7 @@ def _read(rows: pd.DataFrame, frames: list[str], seen: dict[str, Any]) -> Tensor
     failures = [failure for batch in batches for failure in batch.get("failures", [])]
     if failures:
         raise ConfigurationError(f"a video cannot be read: {failures[0][1]}")
-    return torch.cat([batch["frames"] for batch in batches])
+    return dataset, torch.cat([batch["frames"] for batch in batches])
 
 
 def _regions(
@@ -165,7 +167,7 @@ def _traced(folder: EchoNetFolder, row: Any, frame: int) -> dict[str, Mask]:
     height, width = sector.shape
     side = max(height, width)  # as `to_square` pads it
     margin = np.array([(side - width) // 2, (side - height) // 2])
-    cavity = polygon_mask(folder.contour(row["video"], frame) + margin, side, side)
+    cavity = polygon_mask(folder.contour(row["video"], frame, (height, width)) + margin, side, side)
     distance = np.where(cavity, distance_transform_edt(cavity), distance_transform_edt(~cavity))
     outside = np.ones((side, side), dtype=bool)
     outside[margin[1] : margin[1] + height, margin[0] : margin[0] + width] = ~sector

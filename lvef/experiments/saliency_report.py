@@ -10,8 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lvef.data.dataset import KeyFrameDataset
+from lvef.data.shown import case_sector, picture_name
 from lvef.evaluation.heat_maps import curve_figure, heat_map_sheet, region_figure
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.files import write_figure
 from lvef.models.saliency import METHOD_NAMES
 
 CLAIMED = ("mitral_valve", "septum", "endocardium")
@@ -102,6 +105,7 @@ def draw_saliency(
     frames: Tensor,
     maps: dict[Any, NDArray[np.float32]],
     rows: pd.DataFrame,
+    dataset: KeyFrameDataset,
 ) -> None:
     """Draw the regions, the curves, and a few cases with their heat maps.
 
@@ -111,6 +115,7 @@ def draw_saliency(
         frames: `(n, F, 3, H, W)` uint8.
         maps: `(n, F, H, W)` by method.
         rows: The cases' rows of the folder's table.
+        dataset: The cases, which knows what of them may be shown.
     """
     shares = {
         name: {region: value["value"] for region, value in method["shares"].items()}
@@ -118,17 +123,18 @@ def draw_saliency(
     }
     area = {name: value for name, value in about["area"].items() if name != OUTSIDE}
     title = about["title"]
-    region_figure(shares, area, f"{title}\nshare within the sector").savefig(
-        output / "regions.png", dpi=120
-    )
+    regions = region_figure(shares, area, f"{title}\nshare within the sector")
+    write_figure(output / "regions.png", regions, dpi=120)
     curves = {name: (c["deletion"], c["insertion"]) for name, c in about["curves"].items()}
-    curve_figure(curves, f"{title}, medians").savefig(output / "curves.png", dpi=120)
+    write_figure(output / "curves.png", curve_figure(curves, f"{title}, medians"), dpi=120)
     for number in range(min(_SHOWN, len(rows))):
         row = rows.iloc[number]
         case = {METHOD_NAMES[method]: found[number] for method, found in maps.items()}
         data = "PHANTOM " if about["phantom"] else ""
+        sector = case_sector(dataset, number)
         sheet = heat_map_sheet(
             frames[number].numpy(), case, about["frames"],
-            f"{data}TEST, EF {row['ef']:.0f} %, {about['task']}",
+            f"{data}TEST, EF {row['ef']:.0f} %, {about['task']}", sector,
         )  # fmt: skip
-        sheet.savefig(output / f"example_{number + 1}.png", dpi=110)
+        name = picture_name(f"example_{number + 1}", sector)
+        write_figure(output / f"{name}.png", sheet, dpi=110)

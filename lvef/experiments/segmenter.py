@@ -18,8 +18,8 @@ from tqdm import tqdm
 from lvef.analysis import ClipAnalyser, ClipAnalysis
 from lvef.analysis.analyse import Calibration
 from lvef.cardiac import ejection_fraction, polygon_mask
+from lvef.data.formats import write_video
 from lvef.data.options import default_workers
-from lvef.data.video import write_video
 from lvef.errors import ConfigurationError
 from lvef.evaluation.overlap import dice
 from lvef.phantom import PhantomClip

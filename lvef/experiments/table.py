@@ -17,17 +17,18 @@ from scipy.special import expit
 
 from lvef.cardiac import REDUCED_EF, is_reduced
 from lvef.cli import run_lightning
-from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, collate
+from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset
 from lvef.data.echonet import SPLITS, read_echonet
 from lvef.data.loaders import without_unreadable
 from lvef.data.options import default_workers
+from lvef.data.shown import shown_frames
 from lvef.errors import CheckpointError, ConfigurationError
 from lvef.evaluation.ceilings import ef_from_volume
 from lvef.evaluation.figures import sample_sheet
 from lvef.evaluation.metrics import classification_metrics, regression_metrics
 from lvef.evaluation.residual_figures import ef_distribution
 from lvef.experiments.table_report import write_report
-from lvef.files import write_json
+from lvef.files import write_figure, write_json
 from lvef.models.loading import describe
 from lvef.phantom import MARKER
 
@@ -230,11 +231,9 @@ def _run(name: str, made_from: dict[str, Any], output: Path) -> dict[str, Any]:
     # A name of its own for other settings, so that a quick look does not replace what took hours.
     settings = sha1(json.dumps(made_from["words"]).encode()).hexdigest()[:8]
     done = output / name / f"done_{settings}.json"
-    if done.is_file():
-        before: dict[str, Any] = json.loads(done.read_text())
-        left = all(Path(before[part]).is_file() for part in ("checkpoint", "cases"))
-        if before["made_from"] == made_from and left:
-            return before
+    before = _read_begun(done, made_from)
+    if before and all(Path(before[part]).is_file() for part in ("checkpoint", "cases")):
+        return before
     words = made_from["words"]
     fitted = _fit(done.with_suffix(".begun"), made_from)
     test = run_lightning(["test", *words, "--ckpt_path", fitted["checkpoint"]])
@@ -246,16 +245,9 @@ def _run(name: str, made_from: dict[str, Any], output: Path) -> dict[str, Any]:
         "cases": str(tested / "cases.csv"),
         **metrics,
     }
-    _replace(done, result)
+    write_json(done, result)
     done.with_suffix(".begun").unlink()
     return result
-
-
-def _replace(file: Path, about: dict[str, Any]) -> None:
-    """Write a file that is never seen half-written."""
-    unfinished = file.with_suffix(".part")
-    write_json(unfinished, about)
-    unfinished.replace(file)
 
 
 def _fit(begun: Path, made_from: dict[str, Any]) -> dict[str, Any]:
@@ -288,14 +280,14 @@ def _fit(begun: Path, made_from: dict[str, Any]) -> dict[str, Any]:
                 other.unlink()
     since = time.time()
     about = {"made_from": made_from, "folder": before["folder"]}
-    _replace(begun, {**about, "minutes": earlier, "since": since})
+    write_json(begun, {**about, "minutes": earlier, "since": since})
     chosen = run_lightning(["fit", *words]).trainer.checkpoint_callback
     fitted = {
         "minutes": earlier + (time.time() - since) / 60,
         "checkpoint": chosen.best_model_path,
         "val": {"metric": chosen.monitor, "value": float(chosen.best_model_score)},
     }
-    _replace(begun, {**about, "fitted": fitted})
+    write_json(begun, {**about, "fitted": fitted})
     return fitted
 
 
@@ -325,27 +317,28 @@ def _draw_data(rows: pd.DataFrame, output: Path, phantom: bool) -> None:
     data = "PHANTOM " if phantom else ""
     test = rows[rows["split"] == "TEST"].head(_SAMPLES)
     dataset = KeyFrameDataset(test, list(FRAME_COLUMNS))
-    batch = collate([dataset[item] for item in range(len(dataset))])
-    if "frames" in batch:
+    found = {item: shown_frames(dataset, item) for item in range(len(dataset))}
+    shown = {item: frames.numpy() for item, frames in found.items() if frames is not None}
+    if shown:
         sheet = sample_sheet(
-            batch["frames"].numpy(), list(FRAME_COLUMNS), batch["ef"].numpy(),
-            f"{data}TEST: the first {len(batch['ef'])} videos",
+            np.stack(list(shown.values())), list(FRAME_COLUMNS), dataset.ef[list(shown)],
+            f"{data}TEST: the first {len(shown)} videos",
         )  # fmt: skip
-        sheet.savefig(output / "samples.png", dpi=120)
+        write_figure(output / "samples.png", sheet, dpi=120)
     splits = rows.groupby("split")["ef"]
     held = {name: splits.get_group(name) for name in SPLITS if name in splits.groups}
     figure = ef_distribution(held, f"{data}EF by split")
-    figure.savefig(output / "ef_distribution.png", dpi=120)
+    write_figure(output / "ef_distribution.png", figure, dpi=120)
 
 
 def _ceilings(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Return the metrics on TEST of a model that is given a true volume, and of the mean."""
     train, test = rows[rows["split"] == "TRAIN"], rows[rows["split"] == "TEST"]
-    said: dict[str, ArrayLike] = {
-        "EDV only": ef_from_volume(train["edv"], train["ef"], test["edv"]),
-        "ESV only": ef_from_volume(train["esv"], train["ef"], test["esv"]),
-        "mean of TRAIN": [train["ef"].mean()] * len(test),
-    }
+    said: dict[str, ArrayLike] = {"mean of TRAIN": [train["ef"].mean()] * len(test)}
+    for name in ("EDV", "ESV"):
+        if rows[name.lower()].notna().all():  # else the figures would be of other cases
+            known = ef_from_volume(train[name.lower()], train["ef"], test[name.lower()])
+            said[f"{name} only"] = known
     reduced = is_reduced(test["ef"])
     # Any rising function of how far EF lies below 40 ranks cases as that does, and calls them so.
     return {

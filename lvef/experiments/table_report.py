@@ -18,7 +18,7 @@ from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.evaluation.training_figures import learning_curves
 from lvef.evaluation.uncertainty import LEVELS, doubt
 from lvef.experiments.references import CAVEAT, REFERENCES, VIDEO_MODELS
-from lvef.files import write_json
+from lvef.files import read_csv, write_figure, write_json, write_text
 
 Rows = dict[str, dict[str, Any]]
 CLASSIFICATION = [
@@ -52,7 +52,7 @@ def write_report(
     data = "PHANTOM: " if phantom else ""
     classifiers = {k: row for k, row in rows.items() if row["task"] == "EFClassifier"}
     regressors = {k: row for k, row in rows.items() if row["task"] != "EFClassifier"}
-    cases = {name: pd.read_csv(row["cases"]) for name, row in rows.items()}
+    cases = {name: read_csv(row["cases"]) for name, row in rows.items()}
     p_values = {
         "roc_auc": _p_values({name: cases[name] for name in classifiers}, "roc_auc"),
         "mae": _p_values({name: cases[name] for name in regressors}, "mae"),
@@ -81,7 +81,7 @@ def write_report(
         [f"Values with 95 % bootstrap intervals over the cases of TEST. {NOT_FOR_DIAGNOSIS}"],
     ]
     text = "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
-    (output / "table.md").write_text(text)
+    write_text(output / "table.md", text)
     print(text)
     return output / "table.md"
 
@@ -116,7 +116,7 @@ def _results(
     first = next(iter(rows.values()))
     trivial = [_number(first["metrics"][column]["baseline"]) for column in columns]
     lines.append(_line([f"*{first['baseline']}*", *trivial, "", ""]))
-    for name in _GIVEN:
+    for name in filter(given.__contains__, _GIVEN):  # a folder may state no volumes
         cells = [_number(given[name].get(column)) for column in columns]
         lines.append(_line([f"*given the true {name}*", *cells, "", ""]))
     return [*lines, "", _chosen(rows)]
@@ -222,7 +222,7 @@ def _plot(
                 f"{data}VAL over the epochs of each experiment",
             )
     for name, figure in drawn.items():
-        figure.savefig(output / f"{name}.png", dpi=120)
+        write_figure(output / f"{name}.png", figure, dpi=120)
     return [output / f"{name}.png" for name in drawn]
 
 

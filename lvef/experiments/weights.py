@@ -7,11 +7,10 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from safetensors.torch import save_file
-
 from lvef.analysis.analyse import Calibration
 from lvef.errors import ConfigurationError
 from lvef.experiments.segmenter import analyse_phantoms, calibrate, summary
+from lvef.files import make_room, write_tensors, write_text
 from lvef.models.segmentation_net import LVSegmentationNet
 from lvef.models.segmenter import read_weights
 from lvef.phantom.randomised import APICAL_MARGIN, MARGIN
@@ -44,6 +43,7 @@ def weights(
     """
     if output.suffix != ".safetensors":
         raise ConfigurationError(f"--output is {output}, but weights are written as .safetensors")
+    make_room(output)
     state, about = read_weights(ckpt_path)
     if about.get("trained_on") != "phantoms":
         raise ConfigurationError(
@@ -57,21 +57,16 @@ def weights(
         )
         for name, ahead, width in (("wider", 1, breadth), ("standard", 2, None))
     }
-    tensors = {key: value.float().contiguous() for key, value in state.items()}
-    output.parent.mkdir(parents=True, exist_ok=True)
-    save_file(
-        tensors,
-        output,
-        metadata={
-            "trained_on": "phantoms",
-            "version": version("lvef"),
-            "calibration": json.dumps(asdict(calibration)),
-            "figures": json.dumps(figures),
-        },
-    )
+    about = {
+        "trained_on": "phantoms",
+        "version": version("lvef"),
+        "calibration": json.dumps(asdict(calibration)),
+        "figures": json.dumps(figures),
+    }
+    write_tensors(output, {key: value.float() for key, value in state.items()}, about)
     parameters = sum(parameter.numel() for parameter in LVSegmentationNet().parameters())
     card = output.with_name("MODEL_CARD.md")
-    card.write_text(model_card(calibration, figures, seed, breadth, parameters))
+    write_text(card, model_card(calibration, figures, seed, breadth, parameters))
     return output
 
 

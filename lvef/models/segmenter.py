@@ -69,6 +69,7 @@ class LVSegmenter(Task):
         """
         if self.weights is not None:
             about = load_weights(self.net, self.weights)
+            self.source = str(weights_file(self.weights))
             self.patients = about.get("trained_on") != "phantoms"
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Sequence
 from functools import partial
 from multiprocessing import get_context
@@ -15,8 +16,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from lvef.cardiac import ejection_fraction
-from lvef.data.video import write_video
+from lvef.data.formats import write_video
 from lvef.errors import ConfigurationError
+from lvef.files import write_arrays, write_csv, write_json
 from lvef.phantom.clip import PhantomClip
 
 SPLIT_SHARES = {"TRAIN": 2000, "VAL": 300, "TEST": 600}
@@ -85,7 +87,9 @@ def write_phantoms(
         "num_videos": num_videos, "seed": seed, "container": container, "marks": marks,
         "breadth": breadth,
     }  # fmt: skip
-    (root / MARKER).write_text(json.dumps(about, indent=2) + "\n")
+    write_json(root / MARKER, about)
+    for table in ("FileList.csv", "VolumeTracings.csv"):  # of other clips: the last to come again
+        (root / table).unlink(missing_ok=True)
     for folder in ("Videos", "Truth"):
         (root / folder).mkdir(exist_ok=True)
         for left_over in (root / folder).iterdir():
@@ -103,8 +107,8 @@ def write_phantoms(
         for split, (row, tracing) in zip(splits, bar, strict=True):
             rows.append({**row, "Split": split})
             tracings.append(tracing)
-    pd.DataFrame(rows).to_csv(root / "FileList.csv", index=False)
-    pd.concat(tracings).to_csv(root / "VolumeTracings.csv", index=False)
+    write_csv(root / "VolumeTracings.csv", pd.concat(tracings))
+    write_csv(root / "FileList.csv", pd.DataFrame(rows))
     return root
 
 
@@ -125,6 +129,7 @@ def open_phantom(root: Path | str, video: str) -> PhantomClip | None:
 
 def _one_thread() -> None:
     cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the first process ends them
 
 
 def _write_clip(
@@ -134,7 +139,7 @@ def _write_clip(
     file_name = f"{clip.name}.{container}"
     frames = clip.frames()
     write_video(root / "Videos" / file_name, frames, clip.patient.fps)
-    np.savez_compressed(root / "Truth" / f"{clip.name}.npz", **clip.truth())  # type: ignore[arg-type]
+    write_arrays(root / "Truth" / f"{clip.name}.npz", clip.truth())
     edv, esv = clip.volume(clip.ed_frame), clip.volume(clip.es_frame)
     row = {
         "FileName": clip.name,

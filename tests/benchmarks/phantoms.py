@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 
-from lvef.data.video import write_video
+from lvef.data.formats import write_video
 from lvef.phantom import PhantomClip
 
 CLIPS = 6

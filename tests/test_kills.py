@@ -1,0 +1,152 @@
+"""A fit that is killed at any moment leaves whole files, and goes on to the same weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from helpers import newest, words
+from PIL import Image
+from safetensors.torch import load_file
+
+from lvef.files import is_unfinished
+from lvef.models.backbone import ResNet50Backbone
+
+RESUMED_IS_EXACT = False
+"""Whether a fit that went on must end in the very weights of one that was never killed."""
+KILLS = {"one": 6, "two": 4, "gaussian process": 3, "table": 4, "features": 3}
+"""Twenty in all."""
+EPOCHS = "4"
+TWO = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+STEADY = ["--trainer.precision", "32-true", "--trainer.accelerator", "cpu",
+          "--trainer.enable_progress_bar", "false"]  # fmt: skip
+# Each epoch is written, so that there is something to go on from after a short life.
+WRITER = "lvef.callbacks.checkpoints.UnhurriedCheckpointIO"
+PROMPT = ["--trainer.plugins+=" + WRITER, "--trainer.plugins.init_args.interval", "0"]
+READERS = {
+    ".ckpt": lambda path: torch.load(path, weights_only=True),
+    ".safetensors": load_file,
+    ".json": lambda path: json.loads(path.read_text()),
+    ".begun": lambda path: json.loads(path.read_text()),
+    ".csv": pd.read_csv,
+    ".png": lambda path: Image.open(path).load(),
+}
+
+
+def start(command: list[str]) -> subprocess.Popen:
+    """Start a command in a group of processes of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "lvef", *command], stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def finish(command: list[str]) -> float:
+    """Run a command to its end; return how many seconds that took."""
+    begun = time.monotonic()
+    process = start(command)
+    _, error = process.communicate(timeout=900)
+    assert process.returncode == 0, error
+    return time.monotonic() - begun
+
+
+def kill(command: list[str], seconds: float) -> bool:
+    """Kill a command after some seconds; return whether it still ran."""
+    process = start(command)
+    with suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=seconds)
+    ran = process.poll() is None
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        assert not ran
+    process.communicate()
+    return ran
+
+
+def check_whole(folder: Path) -> None:
+    """Read every file under a folder that has the name of a result."""
+    for path in folder.rglob("*"):
+        if path.suffix in READERS and not is_unfinished(path):
+            READERS[path.suffix](path)
+
+
+def last_of(folder: Path) -> Path | None:
+    found = list(folder.rglob("last.ckpt"))
+    return max(found, key=lambda path: path.stat().st_mtime) if found else None
+
+
+def same(mine: Path, other: Path) -> None:
+    """Assert that two checkpoints hold the same, or only as much of it as is promised."""
+    one, two = (torch.load(path, weights_only=True) for path in (mine, other))
+    assert one["epoch"] == two["epoch"]
+    assert one["state_dict"].keys() == two["state_dict"].keys()
+    for name, value in one["state_dict"].items():
+        assert value.shape == two["state_dict"][name].shape
+        if RESUMED_IS_EXACT:
+            assert torch.equal(value, two["state_dict"][name]), name
+        elif value.is_floating_point() and "calibration" not in name:
+            assert value.isfinite().all(), name
+
+
+def command_of(kind: str, root: Path, logs: Path, weights: Path) -> list[str]:
+    epochs = ["--trainer.max_epochs", EPOCHS]
+    if kind == "gaussian process":
+        return words("fit", "esf_gpr", root, logs, *STEADY, *PROMPT)
+    if kind == "table":
+        return ["table", "--root", str(root), "--output", str(logs), "--quick", "--max_epochs", "2",
+                "--experiments", "[esf_mlp, esf_gpr]"]  # fmt: skip
+    more = [*STEADY, *PROMPT, *epochs]
+    if kind == "two":
+        more += [*TWO, "--data.batch_size", "4"]
+    if kind == "features":
+        more += ["--model.backbone.freeze", "true", "--model.backbone.weights", str(weights)]
+    return words("fit", "esf_mlp", root, logs, *more)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KILLS)
+def test_a_killed_fit_leaves_whole_files_and_goes_on(phantom_root, tmp_path, kind):
+    random.seed(len(kind))
+    torch.manual_seed(0)
+    weights = tmp_path / "backbone.pt"
+    torch.save(ResNet50Backbone(None).network.state_dict(), weights)
+    whole = command_of(kind, phantom_root, tmp_path / "whole", weights)
+    seconds = finish(whole)
+    logs = tmp_path / "killed"
+    command, begun_again = command_of(kind, phantom_root, logs, weights), 0
+    for life in range(KILLS[kind]):
+        last = last_of(logs)
+        more = ["--ckpt_path", str(last)] if last and kind != "table" else []
+        begun_again += last is not None
+        # As long as all of it, or shorter and shorter: the moment is any.
+        if not kill([*command, *more], random.uniform(0.3, 0.9) * seconds):
+            break
+        check_whole(logs)
+        assert last is None or last.is_file(), f"life {life} lost the checkpoint before"
+    last = last_of(logs)
+    more = ["--ckpt_path", str(last)] if last and kind != "table" else []
+    finish([*command, *more])
+    check_whole(logs)
+    if kind == "table":
+        one, two = (json.loads(newest(tmp_path / name, "table.json").read_text())["rows"]
+                    for name in ("whole", "killed"))  # fmt: skip
+        assert one.keys() == two.keys()
+        for name in one:
+            same(Path(one[name]["checkpoint"]), Path(two[name]["checkpoint"]))
+    else:
+        same(last_of(tmp_path / "whole"), last_of(logs))
+    config = newest(logs, "config.yaml")
+    assert yaml.safe_load(config.read_text())
+    print(f"{kind}: {begun_again} of {KILLS[kind]} lives went on from a checkpoint")

@@ -1,0 +1,149 @@
+"""What becomes of many new clips, some of which are broken."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from clips import numbered, patched, two_sizes, write_clip
+
+from lvef.data.videos import video_table
+from lvef.errors import DatasetError, OutputError, VideoError
+from lvef.files import read_csv
+
+
+def found(path, name):
+    beat = SimpleNamespace(ed_frame=1, es_frame=7, mid_frame=4, ef=55.0, ef_std=8.0, quality=0.7)
+    return SimpleNamespace(quality=0.9, reason="", beats=(beat, beat))
+
+
+def clips(folder, *names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        write_clip(folder / name, numbered(12), "mjpeg", "yuvj420p", {"qmin": "2", "qmax": "4"})
+    return folder
+
+
+def test_no_file_ends_the_others_whatever_is_wrong_with_it(tmp_path):
+    folder = clips(tmp_path / "clips", "a.avi", "z.avi")
+    good = folder / "a.avi"
+    patched(good, folder / "b.avi", (b"vidsMJPG", 4, b"QQQQ"), (b"\0MJPG", 1, b"QQQQ"))
+    patched(good, folder / "c.avi", (b"strh", 40, b"\xff\xff\xff\xff"))
+    two_sizes(folder / "d.avi")
+    (folder / b"caf\xe9.avi".decode("utf-8", "surrogateescape")).write_bytes(good.read_bytes())
+    (folder / "e.avi").write_bytes(b"no video " * 99)
+
+    def finder(path, name):
+        if path.name == "z.avi":
+            raise ZeroDivisionError("an error of ours")
+        return found(path, name)
+
+    table = video_table(folder, None, finder)
+    reasons = table.groupby("video")["reason"].first().to_dict()
+    assert reasons.pop("a") == reasons.pop("c") == reasons.pop("d") == ""
+    assert reasons.pop("caf\\xe9") == ""
+    assert reasons.pop("z") == "an error of lvef (ZeroDivisionError), please report it"
+    assert reasons.pop("b") == "b.avi: its compression is not known to FFmpeg: convert it to MP4"
+    assert "e.avi: not a readable video" in reasons.pop("e")
+    assert not reasons
+    assert (table["video"].value_counts()[["a", "c", "d"]] == 2).all()
+
+
+def test_what_was_found_is_on_the_disk_before_the_next_clip_is_looked_at(tmp_path):
+    folder = clips(tmp_path / "clips", "=1+1.avi", "b.avi", "c.avi")
+    (folder / "a.avi").write_bytes(b"")
+    journal = tmp_path / "run" / "found.csv"
+    kept = []
+
+    def finder(path, name):
+        kept.append(len(read_csv(journal)) if journal.exists() else 0)
+        if path.name == "c.avi":
+            raise KeyboardInterrupt
+        return found(path, name)
+
+    with pytest.raises(KeyboardInterrupt):
+        video_table(folder, None, finder, journal=journal)
+    assert kept == [0, 3, 5]
+    table = read_csv(journal)
+    assert table["video"].tolist() == ["=1+1", "=1+1", "a", "b", "b"]
+    assert table["ef_geometric"].tolist()[:2] == [55.0, 55.0]
+    assert table.loc[2, "reason"] == "a.avi: the file is empty"
+    assert "'=1+1" in journal.read_text()
+    assert str(tmp_path) not in journal.read_text()
+
+
+def test_what_cannot_be_kept_stops_the_run(tmp_path):
+    folder = clips(tmp_path / "clips", "a.avi")
+    with pytest.raises(OutputError, match="cannot be written"):
+        video_table(folder, None, found, journal=folder / "a.avi" / "found.csv")
+
+    def finder(path, name):
+        raise OutputError("a full disk")
+
+    with pytest.raises(OutputError, match="a full disk"):
+        video_table(folder, None, finder)
+
+
+@pytest.mark.parametrize(
+    "patient",
+    [
+        "Echo archive, export of 12 March/Doe_Jane_born_1950-12-31_MRN778899" + "/study" * 30,
+        "[2023] Doe Jane MRN778899",
+        "Doe 'Jane' \"MRN778899\" (1950)",
+        "Müller, Jörg – MRN778899",
+        "Doe: Jane MRN778899",
+        "error] Doe, Jane MRN778899",
+    ],
+)
+def test_no_reason_names_the_folder_of_a_file(tmp_path, patient):
+    folder = clips(tmp_path / "archive" / patient, "good.avi", "far.avi")
+    whole = (folder / "good.avi").read_bytes()
+    (folder / "cut.avi").write_bytes(whole[:400])
+    (folder / "text.avi").write_bytes(b"no video " * 300)
+    (folder / "text.dcm").write_bytes(b"no video " * 300)
+    (folder / "text.mp4").write_bytes(b"\0\0\0\x20ftypisom" + bytes(300))
+    (folder / "empty.avi").write_bytes(b"")
+    (folder / "gone.avi").symlink_to(folder / "nowhere.avi")
+    write_clip(folder / "still.mp4", numbered(1))
+    (folder / "linked.avi").symlink_to(folder / "text.avi")
+    keys = tmp_path / "keys.csv"
+    keys.write_text("video,ed,es\nfar,3,99\n")
+
+    def finder(path, name):
+        raise VideoError(f"{path}: a complaint about {path}")
+
+    pattern = str(tmp_path / "archive") + "/**/*"
+    table = pd.concat([video_table(pattern, keys), video_table(pattern, None, finder)])
+    assert {"cut", "text", "empty", "still", "linked", "far"} <= {
+        name.split(".")[0] for name in table["video"]
+    }
+    assert table["reason"].ne("").all()
+    told = " ".join(table["reason"])
+    for secret in ("MRN778899", "Doe", "Jörg", str(tmp_path)):
+        assert secret not in told
+    assert np.unique(table["path"]).size == len(table) // 2
+
+
+def test_clips_can_be_named_by_numbers_which_a_key_elsewhere_explains(tmp_path):
+    folder = clips(tmp_path / "Doe_Jane", "Doe_1.avi", "Doe_2.avi")
+    (folder / "Doe_0.avi").write_bytes(b"")
+    key = tmp_path / "safe" / "key.csv"
+    seen = []
+
+    def finder(path, name):
+        seen.append(name)
+        return found(path, name)
+
+    table = video_table(folder, None, finder, key=key, journal=tmp_path / "found.csv")
+    assert set(table["video"]) == {"case_0001", "case_0002", "case_0003"}
+    assert seen == ["case_0002", "case_0003"]
+    assert table.loc[0, "reason"] == "case_0001: the file is empty"
+    assert "Doe" not in (tmp_path / "found.csv").read_text()
+    kept = read_csv(key).set_index("case")["path"]
+    assert kept["case_0002"] == str(folder / "Doe_1.avi")
+    more = clips(tmp_path / "Alder", "Alder.avi")
+    again = video_table([more, folder / "Doe_2.avi"], None, found, key=key)
+    assert set(again["video"]) == {"case_0004", "case_0003"}, "a clip keeps its number"
+    (tmp_path / "other.csv").write_text("video,ed,es\na,1,2\n")
+    with pytest.raises(DatasetError, match=r"other\.csv is no key of an earlier run"):
+        video_table(folder, None, found, key=tmp_path / "other.csv")
