@@ -131,8 +131,17 @@ def misplaced(tab) -> list[str]:
     return found["wrong"]
 
 
-@pytest.mark.parametrize("report", ["tested", "classified", "predicted"])
-@pytest.mark.parametrize("width", [390, 768, 1280, 1600])
+QUICK = [("tested", 1280), ("tested", 1600), ("classified", 768), ("predicted", 390)]
+
+
+@pytest.mark.parametrize(
+    ("report", "width"),
+    [
+        pytest.param(report, width, marks=[] if (report, width) in QUICK else [pytest.mark.slow])
+        for report in ("tested", "classified", "predicted")
+        for width in (390, 768, 1280, 1600)
+    ],
+)
 def test_nothing_is_wider_than_its_box_or_lies_on_another(browser, request, report, width):
     page = request.getfixturevalue(report)
     tab, _, complaints = opened(browser, page, width, 900)
