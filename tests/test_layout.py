@@ -16,8 +16,8 @@ from lvef.analysis.layout import (
     usable_beats,
 )
 from lvef.cardiac import FoundBeat
+from lvef.data.formats import read_frames, write_video
 from lvef.data.prepare import prepare_frames
-from lvef.data.video import read_frames, write_video
 from lvef.phantom import PhantomClip
 
 Frames = NDArray[np.uint8]
