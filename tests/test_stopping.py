@@ -46,14 +46,15 @@ def test_a_stopped_fit_keeps_its_last_whole_epoch_also_when_there_is_no_room_to_
     phantom_root, tmp_path, capsys
 ):
     handlers = [signal.getsignal(number) for number in CODES]
-    more = ["--trainer.max_epochs", "2", *telling(signal.SIGTERM, 1)]
+    short = ["--trainer.max_epochs", "2", "--trainer.limit_train_batches", "1"]
+    more = [*short, *telling(signal.SIGTERM, 1)]
     assert main(words("fit", "esf_mlp", phantom_root, tmp_path, *more)) == 143
     assert capsys.readouterr().err.splitlines()[-1] == "stopped by SIGTERM"
     last = newest(tmp_path, "last.ckpt")
     assert torch.load(last, weights_only=True)["epoch"] == 0
     assert [signal.getsignal(number) for number in CODES] == handlers, "as they were"
     before = {path: path.read_bytes() for path in last.parent.iterdir()}
-    more = ["--trainer.max_epochs", "2", "--ckpt_path", str(last)]
+    more = [*short, "--ckpt_path", str(last)]
     with limited(1_000_000):
         assert main(words("fit", "esf_mlp", phantom_root, tmp_path, *more)) == 1
     (line,) = told(capsys.readouterr().err)
