@@ -39,10 +39,11 @@ OTHER_COMMANDS = {
         "measure what wrong key frames and poor pictures cost",
     ),
     "report": ("lvef.report.command:report", "write a run or predictions as one HTML page"),
+    "verify": ("lvef.experiments.verify:verify", "judge a run's checkpoint again: same figures?"),
     "table": ("lvef.experiments.table:table", "run all experiments and tabulate their results"),
 }
 
-_POSITIONAL = ("report",)
+_POSITIONAL = ("report", "verify")
 """Commands whose required arguments need no flag."""
 
 # True of a small run or of Lightning's own insides, and of no use to whoever reads it.
@@ -62,6 +63,7 @@ _NOISE = (
     ".*backward hooks.*",
     ".*LightningCLI's args parameter.*",  # of a table, which runs it from within Python
     ".*sync_dist=True.*",  # every process logs the same, gathered, figure
+    ".*Checkpoint directory .* exists and is not empty.*",  # of a run that goes on
 )
 
 # Nor this where nothing is trained on: it is said of every checkpoint.

@@ -9,26 +9,56 @@ from jsonargparse import Namespace
 
 from lvef.errors import CheckpointError
 from lvef.models.loading import describe
+from lvef.runs import checkpoint_in, log_folder, newest_run
 
-LOG_FOLDER = "lightning_logs"
 _MUST_AGREE = ("frames", "image_size", "remove_artifacts")
+_NAMES = ("best", "last", "hpc")
+"""What --ckpt_path may name in place of a file: one of the newest run."""
 
 
-def newest(config: Namespace) -> str:
-    """Return the best checkpoint of the newest run of this experiment.
+def chosen(config: Namespace, name: str = "best") -> str:
+    """Return a checkpoint of the newest run of this experiment.
+
+    Args:
+        config: The configuration.
+        name: best, last or hpc.
 
     Raises:
-        CheckpointError: There is none.
+        CheckpointError: There is no run, or the newest has no such checkpoint.
     """
-    folder = _log_folder(config) / config.experiment
-    found = _newest_in(folder)
-    if found is None:
+    folder = log_folder(config.trainer.default_root_dir) / config.experiment
+    run = newest_run(folder)
+    if run is None:
         raise CheckpointError(
             f"no checkpoint in {folder}: train with python -m lvef fit first, or give one with "
             "--ckpt_path"
         )
+    found = checkpoint_in(run, name)
+    if found is None:
+        others = [str(path) for one in _NAMES if (path := checkpoint_in(run, one))]
+        raise CheckpointError(
+            f"the newest run, {run}, has no {name} checkpoint"
+            + (f" (it has {', '.join(others)})" if others else "")
+            + ": give a file with --ckpt_path"
+        )
     print(f"Checkpoint: {found}")
     return str(found)
+
+
+def resolve(config: Namespace) -> None:
+    """Put a file in the place of a name that --ckpt_path gives.
+
+    Raises:
+        CheckpointError: There is no such file.
+    """
+    asked = config.get("ckpt_path")
+    if asked in _NAMES:
+        config.ckpt_path = chosen(config, asked)
+    elif asked == "registry":
+        raise CheckpointError(
+            "--ckpt_path registry: this package has no registry of models; give a file, or one of "
+            + ", ".join(_NAMES)
+        )
 
 
 def match(config: Namespace, command: str) -> None:
@@ -38,8 +68,6 @@ def match(config: Namespace, command: str) -> None:
         CheckpointError: The checkpoint is missing, unreadable, or of another task.
     """
     path = config.ckpt_path
-    if path in ("best", "last", "hpc", "registry"):
-        return
     about = describe(path)
     asked = config.model.class_path.rsplit(".", 1)[-1]
     if about["task"] != asked:
@@ -72,12 +100,13 @@ def members(config: Namespace) -> list[str]:
     for member in config.model.init_args.members:
         path = Path(str(member))
         if not path.is_file():
-            runs = path if path.is_dir() else _log_folder(config) / str(member)
-            best = _newest_in(runs)
+            logs = log_folder(config.trainer.default_root_dir)
+            run = newest_run(path if path.is_dir() else logs / str(member))
+            best = None if run is None else checkpoint_in(run, "best")
             if best is None:
                 raise CheckpointError(
-                    f"ensemble member {member!r}: neither a checkpoint nor an experiment with one "
-                    f"in {_log_folder(config)}; fit it first, or set --model.members"
+                    f"ensemble member {member!r}: neither a checkpoint nor an experiment whose "
+                    f"newest run has a best one in {logs}; fit it first, or set --model.members"
                 )
             path = best
         about = describe(path)
@@ -93,11 +122,7 @@ def namespace(**values: Any) -> Namespace:
 
 
 def _resume(config: Namespace, about: dict[str, Any]) -> None:
-    """Go on where a run stopped.
-
-    Same architecture, best checkpoint beside the one resumed, and no weights to fetch that the
-    checkpoint would overwrite.
-    """
+    """Go on where a run stopped: same architecture, and no weights to fetch only to be replaced."""
     arguments = config.model.init_args
     for name in ("head", "gp"):
         if name in about["hparams"]:
@@ -108,8 +133,6 @@ def _resume(config: Namespace, about: dict[str, Any]) -> None:
     if "backbone" in about["hparams"]:
         arguments.backbone.weights = None
         arguments.backbone.checkpoint = None
-    folder = str(Path(config.ckpt_path).resolve().parent)
-    config.checkpoint.dirpath = config.checkpoint.dirpath or folder
 
 
 def _agree(about: dict[str, Any], config: Namespace, name: str, path: str) -> None:
@@ -118,13 +141,3 @@ def _agree(about: dict[str, Any], config: Namespace, name: str, path: str) -> No
             f"{path} was trained with data.{name} = {about['data'][name]}, but the config "
             f"says {config.data[name]}"
         )
-
-
-def _newest_in(folder: Path) -> Path | None:
-    """Return the best checkpoint of the newest run under a folder, or None."""
-    found = sorted(folder.glob("**/checkpoints/best.ckpt"), key=lambda p: p.stat().st_mtime)
-    return found[-1] if found else None
-
-
-def _log_folder(config: Namespace) -> Path:
-    return Path(config.trainer.default_root_dir or LOG_FOLDER)

@@ -41,6 +41,10 @@ class OutputError(LvefError):
         return cls(f"{path} cannot be written: {error.strerror or error}{_advice(error)}")
 
 
+class RecordError(LvefError):
+    """What was kept of an analysed clip cannot be read: cut short, damaged or of another kind."""
+
+
 class WeightsError(LvefError):
     """Backbone weights that cannot be had or do not fit."""
 

@@ -5,37 +5,61 @@ from __future__ import annotations
 import os
 import sys
 from argparse import ArgumentError
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import torch
-from jsonargparse import Namespace
-from lightning import Trainer
+from lightning import LightningModule, Trainer
 from lightning.fabric.plugins import CheckpointIO
+from lightning.fabric.utilities import rank_zero_only
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from lvef.callbacks import (
     CleanStop,
+    EarlyStopping,
+    FitGuard,
     PredictionWriter,
     SaliencyMaps,
     TensorBoardFigures,
     TestResults,
 )
 from lvef.callbacks.checkpoints import UnhurriedCheckpointIO
-from lvef.config_checkpoint import LOG_FOLDER, match, members, namespace, newest
+from lvef.callbacks.options import check_callbacks
+from lvef.callbacks.run_record import recorded, words_of
+from lvef.config_rules import apply_rules
 from lvef.data.datamodule import EchoNetDataModule
+from lvef.data.find import refuse_expanded
 from lvef.errors import ConfigurationError, LvefError, one_line
-from lvef.models import EFEnsemble, LVSegmenter, Task
-from lvef.precision import cpu_precision
+from lvef.files import write_text
+from lvef.models import LVSegmenter, Task
+from lvef.options import SEED, check_numbers
+from lvef.runs import LOG_FOLDER, RunTrainer, checkpoints_of, log_folder, next_run, reserve, run_of
 from lvef.stopping import lead
 
-_CONVERTING = ("16-true", "bf16-true", "64-true", "64", "transformer-engine")
+
+class RunConfig(SaveConfigCallback):
+    """Writes the configuration into the run's folder, over nothing that is there."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write it, once a run; that of a run that goes on lies beside the one of before."""
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # all processes agree on it
+        if self.already_saved or not trainer.is_global_zero:
+            return
+        path, number = folder / self.config_filename, 0
+        while path.exists():
+            number += 1
+            path = folder / f"config_resumed_{number}.yaml"
+        write_text(path, self.parser.dump(self.config, skip_none=False))
+        self.already_saved = True
 
 
 class LvefCLI(LightningCLI):
     """LightningCLI with this project's defaults; see `run`."""
+
+    trainer: RunTrainer
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the callbacks of every run, whose options can be set by name."""
@@ -84,28 +108,61 @@ class LvefCLI(LightningCLI):
         )
         parser.link_arguments("data.frames", "model.init_args.frames")
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse the command line, and keep it for `run.json`."""
+        self.words = words_of(args)
+        super().parse_arguments(parser, args)
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run a command, and write down with what."""
+        config = self._parser(subcommand).dump(self.config[subcommand], skip_none=False)
+        with recorded(self.trainer, subcommand, config, self.words):
+            super()._run_subcommand(subcommand)
+
+    def _set_seed(self) -> None:
+        """Seed everything, by a seed that can be one."""
+        asked = {"seed_everything": self._get(self.config, "seed_everything")}
+        check_numbers("", {"seed_everything": SEED}, asked)
+        super()._set_seed()
+
     def _parse_ckpt_path(self) -> None:
         """Leave checkpoints to `before_instantiate_classes`, which says what does not fit."""
 
-    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Return the trainer, which keeps the last epoch beside the best.
-
-        It writes checkpoints without hurry unless told otherwise.
-        """
-        given = self._get(self.config_init, "trainer.plugins") or []
-        plugins = list(given) if isinstance(given, (list, tuple)) else [given]
-        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-            plugins.append(UnhurriedCheckpointIO())
-        trainer = super().instantiate_trainer(**{"plugins": plugins, **kwargs})
+    def before_instantiate_classes(self) -> None:
+        """Complete the configuration; see `lvef.config_rules`."""
+        config = self.config[self.subcommand]
+        check_callbacks(config)
         if self.subcommand == "fit":
-            # `save_last` writes only when an epoch is the best: a run could not go on from its end.
-            last = ModelCheckpoint(
-                self._get(self.config, "checkpoint.dirpath"),
-                filename="last",
-                enable_version_counter=False,
-                save_on_train_epoch_end=True,
-            )
-            trainer.callbacks.append(last)  # type: ignore[attr-defined]
+            config.checkpoint.save_last = None  # see `_last`
+        apply_rules(config, str(self.subcommand))
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Return the trainer, with a run folder of its own, whatever logs.
+
+        It keeps the last epoch beside the best, and writes checkpoints without hurry unless told
+        otherwise.
+
+        Raises:
+            ConfigurationError: Its options cannot work.
+        """
+        given = self._get(self.config_init, "trainer")
+        self._refuse_to_overwrite()
+        run, loggers = self._run_and_loggers(given.logger)
+        self._leave_out_idle_callbacks(loggers, given.enable_checkpointing)
+        kwargs = {
+            "plugins": _plugins(given.plugins),
+            "logger": loggers or False,
+            "default_root_dir": run,
+            **kwargs,
+        }
+        trainer = super().instantiate_trainer(**kwargs)
+        assert isinstance(trainer, RunTrainer)
+        trainer.run_folder = run
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+                callback.dirpath = str(checkpoints_of(run))
+        if self.subcommand == "fit" and given.enable_checkpointing is not False:
+            trainer.callbacks.append(self._last(run))  # type: ignore[attr-defined]
         return trainer
 
     def instantiate_classes(self) -> None:
@@ -115,6 +172,8 @@ class LvefCLI(LightningCLI):
             if isinstance(callback, SaliencyMaps):
                 callback.wanted = self._get(self.config_init, "saliency")
         datamodule = self.datamodule
+        if datamodule.feature_cache == "auto":
+            datamodule.feature_cache = str(self._logs() / "features")
         if self.subcommand == "predict" and datamodule.videos is not None:
             from lvef.analysis.finder import BeatFinder
 
@@ -142,6 +201,95 @@ class LvefCLI(LightningCLI):
             )
         return Path(key).expanduser()
 
+    def after_fit(self) -> None:
+        """Say where no epoch was judged.
+
+        Raises:
+            ConfigurationError: There is no best checkpoint, and what there is was never calibrated.
+        """
+        best = self.trainer.checkpoint_callback
+        if not isinstance(best, ModelCheckpoint) or not best.monitor or not best.save_top_k:
+            return
+        if not best.best_model_path and not self._get(self.config_init, "trainer.fast_dev_run"):
+            raise ConfigurationError(
+                f"{self.trainer.run_folder}: the fit ended before its first validation, and no "
+                "best.ckpt was written: give it more time (--trainer.max_time, max_epochs)"
+            )
+
+    def _run_and_loggers(self, logger: Any) -> tuple[Path, list[Logger]]:
+        """Return the run's folder and what logs.
+
+        The folder is that of the run that a checkpoint to go on from lies in, else a new one of
+        the experiment.
+
+        Args:
+            logger: What the configuration says.
+        """
+        runs = self._logs() / self._get(self.config_init, "experiment")
+        resumed = self._get(self.config_init, "ckpt_path") if self.subcommand == "fit" else None
+        run = run_of(resumed) if resumed else None
+        run = run or self._new_run(runs, _listed(logger))
+        if logger in (None, True):
+            return run, [_own_logger(run)]
+        if resumed:  # one that a run's own config.yaml named in earlier versions
+            return run, [
+                _own_logger(run) if isinstance(one, TensorBoardLogger)
+                and Path(one.root_dir).resolve() == run.parent else one
+                for one in _listed(logger)
+            ]  # fmt: skip
+        return run, _listed(logger)
+
+    def _new_run(self, runs: Path, loggers: list[Logger]) -> Path:
+        """Make the folder of a new run: that of a logger to files which logs beside the runs."""
+        for logger in loggers:
+            if isinstance(logger, (TensorBoardLogger, CSVLogger)):
+                folder = Path(logger.log_dir).resolve()
+                if folder.parent == runs and not folder.exists():
+                    if _is_first_process():
+                        folder.mkdir(parents=True)
+                    return folder
+        # Others ask the first one, once they are processes of one run; see `RunTrainer.log_dir`.
+        return reserve(runs) if _is_first_process() else next_run(runs)
+
+    def _refuse_to_overwrite(self) -> None:
+        """Refuse a new fit whose checkpoints would take the place of another run's.
+
+        Raises:
+            ConfigurationError: They would.
+        """
+        about = self._get(self.config, "checkpoint")
+        resumed = self._get(self.config, "ckpt_path")
+        if self.subcommand != "fit" or about.dirpath is None or resumed:
+            return
+        held = [Path(about.dirpath) / f"{name}.ckpt" for name in (about.filename, "last")]
+        if any(path.is_file() for path in held):
+            raise ConfigurationError(
+                f"checkpoint.dirpath is {about.dirpath}, where another run's checkpoints lie: give "
+                "another folder, or go on from one of them with --ckpt_path"
+            )
+
+    def _leave_out_idle_callbacks(self, loggers: list[Logger], checkpoints: bool | None) -> None:
+        """Leave out those of our callbacks that Lightning refuses where they have nothing to do."""
+        parser = self._parser(self.subcommand)
+        idle = [] if loggers else ["lr_monitor"]
+        idle += ["checkpoint"] if checkpoints is False else []
+        parser.callback_keys = [name for name in parser.callback_keys if name not in idle]
+
+    def _last(self, run: Path) -> ModelCheckpoint:
+        """Return what keeps the last epoch.
+
+        `save_last` writes only when an epoch is the best: a run could not go on from its end.
+        """
+        return ModelCheckpoint(
+            self._get(self.config, "checkpoint.dirpath") or checkpoints_of(run),
+            filename="last",
+            enable_version_counter=False,
+            save_on_train_epoch_end=True,
+        )
+
+    def _logs(self) -> Path:
+        return log_folder(self._get(self.config, "trainer.default_root_dir"))
+
     def _overlay_folder(self) -> Path | None:
         """Return where overlays go, None where they are not wanted or another process writes."""
         folder = self._run_folder() if self.datamodule.save_overlays else None
@@ -151,49 +299,6 @@ class LvefCLI(LightningCLI):
         """Return the log folder, None where another process writes."""
         folder = self.trainer.log_dir or self.trainer.default_root_dir  # all processes agree on it
         return Path(folder) if self.trainer.is_global_zero else None
-
-    def before_instantiate_classes(self) -> None:
-        """Name the logger, choose what to monitor, and match the checkpoint."""
-        config = self.config[self.subcommand]
-        task = _task_class(config.model.class_path)
-        for part in ("checkpoint", "early_stopping"):
-            config[part].monitor = config[part].monitor or task.monitor
-            if config[part].monitor == task.monitor:
-                config[part].mode = task.monitor_mode
-        own_logger = config.trainer.logger in (None, True)
-        if own_logger:
-            config.trainer.logger = namespace(
-                class_path="lightning.pytorch.loggers.TensorBoardLogger",
-                init_args=namespace(
-                    # As a checkpoint that is resumed will call it, wherever that is done from.
-                    save_dir=_absolute(config.trainer.default_root_dir or LOG_FOLDER),
-                    name=config.experiment,
-                    default_hp_metric=False,
-                ),
-            )
-        if config.trainer.precision is None and _on_cpu(config):
-            config.trainer.precision = cpu_precision()
-        if str(config.trainer.precision) in _CONVERTING:
-            raise ConfigurationError(
-                f"trainer.precision {config.trainer.precision} would change the labels' precision "
-                "and a Gaussian process's too: choose 32-true, bf16-mixed or 16-mixed"
-            )
-        if self.subcommand == "fit":
-            config.checkpoint.save_last = None  # see instantiate_trainer
-        if self.subcommand == "test":
-            config.verbose = False  # the table of TestResults has the same figures and more
-        if self.subcommand == "predict" and config.data.videos and config.trainer.devices == "auto":
-            config.trainer.devices = 1  # a few videos cannot be shared among many devices
-        if self.subcommand == "predict" and task is LVSegmenter:
-            _take_segmenter(config)
-        elif self.subcommand != "fit":
-            config.ckpt_path = config.get("ckpt_path") or newest(config)
-        elif task is EFEnsemble and not config.get("ckpt_path"):
-            config.model.init_args.members = members(config)
-        if config.get("ckpt_path"):
-            match(config, self.subcommand or "")
-            if self.subcommand == "fit" and own_logger:
-                _log_on(config)
 
 
 def run(words: list[str]) -> LvefCLI:
@@ -206,24 +311,27 @@ def run(words: list[str]) -> LvefCLI:
         LvefError: The options, the data or the checkpoint cannot work.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    refuse_expanded(words)
     lead()
     try:
         return LvefCLI(
             Task,
             EchoNetDataModule,
+            RunConfig,
             subclass_mode_model=True,
             args=None if words == sys.argv[1:] else words,
             seed_everything_default=0,
+            trainer_class=RunTrainer,
             trainer_defaults={
                 "callbacks": [
                     CleanStop(),
+                    FitGuard(),
                     PredictionWriter(),
                     TestResults(),
                     TensorBoardFigures(),
                     SaliencyMaps(),
                 ],
             },
-            save_config_kwargs={"overwrite": True},
             parser_kwargs={
                 command: {"exit_on_error": False, "prog": f"python -m lvef {command}"}
                 for command in ("fit", "validate", "test", "predict")
@@ -231,15 +339,26 @@ def run(words: list[str]) -> LvefCLI:
             | {"exit_on_error": False},
             auto_configure_optimizers=False,
         )
-    except (ArgumentError, MisconfigurationException) as error:
+    except LvefError:
+        raise
+    except Exception as error:
+        told = _told(error)
+        if told is None:
+            raise
+        raise told from error
+
+
+def _told(error: Exception) -> LvefError | None:
+    """Return in one line what a user can do about; None for a fault of ours."""
+    if isinstance(error, (ArgumentError, MisconfigurationException)):
         if LVSegmenter.__name__ in str(error) and "'backbone." in str(error):
-            raise ConfigurationError(
+            return ConfigurationError(
                 "an LV segmenter has no backbone, which configs/phantom.yaml is about: leave that "
                 "away, and name the folder of phantoms with --data.root"
-            ) from error
-        raise one_line(error) from error
-    except ValueError as error:
-        raise _own_error(error) or error from None
+            )
+        return _missing(error) or one_line(error)
+    own = _own_error(error) or _missing(error)
+    return own or (one_line(error) if _complains_of_options(error) else None)
 
 
 def _own_error(error: BaseException | None) -> LvefError | None:
@@ -249,46 +368,51 @@ def _own_error(error: BaseException | None) -> LvefError | None:
     return error
 
 
-def _task_class(class_path: str) -> type[Task]:
-    module, name = class_path.rsplit(".", 1)
-    task: type[Task] = getattr(__import__(module, fromlist=[name]), name)
-    return task
+def _missing(error: Exception) -> LvefError | None:
+    """Return which optional package an option asks for in vain, if it does.
 
-
-def _on_cpu(config: Namespace) -> bool:
-    accelerator = config.trainer.accelerator
-    if accelerator == "auto":
-        return not (torch.cuda.is_available() or torch.backends.mps.is_available())
-    return bool(accelerator == "cpu")
-
-
-def _take_segmenter(config: Namespace) -> None:
-    """Let a segmenter's checkpoint find the beats, or else the shipped weights.
-
-    Raises:
-        ConfigurationError: There is no clip to find them in, or their frames are given.
+    jsonargparse says so among the other types that an option may have.
     """
-    if config.data.videos is None:
-        raise ConfigurationError(
-            "an LV segmenter predicts clips: give a file, a folder or a glob with --data.videos"
-        )
-    if config.data.keyframes is not None:
-        raise ConfigurationError(
-            "an LV segmenter finds the beats itself; --data.keyframes is for a model of EF"
-        )
-    config.data.segmenter = config.get("ckpt_path") or config.data.segmenter
-    config.ckpt_path = None
+    lines = [line.strip() for line in str(error).splitlines()]
+    said = [line for line in lines if " not met" in line or "No module named" in line]
+    if not said and isinstance(error, ImportError):
+        said = lines
+    if not said:
+        return None
+    return ConfigurationError(f"an option asks for a package that is not there: {said[0]}")
 
 
-def _log_on(config: Namespace) -> None:
-    """Let the log of a run that is resumed go on in its folder, where its checkpoints go on."""
-    checkpoint = Path(config.ckpt_path).resolve()
-    run = checkpoint.parent.parent
-    kept = checkpoint.parent == run / "checkpoints" == Path(config.checkpoint.dirpath or "")
-    if kept and run.name.startswith("version_"):  # a run's folder, not one of the user's own
-        log = config.trainer.logger.init_args
-        log.save_dir, log.name, log.version = str(run.parent.parent), run.parent.name, run.name
+def _complains_of_options(error: Exception) -> bool:
+    """Return whether Lightning or the parser raised it: they complain of what they were told."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    origin = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
+    return str(origin).split(".")[0] in ("lightning", "jsonargparse")
 
 
-def _absolute(folder: str) -> str:
-    return folder if "://" in folder else str(Path(folder).resolve())
+def _own_logger(run: Path) -> TensorBoardLogger:
+    """Return what logs into a run's folder."""
+    return TensorBoardLogger(
+        str(run.parent.parent), run.parent.name, run.name, default_hp_metric=False
+    )
+
+
+def _listed(given: Any) -> list[Any]:
+    """Return what may be one thing, several or none as a list."""
+    if given in (None, True, False):
+        return []
+    return list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+
+
+def _plugins(given: Any) -> list[Any]:
+    """Return the plugins, with one that writes checkpoints."""
+    plugins = _listed(given)
+    if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+        plugins.append(UnhurriedCheckpointIO())
+    return plugins
+
+
+def _is_first_process() -> bool:
+    """Return whether this is the process that writes, as far as the environment says."""
+    return not getattr(rank_zero_only, "rank", 0)

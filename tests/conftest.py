@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import newest, words
+from helpers import PATIENT, WARD, best, newest, words
 
 from lvef.cli import main
-from lvef.phantom import write_phantoms
+from lvef.data.formats import write_video
+from lvef.phantom import PhantomClip, write_phantoms
 
 # Two workers share two cores; more threads than cores only wait for each other.
 torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
@@ -34,3 +35,52 @@ def logs(phantom_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     more = ["--model.members", "[esf_mlp, edf_esf_gpr]"]
     assert main(words("fit", "ensemble", phantom_root, folder, *more)) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def tested(logs: Path, phantom_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a test of a Gaussian process."""
+    folder = tmp_path_factory.mktemp("tested")
+    more = ["--ckpt_path", str(best(logs, "edf_esf_gpr"))]
+    assert main(words("test", "edf_esf_gpr", phantom_root, folder, *more)) == 0
+    page = folder / "report.html"
+    run = newest(folder, "metrics.json").parent
+    assert main(["report", str(run), "--output", str(page)]) == 0
+    return page
+
+
+@pytest.fixture(scope="session")
+def classified(phantom_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a test of a classifier."""
+    folder = tmp_path_factory.mktemp("classified")
+    assert main(words("fit", "esf_cls", phantom_root, folder)) == 0
+    assert main(words("test", "esf_cls", phantom_root, folder)) == 0
+    page = folder / "classifier.html"
+    run = newest(folder, "metrics.json").parent
+    assert main(["report", str(run), "--output", str(page)]) == 0
+    return page
+
+
+@pytest.fixture(scope="session")
+def predicted(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of predictions of three clips named after a patient, one of them damaged.
+
+    Their folder names a ward, in letters that are hard on patterns; the damaged one is a link.
+    """
+    folder = tmp_path_factory.mktemp("predicted")
+    clips = folder / WARD
+    clips.mkdir()
+    for index in range(2):
+        clip = PhantomClip(21, index, marks="heavy")
+        write_video(clips / f"{PATIENT}_{index}.avi", clip.frames(), clip.patient.fps)
+    elsewhere = folder / "Station of Prof. Müller" / "1950 Erika.avi"
+    elsewhere.parent.mkdir()
+    elsewhere.write_bytes(b"no clip")
+    (clips / f"{PATIENT}_2.avi").symlink_to(elsewhere)
+    more = ["--data.videos", str(clips), "--ckpt_path", str(best(logs, "esf_mlp"))]
+    more += ["--saliency", "true"]
+    assert main(words("predict", "esf_mlp", folder, folder, *more)) == 0
+    page = folder / "report.html"
+    run = newest(folder, "predictions.csv")
+    assert main(["report", str(run), "--output", str(page)]) == 0
+    return page

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import random
+import struct
+import zlib
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -11,11 +14,17 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+import pydicom
+import pytest
 from PIL import Image
 from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import convert_color_space
+
+from lvef.data.formats.dicom import read_dicom
+from lvef.errors import VideoError
+from lvef.phantom import PhantomClip
 
 ROOT = "1.2.826.0.1.3680043.10.9999."
 PATIENT = {
@@ -200,3 +209,114 @@ def _native(frames: np.ndarray, syntax: uid.UID, model: str, planar: int) -> byt
     if syntax == uid.ExplicitVRBigEndian:
         frames = frames.astype(frames.dtype.newbyteorder(">"))
     return frames.tobytes()
+
+
+def rle(frame: np.ndarray) -> bytes:
+    """Encode RGB or grey in DICOM's RLE, without packing anything: 128 literal bytes a run."""
+    planes = np.atleast_3d(frame).reshape(-1, 1 if frame.ndim == 2 else 3).T
+    segments = []
+    for plane in planes:
+        data = plane.tobytes()
+        runs = [data[start : start + 128] for start in range(0, len(data), 128)]
+        segment = b"".join(bytes([len(run) - 1]) + run for run in runs)
+        segments.append(segment + bytes(len(segment) % 2))
+    offsets = np.cumsum([64, *map(len, segments)])[:-1]
+    head = struct.pack("<16L", len(segments), *offsets, *[0] * (15 - len(segments)))
+    return head + b"".join(segments)
+
+
+def bare(content: bytes) -> bytes:
+    """Return a DICOM file without its preamble and group 2."""
+    meta = pydicom.filereader.read_partial(io.BytesIO(content), lambda *_: True).file_meta
+    return content[132 + 12 + meta.FileMetaInformationGroupLength :]
+
+
+def deflated_bomb(
+    path: Path, frames: int, rows: int, columns: int, held: int | None = None, before: int = 0
+) -> None:
+    """Write a deflated loop of zeros, a thousandth of their size.
+
+    Args:
+        path: File to write.
+        frames: How many frames it says.
+        rows: Height of each.
+        columns: Width of each.
+        held: How many frames it holds, if not as many.
+        before: Megabytes of a tag of undefined length before the pixels.
+    """
+    write_dicom(
+        path, np.zeros((2, 8, 8, 3), np.uint8), uid.DeflatedExplicitVRLittleEndian, Rows=rows,
+        Columns=columns, NumberOfFrames=frames,
+    )  # fmt: skip
+    content = path.read_bytes()
+    start = len(content) - len(bare(content))
+    tags = zlib.decompress(content[start:], -zlib.MAX_WBITS)
+    tags = tags[: tags.rindex(b"\xe0\x7f\x10\x00")]
+    zeros, packer = bytes(2**20), zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    parts = [packer.compress(tags)]
+    if before:
+        parts += [packer.compress(b"\x29\x00\x10\x10UN\0\0" + struct.pack("<L", 0xFFFFFFFF))]
+        parts += [packer.compress(zeros) for _ in range(before)]
+    size = frames * rows * columns * 3
+    parts += [packer.compress(b"\xe0\x7f\x10\x00OB\0\0" + struct.pack("<L", size))]
+    size = (frames if held is None else held) * rows * columns * 3
+    parts += [packer.compress(zeros[: min(2**20, size - at)]) for at in range(0, size, 2**20)]
+    path.write_bytes(content[:start] + b"".join(parts) + packer.flush())
+
+
+def damaged(rng: random.Random, content: bytes) -> bytes:
+    """Return a file with damage of one to thirty kinds, half of it among the tags."""
+    data = bytearray(content)
+    for _ in range(rng.choice((1, 1, 2, 5, 30))):
+        place = rng.randrange(len(data) if rng.random() < 0.5 else min(len(data), 1200))
+        size = rng.choice((1, 2, 4, 16, 300))
+        how = rng.randrange(7)
+        if how == 0:
+            data[place : place + size] = rng.randbytes(size)
+        elif how == 1:
+            del data[place : min(place + size, len(data) - 2)]
+        elif how == 2:
+            data[place:place] = rng.randbytes(size)
+        elif how == 3:
+            data[place : place + size] = bytes(size)
+        elif how == 4:
+            data[place : place + 4] = b"\xff\xff\xff\xff"
+        elif how == 5:
+            other = rng.randrange(len(data))
+            data[place : place + size] = data[other : other + size]
+        elif rng.random() < 0.2:
+            del data[max(place, 2) :]
+    return bytes(data)
+
+
+ENCODED = {
+    "native": (uid.ExplicitVRLittleEndian, "RGB", None),
+    "deflated": (uid.DeflatedExplicitVRLittleEndian, "RGB", None),
+    "rle": (uid.RLELossless, "RGB", None),
+    "jpeg": (uid.JPEGBaseline8Bit, "YBR_FULL_422", jpeg),
+    "jpeg_lossless": (uid.JPEGLosslessSV1, "RGB", jpeg_lossless),
+    "jpeg_ls": (uid.JPEGLSLossless, "RGB", jpeg_ls),
+    "jpeg_2000": (uid.JPEG2000Lossless, "YBR_RCT", jpeg_2000),
+    "mpeg2": (uid.MPEG2MPML, "YBR_PARTIAL_420", None),
+    "mpeg4": (uid.MPEG4HP41, "YBR_PARTIAL_420", None),
+}
+"""Transfer syntax, colour model and encoder of frames in RGB, by a name."""
+
+GREY = PhantomClip(3, 1).frames(range(4))
+PATCHES = {(16, 24): (220, 30, 20), (16, 80): (20, 200, 40), (96, 56): (10, 40, 230)}
+
+
+def coloured() -> np.ndarray:
+    frames = np.repeat(GREY[..., None], 3, axis=-1)
+    for (y, x), colour in PATCHES.items():
+        frames[:, y - 8 : y + 8, x - 16 : x + 16] = colour
+    return frames
+
+
+COLOUR = coloured()
+
+
+def refusal(path: Path | str) -> str:
+    with pytest.raises(VideoError) as caught:
+        read_dicom(path)
+    return str(caught.value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +13,8 @@ import cv2
 import numpy as np
 
 CONFIGS = Path(__file__).parents[1] / "configs"
+PATIENT = "MUSTERMANN ERIKA 19500229"
+WARD = "ward of Dr Doe [3] 'Größe' & <b>"
 SMALL = ["--data.image_size", "32", "--data.num_workers", "0", "--data.batch_size", "8"]
 
 
@@ -60,3 +64,11 @@ def limited(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def data_of(page: Path) -> dict:
+    """Return the data that a report holds."""
+    held = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text(),
+                     re.DOTALL)  # fmt: skip
+    assert held
+    return json.loads(held[1])

@@ -11,6 +11,10 @@ import numpy as np
 import pydicom
 import pytest
 from dicoms import (
+    COLOUR,
+    ENCODED,
+    GREY,
+    PATCHES,
     PATIENT,
     ROOT,
     jpeg,
@@ -21,6 +25,7 @@ from dicoms import (
     jpeg_unmarked,
     jpeg_untransformed,
     paletted,
+    refusal,
     region,
     write_dicom,
     ybr,
@@ -28,29 +33,8 @@ from dicoms import (
 from pydicom import uid
 from pydicom.data import get_testdata_file
 
-from lvef.data.dicom import dicom_header, is_dicom, read_dicom
-from lvef.data.prepare import prepare_file
+from lvef.data.formats.dicom import dicom_header, is_dicom, read_dicom
 from lvef.errors import VideoError
-from lvef.phantom import PhantomClip
-
-GREY = PhantomClip(3, 1).frames(range(4))
-PATCHES = {(16, 24): (220, 30, 20), (16, 80): (20, 200, 40), (96, 56): (10, 40, 230)}
-
-
-def coloured() -> np.ndarray:
-    frames = np.repeat(GREY[..., None], 3, axis=-1)
-    for (y, x), colour in PATCHES.items():
-        frames[:, y - 8 : y + 8, x - 16 : x + 16] = colour
-    return frames
-
-
-COLOUR = coloured()
-
-
-def refusal(path: Path | str) -> str:
-    with pytest.raises(VideoError) as caught:
-        read_dicom(path)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -134,31 +118,6 @@ def test_grey_of_more_than_eight_bits_is_scaled_by_its_bits_or_its_window(tmp_pa
     assert np.abs(frames.astype(int) - np.minimum(GREY.astype(int) * 2, 255)).max() <= 1
 
 
-@pytest.mark.parametrize(
-    ("tags", "fps"),
-    [
-        ({"FrameTime": "20"}, 50),
-        ({"FrameTime": "20", "CineRate": "30"}, 50),
-        ({"FrameTime": None, "FrameTimeVector": [0, 25, 15, 20]}, 50),
-        ({"FrameTime": "0", "CineRate": "60"}, 60),
-        ({"FrameTime": None, "CineRate": "0", "RecommendedDisplayFrameRate": "40"}, 40),
-        ({"FrameTime": "0.02", "CineRate": "50"}, 50),  # seconds, not milliseconds
-    ],
-)
-def test_frame_rate_is_the_first_that_the_file_states(tmp_path, tags, fps):
-    path = write_dicom(tmp_path / "a.dcm", GREY, model="MONOCHROME2", **tags)
-    assert dicom_header(path).fps == fps
-
-
-@pytest.mark.parametrize("tags", [{"FrameTime": None}, {"FrameTime": "1000", "CineRate": "0"}])
-def test_a_loop_without_a_rate_wants_to_be_told_it(tmp_path, tags):
-    path = write_dicom(tmp_path / "a.dcm", GREY, model="MONOCHROME2", **tags)
-    assert dicom_header(path).fps is None
-    with pytest.raises(VideoError, match=r"how many frames a second .* --data\.fps"):
-        prepare_file(path)
-    assert prepare_file(path, fps=40).fps == 40
-
-
 def test_region_is_the_largest_tissue_with_its_scale(tmp_path):
     regions = [
         region((0, 100, 111, 111), spatial=3, data=3), region((4, 4, 20, 20)),
@@ -232,26 +191,13 @@ def test_a_compression_that_is_unknown_or_too_deep_says_what_to_do(tmp_path):
     assert "of 12 bits cannot be read: convert it" in refusal(path)
 
 
-ENCODED = {
-    "native": (uid.ExplicitVRLittleEndian, "RGB", None),
-    "deflated": (uid.DeflatedExplicitVRLittleEndian, "RGB", None),
-    "rle": (uid.RLELossless, "RGB", None),
-    "jpeg": (uid.JPEGBaseline8Bit, "YBR_FULL_422", jpeg),
-    "jpeg_lossless": (uid.JPEGLosslessSV1, "RGB", jpeg_lossless),
-    "jpeg_ls": (uid.JPEGLSLossless, "RGB", jpeg_ls),
-    "jpeg_2000": (uid.JPEG2000Lossless, "YBR_RCT", jpeg_2000),
-    "mpeg2": (uid.MPEG2MPML, "YBR_PARTIAL_420", None),
-    "mpeg4": (uid.MPEG4HP41, "YBR_PARTIAL_420", None),
-}
-
-
 @pytest.mark.parametrize("how", ENCODED)
 def test_a_file_cut_short_anywhere_is_refused(tmp_path, how):
     whole = write_dicom(tmp_path / "whole.dcm", COLOUR, *ENCODED[how]).read_bytes()
     cut = tmp_path / "cut.dcm"
     for part in (0.001, 0.02, 0.1, 0.3, 0.6, 0.95, 0.99):
         cut.write_bytes(whole[: int(part * len(whole))])
-        assert refusal(cut).startswith(f"{cut}: ")
+        assert refusal(cut).startswith("cut.dcm: ")
 
 
 @pytest.mark.parametrize("how", ["jpeg", "jpeg_ls", "mpeg2", "mpeg4"])
@@ -321,15 +267,17 @@ def test_nothing_that_tells_who_the_patient_is_comes_out(tmp_path, caplog, capfd
         assert secret not in "\n".join(shown)
 
 
-def test_dicom_files_are_told_by_extension_or_first_bytes(tmp_path):
+def test_dicom_files_are_told_by_their_first_bytes_whatever_their_name(tmp_path):
     written = write_dicom(tmp_path / "loop.DCM", GREY, model="MONOCHROME2").read_bytes()
-    for name, is_one in {
-        "a.dcm": True, "a.dicom": True, "IM_0001": True, "1.2.840.113619.2": True,
-        "a.avi": False, "DICOMDIR": False,
-    }.items():  # fmt: skip
+    for name in ("a.dcm", "a.dicom", "IM_0001", "1.2.840.113619.2", "a.avi", "a.b c"):
         (tmp_path / name).write_bytes(written)
-        assert is_dicom(tmp_path / name) is is_one
-    (tmp_path / "README").write_text("text")
-    assert not is_dicom(tmp_path / "README")
-    assert not is_dicom(tmp_path / "missing")
-    assert not is_dicom(tmp_path)
+        assert is_dicom(tmp_path / name)
+    directory = written.replace(
+        uid.UltrasoundMultiFrameImageStorage.encode(), b"1.2.840.10008.1.3.10".ljust(28, b"\0")
+    )
+    (tmp_path / "DICOMDIR").write_bytes(directory)
+    (tmp_path / "README").write_text("text" * 200)
+    assert not any(is_dicom(tmp_path / name) for name in ("DICOMDIR", "README", "missing", "."))
+    (tmp_path / "page.dcm").write_text("<html>not found</html>")  # refused, not passed over
+    assert is_dicom(tmp_path / "page.dcm")
+    assert refusal(tmp_path / "page.dcm") == "page.dcm: not a DICOM file"

@@ -8,6 +8,8 @@ import pytest
 from lvef.data.echonet import read_echonet
 from lvef.errors import DatasetError
 
+IMPOSSIBLE = "volumes impossible: ESV is not below EDV, or one of them is negative"
+
 
 @pytest.fixture
 def copy(phantom_root: Path, tmp_path: Path) -> Path:
@@ -95,9 +97,13 @@ def test_an_mp4_stands_in_for_the_avi_of_the_same_name(copy):
     ("values", "expected"),
     [
         ({"EF": 140.0}, "EF outside 0-100"),
-        ({"EF": "n/a"}, "EF outside 0-100"),
+        ({"EF": -1.0}, "EF outside 0-100"),
+        ({"EF": "n/a"}, "EF missing or no number"),
+        ({"EF": 0.55}, "EF of 1 % or less: a fraction, a class, or not measured"),
         ({"EF": 12.0}, "EF inconsistent with volumes"),
-        ({"ESV": 1000.0}, "EF inconsistent with volumes"),
+        ({"ESV": 1000.0}, IMPOSSIBLE),
+        ({"EDV": -5.0}, IMPOSSIBLE),
+        ({"NumberOfFrames": 99.5}, "number of frames is no whole number"),
         ({"NumberOfFrames": 3}, "traced frame outside the clip"),
         ({"NumberOfFrames": None}, "number of frames unknown"),
         ({"Split": "train2"}, "split is none of TRAIN, VAL, TEST"),
@@ -161,7 +167,7 @@ def test_missing_empty_and_untraced_videos_and_duplicates_are_set_aside(copy):
     tracings[tracings["FileName"] != videos[2].name].to_csv(
         copy / "VolumeTracings.csv", index=False
     )
-    change(copy, 4, FileName=videos[5].stem)
+    change(copy, 4, FileName=videos[5].stem)  # of two rows with other labels none can be trusted
     folder = read_echonet(copy, max_excluded=1.0)
     reasons = dict(zip(folder.excluded["video"], folder.excluded["reason"], strict=True))
     assert reasons == {
@@ -170,7 +176,7 @@ def test_missing_empty_and_untraced_videos_and_duplicates_are_set_aside(copy):
         videos[2].stem: "no tracing",
         videos[5].stem: "duplicate name",
     }
-    assert "4 set aside" in folder.summary()
+    assert "5 set aside" in folder.summary()
     assert "1 no tracing" in folder.summary()
 
 

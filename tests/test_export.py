@@ -300,8 +300,8 @@ def test_what_is_no_checkpoint_is_told_in_one_line(tmp_path, capsys):
     ("more", "message"),
     [
         (["--output", "model.pt"], "--output is model.pt, but models are written as .onnx"),
-        (["--output", "model.onnx", "--opset", "17"], "--opset is 17, but is in 18.."),
-        (["--output", "model.onnx", "--opset", "999"], "--opset is 999, but is in 18.."),
+        (["--output", "model.onnx", "--opset", "17"], "--opset is 17, but must be at least 18"),
+        (["--output", "model.onnx", "--opset", "999"], "--opset is 999, but must be at least 18"),
         ([], "output"),
     ],
 )

@@ -106,7 +106,7 @@ def test_training_has_a_panel_a_metric():
 def test_heat_maps_stand_below_their_frames_with_a_scale():
     frames = np.zeros((2, 3, 16, 16), np.uint8)
     maps = {"Grad-CAM": RNG.random((2, 16, 16)), "integrated gradients": np.zeros((2, 16, 16))}
-    figure = heat_map_sheet(frames, maps, ["EDF", "ESF"], "PHANTOM TEST")
+    figure = heat_map_sheet(frames, maps, ["EDF", "ESF"], "PHANTOM TEST", None)
     said = texts(figure)
     assert {"EDF", "ESF", "Grad-CAM", "integrated gradients\n(nothing found)"} <= set(said)
     assert "share of the case's largest" in said

@@ -16,8 +16,9 @@ from clips import numbered, write_clip
 from lvef.analysis.finder import BeatFinder
 from lvef.data.echonet import read_echonet
 from lvef.data.formats import clip_info, read_frames, stream_frames
+from lvef.data.keyframes import read_keyframes
 from lvef.data.prepare import prepare_file
-from lvef.data.videos import read_keyframes, video_table
+from lvef.data.videos import video_table
 from lvef.errors import LvefError, VideoError
 from lvef.phantom import PhantomClip, write_phantoms
 

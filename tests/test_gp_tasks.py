@@ -170,7 +170,7 @@ def test_the_checkpoint_of_an_ensemble_needs_no_other_file(logs, phantom_root, t
     [
         ("ensemble", ["--model.members", "[]"], "no members"),
         ("ensemble", ["--model.members", "[3]"], "neither a checkpoint nor an experiment"),
-        ("esf_gpr", ["--model.uncertainty.level", "90"], "level is 90.0, but is in 0..1"),
+        ("esf_gpr", ["--model.uncertainty.level", "90"], "level is 90, but must be above 0"),
         ("esf_gpr", ["--data.feature_batch_size", "0"], "feature_batch_size is 0"),
         ("ensemble", ["--model.members", "[mf_mlp]"], "neither a checkpoint nor an experiment"),
         ("ensemble", ["--model.members", "[esf_cls]"], "holds a EFClassifier"),

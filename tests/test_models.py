@@ -122,10 +122,10 @@ def test_weights_that_do_not_exist_or_fit_are_refused(tmp_path, state):
     with pytest.raises(WeightsError, match="neither a file nor one of IMAGENET1K_V1"):
         ResNet50Backbone("IMAGENET2K")
     torch.save({"conv1.weight": state["conv1.weight"]}, tmp_path / "part.pt")
-    with pytest.raises(WeightsError, match="tensors missing"):
+    with pytest.raises(WeightsError, match=r"no ResNet-50: 1 tensors, the first conv1\.weight"):
         ResNet50Backbone(str(tmp_path / "part.pt"))
     (tmp_path / "text.pt").write_text("no weights")
-    with pytest.raises(WeightsError, match=r"text\.pt: cannot read weights"):
+    with pytest.raises(WeightsError, match=r"text\.pt: .*not a file of PyTorch"):
         ResNet50Backbone(str(tmp_path / "text.pt"))
 
 

@@ -16,6 +16,7 @@ from helpers import best, told
 from lvef.cli import main
 from lvef.data.corruptions import CORRUPTIONS
 from lvef.data.echonet import read_echonet
+from lvef.data.fingerprint import file_digest
 from lvef.data.formats import read_frames, write_video
 from lvef.experiments.robustness import Condition, all_conditions, format_robustness
 from lvef.phantom import PhantomClip
@@ -88,6 +89,9 @@ def test_the_command_measures_every_condition(logs, phantom_root, tmp_path, caps
     np.testing.assert_allclose(table["mae"] - table["mae"][0], table["cost"], atol=1e-9)
     about = json.loads((out / "robustness.json").read_text())
     assert about["num_cases"] == 3
+    record = json.loads((out / "run.json").read_text())
+    assert record["files"]["ckpt_path"]["sha256"] == file_digest(best(logs, "esf_mlp"))
+    assert record["options"]["num_cases"] == 3
     assert about["title"].startswith("PHANTOM TEST, 3 videos")
     text = (out / "robustness.md").read_text()
     assert text == format_robustness(table, about["title"], True)

@@ -12,6 +12,7 @@ from helpers import best, newest, told, words
 
 from lvef.cli import main
 from lvef.data.echonet import read_echonet
+from lvef.data.fingerprint import folder_fingerprint
 from lvef.errors import NotFittedError
 from lvef.evaluation.heat_maps import overlay_image
 from lvef.evaluation.overlap import dice
@@ -228,6 +229,8 @@ def test_the_command_measures_regions_curves_and_randomisation(
     assert main([*arguments, "--output", str(out), "--num_cases", "3", "--steps", "2"]) == 0
     about = json.loads((out / "saliency.json").read_text())
     assert about["num_cases"] == 3
+    record = json.loads((out / "run.json").read_text())
+    assert record["data"] == folder_fingerprint(phantom_root)
     assert set(about["methods"]) == set(METHOD_NAMES.values())
     density = about["methods"]["integrated gradients"]["density"]
     assert density["lv_cavity"]["lower"] <= density["lv_cavity"]["value"]

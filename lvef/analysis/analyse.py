@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter1d
 
 from lvef.analysis.evened import evened, in_own_frames
+from lvef.analysis.layout import layout_fault, usable_beats
 from lvef.analysis.quality import Evidence, judge
 from lvef.analysis.result import AnalysedBeat, ClipAnalysis
 from lvef.analysis.segment import confidence, one_ventricle, segment_closely
@@ -185,7 +186,7 @@ def _analyse(
     area[area == 0] = np.nan
     shapes = np.array([mask_volume(mask) for mask in masks])
     curve, agreement = _fullness(clip, masks, area)
-    found = find_beats(curve, clip.fps)
+    found = usable_beats(find_beats(curve, clip.fps), clip.frames, clip.fps)
     motions = _motions(clip, masks, shapes[:, 0], found)
     pairs = [calibration.both(m.ef_by_motion, m.ef_by_contours) for m in motions]
     efs = np.array(pairs).reshape(-1, 2).T
@@ -202,6 +203,7 @@ def _analyse(
         depths=np.array([beat.depth for beat in found]),
         ef_by_motion=efs[0],
         ef_by_contours=efs[1],
+        fault=layout_fault(clip.frames),
     )
     verdict = judge(evidence)
     refused = bool(verdict.reason)

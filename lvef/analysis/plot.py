@@ -12,8 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from lvef.analysis.caption import Caption, fitted
 from lvef.data.formats import write_video
 from lvef.data.prepare import SIZE
+from lvef.data.sector import blank_outside, shown_sector
+from lvef.data.shown import picture_name
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 
 if TYPE_CHECKING:
@@ -22,10 +25,15 @@ if TYPE_CHECKING:
 ED, ES, WALL = "#40b0ff", "#ffb000", "#ffb000"
 """Blue and orange, which colour-blind people tell apart; ED is also a circle and ES a square."""
 _ZOOM, _STRIP = 3, 84
+_WORDS, _SMALL, _MARK = 13, 11, 26
+"""Heights of letters in the overlay, in pixels."""
+_NOT_REMOVED = "Text in the picture could not be told from tissue, and was not removed."
 
 
 def plot_analysis(analysis: ClipAnalysis, before: bool = False) -> Figure:
     """Draw ED and ES of the best beat with their contours, and the area curve with all beats.
+
+    What lies outside the sector is blanked. Where no sector can be told, the title says so.
 
     Args:
         analysis: What was found in a clip.
@@ -37,29 +45,36 @@ def plot_analysis(analysis: ClipAnalysis, before: bool = False) -> Figure:
     figure = Figure(figsize=(12.2 if before else 9.5, 3.6), layout="constrained")
     widths = [1, 1, 1.75]
     panels = figure.subplots(1, 3 + before, width_ratios=[1.2] * before + widths)
+    sector = shown_sector(analysis.clip.frames)
+    pictures = _blanked(analysis.clip.frames, sector)
     if before:
-        _as_it_came(panels[0], analysis)
+        _as_it_came(panels[0], analysis, sector)
         panels = panels[1:]
     best = max(analysis.beats, key=lambda beat: beat.quality, default=None)
     frames = (0, len(analysis.masks) // 2) if best is None else (best.ed_frame, best.es_frame)
     for axis, frame, name in zip(panels[:2], frames, ("end-diastole", "end-systole"), strict=True):
-        axis.imshow(analysis.clip.frames[frame], cmap="gray", vmin=0, vmax=255)
+        axis.imshow(pictures[frame], cmap="gray", vmin=0, vmax=255)
         if analysis.masks[frame].any():
             axis.contour(analysis.masks[frame], levels=[0.5], colors=WALL, linewidths=1.4)
         axis.set_title(f"{name if best else 'no beat'}, frame {frame}", fontsize=9)
         axis.axis("off")
     _curve(panels[2], analysis)
-    figure.suptitle(f"{headline(analysis)}\n{NOT_FOR_DIAGNOSIS}", fontsize=9)
+    words = [headline(analysis), NOT_FOR_DIAGNOSIS, *([] if sector is not None else [_NOT_REMOVED])]
+    figure.suptitle("\n".join(words), fontsize=9)
     return figure
 
 
-def _as_it_came(axis: Any, analysis: ClipAnalysis) -> None:
+def _as_it_came(axis: Any, analysis: ClipAnalysis, sector: NDArray[np.bool_] | None) -> None:
     clip, square = analysis.clip, analysis.clip.square
-    axis.imshow(clip.first)
+    first = clip.first
+    if sector is not None:
+        first = blank_outside(first[None], square.paste(sector, clip.height, clip.width))[0]
+    axis.imshow(first)
     corner = (square.left - 0.5, square.top - 0.5)
     cut = Rectangle(corner, square.side, square.side, fill=False, edgecolor=WALL, clip_on=False)
     axis.add_patch(cut)
-    axis.set_title(f"as it came, {clip.width} x {clip.height}", fontsize=9)
+    text = ", text blanked" if sector is not None else ""
+    axis.set_title(f"as it came, {clip.width} x {clip.height}{text}", fontsize=9)
     axis.axis("off")
 
 
@@ -97,28 +112,46 @@ def _curve(axis: Any, analysis: ClipAnalysis) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
+def _blanked(frames: NDArray[np.uint8], sector: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
+    return frames if sector is None else frames * sector
+
+
 def write_overlay(analysis: ClipAnalysis, path: Path) -> Path:
     """Write an MP4 of the clip with contour, area curve, phase marks and EF.
+
+    What lies outside the sector is blanked. Where no sector can be told, the file's name says so:
+    `NAME.text-not-removed.mp4`.
 
     Args:
         analysis: What was found in a clip.
         path: File to write, `.mp4`; its folder is made.
 
     Returns:
-        The file.
+        The file that was written.
     """
-    write_video(path, overlay_frames(analysis), analysis.fps)
+    sector = shown_sector(analysis.clip.frames)
+    path = path.with_name(picture_name(path.stem, sector) + path.suffix)
+    write_video(path, overlay_frames(analysis, sector), analysis.fps)
     return path
 
 
-def overlay_frames(analysis: ClipAnalysis) -> Iterator[NDArray[np.uint8]]:
-    """Yield `(420, 336, 3)` RGB frames: the prepared clip enlarged, the curve below."""
+def overlay_frames(
+    analysis: ClipAnalysis, sector: NDArray[np.bool_] | None
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield `(420, 336, 3)` RGB frames: the prepared clip enlarged, the curve below.
+
+    Args:
+        analysis: What was found in a clip.
+        sector: What may be shown of it, see `shown_sector`; None for all.
+    """
     side = SIZE * _ZOOM
     strip, places = _strip(analysis, side)
-    marks = {beat.ed_frame: ("ED", _rgb(ED)) for beat in analysis.beats}
-    marks |= {beat.es_frame: ("ES", _rgb(ES)) for beat in analysis.beats}
-    shown: tuple[str, tuple[int, int, int], int] | None = None
-    for frame, (grey, mask) in enumerate(zip(analysis.clip.frames, analysis.masks, strict=True)):
+    marks = {beat.ed_frame: Caption.of("ED", _MARK, _rgb(ED)) for beat in analysis.beats}
+    marks |= {beat.es_frame: Caption.of("ES", _MARK, _rgb(ES)) for beat in analysis.beats}
+    words = _words(analysis, side)
+    shown: tuple[Caption, int] | None = None
+    pictures = _blanked(analysis.clip.frames, sector)
+    for frame, (grey, mask) in enumerate(zip(pictures, analysis.masks, strict=True)):
         large = cv2.resize(grey, (side, side), interpolation=cv2.INTER_CUBIC)
         picture = cv2.cvtColor(large, cv2.COLOR_GRAY2RGB)
         fine = cv2.resize(mask.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
@@ -127,15 +160,30 @@ def overlay_frames(analysis: ClipAnalysis) -> Iterator[NDArray[np.uint8]]:
         )
         cv2.drawContours(picture, lines, -1, _rgb(WALL), 1, cv2.LINE_AA)
         if frame in marks:
-            shown = (*marks[frame], frame)
-        if shown is not None and frame - shown[2] <= 0.16 * analysis.fps:
-            _write(picture, shown[0], (side - 42, 26), 0.8, shown[1])
-        _write(picture, headline(analysis)[:58], (4, side - 18), 0.35, (255, 255, 255))
-        _write(picture, NOT_FOR_DIAGNOSIS, (4, side - 5), 0.32, (200, 200, 200))
+            shown = (marks[frame], frame)
+        if shown is not None and frame - shown[1] <= 0.16 * analysis.fps:
+            shown[0].put(picture, side - shown[0].width - 4, 4)
+        for caption, top in words:
+            caption.put(picture, 4, top)
         below = strip.copy()
         if places is not None:
             cv2.circle(below, places[frame].tolist(), 4, (255, 255, 255), -1, cv2.LINE_AA)
         yield np.concatenate([picture, below])
+
+
+def _words(analysis: ClipAnalysis, side: int) -> list[tuple[Caption, int]]:
+    """Return what stands at the foot of the picture, and how far down each line is."""
+    white, grey = (255, 255, 255), (200, 200, 200)
+    said = fitted(headline(analysis), _WORDS, side - 8, most=2)
+    captions = [Caption.of(line, _WORDS, white) for line in said]
+    captions += [
+        Caption.of(line, _SMALL, grey) for line in fitted(NOT_FOR_DIAGNOSIS, _SMALL, side - 8, 2)
+    ]
+    top, placed = side - 2, []
+    for caption in reversed(captions):
+        top -= caption.height
+        placed.append((caption, top))
+    return placed
 
 
 def _strip(
@@ -157,18 +205,6 @@ def _strip(
         corner = places[beat.es_frame]
         cv2.rectangle(strip, (corner - 3).tolist(), (corner + 3).tolist(), _rgb(ES), -1)
     return strip, places
-
-
-def _write(
-    picture: NDArray[np.uint8],
-    text: str,
-    place: tuple[int, int],
-    size: float,
-    colour: tuple[int, int, int],
-) -> None:
-    text = text.replace("±", "+-")  # OpenCV's font has no such sign
-    for width, ink in ((3, (0, 0, 0)), (1, colour)):
-        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, ink, width, cv2.LINE_AA)
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:

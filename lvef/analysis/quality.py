@@ -26,6 +26,8 @@ _MOST_CUT_OFF = 0.3
 """Share of the outline at or beyond the edge of the sector."""
 _LEAST_EF = 2.0
 """Points of EF, by motion and contours on average, below which nothing moves."""
+_LEAST_SWING = 0.12
+"""Share of its largest area by which a ventricle's area changes, at least, where it beats."""
 _WIDEST_GAP = 35.0
 """Points of EF by which contours and motion may differ."""
 
@@ -47,6 +49,7 @@ class Evidence:
         depths: `(n,)` depth of each beat against the clip's typical one.
         ef_by_motion: `(n,)` EF of each beat by motion, calibrated.
         ef_by_contours: `(n,)` EF of each beat by its two contours, calibrated.
+        fault: What the screen shows in place of one picture of a heart, in words; mostly nothing.
     """
 
     frames: int
@@ -61,6 +64,7 @@ class Evidence:
     depths: NDArray[np.float64]
     ef_by_motion: NDArray[np.float64]
     ef_by_contours: NDArray[np.float64]
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,12 +86,17 @@ def judge(evidence: Evidence) -> Verdict:
     seen = (evidence.confidence >= _SURE) & (share >= _SIZES[0]) & (share <= _SIZES[1])
     found = float(seen.mean())
     nothing = tuple(0.0 for _ in evidence.depths)
+    if evidence.fault:
+        return Verdict(0.0, nothing, evidence.fault)
+    length = f"{evidence.frames} frames ({evidence.frames / evidence.fps:.2f} s)"
     if evidence.frames < FEWEST_SECONDS * evidence.fps:
-        return Verdict(0.0, nothing, f"no beat found: {evidence.frames} frames "
-                       f"({evidence.frames / evidence.fps:.2f} s)")  # fmt: skip
+        return Verdict(0.0, nothing, f"no whole beat: {length}")
     if found < _FEWEST_FOUND:
         missed = f"no left ventricle found in {100 * (1 - found):.0f} % of frames"
         return Verdict(found * 0.2, nothing, missed)
+    if not len(evidence.depths) and _beats(evidence):
+        cut = f"no whole beat: {length} hold no end-diastole with the end-systole that follows"
+        return Verdict(0.0, nothing, cut)
     if not len(evidence.depths):
         return Verdict(0.0, nothing, "no beat found: nothing in the picture beats")
     gaps = np.abs(evidence.ef_by_motion - evidence.ef_by_contours)
@@ -130,6 +139,12 @@ def judge(evidence: Evidence) -> Verdict:
     if not refused and not any(kept):
         return Verdict(quality, kept, "not good enough: the contour is lost in every beat")
     return Verdict(quality, kept, f"not good enough: {worst}" if refused else "")
+
+
+def _beats(evidence: Evidence) -> bool:
+    """Return whether the area changes as a ventricle's does, whole beats or not."""
+    low, high = np.nanpercentile(evidence.area, [5, 95])
+    return bool(evidence.agreement >= _LEAST_AGREEMENT and high - low >= _LEAST_SWING * high)
 
 
 def _between(value: float, low: float, high: float) -> float:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha1
 from pathlib import Path
@@ -12,9 +16,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lvef.analysis.result import ClipAnalysis
+from lvef.errors import RecordError
 from lvef.files import write_arrays
 
 _LONGEST = 200
+_LARGEST = 200_000_000
+"""Bytes that a record may unpack to: contours of an hour at 50 frames a second have less."""
+_PREFIX = "contour_"
 FOLDER = "analysis"
 """Where records go, in the log folder."""
 
@@ -43,7 +51,7 @@ class ClipRecord:
 
 
 def write_record(analysis: ClipAnalysis, path: Path) -> None:
-    """Write the record of an analysis.
+    """Write the record of an analysis, whole or not at all.
 
     Args:
         analysis: The analysis.
@@ -56,7 +64,7 @@ def write_record(analysis: ClipAnalysis, path: Path) -> None:
     outlines = {frame: _contour(mask) for frame, mask in enumerate(analysis.masks) if mask.any()}
     corner = np.array([square.left, square.top])
     contours = {  # pixel centres lie on whole numbers
-        f"contour_{frame}": ((outline + 0.5) * analysis.clip.pixels - 0.5 + corner).astype("f4")
+        f"{_PREFIX}{frame}": ((outline + 0.5) * analysis.clip.pixels - 0.5 + corner).astype("f4")
         for frame, outline in outlines.items()
     }
     beats = [[b.ed_frame, b.es_frame, b.mid_frame, b.ef, b.quality] for b in analysis.beats]
@@ -72,21 +80,54 @@ def write_record(analysis: ClipAnalysis, path: Path) -> None:
 
 
 def read_record(path: Path) -> ClipRecord | None:
-    """Return a record, or None where there is none."""
-    if not path.is_file():
+    """Return a record, or None where there is none.
+
+    Raises:
+        RecordError: It cannot be read, or holds something else than a record.
+    """
+    if not path.exists():
         return None
-    with np.load(path, allow_pickle=False) as held:
-        prefix = "contour_"
-        left, top, side = (int(value) for value in held["square"])
-        return ClipRecord(
-            float(held["fps"]),
-            held["area"],
-            held["beats"],
-            {int(n.removeprefix(prefix)): held[n] for n in held.files if n.startswith(prefix)},
-            (left, top, side),
-            float(held["ef"]),
-            float(held["quality"]),
-        )
+    try:
+        with zipfile.ZipFile(path) as packed:
+            if sum(part.file_size for part in packed.infolist()) > _LARGEST:
+                raise ValueError("it unpacks to more than a record can hold")
+        with np.load(path, allow_pickle=False) as held:
+            return _checked(held)
+    except (
+        OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, NotImplementedError,
+        RuntimeError, OverflowError, zipfile.BadZipFile, zlib.error,
+    ) as error:  # fmt: skip
+        said = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise RecordError(f"{path}: not a readable record of a clip ({said})") from error
+
+
+def _checked(held: Mapping[str, NDArray[np.generic]]) -> ClipRecord:
+    """Return what a file holds as a record; ValueError, KeyError or TypeError where it is none."""
+    area, beats = _numbers(held["area"], 1), _numbers(held["beats"], 2)
+    left, top, side = _numbers(held["square"], 1)
+    fps, ef, quality = (float(_numbers(held[name], 0)) for name in ("fps", "ef", "quality"))
+    frames = beats[:, :3]
+    if beats.shape[1] != 5 or not ((frames >= 0) & (frames < len(area))).all():
+        raise ValueError("its beats do not lie in the clip")
+    if not (np.isfinite(fps) and fps > 0) or np.isinf(area).any():
+        raise ValueError("its numbers are not finite")
+    contours = {
+        int(name.removeprefix(_PREFIX)): _numbers(held[name], 2)
+        for name in held
+        if name.startswith(_PREFIX)
+    }
+    if not all(c.shape[1] == 2 and np.isfinite(c).all() for c in contours.values()):
+        raise ValueError("its contours are no points")
+    return ClipRecord(fps, area, beats, contours, (int(left), int(top), int(side)), ef, quality)
+
+
+def _numbers(array: NDArray[np.generic], dimensions: int) -> NDArray[np.float64]:
+    """Return an array of real numbers with as many dimensions; ValueError where it is none."""
+    if not isinstance(array, np.ndarray):  # a part of an archive that is no array comes as bytes
+        raise TypeError("a part of it is no array")
+    if array.ndim != dimensions or array.dtype.kind not in "fiu":
+        raise ValueError(f"{array.dtype} of {array.ndim} axes is not what a record holds")
+    return array.astype(np.float64)
 
 
 def record_path(folder: Path, video: str) -> Path:
@@ -96,10 +137,10 @@ def record_path(folder: Path, video: str) -> Path:
 
 def file_name(video: str) -> str:
     """Return a file's name, without extension, that stands for one video's name in the table."""
-    name = quote(video, safe=" ")
+    name = quote(os.fsencode(video), safe=" ")  # a name need not be UTF-8
     if len(name) <= _LONGEST:
         return name
-    return f"{name[: _LONGEST - 41]} {sha1(video.encode()).hexdigest()}"
+    return f"{name[: _LONGEST - 41]} {sha1(os.fsencode(video)).hexdigest()}"
 
 
 def _contour(mask: NDArray[np.bool_]) -> NDArray[np.float64]:

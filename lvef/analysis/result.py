@@ -100,8 +100,8 @@ class ClipAnalysis:
         """Return a matplotlib figure: frames with contours, the curve, the beats and the EF.
 
         Args:
-            before: Show also the first frame as it came and what was cut from it. Text that is
-                burned into a picture may name a patient.
+            before: Show also the first frame and what was cut from it. Text outside the sector is
+                blanked in all of them; the title says where that could not be done.
         """
         from lvef.analysis.plot import plot_analysis
 

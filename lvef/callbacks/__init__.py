@@ -1,9 +1,19 @@
-"""What happens around a run: predictions, results, pictures, heat maps."""
+"""What happens around a run: predictions, results, pictures, heat maps, and when a fit ends."""
 
 from lvef.callbacks.clean_stop import CleanStop
+from lvef.callbacks.guard import FitGuard
 from lvef.callbacks.predictions import PredictionWriter
 from lvef.callbacks.results import TestResults
 from lvef.callbacks.saliency import SaliencyMaps
+from lvef.callbacks.stopping import EarlyStopping
 from lvef.callbacks.tensorboard import TensorBoardFigures
 
-__all__ = ["CleanStop", "PredictionWriter", "SaliencyMaps", "TensorBoardFigures", "TestResults"]
+__all__ = [
+    "CleanStop",
+    "EarlyStopping",
+    "FitGuard",
+    "PredictionWriter",
+    "SaliencyMaps",
+    "TensorBoardFigures",
+    "TestResults",
+]

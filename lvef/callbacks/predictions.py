@@ -130,7 +130,7 @@ def _about(trainer: Trainer, task: LightningModule, trained_on: str) -> dict[str
         "note": NOT_FOR_DIAGNOSIS,
         "task": type(task).__name__,
         "frames": list(getattr(task, "frames", [])),
-        "checkpoint": str(trainer.ckpt_path or ""),
+        "checkpoint": str(trainer.ckpt_path or getattr(task, "source", "")),
         "trained_on": trained_on,
         "phantom": data.videos is None and data.is_phantom,
         "threshold": float(task.threshold) if isinstance(task, EFClassifier) else None,
@@ -205,7 +205,7 @@ def _by_video(result: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         if flag in videos:
             videos[flag] = videos[flag].astype(float).astype("Int64")
     columns = [*COLUMNS]
-    if found and result["quality"].notna().any():
+    if found and (result["quality"].notna().any() or (result["beat"] > 0).any()):
         videos["num_beats"] = videos["num_beats"].astype("Int64")
         columns += _FOUND_COLUMNS
     if "ef_label" in result and result["ef_label"].notna().any():

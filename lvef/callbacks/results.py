@@ -49,7 +49,7 @@ class TestResults(Callback):
             "threshold": float(pl_module.threshold) if isinstance(pl_module, EFClassifier) else 0.5,
             "trained_on": pl_module.trained_on,
             "level": float(getattr(pl_module.calibration, "level", LEVEL)),
-            "checkpoint": str(trainer.ckpt_path or ""),
+            "checkpoint": str(trainer.ckpt_path or pl_module.source),
             "version": version("lvef"),
             "metrics": summary,
             "review": review,
@@ -77,7 +77,7 @@ def _write_segmentation(trainer: Trainer, task: LVSegmenter, folder: Path) -> No
         "task": "LVSegmenter",
         "split": "TEST",
         "num_cases": len(table),
-        "checkpoint": str(trainer.ckpt_path or ""),
+        "checkpoint": str(trainer.ckpt_path or task.source),
         "version": version("lvef"),
         "metrics": {
             name: {"mean": float(table[name].mean()), "p5": low, "median": middle, "p95": high}

@@ -13,9 +13,11 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lvef.data.dataset import KeyFrameDataset, collate
+from lvef.data.shown import case_sector, picture_name
 from lvef.errors import FitError, NotFittedError
 from lvef.evaluation.heat_maps import heat_map_sheet
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
@@ -33,7 +35,8 @@ class SaliencyMaps(Callback):
     """Saves frames with heat maps as PNG in the log folder, and as TensorBoard images.
 
     After `test` of the most certain right, the most certain wrong, the borderline and the flagged
-    cases; in `predict` of every video, where that is asked for.
+    cases; in `predict` of every video, where that is asked for. What lies outside the sector is
+    blanked; where no sector can be told from the rest, the picture's name says so.
 
     Args:
         wanted: Whether to save them; None does after `test` and does not in `predict`.
@@ -63,11 +66,15 @@ class SaliencyMaps(Callback):
         frames = collate([dataset[item] for item in range(len(dataset))])["frames"]
         what = "PHANTOM TEST" if data.is_phantom else "TEST"
         titles = [f"{what}, {row.kind}: {row.words}" for row in chosen.itertuples()]
-        sheets = _sheets(mapper, frames.to(pl_module.device), pl_module.frames, titles)
+        sectors = [case_sector(dataset, item) for item in range(len(dataset))]
+        names = map(picture_name, chosen["picture"], sectors)
+        chosen = chosen.assign(picture=list(names))
+        sheets = _sheets(mapper, frames.to(pl_module.device), pl_module.frames, titles, sectors)
         for name, sheet in zip(chosen["picture"], sheets, strict=True):
             write_figure(folder / f"{name}.png", sheet, dpi=110)
-            if isinstance(trainer.logger, TensorBoardLogger):
-                trainer.logger.experiment.add_figure(f"test/{FOLDER}/{name}", sheet)
+            for logger in trainer.loggers:
+                if isinstance(logger, TensorBoardLogger):
+                    logger.experiment.add_figure(f"test/{FOLDER}/{name}", sheet)
         told = chosen.assign(video=rows["video"].to_numpy()).drop(columns="row")
         write_csv(folder / "cases.csv", told)
 
@@ -90,8 +97,12 @@ class SaliencyMaps(Callback):
         """Save heat maps of a batch."""
         if self._mapper is None or "frames" not in batch or not isinstance(pl_module, EFTask):
             return
-        table = trainer.datamodule.table  # type: ignore[attr-defined]
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        table = data.table
         rows = table.loc[batch["row"].cpu().numpy()]
+        seen = (data.image_size, data.remove_artifacts, data.videos is not None)
+        dataset = KeyFrameDataset(rows, pl_module.frames, *seen)
+        sectors = [case_sector(dataset, item) for item in range(len(dataset))]
         beats = table["video"].value_counts()
         said = {k: v for k, v in outputs.items() if isinstance(v, Tensor)}
         names, titles = [], []
@@ -101,7 +112,8 @@ class SaliencyMaps(Callback):
             names.append(quote(str(row.video), safe=" ") + (f"_beat{row.beat}" if several else ""))
             words = _said({name: float(value[number]) for name, value in said.items()})
             titles.append(words + (f", beat {row.beat}" if several else "") + taught)
-        sheets = _sheets(self._mapper, batch["frames"], pl_module.frames, titles)
+        names = list(map(picture_name, names, sectors))
+        sheets = _sheets(self._mapper, batch["frames"], pl_module.frames, titles, sectors)
         for name, sheet in zip(names, sheets, strict=True):
             write_figure(self._pictures / f"{name}.png", sheet, dpi=110)
 
@@ -169,7 +181,11 @@ def _mapper(task: EFTask) -> SaliencyMapper | None:
 
 
 def _sheets(
-    mapper: SaliencyMapper, frames: Tensor, names: list[str], titles: list[str]
+    mapper: SaliencyMapper,
+    frames: Tensor,
+    names: list[str],
+    titles: list[str],
+    sectors: list[NDArray[np.bool_] | None],
 ) -> list[Figure]:
     with torch.inference_mode(False), torch.enable_grad():
         own = frames.clone()
@@ -178,9 +194,9 @@ def _sheets(
     return [
         heat_map_sheet(
             shown[i], {name: found[i] for name, found in maps.items()}, names,
-            f"{title}\n{NOT_FOR_DIAGNOSIS}",
+            f"{title}\n{NOT_FOR_DIAGNOSIS}", sector,
         )
-        for i, title in enumerate(titles)
+        for i, (title, sector) in enumerate(zip(titles, sectors, strict=True))
     ]  # fmt: skip
 
 

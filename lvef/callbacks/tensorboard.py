@@ -6,12 +6,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
 
+from lvef.data.dataset import KeyFrameDataset
 from lvef.data.echonet import SPLITS
+from lvef.data.sector import shown_sector
+from lvef.data.shown import shown_frames
 from lvef.evaluation import figures, gallery, residual_figures
 from lvef.evaluation.overlays import mask_sheet
 from lvef.evaluation.uncertainty import LEVELS
@@ -35,18 +41,26 @@ class TensorBoardFigures(Callback):
         self._drawn, self._drawn_epoch = -interval, -1
         self._best: dict[str, float] = {}
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best metrics so far."""
+        return {"best": self._best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Know what was the best before an interruption."""
+        self._best = dict(state_dict.get("best", {}))
+
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Show the first batch as the model sees it."""
+        """Show cases of the first batch, augmented as the model sees them."""
         first = trainer.global_step == 0 and batch_idx == 0 and "frames" in batch
-        if first and isinstance(pl_module, EFTask):
-            count = self.max_samples
+        if first and isinstance(pl_module, EFTask) and _shows(trainer):
+            rows = batch["row"][: self.max_samples].cpu().numpy()
             sheet = figures.sample_sheet(
-                batch["frames"][:count].cpu().numpy(),
+                _samples(trainer, pl_module, rows).numpy(),
                 pl_module.frames,
-                batch["ef"][:count].cpu().numpy(),
-                f"{_data(trainer)}TRAIN: first batch, augmented",
+                batch["ef"][: self.max_samples].cpu().numpy(),
+                f"{_data(trainer)}TRAIN: of the first batch, augmented",
             )
             _log(trainer, "sample_batch", sheet)
 
@@ -75,10 +89,12 @@ class TensorBoardFigures(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the hyperparameters with the metrics of the best epoch."""
-        logger = trainer.logger
-        if isinstance(logger, TensorBoardLogger) and isinstance(pl_module, EFTask) and self._best:
-            best = {f"best_{name}": value for name, value in self._best.items()}
-            logger.log_hyperparams(dict(pl_module.hparams), best)
+        if not isinstance(pl_module, EFTask) or not self._best:
+            return
+        best = {f"best_{name}": value for name, value in self._best.items()}
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.log_hyperparams(dict(pl_module.hparams), best)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show how TEST is predicted, in TensorBoard and as PNG."""
@@ -98,6 +114,25 @@ class TensorBoardFigures(Callback):
         self._drawn, self._drawn_epoch = time.monotonic(), trainer.current_epoch
         for name, figure in _figures(trainer, task, "VAL").items():
             _log(trainer, f"val/{name}", figure)
+
+
+def _samples(trainer: Trainer, task: EFTask, rows: NDArray[np.int64]) -> Tensor:
+    """Return cases augmented anew, `(n, F, 3, S, S)`, without text beside the sector.
+
+    A batch is augmented already: in its frames a sector that was found in the clip has moved.
+    """
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    dataset = KeyFrameDataset(
+        data.table.loc[rows], task.frames, data.image_size, data.remove_artifacts
+    )
+    black = torch.zeros(len(task.frames), 3, data.image_size, data.image_size, dtype=torch.uint8)
+    shown = (shown_frames(dataset, item) for item in range(len(rows)))
+    frames = torch.stack([black if one is None else one for one in shown])
+    if data.augmentation is None:
+        return frames
+    with torch.random.fork_rng(devices=[]):  # the run's own random numbers stay as they are
+        augmented: Tensor = data.augmentation(frames)
+    return augmented
 
 
 def _figures(trainer: Trainer, task: EFTask, split: str) -> dict[str, Figure]:
@@ -136,8 +171,11 @@ def _masks(trainer: Trainer, task: LVSegmenter, split: str) -> Figure:
     slots = shown["traced"].int().argmax(1)
     cases = torch.arange(len(slots))
     dice = dict(zip(task.cases["row"].tolist(), task.cases["dice"].tolist(), strict=True))
+    sectors = [shown_sector(clip) for clip in shown["clip"].numpy()]
+    nothing = np.zeros(shown["clip"].shape[2:], bool)
+    may_be_seen = np.stack([nothing if sector is None else sector for sector in sectors])
     return mask_sheet(
-        shown["clip"][cases, slots].numpy(),
+        shown["clip"][cases, slots].numpy() * may_be_seen,
         shown["probability"][cases, slots].numpy(),
         shown["mask"][cases, slots].numpy().astype(bool),
         [f"Dice {dice[row]:.2f}" for row in shown["row"].tolist()],
@@ -149,6 +187,11 @@ def _data(trainer: Trainer) -> str:
     return "PHANTOM " if getattr(trainer.datamodule, "is_phantom", False) else ""  # type: ignore[attr-defined]
 
 
+def _shows(trainer: Trainer) -> bool:
+    return isinstance(trainer.logger, TensorBoardLogger) and trainer.is_global_zero
+
+
 def _log(trainer: Trainer, tag: str, figure: Figure) -> None:
-    if isinstance(trainer.logger, TensorBoardLogger) and trainer.is_global_zero:
-        trainer.logger.experiment.add_figure(tag, figure, global_step=trainer.global_step)
+    for logger in trainer.loggers if trainer.is_global_zero else []:
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_figure(tag, figure, global_step=trainer.global_step)

@@ -6,6 +6,7 @@ from lvef.cardiac.contour import chords_to_polygon, polygon_area, polygon_mask
 from lvef.cardiac.disks import contour_volume, mask_tracing, mask_volume
 from lvef.cardiac.motion import carry_contour, composite_beat
 from lvef.cardiac.sampling import CLIP_FPS, RATES, SURVEY_FRAMES, looks, survey, window
+from lvef.cardiac.tracing import ordered_tracings
 from lvef.cardiac.volume import (
     REDUCED_EF,
     ejection_fraction,
@@ -34,6 +35,7 @@ __all__ = [
     "mask_volume",
     "method_of_disks",
     "mid_frame",
+    "ordered_tracings",
     "periodicity",
     "polygon_area",
     "polygon_mask",

@@ -25,8 +25,10 @@ from lvef.data.features import (
     compute,
     feature_loader,
 )
-from lvef.data.loaders import decoding_loader, training_sampler, without_unreadable
+from lvef.data.loaders import decoding_loader, without_unreadable
+from lvef.data.names import expanded
 from lvef.data.options import check_options, default_workers
+from lvef.data.order import EpochOrder, class_weights, reseed
 from lvef.data.transforms import Augmentation, ClipAugmentation
 from lvef.data.videos import Finder, video_table
 from lvef.errors import ConfigurationError, DatasetError
@@ -96,12 +98,11 @@ class EchoNetDataModule(LightningDataModule):
         feature_cache: str | None = "auto",
     ) -> None:
         super().__init__()
-        check_options(frames, batch_size, feature_batch_size, image_size, limit, max_excluded)
-        if masks and image_size % 16:
-            raise ConfigurationError(
-                f"data.image_size is {image_size}, but an LV segmenter takes multiples of 16"
-            )
-        self.root = root
+        check_options(
+            frames, masks, image_size=image_size, batch_size=batch_size, num_workers=num_workers,
+            feature_batch_size=feature_batch_size, limit=limit, max_excluded=max_excluded, fps=fps,
+        )  # fmt: skip
+        self.root = None if root is None else str(expanded(root))
         self.frames = list(frames)
         self.batch_size = batch_size
         self.num_workers = num_workers
@@ -126,6 +127,8 @@ class EchoNetDataModule(LightningDataModule):
         self._features: dict[str, torch.Tensor] = {}
         self.folder: EchoNetFolder | None = None
         self.table = pd.DataFrame()
+        self._seed: int | None = None
+        self._resumed = (0, 0)  # the epoch of a checkpoint, and the cases of it that were had
 
     @property
     def is_phantom(self) -> bool:
@@ -174,6 +177,36 @@ class EchoNetDataModule(LightningDataModule):
         self.table = self.folder.table
         if self.limit is not None:
             self.table = self.table.groupby("split", sort=False).head(self.limit)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the random numbers of a fit that goes on from here depend on."""
+        if self.trainer is None or self.trainer.state.fn != "fit":
+            return {}
+        loop: Any = self.trainer.fit_loop
+        epoch = loop.epoch_progress.current
+        amid = epoch.started > epoch.processed
+        batches = loop.epoch_loop.batch_progress.current.ready if amid else 0
+        return {
+            "seed": self.seed(),
+            "epoch": epoch.processed,
+            "cases": batches * self._training_batch_size(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where a checkpoint was written."""
+        self._seed = state_dict.get("seed")
+        self._resumed = state_dict.get("epoch", 0), state_dict.get("cases", 0)
+
+    def teardown(self, stage: str) -> None:
+        """Let the next fit begin at its beginning."""
+        self._resumed = (0, 0)
+
+    def seed(self) -> int:
+        """Return the seed of this fit: that of its checkpoint, or of the first process."""
+        if self._seed is None:
+            own = torch.initial_seed() % 2**63
+            self._seed = own if self.trainer is None else self.trainer.strategy.broadcast(own)
+        return self._seed
 
     def split(self, name: str) -> pd.DataFrame:
         """Return the rows of one split: TRAIN, VAL or TEST.
@@ -233,7 +266,7 @@ class EchoNetDataModule(LightningDataModule):
         """
         rows = self.split("TRAIN")
         features = self._ready("TRAIN")
-        batch_size = self.batch_size if features is None else self.feature_batch_size
+        batch_size = self._training_batch_size()
         share = math.ceil(len(rows) / (self.trainer.world_size if self.trainer else 1))
         task = self.trainer.lightning_module if self.trainer else None
         if min(share, batch_size) < getattr(task, "smallest_batch", 2):
@@ -241,11 +274,11 @@ class EchoNetDataModule(LightningDataModule):
                 f"training needs at least two cases a batch, but TRAIN gives {share} to a process "
                 f"and the batch size is {batch_size}"
             )
-        sampler = training_sampler(rows, self.balanced)
+        order = self._order(rows)
         drop_last = share > batch_size
         if features is not None:
-            return feature_loader(rows, features, batch_size, sampler, drop_last)
-        return self._loader(rows, sampler=sampler, drop_last=drop_last)
+            return feature_loader(rows, features, batch_size, order, drop_last)
+        return self._loader(rows, sampler=order, drop_last=drop_last)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return batches of VAL."""
@@ -266,6 +299,13 @@ class EchoNetDataModule(LightningDataModule):
         # A segmenter has said all there is to say when the beats were found.
         return self._loader(usable.iloc[:0] if self.masks else usable, crop=True)
 
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Seed what is drawn for a training batch: augmentation and dropout."""
+        if self.trainer is not None and self.trainer.training:
+            number = self.trainer.fit_loop.epoch_loop.batch_idx + 1
+            reseed(self.seed(), self.trainer.current_epoch, number, self.trainer.global_rank)
+        return batch
+
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> Any:
         """Augment training batches on the device.
 
@@ -281,10 +321,34 @@ class EchoNetDataModule(LightningDataModule):
             return self.augmentation.clips(batch)
         return batch
 
+    def _order(self, rows: pd.DataFrame) -> EpochOrder:
+        """Return the order of training cases, from the epoch that this fit has come to."""
+        epoch, done = self._resumed
+        shared: dict[str, Any] = {}
+        if self.trainer is not None:
+            shared = self.trainer.distributed_sampler_kwargs or {}
+            # Zero as long as a checkpoint's progress is not restored, which comes later.
+            loop: Any = self.trainer.fit_loop
+            reached = loop.epoch_progress.current.processed
+            epoch, done = (epoch, done) if reached in (0, epoch) else (reached, 0)
+        return EpochOrder(
+            len(rows),
+            self.seed(),
+            class_weights(rows) if self.balanced else None,
+            processes=shared.get("num_replicas", 1),
+            process=shared.get("rank", 0),
+            epoch=epoch,
+            done=done,
+            seeds=self.masks,
+        )
+
+    def _training_batch_size(self) -> int:
+        return self.batch_size if self._ready("TRAIN") is None else self.feature_batch_size
+
     def _loader(
         self,
         rows: pd.DataFrame,
-        sampler: Sampler[int] | None = None,
+        sampler: Sampler[Any] | None = None,
         drop_last: bool = False,
         frames: Sequence[str] | None = None,
         crop: bool = False,

@@ -251,7 +251,7 @@ def feature_loader(
     rows: pd.DataFrame,
     features: Tensor,
     batch_size: int,
-    sampler: Sampler[int] | None = None,
+    sampler: Sampler[Any] | None = None,
     drop_last: bool = False,
 ) -> DataLoader[Any]:
     """Return batches from memory; a batch is cut at once, so that there is nothing to collate."""

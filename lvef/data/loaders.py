@@ -1,21 +1,14 @@
-"""Data loaders whose workers decode, and the order that training cases come in."""
+"""Data loaders whose workers decode, and what is set aside where they cannot."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
-from torch.utils.data import (
-    DataLoader,
-    Dataset,
-    RandomSampler,
-    Sampler,
-    WeightedRandomSampler,
-)
+from torch.utils.data import DataLoader, Dataset, Sampler
 
-from lvef.cardiac import is_reduced
 from lvef.data.dataset import (
     FRAME_COLUMNS,
     KeyFrameDataset,
@@ -30,7 +23,7 @@ def decoding_loader(
     dataset: Dataset[Any],
     batch_size: int,
     workers: int,
-    sampler: Sampler[int] | None = None,
+    sampler: Sampler[Any] | None = None,
     drop_last: bool = False,
 ) -> DataLoader[Any]:
     """Return batches of a data set of videos; those that cannot be read become `failures`.
@@ -55,23 +48,6 @@ def decoding_loader(
         pin_memory=torch.cuda.is_available(),
         persistent_workers=workers > 0,
     )
-
-
-def training_sampler(rows: pd.DataFrame, balanced: bool) -> Sampler[int]:
-    """Return a random order of training cases, the same for the same seed.
-
-    Args:
-        rows: The cases.
-        balanced: Draw reduced and normal cases equally often, with replacement.
-    """
-    # A generator of its own: the workers draw from the global one, and so would the order
-    # of cases depend on how many workers there are.
-    generator = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
-    if not balanced:
-        return RandomSampler(rows.index, generator=generator)
-    reduced = is_reduced(rows["ef"])
-    size = np.where(reduced, max(int(reduced.sum()), 1), max(int((~reduced).sum()), 1))
-    return WeightedRandomSampler((1.0 / size).tolist(), len(rows), generator=generator)
 
 
 def without_unreadable(
@@ -116,5 +92,4 @@ def set_aside(folder: EchoNetFolder, failed: dict[int, str], limit: float) -> Ec
     )
     table = folder.table.drop(index=rows.index).reset_index(drop=True)
     excluded = pd.concat([folder.excluded, unreadable], ignore_index=True)
-    checked = EchoNetFolder(folder.root, table, excluded, folder.tracings)
-    return check_excluded(checked, limit)
+    return check_excluded(replace(folder, table=table, excluded=excluded), limit)

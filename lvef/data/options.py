@@ -5,10 +5,37 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from lvef.cardiac import RATES
 from lvef.data.dataset import FRAME_COLUMNS
 from lvef.errors import ConfigurationError
+from lvef.options import COUNT, SHARE, WORKERS, Range, check_numbers
 
 _MOST_WORKERS = 8
+_SEGMENTER_STEP = 16
+"""An LV segmenter halves its pictures four times."""
+
+RANGES = {
+    "batch_size": COUNT,
+    "num_workers": WORKERS,
+    "image_size": Range(32, 2048),
+    "limit": COUNT,
+    "max_excluded": SHARE,
+    "fps": Range(*RATES),
+    "feature_batch_size": COUNT,
+}
+"""Numbers that a data module takes."""
+AUGMENTATION = {
+    "rotation": Range(0, 180),
+    "translation": SHARE,
+    "scale": Range(0, 2),
+    "gain": Range(0, 5),
+    "gamma": Range(0, 5),
+    "speckle": Range(0, 10),
+    "horizontal_flip": SHARE,
+}
+"""Numbers that an augmentation takes."""
+CLIP_AUGMENTATION = {"veil": SHARE, "blur": SHARE}
+"""Numbers that the augmentation of clips takes beside these."""
 
 
 def default_workers() -> int:
@@ -18,14 +45,15 @@ def default_workers() -> int:
 
 
 def check_options(
-    frames: Sequence[str],
-    batch_size: int,
-    feature_batch_size: int,
-    image_size: int,
-    limit: int | None,
-    max_excluded: float,
+    frames: Sequence[str], masks: bool, image_size: int, **numbers: float | None
 ) -> None:
     """Refuse options of the data module that cannot work.
+
+    Args:
+        frames: Frames a case consists of.
+        masks: Whether batches are for an LV segmenter.
+        image_size: Height and width of a frame in pixels.
+        numbers: All other numbers of `RANGES`.
 
     Raises:
         ConfigurationError: One of them cannot.
@@ -37,11 +65,9 @@ def check_options(
         )
     if len(set(frames)) != len(frames):
         raise ConfigurationError(f"data.frames names a frame twice: {list(frames)}")
-    for name, value, least in (
-        ("batch_size", batch_size, 1), ("feature_batch_size", feature_batch_size, 1),
-        ("image_size", image_size, 32), ("limit", limit, 1),
-    ):  # fmt: skip
-        if value is not None and value < least:
-            raise ConfigurationError(f"data.{name} is {value}, but must be at least {least}")
-    if not 0 <= max_excluded <= 1:
-        raise ConfigurationError(f"data.max_excluded is {max_excluded}, but is a share, 0 to 1")
+    check_numbers("data.", RANGES, {"image_size": image_size, **numbers})
+    if masks and image_size % _SEGMENTER_STEP:
+        raise ConfigurationError(
+            f"data.image_size is {image_size}, but an LV segmenter takes multiples of "
+            f"{_SEGMENTER_STEP}"
+        )

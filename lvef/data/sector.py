@@ -2,7 +2,7 @@
 
 Inside the sector speckle moves from frame to frame; text, rulers and logos stand still. What
 moves is therefore the sector, and as a sector is convex, the convex hull restores whatever parts
-of it were dark.
+of it were dark. Marks that blink move too, but take two grey levels only, with nothing between.
 """
 
 from __future__ import annotations
@@ -11,17 +11,42 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_LOOKS = 10
-"""Frames spread over a clip that the sector is found from."""
+SIZE = 112
+"""Height and width in pixels of a prepared frame, and of those of EchoNet-Dynamic."""
+NOT_BLANKED = "text-not-removed"
+"""Stands in the name of a picture file in which burned-in text could not be told from tissue."""
+_LOOKS, _SHOWN_LOOKS = 10, 32
+"""Frames spread over a clip that the sector is found from, and what is shown of it."""
+_MOVES = 12
+"""Grey levels between a pixel's brightest and darkest look, from which it moves."""
+_FEWEST = 5
+_BLINKS = 0.75
+"""Share of a pixel's range that a single step between its grey levels takes where a mark blinks."""
+_SPECKLE, _RARE = 6, 0.15
+"""Grey levels by which speckle varies, and the share of looks at either end that do not count."""
+_WIDENED = 0.95
+"""Share of the sector's side below which what is left without blinking marks is the sector."""
+_BY_CHANCE, _MARKS = 0.18, 0.35
+"""Share of tissue that has two grey levels by chance, at most, and of what marks are, at least."""
+_PIECE, _LEAST, _MOST = 0.003, 0.03, 0.97
+"""Share of the picture of a piece of the sector, of the least sector, and of the largest."""
 
 
 def sector_probe(last: int) -> list[int]:
     """Return the frame numbers, up to `last`, from which a sector is found."""
-    return sorted(set(np.linspace(0, max(last, 0), _LOOKS).round().astype(int).tolist()))
+    return _spread(last, _LOOKS)
+
+
+def shown_probe(last: int) -> list[int]:
+    """Return the frame numbers, up to `last`, from which it is found what may be shown."""
+    return _spread(last, _SHOWN_LOOKS)
 
 
 def find_sector(frames: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Find the sector of a clip.
+    """Find the sector of a clip, as models see it.
+
+    Marks that blink beside the sector of a large clip do not count where they would widen it. In
+    frames of 112 x 112, which are not cropped, they do: networks learned from such.
 
     Args:
         frames: `(n, H, W, 3)` uint8 frames spread over the clip (see `sector_probe`).
@@ -35,18 +60,64 @@ def find_sector(frames: NDArray[np.uint8]) -> NDArray[np.bool_]:
     everything = np.ones((height, width), dtype=bool)
     if len(grey) < 2:
         return everything
-    moving = (grey.max(axis=0).astype(np.int16) - grey.min(axis=0)) > 12
-    opened = _open(moving.astype(np.uint8), max(3, round(min(height, width) / 37) | 1))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
-    areas, tops = stats[1:, cv2.CC_STAT_AREA], stats[1:, cv2.CC_STAT_TOP]
-    # Scattered tissue counts too; what moves along the bottom edge alone is the ECG.
-    tissue = 1 + np.flatnonzero((areas >= 0.003 * height * width) & (tops < 0.85 * height))
-    if count < 2 or areas[tissue - 1].sum() < 0.03 * height * width:
+    moving = (grey.max(axis=0).astype(np.int16) - grey.min(axis=0)) > _MOVES
+    sector = _hull(moving)
+    if sector is None:
         return everything
-    points = np.argwhere(np.isin(labels, tissue))[:, ::-1].astype(np.int32)
-    mask = np.zeros((height, width), np.uint8)
-    cv2.fillConvexPoly(mask, cv2.convexHull(points), 1)
-    return mask.astype(bool)
+    if (height, width) == (SIZE, SIZE) or len(grey) < _FEWEST:
+        return sector
+    blinking = moving & _blinking(np.sort(grey, axis=0))
+    steady = _hull(moving & ~blinking)
+    if steady is None or _side(steady) >= _WIDENED * _side(sector):
+        return sector
+    # Few different looks, as at a loop played again, have few grey levels everywhere.
+    inside, beyond = blinking[moving & steady], blinking[moving & sector & ~steady]
+    marks = inside.mean() <= _BY_CHANCE and beyond.mean() >= _MARKS
+    return steady if marks else sector
+
+
+def shown_sector(frames: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
+    """Find what of a clip may be shown: the sector, without whatever might be text beside it.
+
+    Stricter than `find_sector`: what blinks, or changes now and then, is no speckle; pieces that
+    lie apart are not joined, as text may stand between them; and the outermost pixels are left
+    out. Dark rims of the sector may be lost, and what is written into the sector stays.
+
+    Args:
+        frames: `(n, H, W)` or `(n, H, W, 3)` uint8 frames spread over the clip (see
+            `shown_probe`), or all of it.
+
+    Returns:
+        `(H, W)` mask. None where no sector can be told from the rest: in a still, a clip of fewer
+        than 5 frames, and where nothing or all of the picture moves.
+    """
+    opened = moving_tissue(frames)
+    if opened is None:
+        return None
+    size = _grain(opened.shape)
+    near = cv2.morphologyEx(opened.astype(np.uint8), cv2.MORPH_CLOSE, _disk(2 * size + 1))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=4)
+    mask = np.zeros(opened.shape, np.uint8)
+    for piece in range(1, count):
+        if stats[piece, cv2.CC_STAT_AREA] >= _PIECE * mask.size:
+            _fill_hull(mask, (labels == piece) & opened)
+    inner = cv2.erode(mask, np.ones((3, 3), np.uint8)) > 0  # a letter's edge may lie on the rim
+    return inner if _LEAST <= inner.mean() <= _MOST else None
+
+
+def moving_tissue(frames: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
+    """Return where speckle moves, `(H, W)`; None in fewer than 5 frames. See `shown_sector`."""
+    if len(frames) < _FEWEST:
+        return None
+    looks = frames[shown_probe(len(frames) - 1)]
+    levels = np.sort(looks.max(axis=-1) if looks.ndim == 4 else looks, axis=0).astype(np.int16)
+    rare = int(_RARE * (len(levels) - 1))
+    speckle = (levels[len(levels) - 1 - rare] - levels[rare] >= _SPECKLE) & ~_blinking(levels)
+    size = _grain(speckle.shape)
+    dense = cv2.boxFilter(
+        speckle.astype(np.float32), -1, (size, size), borderType=cv2.BORDER_CONSTANT
+    )
+    return _open(((dense > 0.5) & speckle).astype(np.uint8), size) > 0
 
 
 def blank_outside(frames: NDArray[np.uint8], sector: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -54,7 +125,56 @@ def blank_outside(frames: NDArray[np.uint8], sector: NDArray[np.bool_]) -> NDArr
     return frames * sector[None, :, :, None]
 
 
+def _spread(last: int, looks: int) -> list[int]:
+    return sorted(set(np.linspace(0, max(last, 0), looks).round().astype(int).tolist()))
+
+
+def _blinking(levels: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Return where grey levels are of two kinds with nothing between, as text that comes and goes.
+
+    Args:
+        levels: `(n, H, W)` grey levels, sorted along the first axis.
+    """
+    steps = np.diff(levels.astype(np.int16), axis=0).max(axis=0)
+    span = levels[-1].astype(np.int16) - levels[0]
+    return np.asarray(steps >= _BLINKS * np.maximum(span, 1))
+
+
+def _hull(moving: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """Return the convex hull of what moves; None where that is too little."""
+    height, width = moving.shape
+    opened = _open(moving.astype(np.uint8), _grain(moving.shape))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
+    areas, tops = stats[1:, cv2.CC_STAT_AREA], stats[1:, cv2.CC_STAT_TOP]
+    # Scattered tissue counts too; what moves along the bottom edge alone is the ECG.
+    tissue = 1 + np.flatnonzero((areas >= _PIECE * height * width) & (tops < 0.85 * height))
+    if count < 2 or areas[tissue - 1].sum() < _LEAST * height * width:
+        return None
+    mask = np.zeros((height, width), np.uint8)
+    _fill_hull(mask, np.isin(labels, tissue))
+    return mask.astype(bool)
+
+
+def _side(mask: NDArray[np.bool_]) -> int:
+    """Return the side of the square around a mask in pixels."""
+    return int(max(np.ptp(np.flatnonzero(mask.any(axis))) + 1 for axis in (0, 1)))
+
+
+def _fill_hull(mask: NDArray[np.uint8], inside: NDArray[np.bool_]) -> None:
+    points = np.argwhere(inside)[:, ::-1].astype(np.int32)
+    if len(points):
+        cv2.fillConvexPoly(mask, cv2.convexHull(points), 1)
+
+
 def _open(mask: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((2, 2), np.uint8))
-    return np.asarray(cv2.morphologyEx(closed, cv2.MORPH_OPEN, kernel), dtype=np.uint8)
+    return np.asarray(cv2.morphologyEx(closed, cv2.MORPH_OPEN, _disk(size)), dtype=np.uint8)
+
+
+def _disk(size: int) -> NDArray[np.uint8]:
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
+
+
+def _grain(shape: tuple[int, ...]) -> int:
+    """Return the size in pixels below which what moves is no tissue."""
+    return max(3, round(min(shape) / 37) | 1)

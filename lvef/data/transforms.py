@@ -7,6 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.transforms import v2
 
+from lvef.data.options import AUGMENTATION, CLIP_AUGMENTATION
+from lvef.options import check_numbers
+
 
 class Augmentation(nn.Module):
     """Small changes an echo laboratory would recognise as the same heart.
@@ -36,6 +39,11 @@ class Augmentation(nn.Module):
         horizontal_flip: float = 0.0,
     ) -> None:
         super().__init__()
+        asked = {
+            "rotation": rotation, "translation": translation, "scale": scale, "gain": gain,
+            "gamma": gamma, "speckle": speckle, "horizontal_flip": horizontal_flip,
+        }  # fmt: skip
+        check_numbers("data.augmentation.", AUGMENTATION, asked)
         self.rotation = rotation
         self.translation = translation
         self.scale = scale
@@ -115,6 +123,7 @@ class ClipAugmentation(Augmentation):
         blur: float = 0.2,
     ) -> None:
         super().__init__(rotation, translation, scale, gain, gamma, speckle)
+        check_numbers("data.augmentation.", CLIP_AUGMENTATION, {"veil": veil, "blur": blur})
         self.veil = veil
         self.blur = blur
 

@@ -1,8 +1,7 @@
-"""New videos to predict: which files, and which of their frames are ED and ES."""
+"""New videos to predict: a row a beat, with its frames or why it cannot be used."""
 
 from __future__ import annotations
 
-import glob
 import logging
 import warnings
 from collections import Counter
@@ -15,7 +14,9 @@ import numpy as np
 import pandas as pd
 
 from lvef.cardiac import mid_frame
-from lvef.data.formats import CLIP_EXTENSIONS, clip_info, is_clip
+from lvef.data.find import find_videos
+from lvef.data.formats import CLIP_EXTENSIONS, clip_info
+from lvef.data.keyframes import AssignedFrames, keyframes_of
 from lvef.data.numbers import number_clips
 from lvef.errors import DatasetError, LvefError, VideoError
 from lvef.files import append_csv, printable
@@ -32,62 +33,7 @@ _EMPTY: dict[str, object] = {
     "reason": "", "beat": 0, "ef_geometric": np.nan, "ef_geometric_std": np.nan,
     "beat_quality": np.nan, "quality": np.nan,
 }  # fmt: skip
-_KEY_COLUMNS = ("video", "ed", "es")
 _NO_FRAMES = "ED and ES frames unknown: give them with --data.keyframes FILE.csv (video, ed, es)"
-
-
-def find_videos(where: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Return the video files that a path, or several, stand for, sorted, each once.
-
-    Args:
-        where: A file, a folder (searched for `.avi`, `.mp4` and DICOM files) or a glob pattern.
-
-    Raises:
-        DatasetError: Nothing is there.
-    """
-    if not isinstance(where, (str, Path)):
-        return sorted({path for each in where for path in find_videos(each)})
-    path = Path(where)
-    if path.is_file():
-        return [path]
-    found = path.iterdir() if path.is_dir() else map(Path, glob.glob(str(where), recursive=True))
-    videos = sorted(p for p in found if p.is_file() and is_clip(p))
-    if not videos:
-        kinds = ", ".join(CLIP_EXTENSIONS)
-        what = f"holds no {kinds} file" if path.is_dir() else "is no file, folder or pattern of one"
-        raise DatasetError(f"{where} {what}; --data.videos takes a file, a folder or a glob")
-    return videos
-
-
-def read_keyframes(path: str | Path) -> pd.DataFrame:
-    """Read a key-frame file: `video`, `ed` and `es`, frames counted from 0.
-
-    `video` is a file name or the end of a path, such as `study7/a4c.avi`; the extension may be
-    missing.
-
-    Returns:
-        `ed` and `es` (float, NaN where they are no whole number) by `video` without extension.
-
-    Raises:
-        DatasetError: The file or a column is missing, or a video stands there twice.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise DatasetError(f"{path} not found; --data.keyframes takes a CSV file: video, ed, es")
-    try:
-        table = pd.read_csv(path, skipinitialspace=True, dtype={"video": str})
-    except (ValueError, UnicodeDecodeError, OSError) as error:
-        raise DatasetError(f"{path}: not a readable CSV file ({error})") from error
-    missing = [name for name in _KEY_COLUMNS if name not in table.columns]
-    if missing:
-        raise DatasetError(f"{path}: column {', '.join(missing)} not found; it needs video, ed, es")
-    frames: pd.DataFrame = table[["ed", "es"]].apply(pd.to_numeric, errors="coerce")
-    frames = frames.where(frames % 1 == 0)
-    frames.index = pd.Index([_name(video) for video in table["video"]])
-    twice = frames.index[frames.index.duplicated()]
-    if len(twice):
-        raise DatasetError(f"{path}: {twice[0]} stands there twice")
-    return frames
 
 
 def video_table(
@@ -104,7 +50,7 @@ def video_table(
 
     Args:
         where: See `find_videos`.
-        keyframes: See `read_keyframes`; a video that stands there has the one beat it names.
+        keyframes: See `read_keyframes`; a video that stands there has the beats it names.
         finder: Finds the beats of the others.
         progress: Wraps the files to show how far it has come.
         key: CSV file that tells which clip each number stands for; where it is given, clips are
@@ -126,14 +72,12 @@ def video_table(
     paths = find_videos(where)
     if not paths:
         raise DatasetError("there is no video to predict")
-    frames = None if keyframes is None else read_keyframes(keyframes)
+    known = AssignedFrames() if keyframes is None else keyframes_of(paths, keyframes)
     bare = Counter(_name(path) for path in paths)
     # How many videos each ending of a path stands for; two containers of one clip are one.
     endings = Counter(ending for name in bare for ending in _endings(name))
-    if frames is not None:
-        _tell_unused(frames.index.difference(list(endings)), len(frames), keyframes)
     numbers = None if key is None else number_clips(paths, key)
-    key_frames = partial(_read_row, frames=frames, endings=endings)
+    key_frames = partial(_read_rows, known=known)
     rows: list[dict[str, object]] = []
     for path in progress(paths):
         name = _name(path)
@@ -142,7 +86,7 @@ def video_table(
         own = printable(short if bare[name] == 1 else short + path.suffix)
         row = {"video": own if numbers is None else numbers[path], **_EMPTY, "path": str(path)}
         row["shown"] = printable(path.name) if numbers is None else numbers[path]
-        added = [{**row, **known} for known in _known(path, str(row["video"]), key_frames, finder)]
+        added = [{**row, **each} for each in _known(path, str(row["video"]), key_frames, finder)]
         for each in added:
             each["reason"] = told_of(each, str(each["reason"]))
         if journal is not None:
@@ -154,15 +98,15 @@ def video_table(
 def _known(
     path: Path,
     name: str,
-    key_frames: Callable[[Path], dict[str, object]],
+    key_frames: Callable[[Path], list[dict[str, object]]],
     finder: Finder | None,
 ) -> list[dict[str, object]]:
     """Return what is known of each beat of a video, or why there is none."""
     try:
         read = key_frames(path)
-        if finder is None or read.get("reason") != _NO_FRAMES:
-            return [read]
-        return [{**read, **beat} for beat in _found(finder, path, name)]
+        if finder is None or read[0].get("reason") != _NO_FRAMES:
+            return read
+        return [{**read[0], **beat} for beat in _found(finder, path, name)]
     except VideoError as error:
         return [{"reason": str(error)}]
     except LvefError:  # what is kept of it cannot be written, nor would that of the others
@@ -207,16 +151,6 @@ def told_of(row: Any, reason: str) -> str:
     return reason.replace(str(row["path"]), str(shown))
 
 
-def _tell_unused(names: pd.Index[str], count: int, keyframes: str | Path | None) -> None:
-    """Warn of key frames that no video has: most likely a name is misspelt."""
-    if len(names):
-        some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        warnings.warn(
-            f"{keyframes}: {len(names)} of {count} rows belong to no video given: {some}",
-            stacklevel=3,
-        )
-
-
 def _name(video: object) -> str:
     path = Path(str(video).strip())
     return (path.with_suffix("") if path.suffix.lower() in CLIP_EXTENSIONS else path).as_posix()
@@ -228,17 +162,28 @@ def _endings(name: str) -> list[str]:
     return ["/".join(parts[-depth:]) for depth in range(1, len(parts) + 1)]
 
 
-def _read_row(path: Path, frames: pd.DataFrame | None, endings: Counter[str]) -> dict[str, object]:
-    """Return what is known of a video's frames, and `reason` where it cannot be used."""
+def _read_rows(path: Path, known: AssignedFrames) -> list[dict[str, object]]:
+    """Return what is known of a video's beats, and `reason` where it cannot be used."""
     count = clip_info(path).num_frames
-    known = [e for e in _endings(_name(path)) if frames is not None and e in frames.index]
-    if frames is None or not known:
-        return {"num_frames": count, "reason": _NO_FRAMES}
-    if endings[known[-1]] > 1:
+    if path in known.ambiguous:
         reason = "its key frames could belong to several videos: add folders to their names"
-        return {"num_frames": count, "reason": reason}
-    ed, es = frames.loc[known[-1], ["ed", "es"]].to_numpy(np.float64)
-    if not (min(ed, es) >= 0 and max(ed, es) < count):
+        return [{"num_frames": count, "reason": reason}]
+    beats = known.beats.get(path, [])
+    if not beats:
+        return [{"num_frames": count, "reason": _NO_FRAMES}]
+    rows = [{"beat": n, **_beat(ed, es, count)} for n, (ed, es) in enumerate(beats)]
+    failed = [row for row in rows if "ed_frame" not in row]
+    if 0 < len(failed) < len(rows):  # the others speak for the video, and nothing would tell
+        text = f"{path.name}: a beat is left out: {failed[0]['reason']}"
+        warnings.warn(text, stacklevel=3)
+    return rows
+
+
+def _beat(ed: float, es: float, count: int) -> dict[str, object]:
+    """Return the frames of a beat of a clip of `count` frames, or why they cannot be."""
+    if np.isnan(ed) or np.isnan(es):
+        reason = "its key frames are not both whole numbers: give frames, counted from 0"
+    elif not (min(ed, es) >= 0 and max(ed, es) < count):
         reason = f"key frames {ed:g} and {es:g} do not both lie in 0..{count - 1}"
     elif ed == es:
         reason = f"ED and ES are the same frame, {ed:g}"

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import uniform_filter
 
 from lvef.evaluation.saliency import CURVE_SHARES
 from lvef.evaluation.uncertainty_figures import COLORS
@@ -38,15 +39,23 @@ def heat_map_sheet(
     maps: Mapping[str, Array],
     names: Sequence[str],
     title: str,
+    sector: NDArray[np.bool_] | None,
 ) -> Figure:
-    """Draw the frames of a case as they are, and below with each kind of heat map and its scale.
+    """Draw the frames of a case, and below with each kind of heat map and its scale.
+
+    What lies outside the sector is black, and heat maps are blurred there: text that a model was
+    shown must be legible in neither.
 
     Args:
         frames: `(F, 3, H, W)` uint8.
         maps: `(F, H, W)` by method, of one scale for all frames.
         names: Names of the frames.
         title: What it is: split, EF, what was said.
+        sector: `(H, W)` what may be shown of the frames; None for all.
     """
+    if sector is not None:
+        frames = frames * sector
+        maps = {name: _blurred_outside(found, sector) for name, found in maps.items()}
     count = len(names)
     width = 2.3 * count + 1.2
     figure = Figure(figsize=(width, 2.2 * (1 + len(maps)) + 0.9), layout="constrained")
@@ -67,6 +76,13 @@ def heat_map_sheet(
     lines = [part for line in title.splitlines() for part in wrap(line, round(14 * width))]
     figure.suptitle("\n".join(lines), fontsize=9)
     return figure
+
+
+def _blurred_outside(maps: Array, sector: NDArray[np.bool_]) -> Array:
+    """Return `(F, H, W)` maps in which no letter is legible outside the sector."""
+    reach = max(sector.shape) // 8
+    blurred = uniform_filter(np.where(sector, 0, maps), (0, reach, reach), mode="constant")
+    return np.asarray(np.where(sector, maps, blurred))
 
 
 def region_figure(

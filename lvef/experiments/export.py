@@ -20,6 +20,7 @@ from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.files import make_room
 from lvef.models.answers import ANSWERS, Answer
 from lvef.models.loading import describe, load_task
+from lvef.options import Range, check_numbers
 
 _OLDEST_OPSET = 18
 """Below it PyTorch's exporter would have to translate its operators back, and often cannot."""
@@ -106,11 +107,8 @@ def _require(*packages: str) -> None:
 
 
 def _check_opset(opset: int | None) -> None:
-    if opset is None:
-        return
     newest = int(import_module("onnx").defs.onnx_opset_version())
-    if not _OLDEST_OPSET <= opset <= newest:
-        raise ConfigurationError(f"--opset is {opset}, but is in {_OLDEST_OPSET}..{newest}")
+    check_numbers("--", {"opset": Range(_OLDEST_OPSET, newest)}, {"opset": opset})
 
 
 def _metadata(about: dict[str, Any], answer: Answer, task: Any) -> dict[str, str]:

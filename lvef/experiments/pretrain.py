@@ -14,8 +14,17 @@ from lvef.data.dataset import prepare_for_workers
 from lvef.errors import ConfigurationError
 from lvef.files import make_room, write_tensors
 from lvef.models.pretraining import PhantomPretraining
+from lvef.options import COUNT, LEARNING_RATE, SEED, WORKERS, Range, check_numbers
 from lvef.phantom.stream import FrameStream
 from lvef.precision import cpu_precision
+
+_RANGES = {
+    "num_images": COUNT,
+    "batch_size": Range(2),  # batch norm learns nothing from one
+    "lr": LEARNING_RATE,
+    "seed": SEED,
+    "num_workers": WORKERS,
+}
 
 
 def pretrain(
@@ -42,14 +51,25 @@ def pretrain(
         precision: Lightning's trainer precision; by default what the processor is fastest in.
 
     Raises:
-        ConfigurationError: `output` has another extension, or `num_images` is less than two
-            batches.
+        ConfigurationError: `output` has another extension, a number is out of its range, or
+            `num_images` is less than two batches.
+        OutputError: `output` cannot be written.
     """
+    check_numbers(
+        "--",
+        _RANGES,
+        {
+            "num_images": num_images, "batch_size": batch_size, "lr": lr, "seed": seed,
+            "num_workers": num_workers,
+        },
+    )  # fmt: skip
     if output.suffix != ".safetensors":
         raise ConfigurationError(f"--output is {output}, but weights are written as .safetensors")
     steps = num_images // batch_size - 1  # the last batches of the workers may be short
     if steps < 1:
-        raise ConfigurationError(f"--num_images {num_images} is less than two batches")
+        raise ConfigurationError(
+            f"--num_images {num_images} is less than two batches: --batch_size is {batch_size}"
+        )
     make_room(output)
     seed_everything(seed, workers=True)
     prepare_for_workers()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from lvef.data.corruptions import CORRUPTIONS
 from lvef.data.dataset import KeyFrameDataset, prepare_for_workers
 from lvef.data.echonet import read_echonet
 from lvef.data.loaders import set_aside
+from lvef.data.options import RANGES as DATA_RANGES
 from lvef.errors import ConfigurationError, VideoError
 from lvef.evaluation.metrics import (
     Metrics,
@@ -31,9 +33,11 @@ from lvef.evaluation.metrics import (
 )
 from lvef.evaluation.robustness_figures import robustness_figure
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.experiments.study_record import write_study_record
 from lvef.files import make_room, write_csv, write_figure, write_json, write_text
 from lvef.models import EFClassifier, EFEnsemble, EFTask, ResNet50Backbone
 from lvef.models.loading import describe, load_task
+from lvef.options import COUNT, SEED, check_numbers
 from lvef.phantom import MARKER
 from lvef.precision import cpu_precision
 
@@ -44,6 +48,7 @@ SLOWER = (2, 3, 4)
 _CLASSIFICATION = ("roc_auc", "balanced_accuracy", "recall", "specificity")
 _REGRESSION = ("mae", "rmse", "bias", "roc_auc")
 _BATCH = 16
+_RANGES = {"num_cases": COUNT, "seed": SEED}
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,12 @@ def robustness(
         num_cases: Cases of TEST, drawn at random; all by default.
         seed: Seed of the drawing and of the noise.
     """
+    asked = {"num_cases": num_cases, "seed": seed}
+    check_numbers("--", _RANGES, asked)
+    started = datetime.now(UTC)
     data = _data_of(config)
+    told = {"limit": data.get("limit"), "max_excluded": data.get("max_excluded")}
+    check_numbers(f"{config}: data.", {name: DATA_RANGES[name] for name in told}, told)
     ckpt_path = ckpt_path or config.parent / "checkpoints" / "best.ckpt"
     task = load_task(ckpt_path)
     if not isinstance(task, EFTask):
@@ -142,6 +152,8 @@ def robustness(
     text = format_robustness(table, title, phantom)
     write_text(output / "robustness.md", text)
     write_figure(output / "robustness.png", robustness_figure(table, title), dpi=120)
+    options = {**asked, "config": str(config)}
+    write_study_record(output, "robustness", started, options, root, ckpt_path)
     print(text)
     return output / "robustness.md"
 

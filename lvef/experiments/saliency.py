@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -32,11 +33,13 @@ from lvef.evaluation.saliency import (
 )
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.saliency_report import CLAIMED, OUTSIDE, draw_saliency, format_saliency
+from lvef.experiments.study_record import write_study_record
 from lvef.files import make_room, write_json, write_text
 from lvef.models import EFClassifier, EFTask
 from lvef.models.gp_posterior import GPPosterior
 from lvef.models.loading import describe, load_task
 from lvef.models.saliency import METHOD_NAMES, METHODS, SaliencyMapper, blurred, to_float
+from lvef.options import SEED, SHARE, Range, check_numbers
 from lvef.phantom import open_phantom
 from lvef.phantom.regions import phantom_regions
 
@@ -45,6 +48,12 @@ _POINTED = ("heart", *CLAIMED, "lv_cavity")
 _CHECKED, _BORDER = 30, 3
 _DEPTHS: tuple[Literal["head", "last_block", "all"], ...] = ("head", "last_block", "all")
 _RANDOM = "random blobs"
+_RANGES = {
+    "num_cases": Range(2),  # a bootstrap of one says nothing
+    "steps": Range(1, 10_000),
+    "seed": SEED,
+    "max_excluded": SHARE,
+}
 _ANSWERS = {True: ("reduced", "normal"), False: ("EF above the mean", "EF below the mean")}
 
 
@@ -73,16 +82,17 @@ def saliency(
         seed: Seed of the drawing.
         max_excluded: Share of unusable videos above which nothing is run.
     """
+    asked = {"num_cases": num_cases, "steps": steps, "seed": seed, "max_excluded": max_excluded}
+    check_numbers("--", _RANGES, asked)
+    started = datetime.now(UTC)
     task = load_task(ckpt_path)
     if not isinstance(task, EFTask):
         raise ConfigurationError(f"{ckpt_path} holds a {type(task).__name__}, which says no EF")
-    if num_cases < 2:
-        raise ConfigurationError(f"num_cases is {num_cases}, but must be at least 2")
     folder = read_echonet(root, max_excluded)
     test = folder.table[folder.table["split"] == "TEST"]
     rows = test.sample(min(num_cases, len(test)), random_state=seed).sort_index()
     seen = describe(ckpt_path)["data"]
-    frames = _read(rows, task.frames, seen)
+    dataset, frames = _read(rows, task.frames, seen)
     size = frames.shape[-1]
     regions = [_regions(folder, row, task.frames, size) for _, row in rows.iterrows()]
     mapper = SaliencyMapper(task, steps)
@@ -121,13 +131,16 @@ def saliency(
     write_json(output / "saliency.json", about)
     text = format_saliency(about)
     write_text(output / "saliency.md", text)
-    draw_saliency(output, about, frames, maps, rows)
+    draw_saliency(output, about, frames, maps, rows, dataset)
+    write_study_record(output, "saliency", started, asked, root, ckpt_path)
     print(text)
     return output / "saliency.md"
 
 
-def _read(rows: pd.DataFrame, frames: list[str], seen: dict[str, Any]) -> Tensor:
-    """Return `(n, F, 3, H, W)` uint8 frames as the model sees them."""
+def _read(
+    rows: pd.DataFrame, frames: list[str], seen: dict[str, Any]
+) -> tuple[KeyFrameDataset, Tensor]:
+    """Return cases and their `(n, F, 3, H, W)` uint8 frames as the model sees them."""
     prepare_for_workers()
     dataset = KeyFrameDataset(
         rows, frames, seen.get("image_size", 112), seen.get("remove_artifacts", True)
@@ -136,7 +149,7 @@ def _read(rows: pd.DataFrame, frames: list[str], seen: dict[str, Any]) -> Tensor
     failures = [failure for batch in batches for failure in batch.get("failures", [])]
     if failures:
         raise ConfigurationError(f"a video cannot be read: {failures[0][1]}")
-    return torch.cat([batch["frames"] for batch in batches])
+    return dataset, torch.cat([batch["frames"] for batch in batches])
 
 
 def _regions(
@@ -165,7 +178,7 @@ def _traced(folder: EchoNetFolder, row: Any, frame: int) -> dict[str, Mask]:
     height, width = sector.shape
     side = max(height, width)  # as `to_square` pads it
     margin = np.array([(side - width) // 2, (side - height) // 2])
-    cavity = polygon_mask(folder.contour(row["video"], frame) + margin, side, side)
+    cavity = polygon_mask(folder.contour(row["video"], frame, (height, width)) + margin, side, side)
     distance = np.where(cavity, distance_transform_edt(cavity), distance_transform_edt(~cavity))
     outside = np.ones((side, side), dtype=bool)
     outside[margin[1] : margin[1] + height, margin[0] : margin[0] + width] = ~sector

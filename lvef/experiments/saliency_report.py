@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lvef.data.dataset import KeyFrameDataset
+from lvef.data.shown import case_sector, picture_name
 from lvef.evaluation.heat_maps import curve_figure, heat_map_sheet, region_figure
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.files import write_figure
@@ -103,6 +105,7 @@ def draw_saliency(
     frames: Tensor,
     maps: dict[Any, NDArray[np.float32]],
     rows: pd.DataFrame,
+    dataset: KeyFrameDataset,
 ) -> None:
     """Draw the regions, the curves, and a few cases with their heat maps.
 
@@ -112,6 +115,7 @@ def draw_saliency(
         frames: `(n, F, 3, H, W)` uint8.
         maps: `(n, F, H, W)` by method.
         rows: The cases' rows of the folder's table.
+        dataset: The cases, which knows what of them may be shown.
     """
     shares = {
         name: {region: value["value"] for region, value in method["shares"].items()}
@@ -127,8 +131,10 @@ def draw_saliency(
         row = rows.iloc[number]
         case = {METHOD_NAMES[method]: found[number] for method, found in maps.items()}
         data = "PHANTOM " if about["phantom"] else ""
+        sector = case_sector(dataset, number)
         sheet = heat_map_sheet(
             frames[number].numpy(), case, about["frames"],
-            f"{data}TEST, EF {row['ef']:.0f} %, {about['task']}",
+            f"{data}TEST, EF {row['ef']:.0f} %, {about['task']}", sector,
         )  # fmt: skip
-        write_figure(output / f"example_{number + 1}.png", sheet, dpi=110)
+        name = picture_name(f"example_{number + 1}", sector)
+        write_figure(output / f"{name}.png", sheet, dpi=110)

@@ -17,10 +17,11 @@ from scipy.special import expit
 
 from lvef.cardiac import REDUCED_EF, is_reduced
 from lvef.cli import run_lightning
-from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, collate
+from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset
 from lvef.data.echonet import SPLITS, read_echonet
 from lvef.data.loaders import without_unreadable
 from lvef.data.options import default_workers
+from lvef.data.shown import shown_frames
 from lvef.errors import CheckpointError, ConfigurationError
 from lvef.evaluation.ceilings import ef_from_volume
 from lvef.evaluation.figures import sample_sheet
@@ -29,6 +30,7 @@ from lvef.evaluation.residual_figures import ef_distribution
 from lvef.experiments.table_report import write_report
 from lvef.files import write_figure, write_json
 from lvef.models.loading import describe
+from lvef.options import COUNT, SHARE, check_numbers
 from lvef.phantom import MARKER
 
 _FRAMES = ("edf", "esf", "mf", "edf_esf")
@@ -50,6 +52,7 @@ _NO_ROWS = ("EFEnsemble", "LVSegmenter")
 _QUICK_LIMIT, _QUICK_EPOCHS = 200, 4
 _IMAGE_SIZE = 112
 _SAMPLES = 8
+_RANGES = {"max_epochs": COUNT, "max_excluded": SHARE}
 
 
 def table(
@@ -83,6 +86,7 @@ def table(
         check_videos: Decode every video's key frames first, and set the unreadable aside.
         quick: 200 videos a split and 4 epochs, to see that all works.
     """
+    check_numbers("--", _RANGES, {"max_epochs": max_epochs, "max_excluded": max_excluded})
     _check(experiments, configs)
     # The same experiment, from wherever and however it is named.
     root, output, configs = str(Path(root).resolve()), output.resolve(), configs.resolve()
@@ -316,11 +320,12 @@ def _draw_data(rows: pd.DataFrame, output: Path, phantom: bool) -> None:
     data = "PHANTOM " if phantom else ""
     test = rows[rows["split"] == "TEST"].head(_SAMPLES)
     dataset = KeyFrameDataset(test, list(FRAME_COLUMNS))
-    batch = collate([dataset[item] for item in range(len(dataset))])
-    if "frames" in batch:
+    found = {item: shown_frames(dataset, item) for item in range(len(dataset))}
+    shown = {item: frames.numpy() for item, frames in found.items() if frames is not None}
+    if shown:
         sheet = sample_sheet(
-            batch["frames"].numpy(), list(FRAME_COLUMNS), batch["ef"].numpy(),
-            f"{data}TEST: the first {len(batch['ef'])} videos",
+            np.stack(list(shown.values())), list(FRAME_COLUMNS), dataset.ef[list(shown)],
+            f"{data}TEST: the first {len(shown)} videos",
         )  # fmt: skip
         write_figure(output / "samples.png", sheet, dpi=120)
     splits = rows.groupby("split")["ef"]
@@ -332,11 +337,11 @@ def _draw_data(rows: pd.DataFrame, output: Path, phantom: bool) -> None:
 def _ceilings(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Return the metrics on TEST of a model that is given a true volume, and of the mean."""
     train, test = rows[rows["split"] == "TRAIN"], rows[rows["split"] == "TEST"]
-    said: dict[str, ArrayLike] = {
-        "EDV only": ef_from_volume(train["edv"], train["ef"], test["edv"]),
-        "ESV only": ef_from_volume(train["esv"], train["ef"], test["esv"]),
-        "mean of TRAIN": [train["ef"].mean()] * len(test),
-    }
+    said: dict[str, ArrayLike] = {"mean of TRAIN": [train["ef"].mean()] * len(test)}
+    for name in ("EDV", "ESV"):
+        if rows[name.lower()].notna().all():  # else the figures would be of other cases
+            known = ef_from_volume(train[name.lower()], train["ef"], test[name.lower()])
+            said[f"{name} only"] = known
     reduced = is_reduced(test["ef"])
     # Any rising function of how far EF lies below 40 ranks cases as that does, and calls them so.
     return {

@@ -13,7 +13,17 @@ from lvef.experiments.segmenter import analyse_phantoms, calibrate, summary
 from lvef.files import make_room, write_tensors, write_text
 from lvef.models.segmentation_net import LVSegmentationNet
 from lvef.models.segmenter import read_weights
+from lvef.options import COUNT, SEED, SHARE, Range, check_numbers
+from lvef.phantom.folder import BREADTH
 from lvef.phantom.randomised import APICAL_MARGIN, MARGIN
+
+_RANGES = {
+    "calibration_clips": COUNT,
+    "test_clips": COUNT,
+    "trust": SHARE,
+    "seed": Range(0, SEED.most - 2),  # the next two are used, too
+    "breadth": BREADTH,
+}
 
 
 def weights(
@@ -39,8 +49,18 @@ def weights(
         breadth: How wide the ranges of the test phantoms are, relative to training.
 
     Raises:
-        ConfigurationError: `output` has another extension, or patients took part in training.
+        ConfigurationError: `output` has another extension, a number is out of its range, or
+            patients took part in training.
+        OutputError: `output` cannot be written.
     """
+    check_numbers(
+        "--",
+        _RANGES,
+        {
+            "calibration_clips": calibration_clips, "test_clips": test_clips, "trust": trust,
+            "seed": seed, "breadth": breadth,
+        },
+    )  # fmt: skip
     if output.suffix != ".safetensors":
         raise ConfigurationError(f"--output is {output}, but weights are written as .safetensors")
     make_room(output)

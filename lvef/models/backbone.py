@@ -8,13 +8,13 @@ from typing import Any
 from urllib.error import URLError
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import ResNet50_Weights, resnet50
 
 from lvef.errors import WeightsError
+from lvef.models.resnet_weights import resnet50_state
+from lvef.models.torch_file import UnreadableError, read_metadata, read_torch
 
 NUM_FEATURES = 2048
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -28,8 +28,8 @@ class ResNet50Backbone(nn.Module):
 
     Args:
         weights: `IMAGENET1K_V2` or `IMAGENET1K_V1` (downloaded once by torchvision), the path of
-            a local file (`.pt`, `.pth`, `.safetensors`, or a checkpoint of this package), or
-            `null` for random weights.
+            a local file (`.pt`, `.pth`, `.safetensors`, or a checkpoint of this package or of
+            another training of a ResNet-50, whatever its prefixes), or `null` for random weights.
         freeze: `true` never trains the backbone, `false` trains it from the start, and a number
             trains it from that epoch on. While frozen, batch-norm statistics stand still too.
 
@@ -132,19 +132,20 @@ class ResNet50Backbone(nn.Module):
         if weights in ResNet50_Weights.__members__:
             state = _download(ResNet50_Weights[weights])
         elif path.is_file():
-            state = _read(path)
+            state = self._read(path)
         else:
             names = ", ".join(ResNet50_Weights.__members__)
             raise WeightsError(
                 f"no backbone weights {weights!r}: neither a file nor one of {names}; "
                 "give a path, one of these names, or null for random weights"
             )
-        missing, unexpected = self.network.load_state_dict(state, strict=False)
-        if missing or unexpected:
-            raise WeightsError(
-                f"{weights}: not ResNet-50 weights "
-                f"({len(missing)} tensors missing, {len(unexpected)} unknown)"
-            )
+        self.network.load_state_dict(state)
+
+    def _read(self, path: Path) -> dict[str, Tensor]:
+        try:
+            return resnet50_state(read_torch(path), self.network.state_dict())
+        except UnreadableError as error:
+            raise _unusable(path, error) from error
 
 
 def _stages(network: nn.Module) -> list[Any]:
@@ -176,12 +177,16 @@ def taught_by(weights: str) -> str:
     path = Path(weights)
     if not path.is_file():
         return ""
-    if path.suffix == ".safetensors":
-        with safe_open(path, "pt") as opened:
-            said = str((opened.metadata() or {}).get("trained_on", ""))
-        return "phantoms" if "phantom" in said.lower() else ""
-    held = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    about = held.get("lvef", {}) if isinstance(held, dict) else {}
+    try:
+        said = read_metadata(path)
+        held = read_torch(path) if said is None else {}
+    except UnreadableError as error:
+        raise _unusable(path, error) from error
+    if said is not None:
+        return "phantoms" if "phantom" in said.get("trained_on", "").lower() else ""
+    about = held.get("lvef") if isinstance(held, dict) else None
+    if not isinstance(about, dict):
+        return ""
     phantoms = about.get("data", {}).get("is_phantom") or about.get("trained_on")
     return "phantoms" if phantoms else ""
 
@@ -201,20 +206,5 @@ def _download(weights: ResNet50_Weights) -> dict[str, Tensor]:
     return {key: value for key, value in state.items() if not key.startswith("fc.")}
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            state: dict[str, Any] = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            state = state.get("state_dict", state)
-    except Exception as error:
-        raise WeightsError(f"{path}: cannot read weights ({_first_line(error)})") from error
-    prefix = "backbone.network."
-    if any(key.startswith(prefix) for key in state):
-        state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-    return {key: value for key, value in state.items() if not key.startswith("fc.")}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+def _unusable(path: Path, error: UnreadableError) -> WeightsError:
+    return WeightsError(f"{path}: cannot be used as backbone weights: {error}")

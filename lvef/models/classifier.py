@@ -20,6 +20,9 @@ from lvef.models.base import Batch, Cases
 from lvef.models.options import BackboneOptions, HeadOptions, OptimizerOptions
 from lvef.models.trained import TrainedTask
 from lvef.models.uncertainty import ClassCalibration
+from lvef.options import Range, check_numbers
+
+_RANGES = {"label_smoothing": Range(0, 1, below=True)}
 
 
 class EFClassifier(TrainedTask):
@@ -56,6 +59,7 @@ class EFClassifier(TrainedTask):
         class_weights: Literal["balanced"] | None = None,
         label_smoothing: float = 0.0,
     ) -> None:
+        check_numbers("model.", _RANGES, {"label_smoothing": label_smoothing})
         super().__init__(
             frames,
             backbone,
@@ -96,13 +100,30 @@ class EFClassifier(TrainedTask):
             self.log_prior_shift.copy_(weight.log())
 
     def setup(self, stage: str) -> None:
-        """Load the backbone's weights, look at TRAIN, and warn where VAL cannot choose."""
+        """Load weights, look at TRAIN, and choose by the loss where VAL holds one class.
+
+        Raises:
+            ConfigurationError: TRAIN holds one class.
+        """
         super().setup(stage)
-        if stage == "fit" and len(np.unique(is_reduced(self._datamodule().split("VAL")["ef"]))) < 2:
-            rank_zero_warn(
-                "VAL holds one class only: no ROC-AUC can choose an epoch, and best.ckpt is the "
-                "first (more videos: --data.limit)"
-            )
+        if stage != "fit":
+            return
+        for split in ("TRAIN", "VAL"):
+            reduced = is_reduced(self._datamodule().split(split)["ef"].to_numpy(np.float64))
+            if len(np.unique(reduced)) > 1:
+                continue
+            held = f"{split} holds {'reduced' if reduced[0] else 'normal'} cases only"
+            if split == "TRAIN":
+                raise ConfigurationError(
+                    f"{held}: a classifier learns from both; give more videos (--data.limit, "
+                    "Split in FileList.csv), or fit a regressor, such as configs/esf_mlp.yaml"
+                )
+            if self.monitor == type(self).monitor:
+                self.watch("val/loss", "min")
+                rank_zero_warn(
+                    f"{held}: no ROC-AUC can choose an epoch, so best.ckpt is that of the least "
+                    "val/loss"
+                )
 
     def case_outputs(self, output: Tensor) -> Cases:
         """Return the log odds of reduced EF at the prevalence of TRAIN.

@@ -25,6 +25,8 @@ from lvef.models.gp_inputs import principal_components, spread
 from lvef.models.hyperparameters import Progress, maximise, silent
 from lvef.models.marginal_likelihood import Hyperparameters, KernelName
 from lvef.models.memory import largest_exact
+from lvef.models.options import GPOptions
+from lvef.options import check_numbers, ranges_of
 
 _CHUNK = 1024
 _CHOICES: dict[str, tuple[str | None, ...]] = {
@@ -368,6 +370,4 @@ def _check_options(names: dict[str, str | None], counts: dict[str, int | None]) 
         if name not in _CHOICES[option]:
             listed = ", ".join(str(choice or "null") for choice in _CHOICES[option])
             raise FitError(f"no {option} {name!r}: choose one of {listed}")
-    for option, count in counts.items():
-        if count is not None and count < 1:
-            raise FitError(f"{option} is {count}, but must be at least 1")
+    check_numbers("", ranges_of(GPOptions), counts, FitError)

@@ -6,10 +6,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from lvef.errors import CheckpointError, LvefError
 from lvef.models.task import Task
+from lvef.models.torch_file import UnreadableError, read_torch
 
 TASKS = {
     "EFClassifier": "lvef.models.classifier",
@@ -62,6 +61,7 @@ def load_task(path: Path | str) -> Task:
     try:
         task: Task = getattr(import_module(TASKS[name]), name)(**checkpoint["lvef"]["hparams"])
         task.on_load_checkpoint(checkpoint)
+        task.source = str(path)
         task.load_state_dict(checkpoint["state_dict"])
     except (LvefError, KeyError, RuntimeError, TypeError) as error:
         raise CheckpointError(
@@ -79,11 +79,9 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
     if not Path(path).is_file():
         raise CheckpointError(f"{path} not found; --ckpt_path takes a checkpoint file")
     try:
-        checkpoint: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:
-        raise CheckpointError(
-            f"{path}: not a readable checkpoint ({_first_line(error)})"
-        ) from error
+        checkpoint = read_torch(Path(path))
+    except UnreadableError as error:
+        raise CheckpointError(f"{path}: not a readable checkpoint: {error}") from error
     about = checkpoint.get("lvef") if isinstance(checkpoint, dict) else None
     if about is None:
         raise CheckpointError(f"{path} is not a checkpoint of this package")
@@ -97,4 +95,7 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].startswith("Error(s) in loading"):  # torch: what follows tells
+        return lines[1][:300]
+    return (lines or [type(error).__name__])[0][:300]

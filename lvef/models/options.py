@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from lvef.errors import ConfigurationError
+from lvef.options import (
+    COUNT,
+    LEARNING_RATE,
+    NOT_NEGATIVE,
+    PROPER_SHARE,
+    WEIGHT_DECAY,
+    CheckedOptions,
+    Range,
+    ranged,
+)
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class BackboneOptions:
+class BackboneOptions(CheckedOptions):
     """The shared ResNet-50.
 
     Args:
@@ -23,14 +33,15 @@ class BackboneOptions:
             backbone to start from, in place of `weights`.
     """
 
+    where: ClassVar[str] = "model.backbone."
     weights: str | None = "IMAGENET1K_V2"
-    freeze: bool | int = False
-    lr_factor: float = 0.1
+    freeze: bool | int = ranged(False, NOT_NEGATIVE)
+    lr_factor: float = ranged(0.1, Range(0, 1000))
     checkpoint: str | None = None
 
 
 @dataclass(frozen=True)
-class HeadOptions:
+class HeadOptions(CheckedOptions):
     """The MLP head.
 
     Args:
@@ -38,12 +49,13 @@ class HeadOptions:
         dropout: Share of hidden units dropped in training.
     """
 
-    hidden: int = 256
-    dropout: float = 0.3
+    where: ClassVar[str] = "model.head."
+    hidden: int = ranged(256, Range(1, 2**16))
+    dropout: float = ranged(0.3, Range(0, 1, below=True))
 
 
 @dataclass(frozen=True)
-class GPOptions:
+class GPOptions(CheckedOptions):
     """The exact Gaussian process.
 
     Args:
@@ -57,16 +69,17 @@ class GPOptions:
             takes what the memory holds.
     """
 
+    where: ClassVar[str] = "model.gp."
     kernel: Literal["rbf", "matern52", "linear_rbf"] = "rbf"
     reduction: Literal["pca", "learned"] | None = None
-    components: int = 32
-    restarts: int = 4
+    components: int = ranged(32, COUNT)
+    restarts: int = ranged(4, Range(1, 100))
     precision: Literal["double", "single"] = "double"
-    max_cholesky: int | None = None
+    max_cholesky: int | None = ranged(None, COUNT)
 
 
 @dataclass(frozen=True)
-class UncertaintyOptions:
+class UncertaintyOptions(CheckedOptions):
     """What predictions say of their uncertainty.
 
     Args:
@@ -76,18 +89,13 @@ class UncertaintyOptions:
             this share of VAL, the most uncertain; or when its interval straddles EF 40.
     """
 
-    level: float | None = None
-    review_share: float = 0.1
-
-    def __post_init__(self) -> None:
-        """Refuse what is no share."""
-        for name, value in asdict(self).items():
-            if value is not None and not 0 < value < 1:
-                raise ConfigurationError(f"model.uncertainty.{name} is {value}, but is in 0..1")
+    where: ClassVar[str] = "model.uncertainty."
+    level: float | None = ranged(None, PROPER_SHARE)
+    review_share: float = ranged(0.1, PROPER_SHARE)
 
 
 @dataclass(frozen=True)
-class OptimizerOptions:
+class OptimizerOptions(CheckedOptions):
     """AdamW and its schedule.
 
     Args:
@@ -99,11 +107,12 @@ class OptimizerOptions:
         patience: Epochs without progress before a plateau counts.
     """
 
-    lr: float = 1e-3
-    weight_decay: float = 0.05
+    where: ClassVar[str] = "model.optimizer."
+    lr: float = ranged(1e-3, LEARNING_RATE)
+    weight_decay: float = ranged(0.05, WEIGHT_DECAY)
     schedule: Literal["cosine", "plateau", "constant"] = "cosine"
-    warmup_epochs: float = 0.5
-    patience: int = 3
+    warmup_epochs: float = ranged(0.5, NOT_NEGATIVE)
+    patience: int = ranged(3, NOT_NEGATIVE)
 
 
 def options(kind: type[T], value: T | dict[str, Any] | None) -> T:

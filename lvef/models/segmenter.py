@@ -20,9 +20,11 @@ from lvef.models.loading import read_checkpoint
 from lvef.models.schedule import one_cycle
 from lvef.models.segmentation_net import LVSegmentationNet
 from lvef.models.task import Task
+from lvef.options import LEARNING_RATE, WEIGHT_DECAY, check_numbers
 
 SHIPPED = "shipped"
 """The weights that come with the package, trained on phantoms only."""
+_RANGES = {"lr": LEARNING_RATE, "weight_decay": WEIGHT_DECAY}
 
 
 class LVSegmenter(Task):
@@ -48,6 +50,7 @@ class LVSegmenter(Task):
     def __init__(
         self, weights: str | None = None, lr: float = 3e-3, weight_decay: float = 0.02
     ) -> None:
+        check_numbers("model.", _RANGES, {"lr": lr, "weight_decay": weight_decay})
         super().__init__()
         self.save_hyperparameters({"lr": lr, "weight_decay": weight_decay}, logger=False)
         self.weights = weights
@@ -69,6 +72,7 @@ class LVSegmenter(Task):
         """
         if self.weights is not None:
             about = load_weights(self.net, self.weights)
+            self.source = str(weights_file(self.weights))
             self.patients = about.get("trained_on") != "phantoms"
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lvef.errors import ConfigurationError
 from lvef.models.backbone import NUM_FEATURES
@@ -44,6 +45,7 @@ class TrainedTask(EFTask):
         head, optimizer = options(HeadOptions, head), options(OptimizerOptions, optimizer)
         super().__init__(frames, backbone, head=plain(head), optimizer=plain(optimizer), **own)
         self.optimizer_options = optimizer
+        self._judged_epoch = -1
         self.head = MLPHead(NUM_FEATURES * len(self.frames), self.num_outputs, **plain(head))
 
     def setup(self, stage: str) -> None:
@@ -84,7 +86,7 @@ class TrainedTask(EFTask):
         if chosen.schedule == "constant":
             return optimizer
         if chosen.schedule == "plateau":
-            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            plateau = ReduceLROnPlateau(
                 optimizer,
                 mode=self.monitor_mode,  # type: ignore[arg-type]
                 factor=0.2,
@@ -92,7 +94,7 @@ class TrainedTask(EFTask):
             )
             return {
                 "optimizer": optimizer,
-                "lr_scheduler": {"scheduler": plateau, "monitor": self.monitor},
+                "lr_scheduler": {"scheduler": plateau, "reduce_on_plateau": False},
             }
         if not np.isfinite(self.trainer.estimated_stepping_batches):
             raise ConfigurationError(
@@ -100,6 +102,7 @@ class TrainedTask(EFTask):
                 "--model.optimizer.schedule plateau or constant"
             )
         steps = max(int(self.trainer.estimated_stepping_batches), 1)
+        self.trainer.fit_loop.setup_data()  # steps alone can be told without
         epoch = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
         warmup = max(1, min(round(chosen.warmup_epochs * epoch), steps - 1))
 
@@ -111,6 +114,28 @@ class TrainedTask(EFTask):
 
         cosine = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Step a schedule, but for that of a plateau, see `on_train_epoch_end`."""
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            super().lr_scheduler_step(scheduler, metric)
+
+    def on_train_epoch_end(self) -> None:
+        """Tell the schedule of a plateau what VAL says of this epoch.
+
+        Lightning does so after the checkpoint of the epoch is written, from which a fit that goes
+        on would miss it.
+        """
+        plateau, said = self.lr_schedulers(), self.trainer.callback_metrics.get(self.monitor)
+        judged = self._judged_epoch == self.current_epoch
+        if isinstance(plateau, ReduceLROnPlateau) and said is not None and judged:
+            plateau.step(float(said))
+
+    def on_validation_epoch_end(self) -> None:
+        """Judge VAL."""
+        super().on_validation_epoch_end()
+        if not self.trainer.sanity_checking:
+            self._judged_epoch = self.current_epoch
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         chosen = self.optimizer_options

@@ -19,13 +19,21 @@ from lvef.cardiac import ejection_fraction
 from lvef.data.formats import write_video
 from lvef.errors import ConfigurationError
 from lvef.files import tidy, write_arrays, write_csv, write_json
+from lvef.options import SEED, WORKERS, Range, check_numbers
 from lvef.phantom.clip import PhantomClip
 
 SPLIT_SHARES = {"TRAIN": 2000, "VAL": 300, "TEST": 600}
 """Splits of the standard phantom benchmark; other sizes keep these proportions."""
 RANDOMISED_SHARES = {"TRAIN": 900, "VAL": 50, "TEST": 50}
 """The same for domain-randomised phantoms, which are there to learn from."""
-_WIDEST = 2.0
+BREADTH = Range(0, 2, above=True)
+"""How wide the ranges of domain-randomised phantoms may be, relative to the shipped weights'."""
+_RANGES = {
+    "num_videos": Range(3, 1_000_000),  # three splits; six digits of a name
+    "seed": SEED,
+    "num_workers": Range(1, WORKERS.most),
+    "breadth": BREADTH,
+}
 MARKER = "phantom.json"
 """The file that tells a folder of phantoms from one of patients."""
 
@@ -69,13 +77,10 @@ def write_phantoms(
         The folder.
 
     Raises:
-        ConfigurationError: `num_videos` is below 3, `breadth` out of its range, or `root` holds
-            something else.
+        ConfigurationError: A number is out of its range, or `root` holds something else.
     """
-    if num_videos < 3:
-        raise ConfigurationError(f"num_videos is {num_videos}, but three splits need at least 3")
-    if breadth is not None and not 0 < breadth <= _WIDEST:
-        raise ConfigurationError(f"breadth is {breadth:g}: choose above 0, up to {_WIDEST:g}")
+    asked = {"num_videos": num_videos, "seed": seed, "num_workers": num_workers, "breadth": breadth}
+    check_numbers("--", _RANGES, asked)
     if root.is_dir() and any(root.iterdir()) and not (root / MARKER).exists():
         raise ConfigurationError(
             f"{root} is not empty and holds no phantoms; choose another --root"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ import pandas as pd
 
 from lvef.cardiac import REDUCED_EF
 from lvef.report.case import CaseBeat, ReportCase
+from lvef.report.privacy import without_names
 from lvef.report.run import Run
 
 
@@ -45,24 +44,11 @@ def answered_case(number: int, row: Any, run: Run) -> ReportCase:
     return replace(case, why=_why(case, run))
 
 
-def without_names(reason: str, video: str) -> str:
-    """Return a reason without the path or the name of a file; either may hold spaces."""
-    stem = re.escape(Path(video).name)
-    name = rf"(?<!\w){stem}(?:\.\w{{1,5}})?(?!\w)"
-    begins = re.search(rf"{name}: ", reason)  # an error begins with the path of what it is about
-    if begins:
-        reason = "the video: " + reason[begins.end() :]
-    reason = re.sub(rf"(['\"])[^'\"]*{name}\1", "the video", reason)
-    # A video called "1" is known by its extension only, or numbers would be taken for it.
-    reason = re.sub(name if len(stem) > 3 else rf"{stem}\.\w{{1,5}}(?!\w)", "the video", reason)
-    return " ".join("the video" if re.search(r"[\\/]", w) else w for w in reason.split(" "))
-
-
 def _why(case: ReportCase, run: Run) -> str:
     """Return why a case is flagged, in words."""
     if not case.review:
         return ""
-    level = 100 * float(run.about.get("level", 0.9))
+    level = 100 * run.about.level
     if case.ef is None:
         return f"At {level:.0f} %, both or neither of the two classes are plausible."
     reasons = []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +25,22 @@ from lvef.errors import (
     FitError,
     LvefError,
     NotFittedError,
+    RecordError,
     VideoError,
 )
 from lvef.models import EFTask
 from lvef.models.loading import load_task
 from lvef.models.saliency import Method, SaliencyMapper
 from lvef.report.answer import answered_case
-from lvef.report.case import (
-    CaseCurve,
-    CaseFrame,
-    ReportCase,
-    heat_uri,
-    picture_uri,
-)
+from lvef.report.case import CaseFrame, ReportCase, heat_uri, picture_uri
+from lvef.report.known import Known, Truth, read_truth
 from lvef.report.run import Run
 
 SHOWN = ("EDF", "ESF", "MF")
 _BATCH = 16
+_SIZE, _SMALLEST, _LARGEST = 112, 16, 1024
+_TOLD = 10
+"""Most numbers of cases in a note."""
 
 
 def report_cases(
@@ -65,27 +66,25 @@ def report_cases(
     table, folder = _videos(run, root)
     if table is None:
         return cases
-    mapper, frames, seen = _mapper(run, checkpoint, method)
-    if mapper is not None and not run.data.get("remove_artifacts", True):
-        run.notes.append(
-            "The model sees frames with their artifacts; heat maps are of frames without them."
-        )
+    mapper, frames = _mapper(run, checkpoint, method)
     by_name = table.drop_duplicates("video").set_index("video", drop=False)
     usable = [
         number for number, case in enumerate(cases)
         if case.status == "ok" and rows.loc[number, "video"] in by_name.index
+        and (run.tested or rows.loc[number, [*FRAME_COLUMNS.values()]].notna().all())
     ][:most]  # fmt: skip
     if len(usable) < sum(case.status == "ok" for case in cases):
         run.notes.append(f"Pictures are shown of {len(usable)} of {len(cases)} cases.")
     wanted = by_name.loc[rows.loc[usable, "video"]].reset_index(drop=True)
-    for column in FRAME_COLUMNS.values():  # predictions.csv says which frames were taken
-        if column in rows:
+    if not run.tested:  # predictions.csv says which frames were taken
+        for column in FRAME_COLUMNS.values():
             wanted[column] = rows.loc[usable, column].to_numpy(int)
     prepare_for_workers()
     dataset = KeyFrameDataset(
-        wanted, SHOWN, seen.get("image_size", 112), remove_artifacts=True, crop=folder is None
+        wanted, SHOWN, _image_size(run), remove_artifacts=True, crop=folder is None
     )
-    analyser = ClipAnalyser() if analyse and run.tested else None
+    known = _Finder(run, folder, analyse and run.tested)
+    gone, bare = [], []
     bar = tqdm(total=len(usable), desc="cases", unit="case")
     for first in range(0, len(usable), _BATCH):
         items = list(range(first, min(first + _BATCH, len(usable))))
@@ -93,24 +92,33 @@ def report_cases(
         for item in items:
             look = dataset[item].get("frames")
             if look is None:
-                run.notes.append(f"The clip of case {usable[item] + 1} cannot be read any more.")
+                gone.append(usable[item] + 1)
             elif not dataset.has_sector(item):
-                run.notes.append(
-                    f"No ultrasound sector was found in the clip of case {usable[item] + 1}: its "
-                    "pictures are left out, as text could not be told from tissue."
-                )
+                bare.append(usable[item] + 1)
             else:
                 looks[item] = look
         maps = _maps(mapper, method, frames, looks)
         for item, pictures in looks.items():
-            row = wanted.iloc[item]
-            record = _record(run, row, analyser)
-            cases[usable[item]] = _with_pictures(
-                cases[usable[item]], pictures.numpy(), maps.get(item, {}), row,
-                _Drawer(run, folder, record, dataset, item),
+            row, place = wanted.iloc[item], usable[item]
+            cases[place] = _with_pictures(
+                cases[place], pictures.numpy(), maps.get(item, {}), row, known(place + 1, row),
+                partial(dataset.to_view, item),
             )  # fmt: skip
         bar.update(len(items))
     bar.close()
+    _tell(run.notes, gone, "The clip of {} cannot be read any more, or is shorter than it was.")
+    _tell(
+        run.notes,
+        bare,
+        "No ultrasound sector was found in the clip of {}: its pictures are left out, as text "
+        "could not be told from tissue.",
+    )
+    _tell(
+        run.notes,
+        known.unreadable,
+        "What was kept of the clip of {} is missing or cannot be read: no contours or curve of it "
+        "are shown.",
+    )
     return cases
 
 
@@ -118,12 +126,9 @@ def _videos(run: Run, root: str | None) -> tuple[pd.DataFrame | None, EchoNetFol
     """Return the table of the run's videos, or None with a note where they are gone."""
     data = run.data
     try:
-        if data.get("videos") is not None:  # predictions.csv knows the frames
-            return video_table(root or data["videos"], None), None
-        root = root or data.get("root")
-        if root is None:
-            raise ConfigurationError("the run does not say where its videos are; give --root")
-        folder = read_echonet(root, 1.0)
+        if data.get("videos") is not None and not run.tested:  # predictions.csv knows the frames
+            return video_table(root or _paths(data["videos"]), None), None
+        folder = read_echonet(root or _path(data.get("root")), 1.0)
         return folder.table[folder.table["split"] == "TEST"], folder
     except LvefError:
         run.notes.append(
@@ -132,26 +137,46 @@ def _videos(run: Run, root: str | None) -> tuple[pd.DataFrame | None, EchoNetFol
         return None, None
 
 
+def _path(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ConfigurationError("the run does not say where its videos are; give --root")
+    return value
+
+
+def _paths(value: Any) -> str | list[str]:
+    return [_path(each) for each in value] if isinstance(value, list) else _path(value)
+
+
+def _image_size(run: Run) -> int:
+    """Return how large the frames are that the model sees, in pixels."""
+    size = run.data.get("image_size", _SIZE)
+    if isinstance(size, int) and _SMALLEST <= size <= _LARGEST:
+        return size
+    run.notes.append(f"config.yaml states no size of frames: {_SIZE} pixels are taken.")
+    return _SIZE
+
+
 def _mapper(
     run: Run, checkpoint: Path | None, method: Method | None
-) -> tuple[SaliencyMapper | None, list[str], dict[str, Any]]:
-    """Return what makes heat maps, the frames it sees, and how they are prepared."""
-    data = run.data
-    seen = {"image_size": data.get("image_size", 112)}
-    path = checkpoint or run.about.get("checkpoint") or run.config.get("ckpt_path")
-    if method is None or not path:
-        return None, [], seen
+) -> tuple[SaliencyMapper | None, list[str]]:
+    """Return what makes heat maps, and the frames it sees."""
+    path = checkpoint or run.about.checkpoint or run.config.get("ckpt_path")
+    if method is None or not isinstance(path, (str, Path)):
+        return None, []
     try:
         task = load_task(path)
         if not isinstance(task, EFTask):
-            return None, [], seen
-        return SaliencyMapper(task), task.frames, seen
+            return None, []
+        if not run.data.get("remove_artifacts", True):
+            run.notes.append(
+                "The model sees frames with their artifacts; heat maps are of frames without them."
+            )
+        return SaliencyMapper(task), task.frames
     except (FitError, NotFittedError):
         run.notes.append("This Gaussian process was approximated: it has no heat maps.")
-        return None, [], seen
     except LvefError:
         run.notes.append("The checkpoint cannot be read: no heat maps. Give it with --ckpt_path.")
-        return None, [], seen
+    return None, []
 
 
 def _maps(
@@ -170,71 +195,51 @@ def _maps(
     }
 
 
-def _record(run: Run, row: Any, analyser: ClipAnalyser | None) -> ClipRecord | None:
-    """Return what was found in a clip, from the log folder or anew."""
-    path = record_path(run.folder, str(row["video"]))
-    if analyser is not None and not path.is_file():
-        try:
-            write_record(analyser(row["path"]), path)
-        except VideoError:
-            return None
-    return read_record(path)
+class _Finder:
+    """Finds what is known of clips: in the folder, in the run's records, or anew.
 
+    Args:
+        run: The run.
+        folder: The folder of its videos, where that is one of a data set.
+        analyse: Whether what was not kept is found anew.
+    """
 
-@dataclass(frozen=True)
-class _Drawer:
-    """Knows contours and curves of one case."""
+    def __init__(self, run: Run, folder: EchoNetFolder | None, analyse: bool) -> None:
+        self.run, self.folder = run, folder
+        self.analyser = ClipAnalyser() if analyse else None
+        self.unreadable: list[int] = []
 
-    run: Run
-    folder: EchoNetFolder | None
-    record: ClipRecord | None
-    dataset: KeyFrameDataset
-    item: int
+    def __call__(self, number: int, row: Any) -> Known:
+        """Return what is known of a case, given its number on the page and its row."""
+        video = str(row["video"])
+        return Known(video, self.folder, self._truth(number, video), self._record(number, row))
 
-    def contour(self, video: str, name: str, frame: int) -> tuple[list[list[float]] | None, str]:
-        """Return a contour in pixels of the picture, and who drew it."""
-        points, source = self._points(video, name, frame)
-        if points is None or not len(points):
-            return None, ""
-        return np.round(self.dataset.to_view(self.item, points), 1).tolist(), source
-
-    def _points(self, video: str, name: str, frame: int) -> tuple[NDArray[np.float64] | None, str]:
-        truth = self._truth(video)
-        if truth is not None:
-            return np.asarray(truth["contour"][frame], float), "true contour of the phantom"
-        traced = self._tracing(video, name, frame)
-        if traced is not None:
-            return traced, "traced by a reader"
-        if self.record is not None and frame in self.record.contours:
-            return self.record.contours[frame], "found by the LV segmenter"
-        return None, ""
-
-    def _tracing(self, video: str, name: str, frame: int) -> NDArray[np.float64] | None:
-        if self.folder is None or name == "MF":
-            return None
-        try:
-            return self.folder.contour(video, frame)
-        except DatasetError:
-            return None
-
-    def curve(self, video: str, row: Any) -> CaseCurve | None:
-        """Return the LV area over time, where it is known."""
-        truth = self._truth(video)
-        if truth is not None:
-            fps = float(row["fps"])
-            ed, es = truth["ed_frames"].tolist(), truth["es_frames"].tolist()
-            return CaseCurve(fps, _plain(truth["area"]), "true area of the phantom", ed, es)
-        if self.record is not None:
-            held = self.record
-            ed, es = (held.beats[:, column].astype(int).tolist() for column in (0, 1))
-            return CaseCurve(held.fps, _plain(held.area), "found by the LV segmenter", ed, es)
-        return None
-
-    def _truth(self, video: str) -> Any:
+    def _truth(self, number: int, video: str) -> Truth | None:
         if self.folder is None:
             return None
-        path = Path(self.folder.root) / "Truth" / f"{video}.npz"
-        return np.load(path) if path.is_file() else None
+        try:
+            return read_truth(Path(self.folder.root) / "Truth" / f"{video}.npz")
+        except DatasetError:
+            self.unreadable.append(number)
+            return None
+
+    def _record(self, number: int, row: Any) -> ClipRecord | None:
+        path = record_path(self.run.folder, str(row["video"]))
+        try:
+            held = read_record(path)
+        except RecordError:
+            held, lacking = None, True
+        else:
+            lacking = held is None and bool(self.run.cases["num_beats"].iloc[number - 1] > 0)
+        if lacking and self.analyser is None:
+            self.unreadable.append(number)
+        if held is not None or self.analyser is None:
+            return held
+        try:
+            write_record(self.analyser(row["path"]), path)
+        except VideoError:
+            return None
+        return read_record(path)
 
 
 def _with_pictures(
@@ -242,20 +247,29 @@ def _with_pictures(
     pictures: NDArray[np.uint8],
     maps: dict[str, NDArray[np.float32]],
     row: Any,
-    drawer: _Drawer,
+    known: Known,
+    to_view: Callable[[NDArray[np.float64]], NDArray[np.float64]],
 ) -> ReportCase:
-    video = str(row["video"])
+    """Return a case with its frames; `to_view` brings pixels of the clip to those of a frame."""
     scale = max((float(found.max()) for found in maps.values()), default=0.0)
     frames = []
     for name, picture in zip(SHOWN, pictures, strict=True):
         number = int(row[FRAME_COLUMNS[name]])
-        contour, source = drawer.contour(video, name, number)
+        points, source = known.contour(name, number)
+        contour = None
+        if points is not None and len(points):
+            contour = np.round(to_view(points), 1).tolist()
         heat = heat_uri(maps[name], scale) if name in maps and scale > 0 else None
-        frames.append(CaseFrame(name, number, picture_uri(picture), heat, contour, source))
-    return replace(
-        case, frames=frames, picture_size=pictures.shape[-1], curve=drawer.curve(video, row)
-    )
+        told = source if contour else ""
+        frames.append(CaseFrame(name, number, picture_uri(picture), heat, contour, told))
+    curve = known.curve(float(row.get("fps", np.nan)))
+    return replace(case, frames=frames, picture_size=pictures.shape[-1], curve=curve)
 
 
-def _plain(values: NDArray[np.floating]) -> list[float | None]:
-    return [None if not np.isfinite(v) else round(float(v), 1) for v in values]
+def _tell(notes: list[str], numbers: list[int], sentence: str) -> None:
+    """Add a note of cases, where there are any; `sentence` has a place for which."""
+    if numbers:
+        shown = sorted(set(numbers))
+        some = ", ".join(map(str, shown[:_TOLD]))
+        more = f" and {len(shown) - _TOLD} others" if len(shown) > _TOLD else ""
+        notes.append(sentence.format(f"{'case' if len(shown) == 1 else 'cases'} {some}{more}"))

@@ -1,26 +1,35 @@
-"""A log folder of `test` or `predict`, and what of it may be shown."""
+"""A log folder of `test` or `predict`, whatever state it is in."""
 
 from __future__ import annotations
 
-import json
-import re
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
 from lvef.errors import ConfigurationError
+from lvef.files import read_csv
+from lvef.report.about import About, read_about
 
-_WITHHELD = "(withheld)"
-_PRIVATE = {
-    "root", "videos", "keyframes", "feature_cache", "default_root_dir", "save_dir", "dirpath",
-    "ckpt_path", "checkpoint", "members", "weights", "experiment", "name", "version", "filename",
-    "config",
-}  # fmt: skip
-_SHARED = {"shipped", "auto", "IMAGENET1K_V1", "IMAGENET1K_V2"}
-_FILE_NAME = re.compile(r"[\\/]|\.\w{1,5}$")
+_TEXTS = ("video", "status", "reason")
+_SHARES = ("p_reduced",)
+_FLAGS = ("reduced", "called", "review")
+_FRAMES = ("ed_frame", "es_frame", "mid_frame")
+_EF = ("ef_label", "ef", "ef_std", "ef_lower", "ef_upper", "ef_geometric")
+_COUNTS = (*_FRAMES, "num_beats")
+_NUMBERS = (*_EF, *_SHARES, *_FLAGS, *_COUNTS)
+_OF_TEST = {"ef_label": "ef", "ef": "ef_predicted"}
+_OF_PREDICTIONS = {"called": "reduced", "reduced": ""}  # the truth is not there
+_UNKNOWN = {"", "nan", "na", "<na>", "none", "null", "nat"}
+_LARGEST_COUNT = 10_000_000
+_LARGEST_EF = 10_000
+_NO_REASON = "no reason stands in the table"
+_NO_ANSWER = "no answer stands in the table"
 
 
 @dataclass
@@ -29,16 +38,18 @@ class Run:
 
     Attributes:
         folder: The folder.
-        about: metrics.json, or predictions.json.
+        about: What metrics.json or predictions.json says.
         config: config.yaml as plain data; empty where there is none.
-        cases: A row a case, under the names of predictions.csv.
-        beats: A row a beat of new videos.
+        cases: A row a case: `video`, `status`, `reason`, and as float, NaN where unknown,
+            `ef_label`, `ef`, `ef_std`, `ef_lower`, `ef_upper` (percent), `p_reduced`, `reduced`
+            (truth), `called`, `review` (0 or 1), `ed_frame`, `es_frame`, `mid_frame`, `num_beats`.
+        beats: A row a beat of new videos: `video`, the frames, `ef`, `ef_geometric`, `p_reduced`.
         tested: Whether it is of `test`.
         notes: What the report lacks, and why.
     """
 
     folder: Path
-    about: dict[str, Any]
+    about: About
     config: dict[str, Any]
     cases: pd.DataFrame
     beats: pd.DataFrame
@@ -47,45 +58,32 @@ class Run:
 
     @property
     def data(self) -> dict[str, Any]:
-        """The data section of the config."""
-        return dict(self.config.get("data") or {})
+        """The data section of the config; empty where it is none."""
+        held = self.config.get("data")
+        return dict(held) if isinstance(held, dict) else {}
 
 
 def read_run(source: Path) -> Run:
     """Read a log folder.
 
+    What of it is damaged is left out, and the notes of the run say so; without its table of cases
+    and what a test says of itself there is nothing to show.
+
     Args:
         source: The folder of a `test` or `predict` run, or a predictions.csv or cases.csv in it.
 
     Raises:
-        ConfigurationError: It is neither.
+        ConfigurationError: It is neither, or its table cannot be read.
     """
-    folder = source if source.is_dir() else source.parent
     if not source.exists():
         raise ConfigurationError(f"{source} not found; report takes the folder of a test or "
                                  "predict run, or its predictions.csv")  # fmt: skip
-    config_file = folder / "config.yaml"
-    config = yaml.safe_load(config_file.read_text()) if config_file.is_file() else {}
-    if (folder / "metrics.json").is_file() and source.name != "predictions.csv":
-        about = _read_json(folder / "metrics.json")
-        if about.get("task") == "EFClassifier" and "threshold" not in about:
-            raise ConfigurationError(f"{folder} is of an older version: run python -m lvef test")
-        if about.get("task") == "LVSegmenter":
-            raise ConfigurationError(f"{folder} is the test of an LV segmenter, which says no EF")
-        names = {"ef": "ef_label", "ef_predicted": "ef"}
-        cases = pd.read_csv(folder / "cases.csv", dtype={"video": str}).rename(columns=names)
-        cases["status"], cases["reason"] = "ok", ""
-        return Run(folder, about, config, cases, pd.DataFrame(), tested=True)
-    if (folder / "predictions.csv").is_file():
-        text = {"video": str, "reason": str}
-        cases = pd.read_csv(folder / "predictions.csv", dtype=text, keep_default_na=True)
-        cases["reason"] = cases["reason"].fillna("")
-        cases = cases.rename(columns={"reduced": "called"})
-        about_file = folder / "predictions.json"
-        about = _read_json(about_file) if about_file.is_file() else {}
-        found = folder / "beats.csv"
-        beats = pd.read_csv(found, dtype={"video": str}) if found.is_file() else pd.DataFrame()
-        return Run(folder, about, config, cases, beats, tested=False)
+    folder = source if source.is_dir() else source.parent
+    notes: list[str] = []
+    if (folder / "metrics.json").exists() and source.name != "predictions.csv":
+        return _tested(folder, notes)
+    if (folder / "predictions.csv").exists():
+        return _predicted(folder, notes)
     hint = (
         ": it is of a fit; run python -m lvef test first"
         if (folder / "checkpoints").is_dir()
@@ -96,26 +94,180 @@ def read_run(source: Path) -> Run:
     )
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _tested(folder: Path, notes: list[str]) -> Run:
+    about = read_about(folder / "metrics.json", notes)
+    if about.task == "EFClassifier" and about.threshold is None:
+        raise ConfigurationError(
+            f"{folder / 'metrics.json'} states no threshold: it is damaged, or of an older "
+            "version; run python -m lvef test"
+        )
+    if about.task == "LVSegmenter":
+        raise ConfigurationError(f"{folder} is the test of an LV segmenter, which says no EF")
+    held = _read_table(folder / "cases.csv", ("video",), notes)
+    expected = ["ef_label", "p_reduced", "called", "reduced", "review"]
+    cases = _checked(held, "cases.csv", _NUMBERS, _OF_TEST, expected, notes)
+    cases["status"], cases["reason"] = "ok", ""
+    if about.num_cases not in (None, len(cases)):
+        notes.append(
+            f"The figures are of {about.num_cases} cases, cases.csv holds {len(cases)}: one of "
+            "both is damaged."
+        )
+    config = _read_config(folder / "config.yaml", notes)
+    return Run(folder, about, config, _answered(cases), pd.DataFrame(), True, notes)
+
+
+def _predicted(folder: Path, notes: list[str]) -> Run:
+    held = _read_table(folder / "predictions.csv", ("video", "status"), notes)
+    expected = ["ef", "p_reduced", "called", "review", *_FRAMES]
+    cases = _checked(held, "predictions.csv", _NUMBERS, _OF_PREDICTIONS, expected, notes)
+    strange = ~cases["status"].isin(["ok", "failed"])
+    if strange.any():
+        notes.append(f"predictions.csv: {int(strange.sum())} cases have no status that is known.")
+    cases.loc[strange, "status"] = "failed"
+    cases.loc[(cases["status"] == "failed") & (cases["reason"] == ""), "reason"] = _NO_REASON
+    about = About()
     try:
-        held: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
-        raise ConfigurationError(f"{path}: not readable as JSON ({error})") from error
+        if (folder / "predictions.json").exists():
+            about = read_about(folder / "predictions.json", notes)
+        else:
+            notes.append("predictions.json is missing: what the model is, is not known.")
+    except ConfigurationError:
+        notes.append("predictions.json cannot be read: what the model is, is not known.")
+    taught = held.get("trained_on", pd.Series(dtype=str)).str.contains("phantom", case=False)
+    if taught.any():
+        about = About(**{**vars(about), "trained_on": "phantoms"})
+    config = _read_config(folder / "config.yaml", notes)
+    beats = _beats(folder, notes)
+    if beats.empty and (cases["num_beats"] > 0).any():
+        notes.append("beats.csv is missing, or cannot be read: no beats are shown.")
+    return Run(folder, about, config, _answered(cases), beats, False, notes)
+
+
+def _read_table(path: Path, needed: Iterable[str], notes: list[str]) -> pd.DataFrame:
+    """Return a table as text, and with the columns that nothing can be said without.
+
+    A last line that is cut short says nothing: of a number a part may be missing.
+
+    Raises:
+        ConfigurationError: It is no such table.
+    """
+    try:
+        table = read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{path} not found: run python -m lvef test again") from error
+    except (OSError, ValueError, OverflowError) as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigurationError(f"{path}: not a readable CSV file ({said})") from error
+    missing = [name for name in needed if name not in table]
+    if missing:
+        raise ConfigurationError(
+            f"{path}: column {', '.join(missing)} not found; it is not the table that test or "
+            "predict wrote"
+        )
+    if table.empty:
+        raise ConfigurationError(f"{path} holds no case")
+    table = table.fillna("")  # where a row is shorter than the first
+    if _is_cut(path):
+        table.iloc[-1, [n for n, name in enumerate(table) if name != "video"]] = ""
+        notes.append(f"{path.name} ends within a line: it was cut short, and cases may be missing.")
+    return table
+
+
+def _is_cut(path: Path) -> bool:
+    """Return whether a file does not end as a table that was written whole does."""
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() not in (b"\n", b"\r")
+
+
+def _checked(
+    held: pd.DataFrame,
+    name: str,
+    numbers: Iterable[str],
+    names: dict[str, str],
+    expected: list[str],
+    notes: list[str],
+) -> pd.DataFrame:
+    """Return the columns that are used, each as what it should be.
+
+    Args:
+        held: The table as text.
+        name: Name of the file, for the notes.
+        numbers: Columns of numbers.
+        names: What a column is called in the file, where that is another name.
+        expected: Columns whose lack is worth a note.
+        notes: What is lacking is added.
+    """
+    texts = {text: held.get(text, "") for text in _TEXTS}
+    table = pd.DataFrame(texts, index=held.index)
+    wrong, count = [], 0
+    for column in numbers:
+        own = names.get(column, column)
+        if own not in held:
+            table[column] = np.nan
+            continue
+        table[column], bad = _number(held[own], column)
+        if bad:
+            wrong.append(own)
+            count += bad
+    lacking = [names.get(column, column) for column in expected if table[column].isna().all()]
+    lacking = [own for own in lacking if own not in held]
+    if lacking:
+        notes.append(f"{name} has no column {', '.join(lacking)}.")
+    if wrong:
+        notes.append(
+            f"{name}: {count} values in {', '.join(wrong)} are none that can stand there, and are "
+            "taken for unknown."
+        )
+    return table.reset_index(drop=True)
+
+
+def _number(texts: pd.Series, column: str) -> tuple[pd.Series, int]:
+    """Return a column as float, NaN where it cannot be, and how many of these are wrong."""
+    words = texts.str.strip().str.lower()
+    said = words.replace({"true": "1", "false": "0"})
+    values = pd.to_numeric(said, errors="coerce").astype(float)
+    within = {
+        **dict.fromkeys(_SHARES, values.between(0, 1)),
+        **dict.fromkeys(_FLAGS, values.isin([0, 1])),
+        **dict.fromkeys(_COUNTS, values.between(0, _LARGEST_COUNT) & (values % 1 == 0)),
+    }.get(column, values.abs() <= _LARGEST_EF)
+    none = words.isin(_UNKNOWN) | (values == -1 if column in _FRAMES else False)
+    return values.where(within), int((~within & ~none).sum())
+
+
+def _answered(cases: pd.DataFrame) -> pd.DataFrame:
+    """Mark as failed what a model is said to have answered, but whose answer is nowhere."""
+    silent = (cases["status"] == "ok") & cases[["ef", "p_reduced"]].isna().all(axis=1)
+    cases.loc[silent, "status"] = "failed"
+    cases.loc[silent, "reason"] = _NO_ANSWER
+    return cases
+
+
+def _beats(folder: Path, notes: list[str]) -> pd.DataFrame:
+    """Return the beats of new videos; empty where there are none or they cannot be read."""
+    path = folder / "beats.csv"
+    if not path.exists():
+        return pd.DataFrame()
+    try:
+        held = _read_table(path, ("video", *_FRAMES), notes)
+    except ConfigurationError:
+        return pd.DataFrame()
+    shown = (*_FRAMES, "ef", "ef_geometric", "p_reduced")
+    beats = _checked(held, "beats.csv", shown, {}, [], notes)
+    return beats[beats[list(_FRAMES)].notna().all(axis=1)]
+
+
+def _read_config(path: Path, notes: list[str]) -> dict[str, Any]:
+    """Return a config as plain data; empty, with a note, where it cannot be read."""
+    if not path.exists():
+        notes.append("config.yaml is missing: where the videos are is known from --root alone.")
+        return {}
+    try:
+        held = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        held = None
+    if not isinstance(held, dict):
+        notes.append("config.yaml cannot be read: where the videos are is known from --root alone.")
+        return {}
     return held
-
-
-def scrubbed(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a config without paths and names of files, which may name a patient."""
-
-    def clean(value: Any, name: str = "") -> Any:
-        if isinstance(value, dict):
-            return {key: clean(own, key) for key, own in value.items()}
-        if isinstance(value, list):
-            return [clean(own, name) for own in value]
-        if value is None or isinstance(value, (bool, int, float)) or value in _SHARED:
-            return value
-        if name in ("class_path", "config_class"):
-            return value
-        return _WITHHELD if name in _PRIVATE or _FILE_NAME.search(str(value)) else value
-
-    return dict(clean(config))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lvef.data.formats.base import HEAD, ClipFormat, ClipInfo, FrameRangeError
 from lvef.data.formats.decord_reader import read_with_decord
-from lvef.data.formats.dicom import DicomFormat
+from lvef.data.formats.dicom.format import DicomFormat
 from lvef.data.formats.ffmpeg import VideoFormat
 from lvef.data.formats.write import write_video
 from lvef.errors import VideoError
@@ -141,6 +141,7 @@ def named(path: Path) -> Iterator[None]:
     try:
         yield
     except VideoError as error:
-        raise type(error)(f"{path}: {error}") from error
+        reason = str(error).removeprefix(f"{path.name}: ")
+        raise type(error)(f"{path}: {reason}") from error
     except OSError as error:
         raise VideoError(f"{path}: {error.strerror or error}") from error

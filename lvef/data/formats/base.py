@@ -14,7 +14,7 @@ from lvef.errors import VideoError
 
 LARGEST = 3840 * 2176
 """Most pixels of a picture: 4K, more than echo machines make. Decoders hold a score of them."""
-HEAD = 256
+HEAD = 512
 """Bytes at the start of a file by which its format is told."""
 
 

@@ -108,7 +108,8 @@ class _Pictures:
 def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     """Open a file at its first video stream, and tell whatever goes wrong in one line."""
     try:
-        with av.open(str(path), options=_CONTAINERS) as container:
+        # Absolute, or FFmpeg takes a name such as `concat:a.avi` for a protocol.
+        with av.open(str(path.absolute()), options=_CONTAINERS) as container:
             if not container.streams.video:
                 raise VideoError("no picture in it: the file holds no video stream")
             stream = container.streams.video[0]

@@ -70,7 +70,7 @@
     }
     svg.append(make("line", { x1: x(40), x2: x(40), y1: 8, y2: 44, stroke: COLOURS.flagged,
       "stroke-dasharray": "4 3", "stroke-width": 1.5 }));
-    if (known(each.ef_lower)) {
+    if (known(each.ef_lower) && known(each.ef_upper)) {
       svg.append(make("rect", { x: x(each.ef_lower), width: Math.max(1, x(each.ef_upper) - x(each.ef_lower)),
         y: 26, height: 9, fill: COLOURS.plain, opacity: .45 }));
       words.push(`${data.level} % interval ${round(each.ef_lower, 0)} to ${round(each.ef_upper, 0)} %`);
@@ -117,7 +117,11 @@
   };
   const axis = (title, more = {}) => ({ title: { text: title }, gridcolor: "rgba(128,128,128,.25)",
     zeroline: false, ...more });
-  const settings = { displaylogo: false, responsive: true, displayModeBar: false };
+  /* a plot is as wide as its box, whatever makes that narrower: a window, a grid, a dialog */
+  const fit = new ResizeObserver((changes) => {
+    for (const { target } of changes) if (target.layout && target.offsetWidth) Plotly.Plots.resize(target);
+  });
+  const settings = { displaylogo: false, responsive: false, displayModeBar: false };
   const drawCurve = (each, host) => {
     const { area, fps, source } = each.curve, seconds = area.map((_, i) => i / fps);
     const traces = [{ x: seconds, y: area, mode: "lines", name: "LV area", line: { color: COLOURS.plain },
@@ -135,6 +139,7 @@
     Plotly.newPlot(host, traces, { ...theme(), margin: { l: 60, r: 10, t: 25, b: 45 },
       xaxis: axis("seconds"), yaxis: axis("square pixels", { rangemode: "tozero" }),
       legend: { orientation: "h", y: -0.25 } }, settings);
+    fit.observe(host);
     host.setAttribute("aria-label", `LV area over time, ${source}`);
   };
   const open = (number) => {
@@ -150,7 +155,8 @@
       if (each.review) parts.push(make("p", { class: "flag" },
         make("strong", {}, "Flagged for review. "), each.why));
       const said = [];
-      if (known(each.ef)) said.push(`EF ${round(each.ef, 1)} % ± ${round(each.ef_std, 1)}`);
+      if (known(each.ef)) said.push(`EF ${round(each.ef, 1)} %` +
+        (known(each.ef_std) ? ` ± ${round(each.ef_std, 1)}` : ""));
       if (known(each.p_reduced)) said.push(`probability of EF ≤ 40 %: ${round(100 * each.p_reduced, 1)} %`);
       if (known(each.called)) said.push(each.called ? "called reduced" : "called normal");
       if (known(each.ef_label)) said.push(`true EF ${round(each.ef_label, 1)} %`);
@@ -216,61 +222,74 @@
 
   /* plots of all cases */
   const good = data.cases.filter((each) => each.status === "ok");
-  const groups = [["not flagged", good.filter((c) => !c.review), COLOURS.plain, "circle"],
-    ["flagged for review", good.filter((c) => c.review), COLOURS.flagged, "diamond"]];
-  const points = (pick, template) => groups.filter(([, members]) => members.length).map(
-    ([name, members, color, symbol]) => ({ name, mode: "markers", type: "scatter",
-      x: members.map((c) => pick(c)[0]), y: members.map((c) => pick(c)[1]),
-      customdata: members.map((c) => c.number), marker: { color, symbol, size: 7, opacity: .75 },
-      hovertemplate: template }));
+  const points = (members, pick, template) => {
+    const placed = members.filter((c) => pick(c).every(known));
+    const groups = [["not flagged", placed.filter((c) => !c.review), COLOURS.plain, "circle"],
+      ["flagged for review", placed.filter((c) => c.review), COLOURS.flagged, "diamond"]];
+    return groups.filter(([, group]) => group.length).map(
+      ([name, group, color, symbol]) => ({ name, mode: "markers", type: "scatter",
+        x: group.map((c) => pick(c)[0]), y: group.map((c) => pick(c)[1]),
+        customdata: group.map((c) => c.number), marker: { color, symbol, size: 7, opacity: .75 },
+        hovertemplate: template }));
+  };
   const line = (x0, x1, y0, y1, dash) => ({ type: "line", x0, x1, y0, y1, line: { color: COLOURS.line, dash, width: 1 } });
-  const draw = (id, traces, layout, label) => {
+  const draw = ([id, traces, layout, label]) => {
     const host = byId(id);
-    byId("plots").hidden = false;
-    host.hidden = false;
     host.setAttribute("aria-label", label);
     Plotly.newPlot(host, traces, { ...theme(), margin: { l: 60, r: 15, t: 15, b: 50 }, hovermode: "closest",
       legend: { orientation: "h", y: 1.1 }, ...layout }, settings);
+    fit.observe(host);
     host.on("plotly_click", (event) => open(event.points[0].customdata));
   };
   const plots = () => {
-    const labelled = good.some((c) => known(c.ef_label)), regression = good.some((c) => known(c.ef));
-    if (regression && labelled) {
-      draw("scatter", points((c) => [c.ef_label, c.ef],
+    const both = good.filter((c) => known(c.ef) && known(c.ef_label));
+    const predicted = good.filter((c) => known(c.ef)), stated = good.filter((c) => known(c.p_reduced));
+    if (both.length) {
+      const bias = both.reduce((sum, c) => sum + c.ef - c.ef_label, 0) / both.length;
+      return [["scatter", points(both, (c) => [c.ef_label, c.ef],
         "Case %{customdata}<br>true %{x:.1f} %, predicted %{y:.1f} %<extra></extra>"),
         { xaxis: axis("true EF (%)", { range: [0, 100] }), yaxis: axis("predicted EF (%)", { range: [0, 100] }),
           shapes: [line(0, 100, 0, 100, "solid"), line(40, 40, 0, 100, "dash"), line(0, 100, 40, 40, "dash")] },
-        "Predicted against true EF of every case");
-      const bias = good.reduce((sum, c) => sum + c.ef - c.ef_label, 0) / good.length;
-      draw("difference", points((c) => [(c.ef + c.ef_label) / 2, c.ef - c.ef_label],
+        "Predicted against true EF of every case"],
+      ["difference", points(both, (c) => [(c.ef + c.ef_label) / 2, c.ef - c.ef_label],
         "Case %{customdata}<br>mean %{x:.1f} %, difference %{y:+.1f}<extra></extra>"),
         { xaxis: axis("mean of predicted and true EF (%)"), yaxis: axis("predicted - true EF (points)"),
           shapes: [{ ...line(0, 1, bias, bias, "solid"), xref: "paper" }] },
-        "Difference of predicted and true EF of every case, against their mean");
-    } else if (regression) {
-      const order = [...good].sort((a, b) => a.ef - b.ef), rank = new Map(order.map((c, i) => [c.number, i + 1]));
-      const traces = points((c) => [rank.get(c.number), c.ef], "Case %{customdata}<br>EF %{y:.1f} %<extra></extra>");
+        "Difference of predicted and true EF of every case, against their mean"]];
+    }
+    if (predicted.length) {
+      const order = [...predicted].sort((a, b) => a.ef - b.ef), rank = new Map(order.map((c, i) => [c.number, i + 1]));
+      const traces = points(predicted, (c) => [rank.get(c.number), c.ef], "Case %{customdata}<br>EF %{y:.1f} %<extra></extra>");
       for (const trace of traces) {
         const members = trace.customdata.map((number) => cases.get(number));
         trace.error_y = { type: "data", symmetric: false, thickness: 1,
           array: members.map((c) => known(c.ef_upper) ? c.ef_upper - c.ef : 0),
           arrayminus: members.map((c) => known(c.ef_lower) ? c.ef - c.ef_lower : 0) };
       }
-      draw("scatter", traces, { xaxis: axis("cases, by EF"), yaxis: axis("EF (%)", { range: [0, 100] }),
+      return [["scatter", traces, { xaxis: axis("cases, by EF"), yaxis: axis("EF (%)", { range: [0, 100] }),
         shapes: [{ ...line(0, 1, 40, 40, "dash"), xref: "paper" }] },
-        "Predicted EF of every case with its interval, in order of EF");
-    } else if (good.length) {
-      const x = (c) => known(c.ef_label) ? c.ef_label : c.number;
-      draw("scatter", points((c) => [x(c), c.p_reduced],
+        "Predicted EF of every case with its interval, in order of EF"]];
+    }
+    if (stated.length) {
+      const labelled = stated.some((c) => known(c.ef_label));
+      return [["scatter", points(stated, (c) => [labelled ? c.ef_label : c.number, c.p_reduced],
         "Case %{customdata}<br>probability of EF ≤ 40 %: %{y:.3f}<extra></extra>"),
         { xaxis: axis(labelled ? "true EF (%)" : "case"), yaxis: axis("probability of EF ≤ 40 %", { range: [-.03, 1.03] }),
           shapes: [...(labelled ? [line(40, 40, 0, 1, "dash")] : []),
             ...(known(data.threshold) ? [{ ...line(0, 1, data.threshold, data.threshold, "dot"), xref: "paper" }] : [])] },
-        "Probability of reduced EF of every case");
+        "Probability of reduced EF of every case"]];
     }
+    return [];
+  };
+  const showPlots = () => {
+    const drawn = plots();
+    byId("plots").hidden = !drawn.length;
+    byId("to-plots").hidden = !drawn.length;
+    for (const [id] of drawn) byId(id).hidden = false;  // all first: they share the width
+    drawn.forEach(draw);
   };
   filter();
-  plots();
+  showPlots();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     for (const plot of document.querySelectorAll(".js-plotly-plot")) Plotly.relayout(plot, theme());
   });

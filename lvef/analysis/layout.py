@@ -1,0 +1,114 @@
+"""What is the matter with a screen: two pictures, a negative, dark frames, a loop played again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lvef.cardiac import FoundBeat
+from lvef.cardiac.beats import FEWEST_SECONDS
+from lvef.data.sector import moving_tissue
+
+SIDE_BY_SIDE = "two pictures side by side: cut one of them out"
+NEGATIVE = "a negative, bright where blood should be dark: invert it"
+_WIDE, _VALLEY = 1.5, 0.35
+"""Width against height of two sectors beside each other, and how much of their height is left
+where they meet. One sector is tallest there; of 48 phantoms and three real clips none is wider
+than 1.15 and none falls below 0.5."""
+_BRIGHT = 128
+_BRIGHT_STILL = 0.2
+"""Share of what stands still that is bright: 0.39 in a negative, at most 0.03 otherwise."""
+_DARK = 0.5
+"""Brightness of a frame, relative to the clip's, below which it shows nothing of the heart."""
+_SAME, _ALIKE, _JUMP = 0.05, 0.25, 2.0
+"""Change from one pass of a loop to the next, as a share of the change between frames: of the same
+frames, of the same ones coded anew; and the jump from the last frame to the first."""
+_THUMB, _COMPARED = 28, 12
+
+
+def layout_fault(frames: NDArray[np.uint8]) -> str:
+    """Return in words what keeps a clip from being one picture of a heart, or nothing.
+
+    Args:
+        frames: `(T, 112, 112)` grey frames.
+    """
+    tissue = moving_tissue(frames)
+    if tissue is None or not tissue.any():
+        return ""
+    if _is_side_by_side(tissue):
+        return SIDE_BY_SIDE
+    still = np.ptp(frames, axis=0) < 12
+    bright = (frames[0] > _BRIGHT)[still]
+    if bright.size and bright.mean() > _BRIGHT_STILL and np.median(frames[:, tissue]) > _BRIGHT:
+        return NEGATIVE
+    return ""
+
+
+def _is_side_by_side(tissue: NDArray[np.bool_]) -> bool:
+    rows, columns = np.flatnonzero(tissue.any(1)), np.flatnonzero(tissue.any(0))
+    height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+    if width < _WIDE * height:
+        return False
+    inner = tissue[:, columns[0] : columns[-1] + 1]
+    tall = np.array([np.ptp(np.flatnonzero(c)) + 1 if c.any() else 0 for c in inner.T])
+    valley = tall[int(0.4 * width) : int(0.6 * width) + 1].min()
+    sides = min(tall[: width // 2].max(), tall[width // 2 :].max())
+    return bool(valley < _VALLEY * sides)
+
+
+def usable_beats(
+    beats: Sequence[FoundBeat], frames: NDArray[np.uint8], fps: float
+) -> list[FoundBeat]:
+    """Return the beats whose frames show a heart, each once.
+
+    Left out are beats with an ED, ES or mid frame that is nearly black, as where a clip fades in,
+    and those after the first pass of a clip that is a loop played several times.
+
+    Args:
+        beats: Beats that were found.
+        frames: `(T, H, W)` grey frames.
+        fps: Frames a second.
+    """
+    if not beats:
+        return []
+    level = frames.mean(axis=(1, 2))
+    dark = level < _DARK * np.median(level)
+    lit = [b for b in beats if not dark[[b.ed_frame, b.mid_frame, b.es_frame]].any()]
+    once = pass_length(frames, fps)
+    return lit if once is None else [beat for beat in lit if beat.end_frame < once]
+
+
+def pass_length(frames: NDArray[np.uint8], fps: float) -> int | None:
+    """Return after how many frames a clip begins anew, the same frames again; None where it never.
+
+    A heart that beats regularly is not meant: its frames come back alike, not the same.
+
+    Args:
+        frames: `(T, H, W)` grey frames.
+        fps: Frames a second.
+    """
+    shortest = max(int(FEWEST_SECONDS * fps), 2)
+    if len(frames) < shortest + _COMPARED:
+        return None
+    size = (_THUMB, _THUMB)
+    small = np.stack([cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in frames])
+    small = small.astype(np.int16)
+    steps = np.abs(np.diff(small, axis=0)).mean(axis=(1, 2))
+    usual = float(np.median(steps))
+    if usual <= 0:
+        return None
+    begins = small[:_COMPARED]
+    starts = np.arange(shortest, len(frames) - _COMPARED + 1)
+    change = np.array([np.abs(small[s : s + _COMPARED] - begins).mean() for s in starts]) / usual
+    for start in starts[change < _ALIKE].tolist():
+        again = np.abs(small[start:] - small[:-start]).mean(axis=(1, 2)) / usual
+        jumps = steps[start - 1] > _JUMP * usual
+        # A part that came back alike for a moment is no loop: all that follows must.
+        if again.max() < _SAME or (
+            again.max() < 2 * _ALIKE and np.median(again) < _ALIKE and jumps
+        ):
+            return int(start)
+    return None

@@ -1,0 +1,223 @@
+"""`run.json`: with what a run was made, written when it begins and completed when it ends."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from lvef.circumstances import machine, package, versions
+from lvef.data.fingerprint import clips_fingerprint, file_digest, folder_fingerprint
+from lvef.errors import CheckpointError, LvefError
+from lvef.files import finite, write_json
+from lvef.models.loading import describe
+from lvef.models.segmenter import weights_file
+
+RUN_RECORD = "run.json"
+FINISHED = "finished"
+_FORMAT = 1
+_FIGURES = ("val/", "test/")
+_SEGMENTER = ("data", "segmenter")
+_NAMED = (
+    ("ckpt_path",), _SEGMENTER, ("data", "keyframes"),
+    ("model", "init_args", "backbone", "weights"),
+    ("model", "init_args", "backbone", "checkpoint"),
+    ("model", "init_args", "weights"), ("model", "init_args", "members"),
+)  # fmt: skip
+"""Options that may name a file which the result depends on."""
+
+
+class RunRecord(Callback):
+    """Writes `run.json` into the run's folder.
+
+    It is for whoever made the run: it may name paths that were typed, and names no video.
+
+    Args:
+        command: fit, validate, test or predict.
+        config: The resolved configuration, as YAML.
+        words: The command line.
+    """
+
+    def __init__(self, command: str, config: str, words: Sequence[str]) -> None:
+        self._path: Path | None = None
+        self._since = time.monotonic()
+        plain = finite(_plain(yaml.safe_load(config)))
+        self.about: dict[str, Any] = {
+            "format": _FORMAT,
+            "command": command,
+            "command_line": list(words),
+            "state": "running",
+            "started": _now(),
+            "ended": None,
+            "seconds": None,
+            "seed": plain.get("seed_everything"),
+            "config": plain,
+            "config_sha256": config_digest(plain),
+        }
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write what is known before anything runs; the data have been read."""
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # all processes agree on it
+        if not trainer.is_global_zero or self._path is not None:
+            return
+        self._path = folder / RUN_RECORD
+        earlier = _earlier(self._path)
+        self.about |= {
+            "package": package(),
+            "versions": versions(),
+            "machine": {
+                **machine(),
+                "accelerator": type(trainer.accelerator).__name__,
+                "devices": trainer.num_devices,
+                "processes": trainer.world_size,
+                "precision": str(trainer.precision),
+            },
+            "data": data_fingerprint(trainer.datamodule),  # type: ignore[attr-defined]
+            "files": _named_files(self.about["config"]),
+            **({"earlier": earlier} if earlier else {}),
+        }
+        write_json(self._path, self.about)
+
+    def finish(self, trainer: Trainer, state: str) -> None:
+        """Complete the record, if the run ever began.
+
+        Args:
+            trainer: What ran.
+            state: How it ended.
+        """
+        if self._path is None:
+            return
+        self.about |= {
+            "state": state,
+            "ended": _now(),
+            "seconds": round(time.monotonic() - self._since, 1),
+        }
+        if self.about["command"] == "fit":
+            self.about |= _of_checkpoints(trainer)
+        elif state == FINISHED:
+            self.about["figures"] = figures(trainer.callback_metrics)
+        write_json(self._path, self.about)
+
+
+@contextmanager
+def recorded(trainer: Trainer, command: str, config: str, words: Sequence[str]) -> Iterator[None]:
+    """Write down what runs within.
+
+    Args:
+        trainer: What runs.
+        command: fit, validate, test or predict.
+        config: The resolved configuration, as YAML.
+        words: The command line.
+    """
+    record = RunRecord(command, config, words)
+    trainer.callbacks.append(record)  # type: ignore[attr-defined]
+    try:
+        yield
+    except BaseException as error:
+        asked = isinstance(error, (KeyboardInterrupt, SystemExit)) or trainer.received_sigterm
+        # What it says may name a clip.
+        state = "interrupted" if asked else f"failed: {type(error).__name__}"
+        with suppress(LvefError):  # the first error is the one to be told
+            record.finish(trainer, state)
+        raise
+    record.finish(trainer, "interrupted" if trainer.received_sigterm else FINISHED)
+
+
+def config_digest(config: dict[str, Any]) -> str:
+    """Return the SHA-256 of a configuration as JSON with sorted names."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+
+
+def figures(metrics: Any) -> dict[str, float]:
+    """Return the figures among what a trainer logged."""
+    return {k: float(v) for k, v in sorted(metrics.items()) if k.startswith(_FIGURES)}
+
+
+def data_fingerprint(datamodule: Any) -> dict[str, Any]:
+    """Return what tells whether a data module's data are the same; see `lvef.data.fingerprint`."""
+    if datamodule.videos is not None and "path" in datamodule.table:
+        found = clips_fingerprint(datamodule.table["path"])
+    elif datamodule.root is not None:
+        found = folder_fingerprint(datamodule.root)
+    else:
+        return {}
+    if "split" in datamodule.table:
+        splits = datamodule.table["split"].value_counts().to_dict()
+        usable = {name: int(count) for name, count in splits.items() if name}
+        found |= {"usable": usable} if usable else {}
+    return found
+
+
+def _of_checkpoints(trainer: Trainer) -> dict[str, Any]:
+    """Return the checkpoints that a fit leaves, and the figures of the best."""
+    kept: dict[str, dict[str, str]] = {}
+    said: dict[str, float] = {}
+    for callback in trainer.checkpoint_callbacks:
+        if not isinstance(callback, ModelCheckpoint):
+            continue
+        kind = "last" if callback.monitor is None else "best"
+        path = Path(callback.best_model_path or callback.last_model_path)
+        if path.is_file() and kind not in kept:
+            kept[kind] = file_record(path)
+            if kind == "best":
+                with suppress(CheckpointError):
+                    said = figures(describe(path).get("figures", {}))
+    return {"checkpoints": kept, "figures": said}
+
+
+def _named_files(config: dict[str, Any]) -> dict[str, Any]:
+    """Return path and digest of every file that a configuration names and a result stands on."""
+    found = {}
+    for keys in _NAMED:
+        value: Any = config
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+        several = value if isinstance(value, list) else [value]
+        if keys == _SEGMENTER:  # it has a part in the result of new clips alone
+            several = [str(weights_file(value))] if value and config["data"]["videos"] else []
+        files = [file_record(Path(v)) for v in several if isinstance(v, str) and Path(v).is_file()]
+        if files:
+            found[".".join(keys)] = files if isinstance(value, list) else files[0]
+    return found
+
+
+def file_record(path: Path) -> dict[str, str]:
+    """Return where a file lies, and its digest."""
+    return {"path": str(path.resolve()), "sha256": file_digest(path)}
+
+
+def _earlier(path: Path) -> list[Any]:
+    """Return the records of what ran in a folder before, the config left out."""
+    try:
+        before = json.loads(path.read_text())
+        return [*before.pop("earlier", []), {k: v for k, v in before.items() if k != "config"}]
+    except (OSError, ValueError, AttributeError, TypeError):
+        return []
+
+
+def _plain(value: Any) -> Any:
+    """Return YAML's values as JSON has them: a date or time of a config becomes its text."""
+    if isinstance(value, dict):
+        return {str(name): _plain(own) for name, own in value.items()}
+    if isinstance(value, list):
+        return [_plain(own) for own in value]
+    return value if value is None or isinstance(value, (bool, int, float)) else str(value)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def words_of(args: Any) -> list[str]:
+    """Return the words of a command line; those of the process where none are given."""
+    return [str(word) for word in (sys.argv[1:] if args is None else args)]

@@ -1,0 +1,207 @@
+"""`FileList.csv`: which videos a folder holds, their EF and volumes, and which rows can be used."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lvef.cardiac import ejection_fraction
+from lvef.data.names import CLIP_EXTENSIONS, is_clip, match, stem
+from lvef.data.tables import numbers, read_table
+from lvef.errors import DatasetError
+
+SPLITS = ("TRAIN", "VAL", "TEST")
+EF_TOLERANCE = 2.0
+"""Percentage points by which EF may differ from 100 (EDV - ESV) / EDV where it was made of them."""
+OTHER_TOLERANCE = 15.0
+"""The same where EF comes from elsewhere, such as two planes or a clinical report."""
+DERIVED_SHARE = 0.95
+"""Share of a folder's rows within `EF_TOLERANCE` that tells that EF was made of the volumes."""
+_NEEDED = ("FileName", "EF", "FPS", "NumberOfFrames", "Split")
+_COLUMNS = {
+    "FileName": ("file", "video", "path"),
+    "EF": ("lvef", "ejection fraction"),
+    "ESV": ("lvesv", "end systolic volume"),
+    "EDV": ("lvedv", "end diastolic volume"),
+    "FrameHeight": (),  # "Height" is the patient's in EchoNet-Pediatric
+    "FrameWidth": (),
+    "FPS": ("frame rate",),
+    "NumberOfFrames": ("num frames", "frame count"),
+    "Split": ("set",),
+}
+_SPLIT_NAMES = {
+    "TRAIN": ("TRAIN", "TRAINING"),
+    "VAL": ("VAL", "VALID", "VALIDATION", "DEV"),
+    "TEST": ("TEST", "TESTING"),
+}
+
+
+@dataclass(frozen=True)
+class FileList:
+    """What `FileList.csv` says.
+
+    Attributes:
+        table: A row a row of it: `video` (name without extension), `path` (empty where there is no
+            such file), `split`, `ef` (percent), `edv`, `esv` (mL), `fps`, `num_frames`, and
+            `frame_height` and `frame_width` (pixels); NaN where a number is not known.
+        reasons: Why each row cannot be used, empty where it can.
+        notes: What was taken otherwise than it is written, and rows that a human should look at.
+    """
+
+    table: pd.DataFrame
+    reasons: pd.Series
+    notes: tuple[str, ...]
+
+
+def read_filelist(path: Path, videos: Path) -> FileList:
+    """Read and check `FileList.csv`.
+
+    Args:
+        path: The file.
+        videos: The folder of the videos.
+
+    Raises:
+        DatasetError: It cannot be read, a column is missing, or its splits are numbers.
+    """
+    cells = read_table(path, _COLUMNS, _NEEDED, ("FileName", "EF", "Split"))
+    stated = cells["FileName"].map(stem)
+    found = _locate(cells["FileName"], stated, videos)
+    ef, converted = _percent(cells["EF"])
+    table = pd.DataFrame(
+        {
+            "video": [_name(file) if file else _name(own) for file, own in
+                      zip(found, stated, strict=True)],
+            "path": [str(videos / file) if file else "" for file in found],
+            "split": _splits(cells["Split"], path),
+            "ef": ef,
+            **{column.lower(): _optional(cells, column) for column in ("EDV", "ESV")},
+            "fps": numbers(cells["FPS"]),
+            "num_frames": numbers(cells["NumberOfFrames"]),
+            "frame_height": _optional(cells, "FrameHeight"),
+            "frame_width": _optional(cells, "FrameWidth"),
+        }
+    )  # fmt: skip
+    unmeasured = (table["edv"] == 0) & (table["esv"] == 0)
+    table.loc[unmeasured, ["edv", "esv"]] = np.nan
+    reasons, doubts = _reasons(table)
+    notes = ["EF is written as a fraction of 1: taken times 100"] if converted else []
+    return FileList(table, reasons, (*notes, *doubts))
+
+
+def first_reason(checks: list[tuple[pd.Series, str]], index: pd.Index) -> pd.Series:
+    """Return for each row the first reason that holds, empty where none does."""
+    reasons = pd.Series("", index=index, dtype=object)
+    for failed, reason in checks:
+        reasons[failed & (reasons == "")] = reason
+    return reasons
+
+
+def _name(path: str) -> str:
+    return stem(path).rpartition("/")[2]
+
+
+def _optional(cells: pd.DataFrame, column: str) -> pd.Series:
+    if column in cells:
+        return numbers(cells[column])
+    return pd.Series(np.nan, index=cells.index)
+
+
+def _percent(cells: pd.Series) -> tuple[pd.Series, bool]:
+    """Return EF in percent, and whether it was written as a fraction.
+
+    A column with nothing above 1 is no column of percentages; one of 0 and 1 is none of EF.
+    """
+    ef = numbers(cells)
+    known = ef.dropna()
+    is_fraction = (
+        known.between(0, 1).all()
+        and bool((known % 1 != 0).any())
+        and not cells.str.contains("%", regex=False).any()
+    )
+    return (ef * 100 if is_fraction else ef), bool(is_fraction)
+
+
+def _splits(cells: pd.Series, path: Path) -> pd.Series:
+    """Return TRAIN, VAL and TEST; what is none of them stays as it is.
+
+    Raises:
+        DatasetError: Every split is a number.
+    """
+    written = cells.str.upper()
+    if len(written) and written.str.fullmatch(r"\d+(\.0)?").all():
+        some = ", ".join(sorted(written.unique(), key=float)[:10])
+        raise DatasetError(
+            f"{path}: Split holds numbers ({some}), as the ten folds of EchoNet-Pediatric: which "
+            "are for what is yours to say; write TRAIN, VAL or TEST there, such as TRAIN for "
+            "0-7, VAL for 8, TEST for 9"
+        )
+    names = {other: name for name, others in _SPLIT_NAMES.items() for other in others}
+    return written.map(lambda split: names.get(split, split))
+
+
+def _locate(names: pd.Series, stems: pd.Series, videos: Path) -> list[str]:
+    """Return the name of every video's file, empty where there is none or the file is empty.
+
+    Folders before a name are those of whoever wrote the list. The extension that is stated wins.
+    """
+    try:
+        with os.scandir(videos) as entries:
+            sizes = {e.name: e.stat().st_size for e in entries if e.is_file() and e.name[0] != "."}
+    except OSError as error:
+        raise DatasetError(f"{videos} cannot be read: {error.strerror or error}") from error
+    by_stem: dict[str, str] = {}
+    for name in sorted(sizes, reverse=True):  # .avi before .mp4
+        if name.lower().endswith(CLIP_EXTENSIONS) or is_clip(videos / name):
+            by_stem[_name(name)] = name
+    full = [str(name).strip().replace("\\", "/").rpartition("/")[2] for name in names]
+    bare = [_name(own) for own in stems]
+    exact, alike = match(full, sizes), match(bare, by_stem)
+    found = []
+    for name, own in zip(full, bare, strict=True):
+        file = exact[name] if name != own and name in exact else by_stem.get(alike.get(own, ""), "")
+        found.append(file if file and sizes[file] > 0 else "")
+    return found
+
+
+def _reasons(table: pd.DataFrame) -> tuple[pd.Series, list[str]]:
+    """Return why each row cannot be used, and what a human should look at all the same."""
+    edv, esv, ef = table["edv"], table["esv"], table["ef"]
+    impossible = (edv <= 0) | (esv < 0) | (esv >= edv)
+    apart = (pd.Series(ejection_fraction(edv, esv), index=table.index) - ef).abs()
+    apart = apart[~impossible & ef.between(0, 100)].reindex(table.index)
+    known = apart.dropna()
+    derived = bool(len(known)) and float((known <= EF_TOLERANCE).mean()) >= DERIVED_SHARE
+    tolerance = EF_TOLERANCE if derived else OTHER_TOLERANCE
+    reasons = first_reason(
+        [
+            (_repeated(table), "duplicate name"),
+            (~table["split"].isin(SPLITS), "split is none of TRAIN, VAL, TEST"),
+            (table["path"] == "", "video file missing or empty"),
+            (ef.isna(), "EF missing or no number"),
+            (~ef.between(0, 100), "EF outside 0-100"),
+            (ef <= 1, "EF of 1 % or less: a fraction, a class, or not measured"),
+            (impossible, "volumes impossible: ESV is not below EDV, or one of them is negative"),
+            (apart > tolerance, "EF inconsistent with volumes"),
+            (~(table["num_frames"] >= 1), "number of frames unknown"),
+            (table["num_frames"] % 1 != 0, "number of frames is no whole number"),
+        ],
+        table.index,
+    )
+    kept = apart[(reasons == "") & (apart > EF_TOLERANCE)]
+    notes = []
+    if len(kept):
+        notes.append(
+            f"EF of {len(kept):,} is {EF_TOLERANCE:g} to {OTHER_TOLERANCE:g} points from what the "
+            f"volumes say (median {kept.median():.1f}), as that of two planes is: EF is what counts"
+        )
+    return reasons, notes
+
+
+def _repeated(table: pd.DataFrame) -> pd.Series:
+    """Tell rows of one video that contradict each other, and repeats of a row."""
+    contradicted = table[~table.duplicated()].duplicated("video", keep=False)
+    return table.duplicated() | contradicted.reindex(table.index, fill_value=True)

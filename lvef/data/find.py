@@ -1,0 +1,196 @@
+"""Which files are clips: of a folder, a pattern, or several of them."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from glob import has_magic
+from pathlib import Path
+
+from lvef.data.names import expanded, is_clip
+from lvef.errors import ConfigurationError, DatasetError
+
+_TAKES = "--data.videos takes a file, a folder or a glob"
+_MOST_KINDS = 6
+_WITH_PATHS = ("--data.videos", "--data.keyframes", "--data.root")
+
+
+def find_videos(where: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Return the clips that a path, or several, stand for, sorted, each once.
+
+    A clip is told by its extension or, a DICOM file, by its first bytes. Hidden files, as macOS
+    lays one beside each file on foreign disks (`._NAME`), are passed over; a warning counts the
+    files that are no clips, and the folders in a folder, which are not searched.
+
+    Args:
+        where: A file, a folder (its own files) or a glob pattern (`**` is any folders; each folder
+            is searched once, whatever links lead to it). `~` is the user's own folder.
+
+    Raises:
+        DatasetError: Nothing is there.
+    """
+    if not isinstance(where, (str, Path)):
+        return sorted({path for each in where for path in find_videos(each)})
+    path, search = expanded(where), _Search()
+    try:
+        if path.is_file():
+            return [path]
+        is_folder = path.is_dir()
+        found = search.folder(path) if is_folder else search.pattern(path)
+        clips = sorted({file for file in found if search.is_clip(file)})
+    except OSError as error:
+        raise DatasetError(f"{where} cannot be searched: {error.strerror or error}") from error
+    told = search.told(path if is_folder else None)
+    if not clips:
+        what = "holds no clip" if is_folder else "is no file, folder or pattern of a clip"
+        raise DatasetError("; ".join([f"{where} {what}", *told, _TAKES]))
+    if told:
+        warnings.warn(f"{where}: {'; '.join(told)}", stacklevel=2)
+    return clips
+
+
+def refuse_expanded(words: Sequence[str]) -> None:
+    """Refuse several paths behind an option that takes one: a shell spelt a pattern out.
+
+    Raises:
+        ConfigurationError: There is such an option.
+    """
+    for place, word in enumerate(words):
+        if word not in _WITH_PATHS:
+            continue
+        given = []
+        for following in words[place + 1 :]:
+            if following.startswith("--"):
+                break
+            given.append(following)
+        if len(given) > 1:
+            raise ConfigurationError(
+                f"{word} takes one path, but {len(given)} follow it ({given[0]}, {given[1]}"
+                f"{', ...' if len(given) > 2 else ''}): the shell spelt the pattern out, so put it "
+                f"in quotes, such as {word} 'clips/*.avi'"
+            )
+
+
+@dataclass
+class _Search:
+    """Walks folders, and counts what it passes over.
+
+    Attributes:
+        others: Files that are no clips, by kind.
+        unsearched: Folders that were found but not searched.
+        closed: Folders that may not be read.
+    """
+
+    others: Counter[str] = field(default_factory=Counter)
+    unsearched: int = 0
+    closed: int = 0
+
+    def is_clip(self, file: Path) -> bool:
+        """Tell a clip; what is none is counted."""
+        if is_clip(file):
+            return True
+        self.others[file.suffix.lower() or "without extension"] += 1
+        return False
+
+    def told(self, folder: Path | None) -> list[str]:
+        """Return what was passed over, in words."""
+        told = []
+        if self.others:
+            most = sorted(self.others.items(), key=lambda each: (-each[1], each[0]))
+            kinds = [f"{count:,} {kind}" for kind, count in most[:_MOST_KINDS]]
+            listed = ascii(", ".join(kinds) + ", ..." * (len(self.others) > _MOST_KINDS))[1:-1]
+            told.append(f"not read as no clip: {_counted(self.others.total(), 'file')} ({listed})")
+        if self.unsearched:
+            where = f"; '{folder}/**/*' searches those below, too" if folder else ""
+            told.append(f"not searched: {_counted(self.unsearched, 'folder')} in it{where}")
+        if self.closed:
+            told.append(f"not opened, as that is not allowed: {_counted(self.closed, 'folder')}")
+        return told
+
+    def folder(self, folder: Path) -> Iterator[Path]:
+        """Yield a folder's own files."""
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if _is_hidden(entry.name):
+                    continue
+                if _is_folder(entry):
+                    self.unsearched += 1
+                elif _is_file(entry):
+                    yield folder / entry.name
+
+    def pattern(self, pattern: Path) -> Iterator[Path]:
+        """Yield the files that match a pattern."""
+        parts = pattern.relative_to(pattern.anchor).parts
+        if parts[-1:] == ("**",):
+            parts = (*parts, "*")
+        searched = parts[-2:] == ("**", "*")  # every folder below comes up by itself
+        for path in self._matches(Path(pattern.anchor), parts):
+            if not os.path.isdir(path):
+                yield path
+            elif not searched:
+                self.unsearched += 1
+
+    def _matches(self, base: Path, parts: tuple[str, ...]) -> Iterator[Path]:
+        if not parts:
+            yield base
+            return
+        first, rest = parts[0], parts[1:]
+        if first == "**":
+            for folder in self._below(base):
+                yield from self._matches(folder, rest)
+        elif os.path.lexists(base / first):  # brackets may be a name's own
+            yield from self._matches(base / first, rest)
+        elif has_magic(first):
+            for entry in self._entries(base):
+                fits = fnmatchcase(entry.name, first)
+                wanted = _is_folder(entry) if rest else _is_folder(entry) or _is_file(entry)
+                if fits and wanted and (first.startswith(".") or not _is_hidden(entry.name)):
+                    yield from self._matches(base / entry.name, rest)
+
+    def _below(self, base: Path) -> Iterator[Path]:
+        """Yield a folder and all below it, each once: links may lead back up."""
+        seen: set[tuple[int, int]] = set()
+        own, links = deque([base]), deque[Path]()
+        while own or links:
+            folder = (own or links).popleft()
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            yield folder
+            for entry in self._entries(folder, count=False):
+                if _is_folder(entry) and not _is_hidden(entry.name):
+                    (links if entry.is_symlink() else own).append(folder / entry.name)
+
+    def _entries(self, folder: Path, count: bool = True) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(folder) as entries:
+                return sorted(entries, key=lambda entry: entry.name)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except PermissionError:
+            self.closed += count
+            return []
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' if count != 1 else ''}"
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    if entry.is_symlink():
+        return os.path.isdir(entry.path)  # which takes a link in circles for none
+    return entry.is_dir()
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Tell a file; a link that leads nowhere is one that cannot be read, and is told so."""
+    return entry.is_symlink() or entry.is_file()
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"

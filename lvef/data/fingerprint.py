@@ -1,0 +1,73 @@
+"""What data a run saw, so that it can be told whether they are the same: digests, no names."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from lvef.errors import DatasetError
+
+LABELS = ("FileList.csv", "VolumeTracings.csv")
+
+
+def file_digest(path: Path | str) -> str:
+    """Return the SHA-256 of a file's content.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with open(path, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def folder_fingerprint(root: Path | str) -> dict[str, Any]:
+    """Return what tells an EchoNet folder from one that was changed.
+
+    The labels count by content, every video by name and size, which costs no time.
+
+    Args:
+        root: The folder.
+
+    Returns:
+        The SHA-256 of each label file, `videos`, the number of files, `bytes`, and
+        `names_and_sizes`, their SHA-256.
+
+    Raises:
+        DatasetError: It cannot be read.
+    """
+    root = Path(root)
+    try:
+        found: dict[str, Any] = {name: file_digest(root / name) for name in LABELS}
+        with os.scandir(root / "Videos") as entries:
+            sizes = [(entry.name, entry.stat().st_size) for entry in entries if entry.is_file()]
+    except OSError as error:
+        raise DatasetError(f"{error.filename or root}: {error.strerror or error}") from error
+    return {**found, **_names_and_sizes(sizes)}
+
+
+def clips_fingerprint(paths: Iterable[Path | str]) -> dict[str, Any]:
+    """Return the same of clips: their folders do not count.
+
+    Args:
+        paths: The files; of one that is missing the size is -1.
+    """
+    sizes = []
+    for path in sorted({str(path) for path in paths}):
+        try:
+            sizes.append((os.path.basename(path), os.stat(path).st_size))
+        except OSError:
+            sizes.append((os.path.basename(path), -1))
+    return _names_and_sizes(sizes)
+
+
+def _names_and_sizes(sizes: list[tuple[str, int]]) -> dict[str, Any]:
+    lines = "".join(f"{name}\0{size}\n" for name, size in sorted(sizes))
+    # One digest of all: that of a single name could be guessed.
+    return {
+        "videos": len(sizes),
+        "bytes": sum(max(size, 0) for _, size in sizes),
+        "names_and_sizes": hashlib.sha256(os.fsencode(lines)).hexdigest(),
+    }

@@ -1,0 +1,47 @@
+"""Pictures of cases as they may be shown: as a model sees them, without text beside the sector."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, zeros_like
+
+from lvef.data.dataset import KeyFrameDataset
+from lvef.data.sector import NOT_BLANKED, shown_probe, shown_sector
+from lvef.errors import VideoError
+
+
+def case_sector(dataset: KeyFrameDataset, item: int) -> NDArray[np.bool_] | None:
+    """Return what may be shown of a case's frames.
+
+    Args:
+        dataset: Knows how a model sees the case. What it saw already stays as it was.
+        item: Which case.
+
+    Returns:
+        `(S, S)` mask of the frames that a model sees; None where no sector can be told from the
+        rest, and for a clip that cannot be read.
+    """
+    dataset[item]  # models find the sector from the first look
+    try:
+        looks = dataset.look(item, shown_probe(int(dataset.counts[item]) - 1))
+    except VideoError:
+        return None
+    return shown_sector(looks.numpy().max(axis=1))
+
+
+def shown_frames(dataset: KeyFrameDataset, item: int) -> Tensor | None:
+    """Return a case's key frames as they may be shown, uint8 `(F, 3, S, S)`.
+
+    They are black where no sector can be told from the rest; None where they cannot be read.
+    """
+    frames = dataset[item].get("frames")
+    if frames is None:
+        return None
+    sector = case_sector(dataset, item)
+    return zeros_like(frames) if sector is None else frames * frames.new_tensor(sector)
+
+
+def picture_name(name: str, sector: NDArray[np.bool_] | None) -> str:
+    """Return the name of a picture of one case; it tells where text could not be removed."""
+    return name if sector is not None else f"{name}.{NOT_BLANKED}"

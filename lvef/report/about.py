@@ -1,0 +1,214 @@
+"""What `metrics.json` or `predictions.json` says of a run: only what a page may show, checked."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from lvef.errors import ConfigurationError
+from lvef.evaluation.review import BORDERLINE, format_review
+
+_FRAMES = ("EDF", "ESF", "MF")
+_NAME = re.compile(r"[A-Za-z]\w{0,59}", re.ASCII)
+_WORDS = re.compile(r"[A-Za-z][A-Za-z ,-]{0,59}", re.ASCII)
+_VERSION = re.compile(r"[0-9][\w.+]{0,39}", re.ASCII)
+_METRIC_PARTS = ("value", "lower", "upper", "baseline")
+_LEVEL = 0.9
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known of a run besides its cases. No file is named but the checkpoint.
+
+    Attributes:
+        task: Name of the task's class; empty where it is not known.
+        frames: Frames that the model sees.
+        phantom: Whether every case is a phantom.
+        trained_on: "phantoms" where these taught the model, else empty.
+        checkpoint: Path of the checkpoint; empty where there was none. Never shown.
+        threshold: Decision threshold; None where it is not known.
+        level: Coverage that the intervals promise, 0 to 1.
+        num_cases: How many cases the metrics are of; None where that is not known.
+        baseline: What the trivial answer is.
+        version: Version of the package that made the run.
+        metrics: By name: `value`, `lower`, `upper` and `baseline`, None where not a number.
+        review: What the review flags are worth, in lines.
+    """
+
+    task: str = ""
+    frames: list[str] = field(default_factory=list)
+    phantom: bool = False
+    trained_on: str = ""
+    checkpoint: str = ""
+    threshold: float | None = None
+    level: float = _LEVEL
+    num_cases: int | None = None
+    baseline: str = ""
+    version: str = field(default_factory=lambda: version("lvef"))
+    metrics: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    review: list[str] = field(default_factory=list)
+
+
+def read_about(path: Path, notes: list[str]) -> About:
+    """Read metrics.json or predictions.json.
+
+    What is of another type than it should be is left out, and said in `notes`.
+
+    Raises:
+        ConfigurationError: It cannot be read, or is no JSON object.
+    """
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{path}: not readable as JSON ({error})") from error
+    if not isinstance(held, dict):
+        raise ConfigurationError(f"{path}: not readable as JSON of a run (no object)")
+    reader = _Reader(held, path.name, notes)
+    frames = reader.take("frames", lambda v: [_one_of(_FRAMES, frame) for frame in _list(v)], [])
+    said = {
+        "task": reader.take("task", lambda v: _matching(_NAME, v), ""),
+        "frames": frames,
+        "phantom": reader.take("phantom", _flag, False),
+        "trained_on": reader.take("trained_on", _taught, "", needed=False),
+        "checkpoint": reader.take("checkpoint", _text, "", needed=False),
+        "threshold": reader.take("threshold", _share, None, needed=False),
+        "level": reader.take("level", _share, _LEVEL),
+        "version": reader.take("version", lambda v: _matching(_VERSION, v), ""),
+    }
+    if path.name == "metrics.json":
+        said["baseline"] = reader.take("baseline", lambda v: _matching(_WORDS, v), "")
+        said["num_cases"] = reader.take("num_cases", _count, None)
+        said["review"] = reader.take("review", _review, [], needed=False)
+        said["metrics"] = _metrics(reader)
+    if reader.wrong:
+        notes.append(
+            f"{path.name} does not say, or not as it should: {', '.join(reader.wrong)}. What rests "
+            "on it is left out, or as it is by default."
+        )
+    return About(**said)
+
+
+class _Reader:
+    """Takes values out of a dict and remembers which were wrong."""
+
+    def __init__(self, held: dict[str, Any], name: str, notes: list[str]) -> None:
+        self.held = held
+        self.wrong: list[str] = []
+
+    def take(self, name: str, check: Any, default: Any, needed: bool = True) -> Any:
+        """Return a checked value, or a default where it is missing or wrong."""
+        value = self.held.get(name)
+        if value is None and not needed:
+            return default
+        try:
+            return check(value)
+        except (TypeError, ValueError, KeyError, OverflowError):
+            self.wrong.append(name)
+            return default
+
+
+def _metrics(reader: _Reader) -> dict[str, dict[str, float | None]]:
+    held = reader.take("metrics", _dict, {})
+    checked: dict[str, dict[str, float | None]] = {}
+    broken = False
+    for name, row in held.items():
+        try:
+            parts = {part: _number_or_none(_dict(row).get(part)) for part in _METRIC_PARTS}
+            checked[_matching(_NAME, name)] = parts
+        except (TypeError, ValueError, OverflowError):
+            broken = True
+    if broken:
+        reader.wrong.append("some metrics")
+    return checked
+
+
+def _review(value: Any) -> list[str]:
+    """Return the lines of a review report, made of its numbers alone."""
+    held = _dict(value)
+
+    def numbers(name: str, parts: tuple[str, ...]) -> dict[str, Any]:
+        return {part: _number_or_none(_dict(held[name])[part]) for part in parts}
+
+    flagged, rest = (numbers(name, ("cases", "error_rate")) for name in ("flagged", "unflagged"))
+    flagged["cases"] = int(_number(flagged["cases"]))
+    zone = numbers("borderline", ("share_of_cases", "share_of_mistakes"))
+    zone["zone"] = "{}-{}".format(*BORDERLINE)
+    share = _number(held["share_flagged"])
+    report = {"flagged": flagged, "unflagged": rest, "borderline": zone, "share_flagged": share}
+    return format_review(report).splitlines()
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError("no number")
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError("not finite")
+    return number
+
+
+def _number_or_none(value: Any) -> float | None:
+    """Return a number, or None for null, which stands for one that could not be calculated."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return _number(value)
+
+
+def _share(value: Any) -> float:
+    number = _number(value)
+    if not 0 <= number <= 1:
+        raise ValueError("not between 0 and 1")
+    return number
+
+
+def _count(value: Any) -> int:
+    number = _number(value)
+    if number < 0 or number % 1:
+        raise ValueError("no count")
+    return int(number)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("not true or false")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    return value
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError("no object")
+    return value
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("no list")
+    return value
+
+
+def _one_of(allowed: tuple[str, ...], value: Any) -> str:
+    if value not in allowed:
+        raise ValueError("not one of these")
+    return str(value)
+
+
+def _matching(pattern: re.Pattern[str], value: Any) -> str:
+    if not pattern.fullmatch(_text(value)):
+        raise ValueError("of another form")
+    return str(value)
+
+
+def _taught(value: Any) -> str:
+    """Return "phantoms" where these are named; what else stands there may name a place."""
+    return "phantoms" if "phantom" in _text(value).lower() else ""

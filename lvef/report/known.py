@@ -1,0 +1,115 @@
+"""What is known of the ventricle in a case's clip: contours and the area over time."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lvef.analysis.record import ClipRecord
+from lvef.data.echonet import EchoNetFolder
+from lvef.errors import DatasetError
+from lvef.report.case import CaseCurve
+
+_OF_PHANTOM = "true {} of the phantom"
+_FOUND = "found by the LV segmenter"
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a phantom's contour is: `contour` `(T, k, 2)`, `area` `(T,)`, frames of the beats."""
+
+    contour: NDArray[np.float64]
+    area: NDArray[np.float64]
+    ed_frames: list[int]
+    es_frames: list[int]
+
+
+def read_truth(path: Path) -> Truth | None:
+    """Return the truth of a phantom, or None where there is none.
+
+    Raises:
+        DatasetError: It cannot be read.
+    """
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            contour, area = held["contour"].astype(float), held["area"].astype(float)
+            ed, es = (held[name].astype(int).tolist() for name in ("ed_frames", "es_frames"))
+            whole = contour.shape == (len(area), contour.shape[1], 2)
+    except (
+        OSError, ValueError, KeyError, TypeError, IndexError, EOFError, MemoryError,
+        AttributeError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error,
+    ) as error:  # fmt: skip
+        raise DatasetError(f"{path}: not a readable truth of a phantom") from error
+    inside = all(0 <= frame < len(area) for frame in (*ed, *es))
+    if not (whole and inside and np.isfinite(contour).all() and np.isfinite(area).all()):
+        raise DatasetError(f"{path}: not a readable truth of a phantom")
+    return Truth(contour, area, ed, es)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of one clip.
+
+    Attributes:
+        video: Its name in the table.
+        folder: The folder it is of, where that is one of a data set.
+        truth: What its phantom is.
+        record: What the LV segmenter found.
+    """
+
+    video: str
+    folder: EchoNetFolder | None
+    truth: Truth | None
+    record: ClipRecord | None
+
+    def contour(self, name: str, frame: int) -> tuple[NDArray[np.float64] | None, str]:
+        """Return a contour `(k, 2)` in pixels of the clip's own frames, and who drew it.
+
+        Args:
+            name: EDF, ESF or MF.
+            frame: Which frame of the clip.
+        """
+        if self.truth is not None:
+            held = self.truth.contour
+            return (held[frame] if frame < len(held) else None), _OF_PHANTOM.format("contour")
+        traced = self._tracing(name, frame)
+        if traced is not None:
+            return traced, "traced by a reader"
+        if self.record is not None and frame in self.record.contours:
+            return self.record.contours[frame], _FOUND
+        return None, ""
+
+    def _tracing(self, name: str, frame: int) -> NDArray[np.float64] | None:
+        if self.folder is None or name == "MF":
+            return None
+        try:
+            return self.folder.contour(self.video, frame)
+        except DatasetError:
+            return None
+
+    def curve(self, fps: float) -> CaseCurve | None:
+        """Return the LV area over time, where it is known.
+
+        Args:
+            fps: Frames a second that the folder states, for phantoms.
+        """
+        if self.truth is not None and np.isfinite(fps) and fps > 0:
+            held = self.truth
+            source = _OF_PHANTOM.format("area")
+            return CaseCurve(fps, _plain(held.area), source, held.ed_frames, held.es_frames)
+        if self.record is not None:
+            found = self.record
+            ed, es = (found.beats[:, column].astype(int).tolist() for column in (0, 1))
+            return CaseCurve(found.fps, _plain(found.area), _FOUND, ed, es)
+        return None
+
+
+def _plain(values: NDArray[np.floating]) -> list[float | None]:
+    return [None if not np.isfinite(v) else round(float(v), 1) for v in values]

@@ -1,0 +1,108 @@
+"""Where a run's files go, and which run is the newest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightning import Trainer
+
+from lvef.errors import ConfigurationError, OutputError
+
+LOG_FOLDER = "lightning_logs"
+_RUN = "version_"
+_CHECKPOINTS = "checkpoints"
+
+
+class RunTrainer(Trainer):
+    """A trainer whose `log_dir` is the run's own folder, whatever logs, or nothing does.
+
+    Attributes:
+        run_folder: That folder; None leaves it to the first logger, as Lightning does.
+    """
+
+    run_folder: Path | None = None
+
+    @property
+    def log_dir(self) -> str | None:
+        """Return where this run's files go; the same in every process, and asked for by all."""
+        if self.run_folder is None:
+            return super().log_dir
+        return str(self.strategy.broadcast(str(self.run_folder)))
+
+
+def log_folder(root: str | None) -> Path:
+    """Return the folder of all runs, absolute.
+
+    Args:
+        root: `trainer.default_root_dir`; None for the default.
+
+    Raises:
+        ConfigurationError: It is not on a disk.
+    """
+    folder = str(root or LOG_FOLDER)
+    if "://" in folder:
+        raise ConfigurationError(
+            f"trainer.default_root_dir is {folder}, but runs are written to a local folder: give "
+            "one, and copy it when the run is over"
+        )
+    return Path(folder).expanduser().resolve()
+
+
+def reserve(runs: Path) -> Path:
+    """Make the folder of a new run, which no other run has.
+
+    Args:
+        runs: The folder of an experiment.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    while True:
+        run = next_run(runs)
+        try:
+            run.mkdir(parents=True)
+        except FileExistsError:
+            if run.is_dir():
+                continue  # another run was quicker
+            raise OutputError(f"{runs} is not a folder: runs of this experiment go there") from None
+        except OSError as error:
+            raise OutputError.of(run, error) from error
+        return run
+
+
+def next_run(runs: Path) -> Path:
+    """Return the folder that the next run of an experiment will have."""
+    numbers = [path.name.removeprefix(_RUN) for path in runs.glob(f"{_RUN}*")]
+    number = max((int(name) for name in numbers if name.isdigit()), default=-1) + 1
+    return runs / f"{_RUN}{number}"
+
+
+def run_of(checkpoint: Path | str) -> Path | None:
+    """Return the run's folder that a checkpoint lies in; None where it lies elsewhere."""
+    folder = Path(checkpoint).resolve().parent
+    run = folder.parent if folder.name == _CHECKPOINTS else folder
+    return run if run.name.startswith(_RUN) else None
+
+
+def checkpoints_of(run: Path) -> Path:
+    """Return the folder of a run's checkpoints."""
+    return run / _CHECKPOINTS
+
+
+def newest_run(folder: Path) -> Path | None:
+    """Return the run under a folder whose checkpoints are the newest, or None."""
+    found = [*folder.glob(f"**/{_CHECKPOINTS}/*.ckpt"), *folder.glob("**/hpc_ckpt_*.ckpt")]
+    if not found:
+        return None
+    newest = max(found, key=lambda path: (path.stat().st_mtime_ns, str(path)))
+    return newest.parent.parent if newest.parent.name == _CHECKPOINTS else newest.parent
+
+
+def checkpoint_in(run: Path, name: str) -> Path | None:
+    """Return a run's checkpoint: best, last, or hpc, that of a job that was interrupted."""
+    if name != "hpc":
+        path = checkpoints_of(run) / f"{name}.ckpt"
+        return path if path.is_file() else None
+    saved = {path.stem.removeprefix("hpc_ckpt_"): path for path in run.glob("hpc_ckpt_*.ckpt")}
+    numbers = [int(number) for number in saved if number.isdigit()]
+    return saved[str(max(numbers))] if numbers else None
