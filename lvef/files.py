@@ -95,6 +95,14 @@ def is_unfinished(path: Path | str) -> bool:
     return _UNFINISHED.fullmatch(Path(path).name) is not None
 
 
+def tidy(folder: Path | str) -> None:
+    """Remove what processes left in a folder that are known to have ended."""
+    with suppress(OSError):
+        for path in Path(folder).iterdir():
+            if is_unfinished(path):
+                path.unlink(missing_ok=True)
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write UTF-8 text, whole or not at all.
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
 from typing import Any
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LEADER = "LVEF_LEADER"
 """Environment variable: the process that started this one as one of several."""
+_SOON = 0.05
+"""Seconds."""
 
 _asked: signal.Signals | None = None
 _hold: Callable[[], bool] | None = None
@@ -45,17 +49,20 @@ def stoppable(ends: bool = False) -> Iterator[None]:
         return
     global _asked, _active
     before = {told: signal.getsignal(told) for told in _SIGNALS}
+    usual = sys.unraisablehook
     _asked, _active = None, True
     try:
         for told in _SIGNALS:
             if before[told] is not signal.SIG_IGN:  # as nohup and background shells want it
                 signal.signal(told, _stop)
+        sys.unraisablehook = partial(_ask_again, usual)
         yield
     finally:
         for told, handler in before.items():
             if handler is not None:
                 signal.signal(told, signal.SIG_IGN if ends and _asked is not None else handler)
         _active = False
+        sys.unraisablehook = usual
         hold(None)
         os.environ.pop(_LEADER, None)
 
@@ -105,6 +112,18 @@ def _stop(signum: int, _frame: FrameType | None) -> None:
             os.kill(os.getppid(), signum)
     elif _hold is None or not _hold():
         raise Stopped(_asked)
+
+
+def _ask_again(usual: Callable[[Any], Any], about: Any) -> None:
+    """Send a signal once more that came where Python lets no error out, as while it forks."""
+    global _asked
+    if not isinstance(about.exc_value, Stopped):
+        usual(about)
+        return
+    _asked = None
+    again = threading.Timer(_SOON, os.kill, (os.getpid(), about.exc_value.told))
+    again.daemon = True
+    again.start()
 
 
 def _follows() -> bool:

@@ -69,7 +69,6 @@ def weights(
         raise ConfigurationError(
             f"{ckpt_path} was not trained on phantoms alone: weights of patients do not ship"
         )
-    make_room(output)
     learned = analyse_phantoms(ckpt_path, seed, range(calibration_clips), 1.0, Calibration())
     calibration = calibrate(learned, trust)
     figures = {

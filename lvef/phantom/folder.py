@@ -18,7 +18,7 @@ from tqdm import tqdm
 from lvef.cardiac import ejection_fraction
 from lvef.data.formats import write_video
 from lvef.errors import ConfigurationError
-from lvef.files import write_arrays, write_csv, write_json
+from lvef.files import tidy, write_arrays, write_csv, write_json
 from lvef.options import SEED, WORKERS, Range, check_numbers
 from lvef.phantom.clip import PhantomClip
 
@@ -106,12 +106,18 @@ def write_phantoms(
     tracings: list[pd.DataFrame] = []
     sizes = split_sizes(num_videos, SPLIT_SHARES if breadth is None else RANDOMISED_SHARES)
     splits = [split for split, size in sizes.items() for _ in range(size)]
-    with get_context("spawn").Pool(num_workers, initializer=_one_thread) as pool:
-        written = pool.imap(write, range(num_videos), chunksize=4)
-        bar = tqdm(written, total=num_videos, desc="phantoms", unit="clip", disable=not progress)
-        for split, (row, tracing) in zip(splits, bar, strict=True):
-            rows.append({**row, "Split": split})
-            tracings.append(tracing)
+    try:
+        with get_context("spawn").Pool(num_workers, initializer=_one_thread) as pool:
+            written = pool.imap(write, range(num_videos), chunksize=4)
+            bar = tqdm(
+                written, total=num_videos, desc="phantoms", unit="clip", disable=not progress
+            )
+            for split, (row, tracing) in zip(splits, bar, strict=True):
+                rows.append({**row, "Split": split})
+                tracings.append(tracing)
+    finally:  # the workers are gone, by a signal perhaps
+        for folder in ("Videos", "Truth"):
+            tidy(root / folder)
     write_csv(root / "VolumeTracings.csv", pd.concat(tracings))
     write_csv(root / "FileList.csv", pd.DataFrame(rows))
     return root
