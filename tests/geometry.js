@@ -49,5 +49,19 @@
         wrong.push(`"${text.textContent}" is cut off by ${named(plot)}`);
     }
   }
+
+  /* nor does a legend lie on a plot's title, or on what is plotted */
+  for (const plot of host.querySelectorAll(".plot, .curve")) {
+    if (!shown(plot)) continue;
+    for (const legend of plot.querySelectorAll(".legend")) {
+      const one = legend.getBoundingClientRect();
+      for (const node of plot.querySelectorAll(".g-xtitle text, .g-ytitle text, rect.nsewdrag")) {
+        const two = node.getBoundingClientRect();
+        if (one.left < two.right - slack && two.left < one.right - slack &&
+            one.top < two.bottom - slack && two.top < one.bottom - slack)
+          wrong.push(`the legend of ${named(plot)} lies on ${node.textContent || "its points"}`);
+      }
+    }
+  }
   return { wrong, drawn: drawn.length };
 }

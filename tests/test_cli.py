@@ -12,14 +12,15 @@ import pytest
 import torch
 from helpers import newest, told, words
 from lightning import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lvef.callbacks import PredictionWriter
+from lvef.callbacks import EarlyStopping, PredictionWriter
 from lvef.cli import main, run_lightning
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.formats import write_video
 from lvef.evaluation.history import read_history
-from lvef.models import EFRegressor
+from lvef.models import EFClassifier, EFRegressor
 from lvef.models.loading import load_task
 from lvef.phantom import PhantomClip
 
@@ -43,6 +44,39 @@ def test_fit_leaves_checkpoints_config_exclusions_and_tensorboard(logs):
     assert {"val/roc_auc", "val/loss", "train/loss_epoch"} <= set(tags["scalars"])
     assert {"sample_batch", "val/roc_and_pr", "val/confusion_matrix"} <= set(tags["images"])
     assert "best_val/roc_auc" in tags["scalars"], "hyperparameters stand with their final metrics"
+
+
+def test_a_val_of_one_class_chooses_the_epoch_by_its_loss(logs, phantom_root):
+    table = pd.read_csv(phantom_root / "FileList.csv").query("Split == 'VAL'")
+    assert (table["EF"] > 40).all()
+    last = torch.load(newest(logs / "esf_cls" / "version_0", "last.ckpt"), weights_only=True)
+    held = [about for name, about in last["callbacks"].items() if "'monitor': 'val/" in name]
+    assert {about.get("monitor", "val/loss") for about in held} == {"val/loss"}
+    (chosen,) = (about for about in held if "best_k_models" in about)
+    assert float(chosen["best_model_score"]) > 0
+
+
+def test_the_metric_to_watch_changes_for_whoever_watched_the_tasks_own():
+    own, other = (ModelCheckpoint(monitor=name, mode="max") for name in ("val/roc_auc", "val/f1"))
+    stopping = EarlyStopping("val/roc_auc", mode="max", min_delta=0.1)
+    task = EFClassifier()
+    task.trainer = Trainer(logger=False, callbacks=[own, other, stopping], accelerator="cpu")
+    task.watch("val/loss", "min")
+    assert (own.monitor, own.mode, float(own.kth_value)) == ("val/loss", "min", float("inf"))
+    assert (stopping.monitor, stopping.mode, stopping.min_delta) == ("val/loss", "min", -0.1)
+    assert stopping.monitor_op(torch.tensor(0.5), stopping.best_score)
+    assert (other.monitor, task.monitor) == ("val/f1", "val/loss")
+
+
+def test_a_train_of_one_class_is_refused(phantom_root, tmp_path, capsys):
+    (tmp_path / "Videos").symlink_to(phantom_root / "Videos")
+    (tmp_path / "VolumeTracings.csv").symlink_to(phantom_root / "VolumeTracings.csv")
+    table = pd.read_csv(phantom_root / "FileList.csv")
+    table.loc[(table["Split"] == "TRAIN") & (table["EF"] <= 40), "Split"] = "VAL"
+    table.to_csv(tmp_path / "FileList.csv", index=False)
+    assert main(words("fit", "esf_cls", tmp_path, tmp_path / "logs")) == 1
+    (line,) = told(capsys.readouterr().err)
+    assert "TRAIN holds normal cases only: a classifier learns from both" in line
 
 
 def test_a_run_is_resumed_from_its_last_checkpoint(logs, phantom_root):
@@ -154,7 +188,7 @@ def test_predict_new_videos_gives_a_row_each_and_a_reason_to_those_that_fail(
     assert rows.loc["a", "mid_frame"] == 12
     assert (rows["trained_on"] == "phantoms").all()
     assert rows.loc["a", "ef"] == pytest.approx(rows.loc["b", "ef"], abs=3), "codec noise only"
-    assert "no beat found: 9 frames" in rows.loc["unknown", "reason"]
+    assert "no whole beat: 9 frames" in rows.loc["unknown", "reason"]
     assert rows.loc["corrupt", "reason"].startswith("corrupt.mp4: "), "no folder: it may be a name"
 
 

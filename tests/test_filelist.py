@@ -185,6 +185,8 @@ def test_ef_with_a_percent_sign_is_in_percent(folder, tables):
     read = read_echonet(put(folder, signed, tracings))
     np.testing.assert_allclose(read.table["ef"], files.EF.round(1))
     assert not read.notes
+    with pytest.raises(DatasetError, match="32 EF of 1 % or less"):
+        read_echonet(put(folder, files.assign(EF=(files.EF / 100).astype(str) + "%"), tracings))
 
 
 def test_a_class_is_not_taken_for_ef(folder, tables):

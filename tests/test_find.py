@@ -128,6 +128,15 @@ def test_patterns_mean_what_a_shell_means(tmp_path, pattern, expected):
     assert names(f"{tmp_path}/{pattern}") == expected
 
 
+def test_a_pattern_that_goes_everywhere_leaves_no_folder_unsearched(tmp_path):
+    touch(tmp_path, "a.avi", "study/b.avi")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(find_videos(f"{tmp_path}/**/*")) == 2
+    with pytest.warns(UserWarning, match="not searched: 1 folder in it$"):
+        assert len(find_videos(f"{tmp_path}/*")) == 1
+
+
 def test_links_in_circles_and_to_nowhere_end(tmp_path):
     touch(tmp_path, "a/b/x.avi", "z/y.avi")
     (tmp_path / "a" / "up").symlink_to(tmp_path)

@@ -44,7 +44,8 @@ def test_a_good_analysis_is_believed():
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"frames": 5}, "no beat found: 5 frames (0.10 s)"),
+        ({"frames": 5}, "no whole beat: 5 frames (0.10 s)"),
+        ({"fault": "two pictures side by side"}, "two pictures side by side"),
         ({"confidence": np.full(FRAMES, 0.5)}, "no left ventricle found in 100 % of frames"),
         ({"area": np.full(FRAMES, np.nan)}, "no left ventricle found in 100 % of frames"),
         ({"confidence": np.full(FRAMES, 0.8)}, "the contour is uncertain"),
@@ -53,7 +54,18 @@ def test_a_good_analysis_is_believed():
             {"sector": np.arange(SIZE)[:, None] < np.full(SIZE, 20)},
             "the ventricle is cut off by the edge of the sector",
         ),
-        ({"depths": np.array([]), "spans": ()}, "no beat found: nothing in the picture beats"),
+        (
+            {"depths": np.array([]), "spans": ()},
+            "no whole beat: 100 frames (2.00 s) hold no end-diastole with the end-systole",
+        ),
+        (
+            {"depths": np.array([]), "spans": (), "area": np.full(FRAMES, 240.0)},
+            "no beat found: nothing in the picture beats",
+        ),
+        (
+            {"depths": np.array([]), "spans": (), "agreement": 0.4},
+            "no beat found: nothing in the picture beats",
+        ),
         (
             {"ef_by_motion": np.array([0.2, np.nan]), "ef_by_contours": np.array([2.0, 9.0])},
             "the walls do not move inwards",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -120,6 +121,18 @@ def test_a_failed_video_says_why_and_a_predicted_one_shows_its_beats(browser, pr
     tab.context.close()
 
 
+def mixed(page: Path, folder: Path) -> Path:
+    """Return a page some of whose cases are flagged, and some not, so that it has legends."""
+    data = data_of(page)
+    for number, case in enumerate(data["cases"]):
+        case["review"] = number % 2 == 0
+    copy = folder / "mixed.html"
+    block = '<script type="application/json" id="data">'
+    before, rest = page.read_text().split(block)
+    copy.write_text(f"{before}{block}{json.dumps(data)}{rest[rest.index('</script>') :]}")
+    return copy
+
+
 def misplaced(tab) -> list[str]:
     """Return what is wider than its box, lies over another, or scrolls the page sideways."""
     for _ in range(40):  # what observes sizes answers later, and later still on a busy machine
@@ -131,10 +144,21 @@ def misplaced(tab) -> list[str]:
     return found["wrong"]
 
 
-@pytest.mark.parametrize("report", ["tested", "classified", "predicted"])
-@pytest.mark.parametrize("width", [390, 768, 1280, 1600])
-def test_nothing_is_wider_than_its_box_or_lies_on_another(browser, request, report, width):
-    page = request.getfixturevalue(report)
+QUICK = [("tested", 1280), ("tested", 1600), ("classified", 768), ("predicted", 390)]
+
+
+@pytest.mark.parametrize(
+    ("report", "width"),
+    [
+        pytest.param(report, width, marks=[] if (report, width) in QUICK else [pytest.mark.slow])
+        for report in ("tested", "classified", "predicted")
+        for width in (390, 768, 1280, 1600)
+    ],
+)
+def test_nothing_is_wider_than_its_box_or_lies_on_another(
+    browser, request, tmp_path, report, width
+):
+    page = mixed(request.getfixturevalue(report), tmp_path)
     tab, _, complaints = opened(browser, page, width, 900)
     assert misplaced(tab) == []
     tab.evaluate("document.querySelector('details').open = true")

@@ -274,6 +274,16 @@ def test_no_file_is_overwritten_that_is_no_page_and_no_key_of_its_own(copied, tm
         ([], "is not the key of this page"),
         (["--key", str(copied / "config.yaml")], "is not the key of this page"),
         (["--output", str(copied / "predictions.csv")], "is an .html file"),
+        (
+            [
+                "--output",
+                str(copied / "config.yaml" / "page.html"),
+                "--key",
+                str(tmp_path / "k.csv"),
+            ],
+            "cannot be written",
+        ),
+        (["--key", str(copied / "config.yaml" / "key.csv")], "cannot be written"),
     ):
         assert main([*page, *more]) == 1
         (error,) = told(capsys.readouterr().err)

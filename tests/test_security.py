@@ -7,6 +7,7 @@ import pickle
 import shutil
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -39,6 +40,7 @@ class Payload:
         return Path.touch, (self.marker,)
 
 
+@cache
 def a_backbone() -> ResNet50Backbone:
     with torch.device("meta"):
         return ResNet50Backbone(None)
@@ -81,6 +83,7 @@ def test_no_checkpoint_or_weights_start_anything(tmp_path, reader, ending, kind)
     assert not (tmp_path / "called").exists()
     assert "\n" not in str(told.value)
     assert "weights_only=False" not in str(told.value)
+    assert "can still be loaded" not in str(told.value), "as PyTorch would have it"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -94,6 +97,7 @@ def test_no_command_starts_what_a_checkpoint_holds(tmp_path, capsys, command):
     assert len(told(capsys.readouterr().err)) == 1
 
 
+@pytest.mark.filterwarnings("ignore:.*is damaged.*")
 @pytest.mark.parametrize("kind", ["record", "truth", "cache"])
 def test_no_cache_or_record_starts_anything(tmp_path, kind):
     marker = tmp_path / "called"
@@ -102,13 +106,13 @@ def test_no_cache_or_record_starts_anything(tmp_path, kind):
     path = tmp_path / "Truth" / "evil.npz"
     np.savez(path, allow_pickle=True, square=evil, contour=evil, features=evil)
     if kind == "cache":
-        path = path.rename(tmp_path / "evil.safetensors")
+        path.rename(path.with_suffix(".safetensors"))
     readers = {
         "record": lambda: read_record(path),
-        "truth": lambda: ClipDataset._known(
+        "truth": lambda: ClipDataset._contours(
             SimpleNamespace(folder=SimpleNamespace(root=tmp_path)), {"video": "evil"}
         ),
-        "cache": lambda: FeatureCache(tmp_path).load("evil"),
+        "cache": lambda: FeatureCache(tmp_path / "Truth").load("evil", 1),
     }
     try:
         found = readers[kind]()
@@ -158,13 +162,10 @@ def test_a_run_folder_from_elsewhere_starts_nothing(tmp_path, capsys, command):
         "robustness": ["robustness", "--config", str(run / "config.yaml")],
         "verify": ["verify", str(run)],
     }[command]
-    try:
-        assert main(asked) == 1
-    except yaml.YAMLError:
-        pytest.xfail("report tells it by a traceback, but starts nothing")
-    finally:
-        assert not marker.exists()
-    assert len(told(capsys.readouterr().err)) == 1
+    code = main(asked)  # a report is made of what is left
+    assert not marker.exists()
+    assert code == (0 if command == "report" else 1)
+    assert len(told(capsys.readouterr().err)) == code
 
 
 PLAYLISTS = {

@@ -92,6 +92,7 @@ def test_a_whole_folder_of_large_tracings_is_scaled(folder, files, tracings):
     stated = files.assign(FrameHeight=448, FrameWidth=448)
     after = put(folder, stated, large)
     assert len(after.table) == 32
+    assert "tracings of 32 are in pixels of the size" in after.summary()
     assert overlap(masks(after, 0), masks(before, 0)) == 1
     unstated = files.drop(columns=["FrameHeight", "FrameWidth"])
     assert set(put(folder, unstated, large).excluded["reason"]) == {"tracing outside the picture"}

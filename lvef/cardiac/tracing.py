@@ -48,12 +48,11 @@ def _axis_first(lines: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _ends_on_their_sides(lines: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turn the chords round that run against most."""
+    """Turn the chords round that run against the longest."""
     chords = lines[:, 1:]
     along = chords[..., 2:] - chords[..., :2]
     longest = np.take_along_axis(along, np.square(along).sum(-1).argmax(1)[:, None, None], axis=1)
     against = (along * longest).sum(-1) < 0
-    against[against.mean(1) > 0.5] ^= True
     lines[:, 1:] = np.where(against[..., None], chords[..., [2, 3, 0, 1]], chords)
     return lines
 

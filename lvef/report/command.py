@@ -8,7 +8,7 @@ import yaml
 
 from lvef.errors import ConfigurationError
 from lvef.evaluation import gallery
-from lvef.files import write_text
+from lvef.files import make_room, write_text
 from lvef.models.saliency import Method
 from lvef.options import NOT_NEGATIVE, check_numbers
 from lvef.report.collect import report_cases
@@ -69,6 +69,8 @@ def report(
     key = key_path(run.folder, output, key)
     numbers = key_table(run.cases["video"])
     check_unused(key, numbers)
+    for path in (key, output):  # before the minutes that end in it
+        make_room(path)
     cases = report_cases(run, root, ckpt_path, heat_map, analyse, max_pictures)
     heading = title(run, cases)
     figures = test_figures(run, root, heading) if run.tested else {}

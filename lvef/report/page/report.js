@@ -121,6 +121,7 @@
   const fit = new ResizeObserver((changes) => {
     for (const { target } of changes) if (target.layout && target.offsetWidth) Plotly.Plots.resize(target);
   });
+  const legend = { orientation: "h", y: 1.06, yanchor: "bottom", x: 0 };  // above: it may take several rows
   const settings = { displaylogo: false, responsive: false, displayModeBar: false };
   const drawCurve = (each, host) => {
     const { area, fps, source } = each.curve, seconds = area.map((_, i) => i / fps);
@@ -136,9 +137,9 @@
       mode: "markers+text", text: each.frames.map((f) => f.name), textposition: "top center",
       name: "chosen frames", cliponaxis: false, marker: { size: 10, symbol: "circle-open", color: COLOURS.flagged,
         line: { width: 2 } } });
-    Plotly.newPlot(host, traces, { ...theme(), margin: { l: 60, r: 10, t: 25, b: 45 },
+    Plotly.newPlot(host, traces, { ...theme(), margin: { l: 60, r: 15, t: 25, b: 50 },
       xaxis: axis("seconds"), yaxis: axis("square pixels", { rangemode: "tozero" }),
-      legend: { orientation: "h", y: -0.25 } }, settings);
+      legend }, settings);
     fit.observe(host);
     host.setAttribute("aria-label", `LV area over time, ${source}`);
   };
@@ -237,7 +238,7 @@
     const host = byId(id);
     host.setAttribute("aria-label", label);
     Plotly.newPlot(host, traces, { ...theme(), margin: { l: 60, r: 15, t: 15, b: 50 }, hovermode: "closest",
-      legend: { orientation: "h", y: 1.1 }, ...layout }, settings);
+      legend, ...layout }, settings);
     fit.observe(host);
     host.on("plotly_click", (event) => open(event.points[0].customdata));
   };

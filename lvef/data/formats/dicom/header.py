@@ -106,9 +106,8 @@ def _check_kind(dataset: Any, has_pixels: bool) -> None:
     name = f" ({kind.name!r})" if kind.name != kind else ""  # never an identifier
     modality = dataset.get("Modality")
     if kind in _VOLUMES or _image_bits(dataset) & _ARE_SLICES or steps_in_space(dataset):
-        raise VideoError(
-            f"a 3D volume{name}, whose frames are slices and not moments: export a 2D loop"
-        )
+        what = f"a 3D volume{name if kind in _VOLUMES else ''}"
+        raise VideoError(f"{what}, whose frames are slices and not moments: export a 2D loop")
     if "Secondary Capture" in kind.name and modality != "US":
         raise VideoError(
             f"a secondary capture{name} that does not say it is ultrasound: export the loop "
