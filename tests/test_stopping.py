@@ -98,7 +98,8 @@ def test_no_room_for_the_log_is_one_line_and_leaves_no_empty_file(
     with limited(size):
         assert main(words("fit", "esf_mlp", phantom_root, tmp_path)) == 1
     (line,) = told(capsys.readouterr().err)
-    assert f"{tmp_path}/esf_mlp/version_0: File too large: make room" in line
+    assert f"error: {tmp_path}/esf_mlp/version_0" in line
+    assert "File too large: make room, or choose another disk" in line
     assert not [p for p in tmp_path.rglob("*") if p.is_file() and p.stat().st_size == 0]
 
 

@@ -136,11 +136,11 @@ def _end(processes: list[Any]) -> None:
 
 def _tidy(trainer: Trainer, error: OSError | OutputError) -> None:
     """Remove the empty files that a full disk leaves of a log, and name the log in the error."""
-    logger: Any = trainer.logger  # `trainer.log_dir` would ask the other processes
-    folder = getattr(logger, "log_dir", None) or trainer.default_root_dir
+    # `trainer.log_dir` would ask the other processes.
+    folder = getattr(trainer, "run_folder", None) or getattr(trainer.logger, "log_dir", None)
     if isinstance(error, OSError) and error.filename is None:
-        error.filename = str(folder)
-    if logger is None:
+        error.filename = str(folder or trainer.default_root_dir)
+    if folder is None:
         return
     with suppress(OSError):
         for file in Path(folder).iterdir():
