@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import ArgumentError
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.utilities import rank_zero_only
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
@@ -32,9 +30,10 @@ from lvef.callbacks.run_record import recorded, words_of
 from lvef.config_rules import apply_rules
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.find import refuse_expanded
-from lvef.errors import ConfigurationError, LvefError, one_line
+from lvef.errors import ConfigurationError, LvefError
 from lvef.files import write_text
-from lvef.models import LVSegmenter, Task
+from lvef.models import Task
+from lvef.option_errors import told
 from lvef.options import SEED, check_numbers
 from lvef.runs import LOG_FOLDER, RunTrainer, checkpoints_of, log_folder, next_run, reserve, run_of
 from lvef.stopping import lead
@@ -342,53 +341,10 @@ def run(words: list[str]) -> LvefCLI:
     except LvefError:
         raise
     except Exception as error:
-        told = _told(error)
-        if told is None:
+        line = told(error)
+        if line is None:
             raise
-        raise told from error
-
-
-def _told(error: Exception) -> LvefError | None:
-    """Return in one line what a user can do about; None for a fault of ours."""
-    if isinstance(error, (ArgumentError, MisconfigurationException)):
-        if LVSegmenter.__name__ in str(error) and "'backbone." in str(error):
-            return ConfigurationError(
-                "an LV segmenter has no backbone, which configs/phantom.yaml is about: leave that "
-                "away, and name the folder of phantoms with --data.root"
-            )
-        return _missing(error) or one_line(error)
-    own = _own_error(error) or _missing(error)
-    return own or (one_line(error) if _complains_of_options(error) else None)
-
-
-def _own_error(error: BaseException | None) -> LvefError | None:
-    """Return our own error from under the wrapping that jsonargparse gives it, if there is one."""
-    while error is not None and not isinstance(error, LvefError):
-        error = error.__cause__ or error.__context__
-    return error
-
-
-def _missing(error: Exception) -> LvefError | None:
-    """Return which optional package an option asks for in vain, if it does.
-
-    jsonargparse says so among the other types that an option may have.
-    """
-    lines = [line.strip() for line in str(error).splitlines()]
-    said = [line for line in lines if " not met" in line or "No module named" in line]
-    if not said and isinstance(error, ImportError):
-        said = lines
-    if not said:
-        return None
-    return ConfigurationError(f"an option asks for a package that is not there: {said[0]}")
-
-
-def _complains_of_options(error: Exception) -> bool:
-    """Return whether Lightning or the parser raised it: they complain of what they were told."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    origin = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
-    return str(origin).split(".")[0] in ("lightning", "jsonargparse")
+        raise line from error
 
 
 def _own_logger(run: Path) -> TensorBoardLogger:

@@ -123,7 +123,7 @@ def test_features_of_one_model_never_serve_another(phantom_root, tmp_path, weigh
     frozen = EFRegressor(["ESF"], BackboneOptions(str(weights[0]), freeze=True))
     other = EFRegressor(["ESF"], BackboneOptions(str(weights[1])))
     trainer().fit(frozen, datamodule)
-    trainer().validate(other, datamodule, verbose=False)
+    trainer().validate(frozen, datamodule, verbose=False)
     trainer().fit(other, datamodule)
     assert seen == ["features", "frames", "frames"]
 

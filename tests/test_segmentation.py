@@ -148,7 +148,9 @@ def test_weights_that_patients_had_a_part_in_are_not_said_to_be_of_phantoms(logs
     held = torch.load(newest(logs, "best.ckpt"), weights_only=True)
     task = LVSegmenter()
     task.on_load_checkpoint({**held, "lvef": {**held["lvef"], "data": {}, "patients": True}})
-    phantoms = SimpleNamespace(datamodule=SimpleNamespace(**held["lvef"]["data"]))
+    phantoms = SimpleNamespace(
+        datamodule=SimpleNamespace(**held["lvef"]["data"]), callback_metrics={}
+    )
     task._trainer = phantoms  # it learns on, from phantoms
     task.on_save_checkpoint(held)
     torch.save(held, tmp_path / "mixed.ckpt")

@@ -1,0 +1,63 @@
+"""What Lightning and the parser say of options that cannot work, in one line."""
+
+from __future__ import annotations
+
+from argparse import ArgumentError
+from itertools import pairwise
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+from lvef.errors import ConfigurationError, LvefError, one_line
+from lvef.models import LVSegmenter
+
+
+def told(error: Exception) -> LvefError | None:
+    """Return in one line what a user can do about; None for a fault of ours."""
+    if isinstance(error, (ArgumentError, MisconfigurationException)):
+        if LVSegmenter.__name__ in str(error) and "'backbone." in str(error):
+            return ConfigurationError(
+                "an LV segmenter has no backbone, which configs/phantom.yaml is about: leave that "
+                "away, and name the folder of phantoms with --data.root"
+            )
+        return _missing(error) or one_line(error)
+    own = _own_error(error) or _missing(error) or _unfit(error)
+    return own or (one_line(error) if _complains_of_options(error) else None)
+
+
+def _own_error(error: BaseException | None) -> LvefError | None:
+    """Return our own error from under the wrapping that jsonargparse gives it, if there is one."""
+    while error is not None and not isinstance(error, LvefError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _missing(error: Exception) -> LvefError | None:
+    """Return which optional package an option asks for in vain, if it does.
+
+    jsonargparse says so among the other types that an option may have.
+    """
+    lines = [line.strip() for line in str(error).splitlines()]
+    said = [line for line in lines if " not met" in line or "No module named" in line]
+    if not said and isinstance(error, ImportError):
+        said = lines
+    if not said:
+        return None
+    return ConfigurationError(f"an option asks for a package that is not there: {said[0]}")
+
+
+def _unfit(error: Exception) -> LvefError | None:
+    """Return what the parser says of a class that an option names, without all it might be else."""
+    lines = [line.strip().lstrip("- ") for line in str(error).splitlines()]
+    for line, reason in pairwise(lines):
+        if line.startswith("Problem with given class_path"):
+            return ConfigurationError(f"{line} {reason}")
+    return None
+
+
+def _complains_of_options(error: Exception) -> bool:
+    """Return whether Lightning or the parser raised it: they complain of what they were told."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    origin = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
+    return str(origin).split(".")[0] in ("lightning", "jsonargparse")
