@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -60,9 +61,17 @@ def finish(command: list[str]) -> float:
     return time.monotonic() - begun
 
 
-def kill(command: list[str], seconds: float) -> bool:
-    """Kill a command after some seconds; return whether it still ran."""
-    process = start(command)
+def kill(command: list[str], seconds: float, logs: Path | None = None) -> bool:
+    """Kill a command after some seconds; return whether it still ran.
+
+    Where `logs` is given these seconds begin when it has written a checkpoint there.
+    """
+    begun, process = time.time(), start(command)
+    while logs is not None and process.poll() is None:
+        last = last_of(logs)
+        if last is not None and last.stat().st_mtime > begun:
+            break
+        time.sleep(0.05)
     with suppress(subprocess.TimeoutExpired):
         process.communicate(timeout=seconds)
     ran = process.poll() is None
@@ -131,8 +140,11 @@ def test_a_killed_fit_leaves_whole_files_and_goes_on(phantom_root, tmp_path, kin
         ended = False
         while kills < KILLS[kind] and not ended:
             more = resumed(kind, logs)
-            # Any moment, the last ones too, where what is left takes less than all of it.
-            ended = not kill([*command, *more], random.uniform(0.3, 0.9) * seconds)
+            # In turn any moment, and one soon after an epoch, so that there is one to go on from.
+            if kills % 2:
+                ended = not kill([*command, *more], random.uniform(0.3, 0.9) * seconds)
+            else:
+                ended = not kill([*command, *more], random.uniform(0, 0.5), logs)
             kills, went_on = kills + (not ended), went_on + bool(more)
             check_whole(logs)
             assert not more or resumed(kind, logs) == more, "the checkpoint before was lost"
@@ -140,6 +152,8 @@ def test_a_killed_fit_leaves_whole_files_and_goes_on(phantom_root, tmp_path, kin
             finish([*command, *resumed(kind, logs)])
         check_whole(logs)
         same_results(kind, whole, logs)
+        shutil.rmtree(logs)  # half a gigabyte
+    shutil.rmtree(whole)
     print(f"{kind}: {kills} kills of {lives} fits; {went_on} times it went on from a checkpoint")
 
 
