@@ -113,10 +113,6 @@ class KeyFrameDataset(Dataset[Sample]):
             side, corner = square.side, np.array([square.left, square.top])
         return np.asarray((points + 0.5 - corner) * (self.image_size / side) - 0.5)
 
-    def has_sector(self, item: int) -> bool:
-        """Return whether a sector was found in a case that was looked at, artifacts removed."""
-        return not bool(self._sector(item).all())
-
     def _sector(self, item: int) -> NDArray[np.bool_]:
         height, width = self._shapes[item]
         packed = self._sectors[item]

@@ -18,6 +18,7 @@ from lvef.analysis.analyse import ClipAnalyser
 from lvef.analysis.record import ClipRecord, read_record, record_path, write_record
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, prepare_for_workers
 from lvef.data.echonet import EchoNetFolder, read_echonet
+from lvef.data.shown import case_sector
 from lvef.data.videos import video_table
 from lvef.errors import (
     ConfigurationError,
@@ -89,19 +90,22 @@ def report_cases(
     for first in range(0, len(usable), _BATCH):
         items = list(range(first, min(first + _BATCH, len(usable))))
         looks: dict[int, torch.Tensor] = {}
+        sectors: dict[int, NDArray[np.bool_]] = {}
         for item in items:
             look = dataset[item].get("frames")
+            sector = None if look is None else case_sector(dataset, item)
             if look is None:
                 gone.append(usable[item] + 1)
-            elif not dataset.has_sector(item):
+            elif sector is None:
                 bare.append(usable[item] + 1)
             else:
-                looks[item] = look
+                looks[item], sectors[item] = look, sector
         maps = _maps(mapper, method, frames, looks)
         for item, pictures in looks.items():
             row, place = wanted.iloc[item], usable[item]
             cases[place] = _with_pictures(
-                cases[place], pictures.numpy(), maps.get(item, {}), row, known(place + 1, row),
+                cases[place], pictures.numpy() * sectors[item], maps.get(item, {}), row,
+                known(place + 1, row),
                 partial(dataset.to_view, item),
             )  # fmt: skip
         bar.update(len(items))
