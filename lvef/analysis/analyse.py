@@ -72,7 +72,7 @@ class ClipAnalyser:
         """Analyse a clip.
 
         Args:
-            source: An AVI, MP4 or DICOM file, `(T, H, W)` or `(T, H, W, 3)` uint8 frames, or a
+            source: A clip file, `(T, H, W)` or `(T, H, W, 3)` uint8 frames, or a
                 clip that is prepared.
             fps: Frames a second; needed for frames, and overrides what a file states.
 
@@ -160,7 +160,7 @@ def analyse_clip(
     Research use only, not for diagnosis. The shipped weights learned from phantoms alone.
 
     Args:
-        path_or_frames: An AVI, MP4 or DICOM file, or `(T, H, W)` or `(T, H, W, 3)` uint8 frames.
+        path_or_frames: A clip file, or `(T, H, W)` or `(T, H, W, 3)` uint8 frames.
         fps: Frames a second; needed for frames, and overrides what a file states.
         weights: "shipped", or a file of segmenter weights or a checkpoint of an `LVSegmenter`.
 

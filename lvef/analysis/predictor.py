@@ -54,7 +54,7 @@ class Predictor:
         """Predict clips.
 
         Args:
-            paths: A file, a folder, a glob, or several of them: AVI, MP4 and DICOM.
+            paths: A file, a folder, a glob, or several of them; see `find_videos`.
             keyframes: CSV file with the ED and ES frames where they are known: video, ed, es.
             fps: Frames a second of all of them, in place of what the files state.
 
