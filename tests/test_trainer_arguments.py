@@ -66,7 +66,6 @@ TABLE: dict[str, list[Row]] = {
         Row(["--trainer.callbacks+=LearningRateFinder", "--trainer.callbacks.attr_name", "lr"],
             "LearningRateFinder"),
         Row(["--trainer.callbacks+=NoCallback"], "NoCallback"),
-        Row(["--trainer.callbacks+=Timer"], "Timer"),  # its Interval is none that it takes
         Row(["--trainer.callbacks+=ModelSummary"]),
     ],
     "fast_dev_run": [row("fast_dev_run", "true"), row("fast_dev_run", "-1", "fast_dev_run")],

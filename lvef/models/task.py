@@ -54,11 +54,6 @@ class Task(LightningModule):
         """Know that somebody taught the weights."""
         self.source = "a fit in the same process"
 
-    def on_validation_start(self) -> None:
-        """Refuse to judge what nobody taught."""
-        if self.trainer.state.fn != "fit":
-            self._refuse_untaught()
-
     def on_test_start(self) -> None:
         """Refuse to judge what nobody taught."""
         self._refuse_untaught()
