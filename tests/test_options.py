@@ -17,7 +17,7 @@ from helpers import told
 from jsonargparse import ArgumentParser
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
-from lvef import lightning_cli
+from lvef import lightning_cli, option_errors
 from lvef.callbacks.options import check_callbacks
 from lvef.cli import LIGHTNING_COMMANDS, OTHER_COMMANDS, main, run_other
 from lvef.data.datamodule import EchoNetDataModule
@@ -171,7 +171,7 @@ def refusal(call: Callable[[], Any]) -> str:
     except LvefError as error:
         return str(error)
     except ValueError as error:
-        own = lightning_cli._own_error(error)
+        own = option_errors.told(error)
         if own is None:
             raise
         return str(own)
