@@ -171,13 +171,13 @@ class LvefCLI(LightningCLI):
             if isinstance(callback, SaliencyMaps):
                 callback.wanted = self._get(self.config_init, "saliency")
         datamodule = self.datamodule
+        datamodule.key = self._key()
         if datamodule.feature_cache == "auto":
             datamodule.feature_cache = str(self._logs() / "features")
         if self.subcommand == "predict" and datamodule.videos is not None:
             from lvef.analysis.finder import BeatFinder
 
             datamodule.run_folder = self._run_folder
-            datamodule.key = self._key()
 
             datamodule.finder = BeatFinder(
                 datamodule.segmenter, self._overlay_folder, self._run_folder, datamodule.fps
@@ -187,11 +187,15 @@ class LvefCLI(LightningCLI):
         """Return where it stands which clip each number is; None where clips keep their names.
 
         Raises:
-            ConfigurationError: It would lie beside what is passed on.
+            ConfigurationError: It would lie beside what is passed on, or there is no new clip.
         """
         key = self._get(self.config_init, "anonymize")
         if key is None:
             return None
+        if self.subcommand != "predict" or self.datamodule.videos is None:
+            raise ConfigurationError(
+                "--anonymize numbers new clips: it goes with predict and --data.videos"
+            )
         run = Path(self.trainer.log_dir or self.trainer.default_root_dir).resolve()
         if run in Path(key).resolve().parents:
             raise ConfigurationError(

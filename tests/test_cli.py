@@ -255,6 +255,7 @@ def test_an_interrupted_prediction_keeps_what_it_has(logs, phantom_root, tmp_pat
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
         ),
         ("predict", "esf_cls", ["--data.keyframes", "k.csv"], "give --data.videos too"),
+        ("test", "esf_cls", ["--anonymize", "k.csv"], "it goes with predict and --data.videos"),
     ],
 )
 def test_bad_input_is_told_in_one_line(logs, phantom_root, capsys, command, config, more, message):

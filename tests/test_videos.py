@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from clips import numbered, patched, two_sizes, write_clip
+from helpers import CONFIGS, newest, told
 
+from lvef.cli import main
 from lvef.data.videos import video_table
 from lvef.errors import DatasetError, OutputError, VideoError
 from lvef.files import read_csv
@@ -147,3 +149,25 @@ def test_clips_can_be_named_by_numbers_which_a_key_elsewhere_explains(tmp_path):
     (tmp_path / "other.csv").write_text("video,ed,es\na,1,2\n")
     with pytest.raises(DatasetError, match=r"other\.csv is no key of an earlier run"):
         video_table(folder, None, found, key=tmp_path / "other.csv")
+
+
+def test_predict_names_clips_by_numbers_and_keeps_the_key_elsewhere(tmp_path, capsys):
+    folder = tmp_path / "Doe_Jane"
+    folder.mkdir()
+    (folder / "Doe.avi").write_bytes(b"no video " * 99)
+    asked = ["predict", "--config", str(CONFIGS / "lv_seg.yaml"), "--data.videos", str(folder),
+             "--trainer.default_root_dir", str(tmp_path), "--anonymize"]  # fmt: skip
+    assert main([*asked, str(tmp_path / "safe" / "key.csv")]) == 0
+    run = newest(tmp_path, "predictions.csv").parent
+    table = read_csv(run / "predictions.csv")
+    assert table["video"].tolist() == ["case_0001"]
+    assert table.loc[0, "reason"].startswith("case_0001: not a readable video")
+    for path in run.rglob("*"):
+        yours = path.name in ("config.yaml", "run.json")  # they hold what was typed
+        assert yours or path.is_dir() or b"Doe" not in path.read_bytes(), path.name
+    assert "Doe.avi" in (tmp_path / "safe" / "key.csv").read_text()
+    inside = run.with_name("version_1") / "key.csv"
+    assert main([*asked, str(inside)]) == 1
+    (line,) = told(capsys.readouterr().err)
+    assert "lies in the run's folder" in line
+    assert not inside.exists()
