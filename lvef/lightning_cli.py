@@ -20,6 +20,7 @@ from lvef.callbacks import (
     FitGuard,
     PredictionWriter,
     SaliencyMaps,
+    StepsOfResumedFit,
     TensorBoardFigures,
     TestResults,
 )
@@ -270,6 +271,7 @@ def run(words: list[str]) -> LvefCLI:
             trainer_class=RunTrainer,
             trainer_defaults={
                 "callbacks": [
+                    StepsOfResumedFit(),
                     FitGuard(),
                     PredictionWriter(),
                     TestResults(),
