@@ -21,6 +21,7 @@ from lvef.callbacks import (
     FitGuard,
     PredictionWriter,
     SaliencyMaps,
+    StepsOfResumedFit,
     TensorBoardFigures,
     TestResults,
 )
@@ -328,6 +329,7 @@ def run(words: list[str]) -> LvefCLI:
             trainer_defaults={
                 "callbacks": [
                     CleanStop(),
+                    StepsOfResumedFit(),
                     FitGuard(),
                     PredictionWriter(),
                     TestResults(),

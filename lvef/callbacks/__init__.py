@@ -5,6 +5,7 @@ from lvef.callbacks.guard import FitGuard
 from lvef.callbacks.predictions import PredictionWriter
 from lvef.callbacks.results import TestResults
 from lvef.callbacks.saliency import SaliencyMaps
+from lvef.callbacks.steps import StepsOfResumedFit
 from lvef.callbacks.stopping import EarlyStopping
 from lvef.callbacks.tensorboard import TensorBoardFigures
 
@@ -14,6 +15,7 @@ __all__ = [
     "FitGuard",
     "PredictionWriter",
     "SaliencyMaps",
+    "StepsOfResumedFit",
     "TensorBoardFigures",
     "TestResults",
 ]
