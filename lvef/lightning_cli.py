@@ -36,7 +36,16 @@ from lvef.files import write_text
 from lvef.models import Task
 from lvef.option_errors import told
 from lvef.options import SEED, check_numbers
-from lvef.runs import LOG_FOLDER, RunTrainer, checkpoints_of, log_folder, next_run, reserve, run_of
+from lvef.runs import (
+    LOG_FOLDER,
+    RunTrainer,
+    checkpoints_of,
+    discard_empty,
+    log_folder,
+    next_run,
+    reserve,
+    run_of,
+)
 from lvef.stopping import lead
 
 
@@ -345,8 +354,10 @@ def run(words: list[str]) -> LvefCLI:
             auto_configure_optimizers=False,
         )
     except LvefError:
+        discard_empty()
         raise
     except Exception as error:
+        discard_empty()
         line = told(error)
         if line is None:
             raise
@@ -355,8 +366,10 @@ def run(words: list[str]) -> LvefCLI:
 
 def _own_logger(run: Path) -> TensorBoardLogger:
     """Return what logs into a run's folder."""
+    number = run.name.removeprefix("version_")  # a progress bar shows it, and the end of a text
+    version = int(number) if number.isdigit() else run.name
     return TensorBoardLogger(
-        str(run.parent.parent), run.parent.name, run.name, default_hp_metric=False
+        str(run.parent.parent), run.parent.name, version, default_hp_metric=False
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from lightning import Trainer
@@ -11,6 +12,7 @@ from lvef.errors import ConfigurationError, OutputError
 LOG_FOLDER = "lightning_logs"
 _RUN = "version_"
 _CHECKPOINTS = "checkpoints"
+_reserved: list[Path] = []
 
 
 class RunTrainer(Trainer):
@@ -67,7 +69,15 @@ def reserve(runs: Path) -> Path:
             raise OutputError(f"{runs} is not a folder: runs of this experiment go there") from None
         except OSError as error:
             raise OutputError.of(run, error) from error
+        _reserved.append(run)
         return run
+
+
+def discard_empty() -> None:
+    """Remove the folders that this process made for runs which then wrote nothing."""
+    while _reserved:
+        with suppress(OSError):  # it holds something
+            _reserved.pop().rmdir()
 
 
 def next_run(runs: Path) -> Path:

@@ -212,5 +212,7 @@ def test_weights_that_are_none_are_told(tmp_path, logs, phantom_root, capsys):
     (tmp_path / "bad.safetensors").write_bytes(b"nothing")
     with pytest.raises(WeightsError, match="not readable segmenter weights"):
         read_weights(tmp_path / "bad.safetensors")
-    assert main(["predict", "--config", str(CONFIGS / "lv_seg.yaml")]) == 1
+    asked = ["predict", "--config", str(CONFIGS / "lv_seg.yaml"), "--trainer.default_root_dir"]
+    assert main([*asked, str(tmp_path)]) == 1
     assert "--data.videos" in told(capsys.readouterr().err)[0]
+    assert not list(tmp_path.glob("lv_seg/*")), "a run that wrote nothing leaves no folder"
