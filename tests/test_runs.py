@@ -10,6 +10,7 @@ import torch
 from helpers import newest, told, words
 from jsonargparse import Namespace
 from lightning import Callback, Trainer
+from lightning.pytorch.loggers import CSVLogger
 
 from lvef.cli import main
 from lvef.config_checkpoint import resolve
@@ -17,7 +18,7 @@ from lvef.data.datamodule import EchoNetDataModule
 from lvef.errors import CheckpointError, OutputError
 from lvef.models import EFRegressor, LVSegmenter
 from lvef.models.options import BackboneOptions
-from lvef.runs import checkpoint_in, newest_run, reserve, run_of
+from lvef.runs import RunTrainer, checkpoint_in, newest_run, reserve, run_of
 
 BOTH = ("best", "last")
 LIGHT = ["--model.backbone.freeze", "true", "--trainer.accelerator", "cpu"]
@@ -145,6 +146,13 @@ def test_each_run_gets_a_folder_that_nobody_has(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         reserve(tmp_path / "file")
+
+
+def test_the_folder_of_a_run_is_not_that_of_a_logger(tmp_path):
+    trainer = RunTrainer(accelerator="cpu", logger=CSVLogger(tmp_path / "elsewhere"))
+    assert str(trainer.log_dir).startswith(str(tmp_path / "elsewhere")), "as Lightning has it"
+    trainer.run_folder = tmp_path / "run"
+    assert trainer.log_dir == str(tmp_path / "run")
 
 
 def untaught(phantom_root: Path) -> tuple[EFRegressor, EchoNetDataModule]:
