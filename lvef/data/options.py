@@ -34,7 +34,14 @@ AUGMENTATION = {
     "horizontal_flip": SHARE,
 }
 """Numbers that an augmentation takes."""
-CLIP_AUGMENTATION = {"veil": SHARE, "blur": SHARE}
+CLIP_AUGMENTATION = {
+    "veil": SHARE,
+    "blur": SHARE,
+    "unevenness": Range(0, 5),
+    "shadow": SHARE,
+    "flicker": Range(0, 5),
+    "frozen": SHARE,
+}
 """Numbers that the augmentation of clips takes beside these."""
 
 

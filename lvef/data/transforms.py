@@ -109,6 +109,10 @@ class ClipAugmentation(Augmentation):
         speckle: Largest standard deviation of multiplicative noise.
         veil: Most grey that lies evenly over the whole picture.
         blur: Probability that a clip is blurred.
+        unevenness: Largest standard deviation of a smooth field of gain, in natural logarithms.
+        shadow: Probability that beams lie in a shadow.
+        flicker: Largest standard deviation of the gain of single looks, in natural logarithms.
+        frozen: Probability that a look repeats the one before, as where a machine drops frames.
     """
 
     def __init__(
@@ -121,16 +125,29 @@ class ClipAugmentation(Augmentation):
         speckle: float = 0.3,
         veil: float = 0.12,
         blur: float = 0.2,
+        unevenness: float = 0.0,
+        shadow: float = 0.0,
+        flicker: float = 0.0,
+        frozen: float = 0.0,
     ) -> None:
         super().__init__(rotation, translation, scale, gain, gamma, speckle)
-        check_numbers("data.augmentation.", CLIP_AUGMENTATION, {"veil": veil, "blur": blur})
+        asked = {
+            "veil": veil, "blur": blur, "unevenness": unevenness, "shadow": shadow,
+            "flicker": flicker, "frozen": frozen,
+        }  # fmt: skip
+        check_numbers("data.augmentation.", CLIP_AUGMENTATION, asked)
         self.veil = veil
         self.blur = blur
+        self.unevenness = unevenness
+        self.shadow = shadow
+        self.flicker = flicker
+        self.frozen = frozen
 
     @torch.no_grad()
     def clips(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return a batch of `ClipDataset` with `clip` and `survey` float and `mask` moved alike."""
         looks = batch["clip"].shape[1]
+        batch = self._freeze(batch)
         pictures = torch.cat([batch["clip"], batch["survey"]], dim=1)
         everything = torch.cat([self.to_float(pictures), batch["mask"].float()], dim=1)
         moved = self._move(everything[:, :, None])
@@ -140,10 +157,51 @@ class ClipAugmentation(Augmentation):
         shown = torch.where(inside, veil + (1 - veil) * shown, shown)
         blurred = functional.avg_pool2d(shown, 3, stride=1, padding=1)
         chosen = torch.rand(len(shown), 1, 1, 1, device=shown.device) < self.blur
-        shown = torch.where(chosen, blurred, shown)
+        shown = torch.where(chosen, blurred, shown) * self._gain(shown)
+        shown = (shown * self._flicker(shown)).clamp(max=1)
         return {
             **batch,
             "clip": shown[:, :looks],
             "survey": shown[:, looks:],
             "mask": (moved[:, pictures.shape[1] :, 0] > 0.5).to(torch.uint8),
         }
+
+    def _freeze(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Let some looks, and their masks, repeat the one before."""
+        if not self.frozen:
+            return batch
+        clip = batch["clip"]
+        here = torch.arange(clip.shape[1], device=clip.device).expand(clip.shape[:2])
+        kept = torch.rand(clip.shape[:2], device=clip.device) >= self.frozen
+        kept[:, 0] = True
+        last = torch.where(kept, here, 0).cummax(dim=1).values
+        row = torch.arange(len(clip), device=clip.device)[:, None]
+        return {**batch, **{name: batch[name][row, last] for name in ("clip", "mask", "traced")}}
+
+    def _gain(self, shown: Tensor) -> Tensor:
+        """Return `(B, 1, H, W)` gain of a clip: a smooth field, and beams behind a rib or lung."""
+        batch, _, height, width = shown.shape
+        device = shown.device
+        strength = self.unevenness * torch.rand(batch, 1, 1, 1, device=device)
+        coarse = torch.randn(batch, 1, 5, 5, device=device)
+        field = functional.interpolate(coarse, (height, width), mode="bicubic")
+        gain = torch.exp(strength * field)
+        if not self.shadow:
+            return gain
+        y = torch.linspace(0, 1, height, device=device)[:, None]
+        x = torch.linspace(-0.5, 0.5, width, device=device)
+        angle = torch.atan2(x.expand(height, width), y + 1e-3)
+
+        def draw(low: float, high: float) -> Tensor:
+            return low + (high - low) * torch.rand(batch, 1, 1, 1, device=device)
+
+        beside = (angle - draw(-0.7, 0.7)) / draw(0.05, 0.3)
+        depth = torch.sigmoid((y - draw(0.0, 0.5)) * 20)
+        depth = depth * (torch.rand(batch, 1, 1, 1, device=device) < self.shadow)
+        return gain * (1 - draw(0.3, 1.0) * depth * torch.exp(-(beside**4)))
+
+    def _flicker(self, shown: Tensor) -> Tensor | float:
+        if not self.flicker:
+            return 1.0
+        strength = self.flicker * torch.rand(len(shown), 1, 1, 1, device=shown.device)
+        return torch.exp(strength * torch.randn(*shown.shape[:2], 1, 1, device=shown.device))

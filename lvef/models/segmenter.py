@@ -78,12 +78,7 @@ class LVSegmenter(Task):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch of `ClipDataset`, over the looks that are traced."""
         logits = self(batch["clip"], batch["survey"]).float()[batch["traced"]]
-        target = functional.avg_pool2d(batch["mask"][batch["traced"]].float()[:, None], 2)[:, 0]
-        probability = logits.sigmoid()
-        overlap = 2 * (probability * target).sum((1, 2)) + 1
-        score = overlap / (probability.sum((1, 2)) + target.sum((1, 2)) + 1)
-        cross_entropy = functional.binary_cross_entropy_with_logits(logits, target)
-        loss: Tensor = cross_entropy + 1 - score.mean()
+        loss = segmentation_loss(logits, batch["mask"][batch["traced"]])
         self.log("train/loss", loss, on_step=True, on_epoch=True, batch_size=len(batch["row"]))
         return loss
 
@@ -140,6 +135,20 @@ class LVSegmenter(Task):
         # Every process holds every case, so that there is nothing left to synchronise.
         self.log_dict(metrics, sync_dist=False)
         self.log(f"{stage}_monitor", metrics[f"{stage}/dice"], prog_bar=True, logger=False)
+
+
+def segmentation_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """Return cross-entropy plus 1 - Dice, the mean over looks.
+
+    Args:
+        logits: `(n, h, w)`, at half the resolution of the masks.
+        masks: `(n, 2 h, 2 w)`, 0 or 1.
+    """
+    target = functional.avg_pool2d(masks.float()[:, None], 2)[:, 0]
+    probability = logits.sigmoid()
+    overlap = 2 * (probability * target).sum((1, 2)) + 1
+    score = overlap / (probability.sum((1, 2)) + target.sum((1, 2)) + 1)
+    return functional.binary_cross_entropy_with_logits(logits, target) + 1 - score.mean()
 
 
 def full_size(maps: Tensor) -> Tensor:

@@ -44,6 +44,7 @@ class Anatomy:
         margin: How far blood reaches beyond the traced contour, in mm. Readers trace within the
             dark cavity, whose edge the point spread of bright walls has moved inwards.
         apical_margin: How much further it reaches at the apex, which readers cut short.
+        right_apex: Level `u` at which the right ventricle begins.
     """
 
     apex: NDArray[np.float64]
@@ -62,6 +63,7 @@ class Anatomy:
     rocking: float
     margin: float = 0.0
     apical_margin: float = 0.0
+    right_apex: float = 0.18
 
     @property
     def axis(self) -> NDArray[np.float64]:
@@ -204,6 +206,17 @@ def sample_anatomy(patient: Patient, rng: np.random.Generator) -> Anatomy:
         left_atrium=float(np.clip(rng.normal(44.0, 7.0), 28, 68)),
         right_atrium=float(np.clip(rng.normal(42.0, 6.0), 28, 62)),
         rocking=float(rng.normal(0.0, 1.5)),
+    )
+
+
+def rounder(anatomy: Anatomy, factor: float) -> Anatomy:
+    """Return a heart whose width over length is `factor` times as large, its volumes the same."""
+    wider = factor ** (1 / 3)
+    return replace(
+        anatomy,
+        length=anatomy.length / wider**2,
+        septal=anatomy.septal * wider,
+        lateral=anatomy.lateral * wider,
     )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lvef.cardiac import chords_to_polygon, method_of_disks, polygon_area
 from lvef.phantom.anatomy import sample_anatomy
+from lvef.phantom.hard import Hard
 from lvef.phantom.marks import sample_marks
 from lvef.phantom.motion import Beat, sample_motion
 from lvef.phantom.population import sample_patient
@@ -27,21 +28,30 @@ class PhantomClip:
         breadth: None for the standard population, whose EF, volumes and pictures are those of a
             clinic; a number for domain-randomised hearts and machines, whose ranges are that
             many times as wide as those that the shipped weights were trained on.
+        hard: How often each of the hard kinds occurs among domain-randomised phantoms; see
+            `lvef.phantom.hard`.
 
     Attributes:
         name: File name without extension; says PHANTOM, so that no one takes it for a patient.
         patient: EF, volumes, rates and length that were drawn.
         ed_frame: End-diastolic frame of the labelled beat.
         es_frame: End-systolic frame of the same beat.
+        kind: Which hard kind it is; "" for none.
     """
 
     def __init__(
-        self, seed: int, index: int, marks: bool | str = True, breadth: float | None = None
+        self,
+        seed: int,
+        index: int,
+        marks: bool | str = True,
+        breadth: float | None = None,
+        hard: Hard | None = None,
     ) -> None:
         rng = np.random.default_rng([seed, index])
         self._key = (seed, index)
         self.name = f"PHANTOM{seed:03d}N{index:06d}"
-        self._drawn = None if breadth is None else sample_randomised(rng, breadth)
+        self._drawn = None if breadth is None else sample_randomised(rng, breadth, hard)
+        self.kind = "" if self._drawn is None else self._drawn.kind
         if self._drawn is None:
             self.patient = sample_patient(rng)
             self.motion = sample_motion(self.patient, rng)

@@ -13,6 +13,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lvef.phantom.anatomy import Anatomy, foreshorten, sample_anatomy
+from lvef.phantom.draw import Draw
+from lvef.phantom.hard import (
+    Hard,
+    draw_kind,
+    hard_anatomy,
+    hard_look,
+    hard_patient,
+    hard_scanner,
+)
 from lvef.phantom.population import Patient
 from lvef.phantom.scanner import Scanner, sample_scanner
 from lvef.phantom.tissue import Look, Range
@@ -38,6 +47,7 @@ class Randomised:
         look: How tissue reflects.
         valves: Range of the strength of the valves' leaflets.
         lag: Seconds by which the septum contracts later than the lateral wall.
+        kind: Which of the hard kinds it is, see `hard`; "" for none.
     """
 
     patient: Patient
@@ -46,40 +56,27 @@ class Randomised:
     look: Look
     valves: Range
     lag: float
+    kind: str = ""
 
 
-class _Draw:
-    """Draws from ranges that are `breadth` times as wide as they are written."""
-
-    def __init__(self, rng: np.random.Generator, breadth: float) -> None:
-        self.rng, self.breadth = rng, breadth
-
-    def __call__(self, low: float, high: float, least: float = -np.inf) -> float:
-        centre, half = (low + high) / 2, self.breadth * (high - low) / 2
-        return max(least, float(self.rng.uniform(centre - half, centre + half)))
-
-    def log(self, low: float, high: float) -> float:
-        """Draw evenly on a logarithmic scale."""
-        return float(np.exp(self(np.log(low), np.log(high))))
-
-    def chance(self, probability: float) -> bool:
-        return bool(self.rng.random() < probability)
-
-
-def sample_randomised(rng: np.random.Generator, breadth: float = 1.0) -> Randomised:
+def sample_randomised(
+    rng: np.random.Generator, breadth: float = 1.0, hard: Hard | None = None
+) -> Randomised:
     """Draw a phantom whose ventricle lies mostly inside the sector.
 
     Args:
         rng: Source of randomness.
         breadth: How wide the ranges are; 1 for training.
+        hard: How often each of the hard kinds occurs, see `lvef.phantom.hard`; none by default.
     """
-    draw = _Draw(rng, breadth)
+    draw = Draw(rng, breadth)
+    kind = draw_kind(rng, hard)
     least = _LEAST_INSIDE_CUT_OFF if draw.chance(_CUT_OFF) else _LEAST_INSIDE
     while True:
-        patient = _patient(draw)
-        anatomy = _anatomy(patient, draw)
+        patient = hard_patient(_patient(draw), kind, draw)
+        anatomy = hard_anatomy(_anatomy(patient, draw), kind, draw)
         muscle = draw.log(0.1, 1.0)
-        scanner = _scanner(anatomy, muscle, draw)
+        scanner = hard_scanner(_scanner(anatomy, muscle, draw), kind, muscle, draw)
         anatomy = replace(
             anatomy,
             margin=MARGIN / scanner.pixels_per_mm,
@@ -89,10 +86,11 @@ def sample_randomised(rng: np.random.Generator, breadth: float = 1.0) -> Randomi
             break
     lag = draw(-0.05, 0.05) if draw.chance(0.3) else 0.0
     valves = (0.0, 0.4) if draw.chance(0.3) else (0.2, 1.8)
-    return Randomised(patient, anatomy, scanner, _look(muscle, draw), valves, lag)
+    look = hard_look(_look(muscle, draw), kind, muscle, draw)
+    return Randomised(patient, anatomy, scanner, look, valves, lag, kind)
 
 
-def _patient(draw: _Draw) -> Patient:
+def _patient(draw: Draw) -> Patient:
     ef = float(np.clip(draw(10.0, 80.0), 7.0, 83.0))
     fps = float(draw.rng.choice(_FPS))
     heart_rate = float(np.clip(draw(45.0, 125.0), 40.0, 150.0))
@@ -109,7 +107,7 @@ def _patient(draw: _Draw) -> Patient:
     )
 
 
-def _anatomy(patient: Patient, draw: _Draw) -> Anatomy:
+def _anatomy(patient: Patient, draw: Draw) -> Anatomy:
     """Move and reshape an ordinary heart, keeping its volumes."""
     heart = sample_anatomy(patient, draw.rng)
     regional = 1 + draw(-0.3, 0.3) * np.cos(np.pi * np.linspace(0, 1, len(heart.septal)))
@@ -132,7 +130,7 @@ def _anatomy(patient: Patient, draw: _Draw) -> Anatomy:
     return moved
 
 
-def _scanner(anatomy: Anatomy, muscle: float, draw: _Draw) -> Scanner:
+def _scanner(anatomy: Anatomy, muscle: float, draw: Draw) -> Scanner:
     """Set the machine as a sonographer would: so that muscle is grey, however it reflects."""
     usual = sample_scanner(anatomy.length, draw.rng)
     axial, lateral = draw(0.5, 1.6, least=0.4), draw(0.5, 1.9, least=0.4)
@@ -169,7 +167,7 @@ def _scanner(anatomy: Anatomy, muscle: float, draw: _Draw) -> Scanner:
     )
 
 
-def _look(muscle: float, draw: _Draw) -> Look:
+def _look(muscle: float, draw: Draw) -> Look:
     fewest = round(draw(0, 10, least=0))
     return Look(
         background=(0.02, muscle * draw(0.3, 2.0, least=0.1) + 0.03),

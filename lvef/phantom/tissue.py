@@ -45,6 +45,11 @@ class Look:
         gaps: Places where the wall is not seen.
         unseen: Share of its echo that the lateral wall loses where it runs along the beams.
         unseen_until: Level down to which it does, from the apex.
+        grading: Share of its echo that the wall loses from its outer to its inner edge.
+        spongy: Thickness in mm of the trabeculated layer inside the compacted wall.
+        spongy_level: Its echo, relative to `muscle`.
+        strands: Bright structures that run along the lateral wall, inside it.
+        septal_gap: Share of its echo that the septum loses near the apex.
     """
 
     background: Range = (0.06, 0.30)
@@ -60,6 +65,11 @@ class Look:
     gaps: int = 0
     unseen: float = 0.0
     unseen_until: float = 0.0
+    grading: float = 0.0
+    spongy: float = 0.0
+    spongy_level: float = 1.0
+    strands: int = 0
+    septal_gap: float = 0.0
 
 
 def to_grid(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -105,6 +115,7 @@ def draw_tissue(
     left, right = wall_polygon(anatomy), _right_ventricle(anatomy, wall=4.0)
     _fill(strength, right, muscle * rng.uniform(0.5, 1.0))
     _fill(strength, left, muscle)
+    _graded(strength, anatomy, muscle, look.grading)
     _streak(strength, anatomy, rng, look)
     _atria(strength, anatomy, wall=rng.uniform(2.5, 4.5), level=muscle * rng.uniform(0.7, 1.5))
     _annulus(strength, anatomy, rng, look)
@@ -116,6 +127,8 @@ def draw_tissue(
     _atria(blood, anatomy, wall=0.0, level=1.0)
     _trabeculae(blood, anatomy, rng, look)
     _papillary(blood, strength, anatomy, rng, look.papillary)
+    _spongy(blood, strength, anatomy, rng, look, muscle)
+    _strands(blood, strength, anatomy, rng, muscle, look.strands)
     blood = cv2.GaussianBlur(blood, (0, 0), 0.5 * RESOLUTION)
 
     coarse, fine = look.texture
@@ -124,6 +137,7 @@ def draw_tissue(
     amplitude *= 1 - blood
     _gaps(amplitude, anatomy, rng, look.gaps)
     _unseen(amplitude, anatomy, look)
+    _septal_gap(amplitude, anatomy, rng, look.septal_gap)
     field = np.empty((*_SHAPE, 3), np.float32)
     field[..., :2] = rng.standard_normal((*_SHAPE, 2), dtype=np.float32) * amplitude[..., None]
     field[..., 2] = blood
@@ -164,22 +178,28 @@ def _fill(canvas: NDArray[np.float32], polygon: NDArray[np.float64], level: floa
     cv2.fillPoly(canvas, [points], float(level), shift=_SHIFT)
 
 
-def wall_polygon(anatomy: Anatomy) -> NDArray[np.float64]:
-    """Return the `(n, 2)` outline in mm of the end-diastolic LV, cavity and wall together."""
+def wall_polygon(anatomy: Anatomy, share: float = 1.0) -> NDArray[np.float64]:
+    """Return the `(n, 2)` outline in mm of the end-diastolic LV, cavity and wall together.
+
+    Args:
+        anatomy: The heart.
+        share: How much of the wall's thickness, from its inner edge, lies within.
+    """
     u = np.linspace(0, 1, 41)
     septal, lateral = (side + anatomy.margin for side in anatomy.half_widths(u, 0.0))
-    thin = np.clip(u / 0.25, 0.55, 1.0)  # the apex is the thinnest part of the wall
-    apical = np.where(u == 0, 0.3 * anatomy.lateral_wall, 0.0)
+    thin = share * np.clip(u / 0.25, 0.55, 1.0)  # the apex is the thinnest part of the wall
+    apical = np.where(u == 0, 0.3 * share * anatomy.lateral_wall, 0.0)
     left = anatomy.to_image(u, -septal - anatomy.septal_wall * thin)
     right = anatomy.to_image(u, lateral + anatomy.lateral_wall * thin)
-    cap = anatomy.to_image(np.array([-0.5 * anatomy.lateral_wall / anatomy.length]), np.zeros(1))
+    above = -0.5 * share * anatomy.lateral_wall / anatomy.length
+    cap = anatomy.to_image(np.array([above]), np.zeros(1))
     left[0] -= apical[0] * anatomy.axis
     right[0] -= apical[0] * anatomy.axis
     return np.concatenate([cap, right, left[::-1]])
 
 
 def _right_ventricle(anatomy: Anatomy, wall: float) -> NDArray[np.float64]:
-    u = np.linspace(0.18, 0.95, 30)
+    u = np.linspace(anatomy.right_apex, 0.95, 30)
     inner = -anatomy.half_widths(u, 0.0)[0] - anatomy.septal_wall
     s = (u - u[0]) / (u[-1] - u[0])
     width = anatomy.right_ventricle * np.sin(np.pi / 2 * np.minimum(1.25 * s, 1.0)) ** 0.9
@@ -333,3 +353,82 @@ def _unseen(amplitude: NDArray[np.float32], anatomy: Anatomy, look: Look) -> Non
     region = np.zeros(_SHAPE, np.float32)
     _fill(region, np.concatenate([inner, outer[::-1]]), 1.0)
     amplitude *= 1 - look.unseen * cv2.GaussianBlur(region, (0, 0), 1.5 * RESOLUTION)
+
+
+def _graded(
+    strength: NDArray[np.float32], anatomy: Anatomy, muscle: float, grading: float
+) -> None:
+    """Let the wall fade towards its inner edge, so that none is seen there."""
+    if grading:
+        for share in (0.8, 0.6, 0.4, 0.2):
+            _fill(strength, wall_polygon(anatomy, share), muscle * (1 - grading * (1 - share)))
+
+
+def _spongy(
+    blood: NDArray[np.float32],
+    strength: NDArray[np.float32],
+    anatomy: Anatomy,
+    rng: np.random.Generator,
+    look: Look,
+    muscle: float,
+) -> None:
+    """Line the compacted wall with trabeculae and blood, which readers count as cavity."""
+    if not look.spongy:
+        return
+    u = np.linspace(0, rng.uniform(0.6, 0.9), 24)
+    thick = look.spongy * (1 - (u / u[-1]) ** 4)
+    septal, lateral = anatomy.half_widths(u, 0.0)
+    septal_share = rng.uniform(0.0, 0.6)  # the septum is the smoother side
+    inner = np.concatenate([
+        anatomy.to_image(u, -np.maximum(septal - septal_share * thick, 0)),
+        anatomy.to_image(u, np.maximum(lateral - thick, 0))[::-1],
+    ])  # fmt: skip
+    inner += np.concatenate([thick, thick[::-1]])[:, None] * (
+        1 - np.concatenate([u, u[::-1]])[:, None] / u[-1]
+    ) ** 3 * anatomy.axis  # fmt: skip
+    layer, hollow = np.zeros(_SHAPE, np.float32), np.zeros(_SHAPE, np.float32)
+    _fill(layer, cavity_polygon(anatomy), 1.0)
+    _fill(hollow, np.concatenate([inner, anatomy.to_image(np.ones(1), np.zeros(1))]), 1.0)
+    below = anatomy.to_image(np.array([u[-1], u[-1], 1.2, 1.2]), np.array([-90.0, 90.0, 90.0, -90.0]))
+    _fill(hollow, below, 1.0)
+    layer = cv2.GaussianBlur(layer * (1 - hollow), (0, 0), 0.4 * RESOLUTION)
+    patches = np.clip(0.5 + 0.3 * smooth_noise(rng, _SHAPE, rng.uniform(3.0, 8.0)), 0.05, 0.95)
+    blood *= 1 - layer * patches
+    np.copyto(strength, look.spongy_level * muscle, where=layer > 0.5)
+
+
+def _strands(
+    blood: NDArray[np.float32],
+    strength: NDArray[np.float32],
+    anatomy: Anatomy,
+    rng: np.random.Generator,
+    muscle: float,
+    count: int,
+) -> None:
+    """Draw papillary muscles and false tendons that could be taken for the lateral wall."""
+    for _ in range(count):
+        start, end = rng.uniform(0.05, 0.4), rng.uniform(0.5, 0.95)
+        u = np.linspace(start, end, 16)
+        septal, lateral = anatomy.half_widths(u, 0.0)
+        # From nearly the wall to the middle of the cavity; some cross it.
+        depth = np.linspace(rng.uniform(0.3, 0.9), rng.uniform(0.35, 0.85), 16)
+        v = np.where(depth > 0, depth * lateral, depth * septal)
+        line = np.round(to_grid(anatomy.to_image(u, v)) * 2**_SHIFT).astype(np.int32)
+        width = max(1, round(rng.uniform(1.0, 5.0) * RESOLUTION))
+        cv2.polylines(strength, [line], False, muscle * rng.uniform(0.8, 2.5), width, shift=_SHIFT)
+        cv2.polylines(blood, [line], False, rng.uniform(0.0, 0.4), width, shift=_SHIFT)
+
+
+def _septal_gap(
+    amplitude: NDArray[np.float32], anatomy: Anatomy, rng: np.random.Generator, share: float
+) -> None:
+    """Take the echo of the apical septum away, where the right ventricle lies behind it."""
+    if not share:
+        return
+    u = np.linspace(rng.uniform(0.0, 0.1), rng.uniform(0.25, 0.5), 12)
+    septal = anatomy.half_widths(u, 0.0)[0]
+    inner = anatomy.to_image(u, -septal + 1)
+    outer = anatomy.to_image(u, -septal - anatomy.margin - 1.1 * anatomy.septal_wall)
+    region = np.zeros(_SHAPE, np.float32)
+    _fill(region, np.concatenate([inner, outer[::-1]]), 1.0)
+    amplitude *= 1 - share * cv2.GaussianBlur(region, (0, 0), 1.5 * RESOLUTION)

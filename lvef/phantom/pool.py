@@ -1,0 +1,103 @@
+"""Many phantoms at the looks that a segmenter takes of them, rendered by every core."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lvef.cardiac import looks, polygon_mask, survey
+from lvef.phantom.clip import PhantomClip
+from lvef.phantom.hard import Hard
+from lvef.phantom.solid import SolidClip
+
+
+@dataclass(frozen=True)
+class PhantomKind:
+    """What phantoms are drawn from.
+
+    Attributes:
+        seed: Seed of the population.
+        breadth: See `PhantomClip`.
+        hard: See `PhantomClip`.
+        solid: Whether they come from the second generator, `SolidClip`, which has neither.
+    """
+
+    seed: int
+    breadth: float | None = 1.0
+    hard: Hard | None = None
+    solid: bool = False
+
+    def clip(self, index: int) -> PhantomClip | SolidClip:
+        """Return one of the phantoms."""
+        if self.solid:
+            return SolidClip(self.seed, index)
+        return PhantomClip(self.seed, index, breadth=self.breadth, hard=self.hard)
+
+
+@dataclass(frozen=True)
+class LookedClip:
+    """One phantom as a segmenter sees it.
+
+    Attributes:
+        frames: `(T, H, W)` uint8 looks, 25 a second.
+        survey: `(S, H, W)` uint8 frames spread over the whole clip.
+        masks: `(T, H, W / 8)` uint8 true masks, bits packed.
+        beats: `(n, 2)` looks nearest to ED and ES of the whole beats.
+        ef: True EF in percent, of the labelled beat.
+        kinds: What makes it hard, joined by "+".
+    """
+
+    frames: NDArray[np.uint8]
+    survey: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+    beats: NDArray[np.int64]
+    ef: float
+    kinds: str
+
+
+def look_at(kind: PhantomKind, index: int) -> LookedClip:
+    """Render one phantom."""
+    clip = kind.clip(index)
+    count, fps = clip.patient.num_frames, clip.patient.fps
+    seen, spread = looks(count, fps), survey(count)
+    wanted, place = np.unique(np.concatenate([seen, spread]), return_inverse=True)
+    frames = clip.frames(wanted.tolist())[place]
+    truth = clip.truth()
+    masks = np.stack([polygon_mask(truth["contour"][i], *frames.shape[1:]) for i in seen])
+    pairs = []
+    for ed in truth["ed_frames"].tolist():
+        after = [es for es in truth["es_frames"].tolist() if es > ed]
+        if after:
+            pairs.append([int(np.abs(seen - moment).argmin()) for moment in (ed, after[0])])
+    return LookedClip(
+        frames=frames[: len(seen)],
+        survey=frames[len(seen) :],
+        masks=np.packbits(masks, axis=-1),
+        beats=np.array(pairs, np.int64).reshape(-1, 2),
+        ef=float(clip.patient.ef),
+        kinds="+".join(clip.kinds) if isinstance(clip, SolidClip) else clip.kind,
+    )
+
+
+def render(asked: Sequence[tuple[PhantomKind, int]], workers: int) -> Iterator[LookedClip]:
+    """Yield phantoms in the order in which they are asked for.
+
+    Args:
+        asked: Kind and number of each.
+        workers: Processes.
+    """
+    with get_context("spawn").Pool(workers, _quiet) as pool:
+        yield from pool.imap(_look_at, asked, chunksize=4)
+
+
+def _quiet() -> None:
+    cv2.setNumThreads(1)
+
+
+def _look_at(asked: tuple[PhantomKind, int]) -> LookedClip:
+    return look_at(*asked)
