@@ -1,0 +1,78 @@
+"""The scatterers of one phantom, and where they are at any moment of its beat."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lvef.phantom.solid.draw import Drawn
+from lvef.phantom.solid.probe import SAMPLES, Probe
+from lvef.phantom.solid.tissue import strength
+from lvef.phantom.solid.valves import sample_leaflets
+
+Single = NDArray[np.float32]
+SCATTERERS = 320_000
+"""Drawn over the slab, those that fall into blood included; they are left out."""
+_MOMENTS = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
+"""Contractions at which places are worked out; between them, scatterers move on straight lines."""
+
+
+class Body:
+    """Scatterers in a slab around the image plane.
+
+    Args:
+        drawn: The phantom.
+        rng: Source of randomness of places and strengths.
+    """
+
+    def __init__(self, drawn: Drawn, rng: np.random.Generator) -> None:
+        self.drawn = drawn
+        self.probe = Probe(drawn.machine, SCATTERERS, rng)
+        places = self._places(rng)
+        points = drawn.pose.to_heart(places)
+        level = strength(points, drawn.heart, drawn.pose, drawn.look, rng)
+        kept = level > 0.01
+        self.level = level[kept].astype(np.float32)
+        self._tables = [
+            drawn.pose.to_probe(drawn.heart.deform(points[kept], float(c))).T.astype(np.float32)
+            for c in _MOMENTS
+        ]
+        self._leaflets = sample_leaflets(drawn.heart, 4.0, rng)
+        self._leaf_level = float(rng.uniform(0.8, 2.2))
+
+    def _places(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Return `(n, 3)` x, y, z in mm, as many in every beam, at every depth."""
+        machine = self.drawn.machine
+        depth = rng.uniform(0, machine.depth * (1 + 12 / SAMPLES), SCATTERERS)
+        angle = rng.uniform(-self.probe.reach, self.probe.reach, SCATTERERS)
+        z = rng.uniform(-1, 1, SCATTERERS) * machine.slab(depth)
+        return np.stack([depth * np.sin(angle), depth * np.cos(angle), z], axis=1)
+
+    def at(
+        self, c: float, openness: float, shift: NDArray[np.float64] | None = None
+    ) -> tuple[Single, Single]:
+        """Return places `(3, n)` in mm and amplitudes `(n,)` of all scatterers.
+
+        Args:
+            c: Contraction, 0 at ED and 1 at ES.
+            openness: Of the valves, 0 to 1.
+            shift: How far the body has moved under the probe, x and y in mm.
+        """
+        lower = int(np.clip(np.searchsorted(_MOMENTS, c) - 1, 0, len(_MOMENTS) - 2))
+        share = np.float32((c - _MOMENTS[lower]) / (_MOMENTS[lower + 1] - _MOMENTS[lower]))
+        tissue = self._tables[lower] + share * (self._tables[lower + 1] - self._tables[lower])
+        heart, pose = self.drawn.heart, self.drawn.pose
+        sheets = [pose.to_probe(leaf.points(heart, c, openness)).T for leaf in self._leaflets]
+        leaves = np.concatenate(sheets, axis=1).astype(np.float32)
+        points = np.concatenate([tissue, leaves], axis=1)
+        if shift is not None:
+            points[:2] += shift.astype(np.float32)[:, None]
+        level = np.full(leaves.shape[1], self._leaf_level, np.float32)
+        return points, np.concatenate([self.level, level])
+
+    def frame(
+        self, c: float, openness: float, shift: NDArray[np.float64], rng: np.random.Generator
+    ) -> NDArray[np.uint8]:
+        """Render one frame `(112, 112)`; `rng` is the source of its noise."""
+        points, level = self.at(c, openness, shift)
+        return self.probe.picture(self.probe.envelope(points, level, rng))

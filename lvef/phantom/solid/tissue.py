@@ -1,0 +1,226 @@
+"""Which tissue lies where in the body at end-diastole, and how strongly it scatters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lvef.phantom.solid.heart import Heart
+from lvef.phantom.solid.section import Pose
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Strand:
+    """A papillary muscle, a band or a tendon: a thread of tissue through blood.
+
+    Attributes:
+        start: One end, `(3,)` a, b, s in mm.
+        stop: The other end.
+        radius: Half its thickness in mm at both ends.
+        level: Amplitude relative to the wall's.
+    """
+
+    start: Array
+    stop: Array
+    radius: tuple[float, float]
+    level: float
+
+    def within(self, points: Array) -> NDArray[np.bool_]:
+        """Return which `(n, 3)` points lie in it."""
+        line = self.stop - self.start
+        place = np.clip((points - self.start) @ line / (line @ line), 0, 1)
+        distance = np.linalg.norm(points - self.start - place[:, None] * line, axis=1)
+        thick = self.radius[0] + (self.radius[1] - self.radius[0]) * place
+        return np.asarray(distance < thick)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How tissue scatters; amplitudes relative to the wall where beams meet it at right angles.
+
+    Attributes:
+        isotropic: Share that muscle sends back however the beam meets it; the rest needs a right
+            angle between beam and wall, which is why the lateral wall is faint.
+        specular: What a border at a right angle adds, within a millimetre of it.
+        surroundings: Tissue around the heart.
+        fat: Fibrous and fatty tissue at the annulus.
+        pericardium: The interface behind the lateral wall.
+        right: Walls of the right ventricle and the atria.
+        lung: Thickness in mm of the tissue between the heart and the lung at its side.
+        chest: Depth of the chest wall in mm.
+        trabeculae: Depth in mm to which the wall is not compacted.
+        trabecular: Amplitude of its strands.
+        apical: Share of amplitude that is left at the apex.
+        lateral: Share of amplitude that is left of the lateral wall.
+        left_atrium: Length of the left atrium in mm.
+        right_atrium: Length of the right atrium in mm.
+        strands: Papillary muscles and tendons.
+        texture: Spread of the logarithm of strength within a tissue.
+    """
+
+    isotropic: float
+    specular: float
+    surroundings: float
+    fat: float
+    pericardium: float
+    right: float
+    lung: float
+    chest: float
+    trabeculae: float
+    trabecular: float
+    apical: float
+    lateral: float
+    left_atrium: float
+    right_atrium: float
+    strands: tuple[Strand, ...]
+    texture: float
+
+
+class Waves:
+    """A smooth random field of mean 0 and variance 1: a sum of plane waves.
+
+    Args:
+        rng: Source of randomness.
+        size: Typical wavelength in mm.
+        count: Number of waves.
+    """
+
+    def __init__(self, rng: np.random.Generator, size: float, count: int = 12) -> None:
+        direction = rng.normal(size=(count, 3))
+        direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+        length = size * np.exp(0.3 * rng.normal(size=count))
+        self._vectors = (2 * np.pi / length)[:, None] * direction
+        self._phases = rng.uniform(0, 2 * np.pi, count)
+
+    def __call__(self, points: Array) -> Array:
+        """Return the field at `(n, 3)` points."""
+        angle = (points @ self._vectors.T + self._phases).astype(np.float32)
+        return np.asarray(np.cos(angle).sum(1) * np.sqrt(2 / len(self._phases)), np.float64)
+
+
+def strength(
+    points: Array, heart: Heart, pose: Pose, look: Look, rng: np.random.Generator
+) -> Array:
+    """Return the amplitude `(n,)` of scatterers at end-diastolic points; 0 in blood.
+
+    Args:
+        points: `(n, 3)` a, b, s in mm.
+        heart: The left ventricle.
+        pose: Where it lies, which says at what angle beams meet it.
+        look: How tissue scatters.
+        rng: Source of randomness for the texture.
+    """
+    coarse, fine, mesh = Waves(rng, 45), Waves(rng, 16), Waves(rng, 7, 24)
+    probe = pose.to_probe(points)
+    level = _surroundings(points, probe, heart, look, coarse)
+    _right_heart_and_atria(level, points, probe, heart, pose, look)
+    _annulus(level, points, heart, look)
+    _left_ventricle(level, points, probe, heart, pose, look, mesh(points * [1.0, 1.0, 0.45]))
+    texture = np.exp(look.texture * (0.7 * coarse(points) + 0.7 * fine(points)))
+    apex = np.linalg.norm(points / [1.0, 1.0, 1.2], axis=1) / (0.26 * heart.length)
+    level *= 1 - (1 - look.apical) * np.exp(-(apex**4))
+    return level * texture
+
+
+def _incidence(normal: Array, probe: Array, pose: Pose) -> Array:
+    """Return |cosine| between beams and normals given in heart coordinates."""
+    turned = normal @ pose.axes
+    length = np.linalg.norm(turned, axis=1) * np.linalg.norm(probe, axis=1)
+    return np.asarray(np.abs((turned * probe).sum(1)) / np.maximum(length, 1e-9))
+
+
+def _surroundings(points: Array, probe: Array, heart: Heart, look: Look, coarse: Waves) -> Array:
+    """Chest wall in layers above, lungs at both sides, and what lies between."""
+    a, b, s = points.T
+    depth = np.linalg.norm(probe, axis=1)
+    level = look.surroundings * np.exp(0.6 * coarse(points[:, ::-1] * 1.3))
+    layers = 1 + 0.8 * np.sin(2 * np.pi * depth / 5.5 + coarse(points))
+    level = np.where(depth < look.chest, 0.8 * layers, level)
+    theta = np.arctan2(b, a)
+    outer = heart.epicardium(np.minimum(s, heart.length), theta)
+    over = np.hypot(a, b) - outer - look.lung - 2 - 0.4 * np.maximum(s - heart.length, 0)
+    lung = (over > 0) & (a > 0) & (depth > look.chest)
+    return np.where(lung, level * (0.15 + 1.2 * np.exp(-over / 3)), level)
+
+
+def _right_heart_and_atria(
+    level: Array, points: Array, probe: Array, heart: Heart, pose: Pose, look: Look
+) -> None:
+    """Fill in right ventricle and atria: ellipsoids with walls, the first cut by the septum."""
+    flat = np.array([0.0])
+    septal = float(heart.epicardium(0.6 * heart.length + flat, np.pi + flat)[0])
+    base = float(heart.endocardium(1 + flat, flat)[0])
+    width, length = heart.right_width, heart.length
+    cut = points[:, 2] < length
+    left, right = look.left_atrium, look.right_atrium
+    halves = (max(1.05 * base, 19.0), 0.5 * width + 4)
+    chambers = (
+        ((1.0, 0.0, length + 0.47 * left), (halves[0], 23.0, 0.5 * left), 2.5, ~cut),
+        ((-halves[0] - halves[1] - 3, 0.0, 0.96 * length + 0.47 * right),
+         (halves[1], 24.0, 0.5 * right), 2.5, points[:, 2] > 0.955 * length),
+        ((-septal + 3, 6.0, 1.0 * length), (width + 3, 36.0, 0.8 * length), 4.0,
+         points[:, 2] < 0.95 * length),
+    )  # fmt: skip
+    for centre, half, wall, side in chambers:
+        offset = points - np.array(centre)
+        inner, outer = np.array(half), np.array(half) + wall
+        inside = (offset / inner) ** 2
+        inside, within = inside.sum(1), ((offset / outer) ** 2).sum(1)
+        shell = side & (within < 1) & (inside >= 1)
+        meets = _incidence(offset[shell] / inner**2, probe[shell], pose)
+        direct = look.isotropic + (1 - look.isotropic) * meets + look.pericardium * meets**4
+        level[shell] = look.right * direct
+        level[side & (inside < 1)] = 0.0
+
+
+def _annulus(level: Array, points: Array, heart: Heart, look: Look) -> None:
+    """Put a fibrous ring around the mitral valve and fat into the groove beside it."""
+    a, b, s = points.T
+    theta = np.arctan2(b, a)
+    ring = heart.endocardium(np.ones(1), theta) + 2.0
+    lateral = (1 + np.cos(theta)) / 2
+    beside = np.hypot(a, b) - ring - 2.0 * lateral
+    tube = 2.6 + 2.6 * lateral
+    fat = np.hypot(beside, 0.7 * (s - heart.length - 1)) < tube
+    level[fat] = look.fat
+
+
+def _left_ventricle(
+    level: Array,
+    points: Array,
+    probe: Array,
+    heart: Heart,
+    pose: Pose,
+    look: Look,
+    mesh: Array,
+) -> None:
+    """Fill in wall, pericardium, blood, trabeculae and papillary muscles."""
+    a, b, s = points.T
+    radius, theta, u = np.hypot(a, b), np.arctan2(b, a), s / heart.length
+    inner = np.where(s < 0, 0.0, heart.endocardium(np.clip(u, 0, 1), theta))
+    outer = heart.epicardium(s, theta)
+    below = u < 1
+    rise = (heart.epicardium(s + 0.5, theta) - heart.epicardium(s - 0.5, theta)).clip(-3, 3)
+    meets = _incidence(np.stack([np.cos(theta), np.sin(theta), -rise], 1), probe, pose)
+    muscle = look.isotropic + (1 - look.isotropic) * meets
+    muscle = muscle * (1 - (1 - look.lateral) * np.clip(np.cos(theta), 0, 1) * (u > 0.1))
+    lateral = np.clip(0.3 + np.cos(theta), 0, 1)
+    behind = below & (radius >= outer) & (radius < outer + 2.2) & (s > -heart.apical_wall)
+    glint = look.pericardium * lateral * (0.35 + meets**2)
+    level[behind] = np.maximum(level, glint)[behind]
+    wall = below & (radius < outer) & (radius >= inner) & (s > -heart.apical_wall)
+    near = np.minimum(np.abs(radius - inner), np.abs(outer - radius))
+    shine = look.specular * meets**4 * np.exp(-((near / 0.8) ** 2))
+    level[wall] = (muscle * (1 + shine))[wall]
+    cavity = below & (u > 0) & (radius < inner)
+    level[cavity] = 0.0
+    # Strands of the layer that is not compacted: denser towards the apex and the free wall.
+    depth = look.trabeculae * (1.25 - 0.9 * u) * (0.55 + 0.45 * lateral)
+    strands = cavity & (inner - radius < depth) & (mesh > 0.25 + 1.1 * (inner - radius) / 8)
+    level[strands] = (look.trabecular * muscle)[strands]
+    for strand in look.strands:
+        level[cavity & strand.within(points)] = strand.level
