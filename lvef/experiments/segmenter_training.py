@@ -32,7 +32,7 @@ from lvef.data.transforms import ClipAugmentation
 from lvef.evaluation.overlap import area_error, dice
 from lvef.models.schedule import one_cycle
 from lvef.models.segmentation_net import LVSegmentationNet
-from lvef.models.segmenter import segmentation_loss
+from lvef.models.segmenter import SHIPPED, load_weights, segmentation_loss
 from lvef.phantom.hard import HARD_KINDS, evenly
 from lvef.phantom.pool import LookedClip, PhantomKind, render
 
@@ -49,14 +49,15 @@ POOLS: dict[str, PhantomKind] = {
     "wide": PhantomKind(2100, 1.5),
     "narrow": PhantomKind(2200, 0.6),
     "clinic": PhantomKind(2300, None),
+    "apex": PhantomKind(2000, apical_margin=0.5),
     **{kind: PhantomKind(2400 + i, 1.0, {kind: 1.0}) for i, kind in enumerate(HARD_KINDS)},
 }
 """What is trained on; no seed of these is measured on."""
 JUDGES: dict[str, tuple[PhantomKind, int]] = {
     "solid": (PhantomKind(9000, solid=True), 200),
-    "wider": (PhantomKind(3001, 1.25), 100),
-    "standard": (PhantomKind(3002, None), 60),
-    "hard": (PhantomKind(3003, 1.0, evenly(1.0)), 100),
+    "wider": (PhantomKind(3001, 1.25), 80),
+    "standard": (PhantomKind(3002, None), 40),
+    "hard": (PhantomKind(3003, 1.0, evenly(1.0)), 80),
 }
 """What is measured on, and how many clips of each."""
 
@@ -69,7 +70,7 @@ class Recipe:
         name: What it is called.
         shares: Share of the clips that comes from each of `POOLS`.
         clips: Clips in all.
-        epochs: Times that each is seen.
+        epochs: Times that each is seen; 0 measures the shipped weights.
         augmentation: Options of `ClipAugmentation` that are not its defaults.
         seed: Of weights, order and augmentation.
     """
@@ -93,10 +94,12 @@ def _mixed(share: float, others: tuple[str, ...]) -> dict[str, float]:
 _BREADTHS = ("wide", "narrow", "clinic")
 _VARIANTS = [
     Recipe("plain", {"plain": 1.0}),
-    *(Recipe(kind, _mixed(0.35, (kind,))) for kind in HARD_KINDS),
+    *(Recipe(kind, _mixed(0.25, (kind,))) for kind in HARD_KINDS),
     Recipe("all kinds", _mixed(0.4, HARD_KINDS)),
     Recipe("mostly hard", _mixed(0.8, HARD_KINDS)),
     Recipe("breadths", _mixed(0.6, _BREADTHS)),
+    Recipe("longer", {"plain": 1.0}, epochs=14),
+    Recipe("apex", {"apex": 1.0}),
     Recipe("machine", {"plain": 1.0}, augmentation=MACHINE),
     Recipe("all kinds, machine", _mixed(0.4, HARD_KINDS), augmentation=MACHINE),
     Recipe("all kinds, sequence", _mixed(0.4, HARD_KINDS), augmentation=SEQUENCE),
@@ -104,12 +107,16 @@ _VARIANTS = [
         "everything", _mixed(0.6, (*HARD_KINDS, *_BREADTHS)), augmentation={**MACHINE, **SEQUENCE}
     ),
 ]
+_SHIPPED = Recipe("shipped", {}, clips=0, epochs=0)
 _FINAL = replace(_VARIANTS[-1], name="final", clips=8000, epochs=28)
 RECIPES: dict[str, list[Recipe]] = {
-    "ablation": [replace(recipe, seed=seed) for seed in range(2) for recipe in _VARIANTS],
+    "ablation": [
+        _SHIPPED,
+        *(replace(recipe, seed=seed) for seed in range(2) for recipe in _VARIANTS),
+    ],
     "final": [replace(_FINAL, seed=seed) for seed in range(3)],
 }
-"""Jobs: a quarter of clips and epochs for each change, with two seeds; and what ships, with three."""
+"""Each change with a quarter of clips and epochs and two seeds; and what ships, with three."""
 
 
 # --------------------------------------------------------------------------- what is kept in memory
@@ -193,7 +200,8 @@ def train(recipe: Recipe, windows: Windows, device: str) -> tuple[LVSegmentation
     """Return the network, its weights averaged over the last steps, and seconds a step."""
     torch.manual_seed(recipe.seed)
     net = LVSegmentationNet().to(device).train()
-    averaged = {name: value.detach().clone() for name, value in net.state_dict().items()}
+    learned = [value for value in net.state_dict().values() if value.is_floating_point()]
+    averaged = [value.clone() for value in learned]
     augmentation = ClipAugmentation(**recipe.augmentation).to(device)
     steps = max(2, len(windows) * recipe.epochs // BATCH)
     tools = one_cycle(net, RATE, DECAY, steps)
@@ -213,10 +221,9 @@ def train(recipe: Recipe, windows: Windows, device: str) -> tuple[LVSegmentation
         optimizer.step()
         schedule.step()
         with torch.no_grad():
-            for name, value in net.state_dict().items():
-                if value.is_floating_point():
-                    averaged[name].lerp_(value, 1 - kept)
-    net.load_state_dict(averaged)
+            torch._foreach_lerp_(averaged, learned, 1 - kept)
+    with torch.no_grad():
+        torch._foreach_copy_(learned, averaged)
     return net.eval(), (time.monotonic() - begun) / steps
 
 
@@ -272,24 +279,45 @@ def summarise(rows: dict[str, NDArray[Any]]) -> dict[str, float]:
 
 
 def run(recipe: Recipe, folder: Path, device: str, results: Any) -> None:
-    """Train and measure one recipe, in a process of its own."""
+    """Train and measure one recipe in a process of its own, and put what came of it."""
     torch.set_num_threads(1 if device == "cuda" else 2)
     torch.backends.cudnn.benchmark = True
-    parts = [(held(folder, name), count) for name, count in recipe.counts().items() if count]
-    windows = Windows(parts, device)
-    net, seconds = train(recipe, windows, device)
-    del windows
-    weights = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
-    measured = {judge: measure(net, held(folder, judge), device) for judge in JUDGES}
-    results.put((recipe, seconds, {k: v.numpy() for k, v in weights.items()}, measured))
+    try:
+        results.put((recipe, _run(recipe, folder, device)))
+    except Exception as error:  # whatever it is, the other recipes go on
+        results.put((recipe, repr(error)))
+
+
+def _run(
+    recipe: Recipe, folder: Path, device: str
+) -> tuple[float, dict[str, NDArray[Any]], dict[str, dict[str, NDArray[Any]]]]:
+    """Return seconds a step, the weights, and what was measured on each judge."""
+    if recipe.epochs:
+        parts = [(held(folder, name), count) for name, count in recipe.counts().items() if count]
+        net, seconds = train(recipe, Windows(parts, device), device)
+    else:
+        net, seconds = LVSegmentationNet(), 0.0
+        load_weights(net, SHIPPED)
+        net = net.eval().to(device)
+    weights = {k: v.detach().cpu().contiguous().numpy() for k, v in net.state_dict().items()}
+    return seconds, weights, {judge: measure(net, held(folder, judge), device) for judge in JUDGES}
 
 
 # ----------------------------------------------------------------------------------------- the job
 
 
-def work(job: str, output: Path, scale: float, workers: int, at_once: int, device: str) -> None:
+def work(
+    job: str,
+    output: Path,
+    scale: float,
+    first: int | None,
+    workers: int,
+    at_once: int,
+    device: str,
+    scratch: Path | None,
+) -> None:
     """Render, train every recipe of a job, measure, and write each result when it is there."""
-    recipes = [replace(r, clips=max(BATCH, round(scale * r.clips))) for r in RECIPES[job]]
+    recipes = [replace(r, clips=max(BATCH, round(scale * r.clips))) for r in RECIPES[job][:first]]
     needed: dict[str, int] = {}
     for recipe in recipes:
         for pool, count in recipe.counts().items():
@@ -302,7 +330,7 @@ def work(job: str, output: Path, scale: float, workers: int, at_once: int, devic
 
     context = get_context("spawn")
     results = context.Queue()
-    with TemporaryDirectory() as name:
+    with TemporaryDirectory(dir=scratch) as name:
         folder = Path(name)
         waiting = [
             context.Process(target=run, args=(recipe, folder, device, results), daemon=True)
@@ -321,13 +349,17 @@ def work(job: str, output: Path, scale: float, workers: int, at_once: int, devic
             say(f"{count} clips of {pool}")
         running = at_once
         for done in range(len(recipes)):
-            recipe, seconds, weights, measured = results.get()
+            recipe, outcome = results.get()
             if running < len(waiting):
                 waiting[running].start()
                 running += 1
+            name = f"{recipe.name} s{recipe.seed}"
+            if isinstance(outcome, str):
+                say(f"{done + 1}/{len(recipes)} {name} failed: {outcome}")
+                continue
+            seconds, weights, measured = outcome
             figures = {judge: summarise(rows) for judge, rows in measured.items()}
             dices = ", ".join(f"{judge} {part['dice']:.4f}" for judge, part in figures.items())
-            name = f"{recipe.name} s{recipe.seed}"
             say(f"{done + 1}/{len(recipes)} {name}: {1000 * seconds:.0f} ms a step; Dice {dices}")
             _keep(output, job, recipe, seconds, figures, measured, weights)
 
@@ -360,12 +392,19 @@ def main() -> None:
     parser.add_argument("job", choices=list(RECIPES))
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the clips")
+    parser.add_argument(
+        "--first", type=int, help="how many recipes, from the first on; all by default"
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes that render")
     parser.add_argument("--at_once", type=int, default=1, help="recipes trained side by side")
+    parser.add_argument("--scratch", type=Path, help="where phantoms are kept while it runs")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", default=device)
     asked = parser.parse_args()
-    work(asked.job, asked.output, asked.scale, asked.workers, asked.at_once, asked.device)
+    work(
+        asked.job, asked.output, asked.scale, asked.first, asked.workers, asked.at_once,
+        asked.device, asked.scratch,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

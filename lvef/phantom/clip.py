@@ -14,7 +14,7 @@ from lvef.phantom.hard import Hard
 from lvef.phantom.marks import sample_marks
 from lvef.phantom.motion import Beat, sample_motion
 from lvef.phantom.population import sample_patient
-from lvef.phantom.randomised import sample_randomised
+from lvef.phantom.randomised import APICAL_MARGIN, sample_randomised
 from lvef.phantom.scanner import VALVES, Renderer, sample_scanner
 
 
@@ -30,6 +30,7 @@ class PhantomClip:
             many times as wide as those that the shipped weights were trained on.
         hard: How often each of the hard kinds occurs among domain-randomised phantoms; see
             `lvef.phantom.hard`.
+        apical_margin: See `sample_randomised`.
 
     Attributes:
         name: File name without extension; says PHANTOM, so that no one takes it for a patient.
@@ -46,11 +47,14 @@ class PhantomClip:
         marks: bool | str = True,
         breadth: float | None = None,
         hard: Hard | None = None,
+        apical_margin: float = APICAL_MARGIN,
     ) -> None:
         rng = np.random.default_rng([seed, index])
         self._key = (seed, index)
         self.name = f"PHANTOM{seed:03d}N{index:06d}"
-        self._drawn = None if breadth is None else sample_randomised(rng, breadth, hard)
+        self._drawn = (
+            None if breadth is None else sample_randomised(rng, breadth, hard, apical_margin)
+        )
         self.kind = "" if self._drawn is None else self._drawn.kind
         if self._drawn is None:
             self.patient = sample_patient(rng)

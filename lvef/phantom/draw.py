@@ -12,6 +12,7 @@ class Draw:
         self.rng, self.breadth = rng, breadth
 
     def __call__(self, low: float, high: float, least: float = -np.inf) -> float:
+        """Draw evenly."""
         centre, half = (low + high) / 2, self.breadth * (high - low) / 2
         return max(least, float(self.rng.uniform(centre - half, centre + half)))
 
@@ -20,4 +21,5 @@ class Draw:
         return float(np.exp(self(np.log(low), np.log(high))))
 
     def chance(self, probability: float) -> bool:
+        """Return whether something of this probability happens."""
         return bool(self.rng.random() < probability)

@@ -78,7 +78,7 @@ def hard_scanner(scanner: Scanner, kind: str, muscle: float, draw: Draw) -> Scan
     return scanner
 
 
-def hard_look(look: Look, kind: str, muscle: float, draw: Draw) -> Look:
+def hard_look(look: Look, kind: str, draw: Draw) -> Look:
     """Let tissue reflect so that the wall is mistaken."""
     if kind == "dilated":
         return replace(

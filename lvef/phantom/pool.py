@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lvef.cardiac import looks, polygon_mask, survey
 from lvef.phantom.clip import PhantomClip
 from lvef.phantom.hard import Hard
+from lvef.phantom.randomised import APICAL_MARGIN
 from lvef.phantom.solid import SolidClip
 
 
@@ -24,19 +25,24 @@ class PhantomKind:
         seed: Seed of the population.
         breadth: See `PhantomClip`.
         hard: See `PhantomClip`.
+        apical_margin: See `PhantomClip`.
         solid: Whether they come from the second generator, `SolidClip`, which has neither.
     """
 
     seed: int
     breadth: float | None = 1.0
     hard: Hard | None = None
+    apical_margin: float = APICAL_MARGIN
     solid: bool = False
 
     def clip(self, index: int) -> PhantomClip | SolidClip:
         """Return one of the phantoms."""
         if self.solid:
             return SolidClip(self.seed, index)
-        return PhantomClip(self.seed, index, breadth=self.breadth, hard=self.hard)
+        return PhantomClip(
+            self.seed, index, breadth=self.breadth, hard=self.hard,
+            apical_margin=self.apical_margin,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,10 @@ class Randomised:
 
 
 def sample_randomised(
-    rng: np.random.Generator, breadth: float = 1.0, hard: Hard | None = None
+    rng: np.random.Generator,
+    breadth: float = 1.0,
+    hard: Hard | None = None,
+    apical_margin: float = APICAL_MARGIN,
 ) -> Randomised:
     """Draw a phantom whose ventricle lies mostly inside the sector.
 
@@ -68,6 +71,7 @@ def sample_randomised(
         rng: Source of randomness.
         breadth: How wide the ranges are; 1 for training.
         hard: How often each of the hard kinds occurs, see `lvef.phantom.hard`; none by default.
+        apical_margin: Pixels by which the tracing stays further from the blood's edge at the apex.
     """
     draw = Draw(rng, breadth)
     kind = draw_kind(rng, hard)
@@ -80,13 +84,13 @@ def sample_randomised(
         anatomy = replace(
             anatomy,
             margin=MARGIN / scanner.pixels_per_mm,
-            apical_margin=APICAL_MARGIN / scanner.pixels_per_mm,
+            apical_margin=apical_margin / scanner.pixels_per_mm,
         )
         if _share_inside(anatomy, scanner) >= least:
             break
     lag = draw(-0.05, 0.05) if draw.chance(0.3) else 0.0
     valves = (0.0, 0.4) if draw.chance(0.3) else (0.2, 1.8)
-    look = hard_look(_look(muscle, draw), kind, muscle, draw)
+    look = hard_look(_look(muscle, draw), kind, draw)
     return Randomised(patient, anatomy, scanner, look, valves, lag, kind)
 
 

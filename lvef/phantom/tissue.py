@@ -355,9 +355,7 @@ def _unseen(amplitude: NDArray[np.float32], anatomy: Anatomy, look: Look) -> Non
     amplitude *= 1 - look.unseen * cv2.GaussianBlur(region, (0, 0), 1.5 * RESOLUTION)
 
 
-def _graded(
-    strength: NDArray[np.float32], anatomy: Anatomy, muscle: float, grading: float
-) -> None:
+def _graded(strength: NDArray[np.float32], anatomy: Anatomy, muscle: float, grading: float) -> None:
     """Let the wall fade towards its inner edge, so that none is seen there."""
     if grading:
         for share in (0.8, 0.6, 0.4, 0.2):
@@ -389,7 +387,9 @@ def _spongy(
     layer, hollow = np.zeros(_SHAPE, np.float32), np.zeros(_SHAPE, np.float32)
     _fill(layer, cavity_polygon(anatomy), 1.0)
     _fill(hollow, np.concatenate([inner, anatomy.to_image(np.ones(1), np.zeros(1))]), 1.0)
-    below = anatomy.to_image(np.array([u[-1], u[-1], 1.2, 1.2]), np.array([-90.0, 90.0, 90.0, -90.0]))
+    below = anatomy.to_image(
+        np.array([u[-1], u[-1], 1.2, 1.2]), np.array([-90.0, 90.0, 90.0, -90.0])
+    )
     _fill(hollow, below, 1.0)
     layer = cv2.GaussianBlur(layer * (1 - hollow), (0, 0), 0.4 * RESOLUTION)
     patches = np.clip(0.5 + 0.3 * smooth_noise(rng, _SHAPE, rng.uniform(3.0, 8.0)), 0.05, 0.95)
