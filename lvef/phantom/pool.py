@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lvef.cardiac import looks, polygon_mask, survey
+from lvef.cardiac import ejection_fraction, looks, polygon_mask, survey
 from lvef.phantom.clip import PhantomClip
 from lvef.phantom.hard import Hard
 from lvef.phantom.randomised import APICAL_MARGIN
@@ -54,7 +54,7 @@ class LookedClip:
         survey: `(S, H, W)` uint8 frames spread over the whole clip.
         masks: `(T, H, W / 8)` uint8 true masks, bits packed.
         beats: `(n, 2)` looks nearest to ED and ES of the whole beats.
-        ef: True EF in percent, of the labelled beat.
+        ef: True EF of the image plane in percent, median over its beats; NaN without one.
         kinds: What makes it hard, joined by "+".
     """
 
@@ -75,17 +75,18 @@ def look_at(kind: PhantomKind, index: int) -> LookedClip:
     frames = clip.frames(wanted.tolist())[place]
     truth = clip.truth()
     masks = np.stack([polygon_mask(truth["contour"][i], *frames.shape[1:]) for i in seen])
-    pairs = []
+    moments = []
     for ed in truth["ed_frames"].tolist():
         after = [es for es in truth["es_frames"].tolist() if es > ed]
-        if after:
-            pairs.append([int(np.abs(seen - moment).argmin()) for moment in (ed, after[0])])
+        moments += [(ed, after[0])] if after else []
+    volumes = np.array([[truth["volume"][frame] for frame in pair] for pair in moments])
+    pairs = [[int(np.abs(seen - frame).argmin()) for frame in pair] for pair in moments]
     return LookedClip(
         frames=frames[: len(seen)],
         survey=frames[len(seen) :],
         masks=np.packbits(masks, axis=-1),
         beats=np.array(pairs, np.int64).reshape(-1, 2),
-        ef=float(clip.patient.ef),
+        ef=float(np.median(ejection_fraction(*volumes.T))) if moments else float("nan"),
         kinds="+".join(clip.kinds) if isinstance(clip, SolidClip) else clip.kind,
     )
 
