@@ -185,6 +185,23 @@ def test_blood_is_darker_than_the_wall_around_it(clips):
     assert frame[blood].mean() < 0.5 * frame[wall].mean()
 
 
+def test_the_body_does_not_tear_where_the_wall_ends(clips):
+    heart = clips[3].drawn.heart
+    theta = np.linspace(-np.pi, np.pi, 80)
+    for u in (0.3, 0.6, 0.9):
+        level = np.full(80, u * heart.length)
+        for border in (
+            heart.endocardium(level / heart.length, theta),
+            heart.epicardium(level, theta),
+        ):
+            sides = [
+                np.stack([r * np.cos(theta), r * np.sin(theta), level], 1)
+                for r in (border - 0.01, border + 0.01)
+            ]
+            near = heart.deform(sides[1], 1.0) - heart.deform(sides[0], 1.0)
+            assert np.linalg.norm(near, axis=1).max() < 0.1
+
+
 def test_scatterers_move_with_the_wall(clips):
     """Endocardial scatterers of a heart that beats lie nearer to its axis at end-systole."""
     body: Body = clear(clips).body
@@ -193,6 +210,8 @@ def test_scatterers_move_with_the_wall(clips):
     moved = np.linalg.norm(empty - full, axis=0)
     assert 3 < np.percentile(moved, 95) < 25
     assert np.median(moved) < 8
+    between, _ = body.at(0.4, 0.0)
+    np.testing.assert_allclose(between, 0.6 * full + 0.4 * empty, atol=1.5)
 
 
 def test_bands_of_ef_are_even_and_kinds_as_frequent_as_stated():

@@ -109,8 +109,8 @@ def sample_machine(
         steering=float(rng.uniform(0.5, 2.5)),
         side_lobes=float(rng.uniform(-24, -16) if thick else rng.uniform(-40, -26)),
         reverberation=(
-            float(rng.uniform(2, 12) if bright else rng.uniform(-18, 2)),
-            float(rng.uniform(22, 40) if bright else rng.uniform(8, 20)),
+            float(rng.uniform(0, 9) if bright else rng.uniform(-18, 2)),
+            float(rng.uniform(16, 32) if bright else rng.uniform(8, 20)),
         ),
         haze=float(rng.uniform(-14, -6) if hazy else rng.uniform(-40, -22)),
         haze_place=(
