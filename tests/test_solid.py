@@ -63,7 +63,7 @@ def test_ef_of_the_contours_is_what_the_patient_says(clips):
         volume = truth["volume"]
         said = ejection_fraction(volume[truth["ed_frame"]], volume[truth["es_frame"]])
         assert said == pytest.approx(clip.patient.ef, abs=3.0), clip.name
-        assert abs(clip.ef_3d - clip.patient.ef) < 25
+        assert abs(clip.ef_3d - clip.patient.ef) < 15
 
 
 def test_volumes_are_as_large_as_the_plane_lets_them_be(clips):

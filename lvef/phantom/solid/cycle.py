@@ -106,7 +106,7 @@ def _pump(
     """
     strongest, passive = rng.uniform(2.0, 3.2), rng.uniform(0.05, 0.1)
     venous, kick = rng.uniform(11.0, 16.0), 0.0 if fibrillating else rng.uniform(0.12, 0.4)
-    mitral, aortic, arterial = rng.uniform(0.008, 0.025), 0.03, rng.uniform(0.6, 1.1)
+    mitral, aortic, arterial = rng.uniform(0.015, 0.032), 0.07, rng.uniform(0.6, 1.1)
     compliance, veins, pace = (
         rng.uniform(1.0, 1.6),
         rng.uniform(0.06, 0.12),

@@ -18,6 +18,8 @@ from lvef.phantom.solid.tissue import Look
 Array = NDArray[np.float64]
 _LEAST_INSIDE = 0.9
 """Share of the end-diastolic contour that the picture shows at least."""
+_FURTHEST_EF = 15.0
+"""Points by which the plane's EF may differ from the whole cavity's; a reader refuses others."""
 _LONG_AXIS_SHARE = (0.14, 0.24)
 """Exponent of (1 - EF) that the long axis's length follows; the short axes do the rest."""
 
@@ -105,7 +107,7 @@ def _fit_motion(
 ) -> tuple[Heart, float] | None:
     """Return the heart that beats so that the plane's contours give the patient's EF.
 
-    None where no motion does.
+    None where no motion does, or where the plane tells too little of the cavity.
     """
     weakness = _weakness(patient, rng)
     exponent = rng.uniform(*_LONG_AXIS_SHARE)
@@ -131,7 +133,8 @@ def _fit_motion(
             return None
         seen = float(ejection_fraction(*(method_of_disks(t) for t in tracings)))
         if abs(seen - patient.ef) < 0.2:
-            return heart, 100 * (1 - heart.volume(1.0) / heart.volume(0.0))
+            whole = 100 * (1 - heart.volume(1.0) / heart.volume(0.0))
+            return (heart, whole) if abs(whole - seen) < _FURTHEST_EF else None
         ef += 0.9 * (patient.ef - seen)
     return None
 
