@@ -30,11 +30,13 @@ class Body:
         self.probe = Probe(drawn.machine, SCATTERERS, rng)
         places = self._places(rng)
         points = drawn.pose.to_heart(places)
-        level = strength(points, drawn.heart, drawn.pose, drawn.look, rng)
+        at = drawn.heart.places(points)
+        level = strength(points, at, drawn.heart, drawn.pose, drawn.look, rng)
         kept = level > 0.01
         self.level = level[kept].astype(np.float32)
+        at = at[kept]
         self._tables = [
-            drawn.pose.to_probe(drawn.heart.deform(points[kept], float(c))).T.astype(np.float32)
+            drawn.pose.to_probe(drawn.heart.moved(at, float(c))).T.astype(np.float32)
             for c in _MOMENTS
         ]
         self._leaflets = sample_leaflets(drawn.heart, 4.0, rng)

@@ -104,10 +104,14 @@ def _pump(
 
     Explicit Euler; pressures in mmHg, elastances in mmHg / mL, resistances in mmHg s / mL.
     """
-    strongest, passive = rng.uniform(1.6, 2.8), rng.uniform(0.05, 0.11)
-    venous, kick = rng.uniform(8.0, 13.0), 0.0 if fibrillating else rng.uniform(0.15, 0.45)
-    mitral, aortic, arterial = rng.uniform(0.025, 0.05), 0.03, rng.uniform(0.8, 1.3)
-    compliance, veins, pace = rng.uniform(1.0, 1.6), 0.03, rng.uniform(0.62, 0.78)
+    strongest, passive = rng.uniform(2.0, 3.2), rng.uniform(0.05, 0.1)
+    venous, kick = rng.uniform(11.0, 16.0), 0.0 if fibrillating else rng.uniform(0.12, 0.4)
+    mitral, aortic, arterial = rng.uniform(0.015, 0.032), 0.07, rng.uniform(0.6, 1.1)
+    compliance, veins, pace = (
+        rng.uniform(1.0, 1.6),
+        rng.uniform(0.06, 0.12),
+        rng.uniform(0.62, 0.78),
+    )
     steps = int(onsets[-1] / _STEP)
     stiffness, atrial = np.full(steps, passive), np.full(steps, 0.16)
     for onset, length, strength in zip(onsets, lengths, force, strict=False):

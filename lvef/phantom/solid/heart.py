@@ -48,6 +48,43 @@ class Weakness:
 
 
 @dataclass(frozen=True)
+class Places:
+    """Where points of the body lie at end-diastole, `(n,)` each.
+
+    Attributes:
+        radius: Distance from the long axis in mm.
+        theta: Angle around it in radians.
+        s: Distance along it from the apex in mm.
+        inner: Radius of the cavity there, 0 beyond the apex, that of the annulus beyond the base.
+        outer: Radius of the wall's outer border.
+        inward: Share of its radius that the cavity loses there until end-systole.
+    """
+
+    radius: Array
+    theta: Array
+    s: Array
+    inner: Array
+    outer: Array
+    inward: Array
+
+    def __getitem__(self, kept: NDArray[np.bool_] | NDArray[np.intp]) -> Places:
+        """Return some of the points."""
+        return Places(
+            *(
+                values[kept]
+                for values in (
+                    self.radius,
+                    self.theta,
+                    self.s,
+                    self.inner,
+                    self.outer,
+                    self.inward,
+                )
+            )
+        )
+
+
+@dataclass(frozen=True)
 class Heart:
     """Geometry at end-diastole and how far it goes until end-systole.
 
@@ -137,29 +174,37 @@ class Heart:
         lengths = self.stretch(u * self.length, c) * self.length / len(u)
         return float(area @ lengths) / 1000
 
+    def places(self, points: Array) -> Places:
+        """Return where points of the body `(n, 3)`, a, b, s in mm at ED, lie in the wall."""
+        a, b, s = points.T
+        theta, u = np.arctan2(b, a), np.clip(s / self.length, 0, 1)
+        inner = np.where(s < 0, 0.0, self.endocardium(u, theta))
+        outer = np.maximum(self.epicardium(np.minimum(s, self.length), theta), inner + 1)
+        return Places(np.hypot(a, b), theta, s, inner, outer, self.inward(u, theta))
+
     def deform(self, points: Array, c: float) -> Array:
-        """Move points of the body to where they are at contraction `c`.
+        """Move points of the body `(n, 3)`, a, b, s in mm at ED, to where they are at `c`."""
+        return self.moved(self.places(points), c)
+
+    def moved(self, at: Places, c: float) -> Array:
+        """Return where points of the body are at contraction `c`.
 
         Within the wall this is exact and incompressible. Outside, the motion of the outer border
         dies away over centimetres; the right ventricle's free wall moves inwards on its own.
 
         Args:
-            points: `(n, 3)` a, b, s at end-diastole in mm.
+            at: Where they lie in the wall.
             c: 0 at ED, 1 at ES.
 
         Returns:
             `(n, 3)` a, b, s in mm.
         """
-        a, b, s = points.T
-        radius, theta = np.hypot(a, b), np.arctan2(b, a)
-        u = np.clip(s / self.length, 0, 1)
-        inner = np.where(s < 0, 0.0, self.endocardium(u, theta))
-        now = inner * (1 - c * self.inward(u, theta))
-        outer = np.maximum(self.epicardium(np.minimum(s, self.length), theta), inner + 1)
+        s, radius, inner, outer = at.s, at.radius, at.inner, at.outer
+        now = inner * (1 - c * at.inward)
         stretch = self.stretch(np.clip(s, 0, self.length), c)
         border = np.sqrt(now**2 + (outer**2 - inner**2) / stretch)
         wall = np.sqrt(np.maximum(now**2 + (radius**2 - inner**2) / stretch, 0))
-        septal = (1 - np.cos(theta)) / 2
+        septal = (1 - np.cos(at.theta)) / 2
         outside = np.maximum(radius - outer, 0)
         beyond = np.maximum(outside - self.right_width * septal, 0)
         moved = radius + (border - outer) * np.exp(-outside / 18)
@@ -169,7 +214,7 @@ class Heart:
         above = np.exp(-np.maximum(s - self.length, 0) / 14)
         radius_now = radius + (solid - radius) * above
         fade = np.exp(-beyond / 22)
-        angle = theta + self.twist(s, c) * np.exp(-outside / 12) * above
+        angle = at.theta + self.twist(s, c) * np.exp(-outside / 12) * above
         s_now = s - c * self.shortening * self.length * self._strain(s)[0] * fade
         moved_to = np.stack([radius_now * np.cos(angle), radius_now * np.sin(angle), s_now], 1)
         return np.asarray(moved_to + fade[:, None] * (self._rock(moved_to, c) - moved_to))

@@ -24,6 +24,8 @@ _MARGIN = 0.12
 """Radians beyond the sector's edges that are simulated too, so that nothing wraps around."""
 _DETUNED = (1.0, 1.13, 0.88)
 """Relative wavelengths of the looks that are averaged where a machine compounds frequencies."""
+_OFF_CENTRE = 5.0
+"""Decibels by which a veil is weaker at the ventricle's border than at its own centre, or so."""
 _FINE = 2
 _SIZE = 112
 
@@ -81,7 +83,8 @@ class Machine:
     @property
     def contrast(self) -> float:
         """Muscle over blood in dB, as far as the picture shows it."""
-        veil = 10 * np.log10(10 ** (self.blood / 10) + 10 ** (np.mean(self.noise) / 10))
+        levels = np.array([self.blood, np.mean(self.noise), self.haze - _OFF_CENTRE])
+        veil = 10 * np.log10(np.sum(10 ** (levels / 10)))
         return float(np.clip(min(-veil, self.grey * self.dynamic_range), 6.0, 40.0))
 
     def to_pixels(self, points: Array) -> Array:
@@ -106,8 +109,9 @@ class Probe:
         self.machine = machine
         self.reach = machine.half_angle + _MARGIN
         self.step, self.turn = machine.depth / SAMPLES, 2 * self.reach / BEAMS
-        self.rows: Array = ((np.arange(SAMPLES) + 0.5) * self.step)[:, None]
-        self.angles: Array = ((np.arange(BEAMS) + 0.5) * self.turn - self.reach)[None]
+        self.rows: Array = (np.arange(SAMPLES, dtype=np.float64)[:, None] + 0.5) * self.step
+        self.angles: Array = (np.arange(BEAMS, dtype=np.float64)[None] + 0.5) * self.turn
+        self.angles -= self.reach
         spread = machine.spread
         wide = spread.lateral(self.rows) / (self.rows * self.turn)  # in beams
         wide = np.clip(wide, 0.6, 24)

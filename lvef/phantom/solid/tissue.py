@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lvef.phantom.solid.heart import Heart
+from lvef.phantom.solid.heart import Heart, Places
 from lvef.phantom.solid.section import Pose
 
 Array = NDArray[np.float64]
@@ -93,37 +93,43 @@ class Waves:
         direction = rng.normal(size=(count, 3))
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
         length = size * np.exp(0.3 * rng.normal(size=count))
-        self._vectors = (2 * np.pi / length)[:, None] * direction
-        self._phases = rng.uniform(0, 2 * np.pi, count)
+        self._vectors = ((2 * np.pi / length)[:, None] * direction).astype(np.float32)
+        self._phases = rng.uniform(0, 2 * np.pi, count).astype(np.float32)
 
     def __call__(self, points: Array) -> Array:
         """Return the field at `(n, 3)` points."""
-        angle = (points @ self._vectors.T + self._phases).astype(np.float32)
-        return np.asarray(np.cos(angle).sum(1) * np.sqrt(2 / len(self._phases)), np.float64)
+        total = np.zeros(len(points), np.float32)
+        places = points.astype(np.float32).T
+        for vector, phase in zip(self._vectors, self._phases, strict=True):
+            total += np.cos(vector @ places + phase)
+        return np.asarray(total * np.sqrt(2 / len(self._phases)), np.float64)
 
 
 def strength(
-    points: Array, heart: Heart, pose: Pose, look: Look, rng: np.random.Generator
+    points: Array, at: Places, heart: Heart, pose: Pose, look: Look, rng: np.random.Generator
 ) -> Array:
     """Return the amplitude `(n,)` of scatterers at end-diastolic points; 0 in blood.
 
     Args:
         points: `(n, 3)` a, b, s in mm.
+        at: Where they lie in the wall.
         heart: The left ventricle.
         pose: Where it lies, which says at what angle beams meet it.
         look: How tissue scatters.
         rng: Source of randomness for the texture.
     """
-    coarse, fine, mesh = Waves(rng, 45), Waves(rng, 16), Waves(rng, 7, 24)
+    coarse, fine, mesh = Waves(rng, 45)(points), Waves(rng, 16)(points), Waves(rng, 7, 24)
+    patches = Waves(rng, 35)(points)
     probe = pose.to_probe(points)
-    level = _surroundings(points, probe, heart, look, coarse)
+    depth = np.linalg.norm(probe, axis=1)
+    level = look.surroundings * np.exp(0.9 * patches)
+    _chest_and_lung(level, at, depth, heart, look, coarse)
     _right_heart_and_atria(level, points, probe, heart, pose, look)
-    _annulus(level, points, heart, look)
-    _left_ventricle(level, points, probe, heart, pose, look, mesh(points * [1.0, 1.0, 0.45]))
-    texture = np.exp(look.texture * (0.7 * coarse(points) + 0.7 * fine(points)))
+    _annulus(level, at, heart, look)
+    _left_ventricle(level, points, at, probe, heart, pose, look, mesh)
     apex = np.linalg.norm(points / [1.0, 1.0, 1.2], axis=1) / (0.26 * heart.length)
     level *= 1 - (1 - look.apical) * np.exp(-(apex**4))
-    return level * texture
+    return level * np.exp(look.texture * 0.7 * (coarse + fine))
 
 
 def _incidence(normal: Array, probe: Array, pose: Pose) -> Array:
@@ -133,18 +139,15 @@ def _incidence(normal: Array, probe: Array, pose: Pose) -> Array:
     return np.asarray(np.abs((turned * probe).sum(1)) / np.maximum(length, 1e-9))
 
 
-def _surroundings(points: Array, probe: Array, heart: Heart, look: Look, coarse: Waves) -> Array:
-    """Chest wall in layers above, lungs at both sides, and what lies between."""
-    a, b, s = points.T
-    depth = np.linalg.norm(probe, axis=1)
-    level = look.surroundings * np.exp(0.6 * coarse(points[:, ::-1] * 1.3))
-    layers = 1 + 0.8 * np.sin(2 * np.pi * depth / 5.5 + coarse(points))
-    level = np.where(depth < look.chest, 0.8 * layers, level)
-    theta = np.arctan2(b, a)
-    outer = heart.epicardium(np.minimum(s, heart.length), theta)
-    over = np.hypot(a, b) - outer - look.lung - 2 - 0.4 * np.maximum(s - heart.length, 0)
-    lung = (over > 0) & (a > 0) & (depth > look.chest)
-    return np.where(lung, level * (0.15 + 1.2 * np.exp(-over / 3)), level)
+def _chest_and_lung(
+    level: Array, at: Places, depth: Array, heart: Heart, look: Look, coarse: Array
+) -> None:
+    """Lay the chest wall's layers above, and the lung beside the heart."""
+    over = at.radius - at.outer - look.lung - 2 - 0.4 * np.maximum(at.s - heart.length, 0)
+    lung = (over > 0) & (np.cos(at.theta) > 0)
+    level[lung] *= 0.15 + 1.2 * np.exp(-over[lung] / 3)
+    chest = depth < look.chest
+    level[chest] = 0.8 * (1 + 0.8 * np.sin(2 * np.pi * depth / 5.5 + coarse))[chest]
 
 
 def _right_heart_and_atria(
@@ -172,55 +175,57 @@ def _right_heart_and_atria(
         inside, within = inside.sum(1), ((offset / outer) ** 2).sum(1)
         shell = side & (within < 1) & (inside >= 1)
         meets = _incidence(offset[shell] / inner**2, probe[shell], pose)
-        direct = look.isotropic + (1 - look.isotropic) * meets + look.pericardium * meets**4
+        # Thin walls are mostly border: along the beam little of them is left.
+        direct = 0.6 * look.isotropic + (1 - look.isotropic) * meets
+        direct = direct + look.pericardium * meets**6
         level[shell] = look.right * direct
         level[side & (inside < 1)] = 0.0
 
 
-def _annulus(level: Array, points: Array, heart: Heart, look: Look) -> None:
+def _annulus(level: Array, at: Places, heart: Heart, look: Look) -> None:
     """Put a fibrous ring around the mitral valve and fat into the groove beside it."""
-    a, b, s = points.T
-    theta = np.arctan2(b, a)
+    near = np.flatnonzero(np.abs(at.s - heart.length) < 10)
+    radius, theta, s = at.radius[near], at.theta[near], at.s[near]
     ring = heart.endocardium(np.ones(1), theta) + 2.0
     lateral = (1 + np.cos(theta)) / 2
-    beside = np.hypot(a, b) - ring - 2.0 * lateral
+    beside = radius - ring - 2.0 * lateral
     tube = 2.6 + 2.6 * lateral
-    fat = np.hypot(beside, 0.7 * (s - heart.length - 1)) < tube
-    level[fat] = look.fat
+    level[near[np.hypot(beside, 0.7 * (s - heart.length - 1)) < tube]] = look.fat
 
 
 def _left_ventricle(
     level: Array,
     points: Array,
+    at: Places,
     probe: Array,
     heart: Heart,
     pose: Pose,
     look: Look,
-    mesh: Array,
+    mesh: Waves,
 ) -> None:
     """Fill in wall, pericardium, blood, trabeculae and papillary muscles."""
-    a, b, s = points.T
-    radius, theta, u = np.hypot(a, b), np.arctan2(b, a), s / heart.length
-    inner = np.where(s < 0, 0.0, heart.endocardium(np.clip(u, 0, 1), theta))
-    outer = heart.epicardium(s, theta)
-    below = u < 1
-    rise = (heart.epicardium(s + 0.5, theta) - heart.epicardium(s - 0.5, theta)).clip(-3, 3)
-    meets = _incidence(np.stack([np.cos(theta), np.sin(theta), -rise], 1), probe, pose)
+    level_with = (at.s < heart.length) & (at.s > -heart.apical_wall)
+    border = heart.epicardium(at.s, at.theta)
+    near = np.flatnonzero(level_with & (at.radius < border + 2.2))
+    here, outer = at[near], border[near]
+    radius, theta, inner, u = here.radius, here.theta, here.inner, here.s / heart.length
+    rise = (heart.epicardium(here.s + 0.5, theta) - outer).clip(-1.5, 1.5) * 2
+    meets = _incidence(np.stack([np.cos(theta), np.sin(theta), -rise], 1), probe[near], pose)
     muscle = look.isotropic + (1 - look.isotropic) * meets
     muscle = muscle * (1 - (1 - look.lateral) * np.clip(np.cos(theta), 0, 1) * (u > 0.1))
     lateral = np.clip(0.3 + np.cos(theta), 0, 1)
-    behind = below & (radius >= outer) & (radius < outer + 2.2) & (s > -heart.apical_wall)
-    glint = look.pericardium * lateral * (0.35 + meets**2)
-    level[behind] = np.maximum(level, glint)[behind]
-    wall = below & (radius < outer) & (radius >= inner) & (s > -heart.apical_wall)
-    near = np.minimum(np.abs(radius - inner), np.abs(outer - radius))
-    shine = look.specular * meets**4 * np.exp(-((near / 0.8) ** 2))
-    level[wall] = (muscle * (1 + shine))[wall]
-    cavity = below & (u > 0) & (radius < inner)
-    level[cavity] = 0.0
+    border = np.minimum(np.abs(radius - inner), np.abs(outer - radius))
+    shine = look.specular * meets**4 * np.exp(-((border / 0.8) ** 2))
+    glint = np.maximum(look.pericardium * lateral * (0.35 + meets**2), level[near])
+    filled = np.where(radius < outer, muscle * (1 + shine), glint)
+    cavity = (u > 0) & (radius < inner)
+    filled[cavity] = 0.0
     # Strands of the layer that is not compacted: denser towards the apex and the free wall.
     depth = look.trabeculae * (1.25 - 0.9 * u) * (0.55 + 0.45 * lateral)
-    strands = cavity & (inner - radius < depth) & (mesh > 0.25 + 1.1 * (inner - radius) / 8)
-    level[strands] = (look.trabecular * muscle)[strands]
+    layer = np.flatnonzero(cavity & (inner - radius < depth))
+    along = mesh(points[near[layer]] * [1.0, 1.0, 0.45])  # strands run along the axis
+    strands = layer[along > 0.25 + 1.1 * (inner - radius)[layer] / 8]
+    filled[strands] = (look.trabecular * muscle)[strands]
     for strand in look.strands:
-        level[cavity & strand.within(points)] = strand.level
+        filled[cavity & strand.within(points[near])] = strand.level
+    level[near] = filled

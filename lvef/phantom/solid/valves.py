@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lvef.phantom.solid.heart import Heart
 
 Array = NDArray[np.float64]
-_CLOSED, _OPEN = np.deg2rad(78.0), np.deg2rad(12.0)
+_CLOSED, _OPEN = np.deg2rad(84.0), np.deg2rad(12.0)
 """Angle between a leaflet and the long axis."""
 
 
@@ -45,7 +45,7 @@ class Leaflet:
         hinge = heart.deform(self.hinge[None], c)[0]
         # The tip is thrown further than the belly, and a closed leaflet domes to the atrium.
         angle = _CLOSED + (_OPEN - _CLOSED) * openness * (0.7 + 0.3 * self.place)
-        angle = angle + 0.5 * (1 - openness) * (0.5 - self.place)
+        angle = angle + 0.35 * (1 - openness) * (0.5 - self.place)
         along = self.length * self.place
         out = self.inwards * (along * np.sin(angle) + self.thickness * np.cos(angle))
         up = -along * np.cos(angle) + self.thickness * np.sin(angle)
