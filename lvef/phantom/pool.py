@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -16,6 +17,10 @@ from lvef.phantom.hard import Hard
 from lvef.phantom.randomised import APICAL_MARGIN
 from lvef.phantom.solid import SolidClip
 
+_CHOICE = 12
+"""Sets the choice of looks apart from other random numbers of a clip."""
+_BEFORE_ED = 3
+
 
 @dataclass(frozen=True)
 class PhantomKind:
@@ -27,6 +32,8 @@ class PhantomKind:
         hard: See `PhantomClip`.
         apical_margin: See `PhantomClip`.
         solid: Whether they come from the second generator, `SolidClip`, which has neither.
+        most_looks: Looks of each clip that are rendered, one after the other; null for all.
+        from_ed: Whether these begin shortly before the labelled end-diastole, not anywhere.
     """
 
     seed: int
@@ -34,6 +41,8 @@ class PhantomKind:
     hard: Hard | None = None
     apical_margin: float = APICAL_MARGIN
     solid: bool = False
+    most_looks: int | None = None
+    from_ed: bool = False
 
     def clip(self, index: int) -> PhantomClip | SolidClip:
         """Return one of the phantoms."""
@@ -43,6 +52,17 @@ class PhantomKind:
             self.seed, index, breadth=self.breadth, hard=self.hard,
             apical_margin=self.apical_margin,
         )  # fmt: skip
+
+    def chosen(self, clip: PhantomClip | SolidClip, index: int) -> NDArray[np.int64]:
+        """Return the frames that are rendered of a clip."""
+        seen = looks(clip.patient.num_frames, clip.patient.fps)
+        if self.most_looks is None or len(seen) <= self.most_looks:
+            return seen
+        last = len(seen) - self.most_looks
+        start = int(np.random.default_rng([self.seed, index, _CHOICE]).integers(last + 1))
+        if self.from_ed:
+            start = int(np.clip(np.searchsorted(seen, clip.ed_frame) - _BEFORE_ED, 0, last))
+        return seen[start : start + self.most_looks]
 
 
 @dataclass(frozen=True)
@@ -69,8 +89,7 @@ class LookedClip:
 def look_at(kind: PhantomKind, index: int) -> LookedClip:
     """Render one phantom."""
     clip = kind.clip(index)
-    count, fps = clip.patient.num_frames, clip.patient.fps
-    seen, spread = looks(count, fps), survey(count)
+    seen, spread = kind.chosen(clip, index), survey(clip.patient.num_frames)
     wanted, place = np.unique(np.concatenate([seen, spread]), return_inverse=True)
     frames = clip.frames(wanted.tolist())[place]
     truth = clip.truth()
@@ -78,7 +97,8 @@ def look_at(kind: PhantomKind, index: int) -> LookedClip:
     moments = []
     for ed in truth["ed_frames"].tolist():
         after = [es for es in truth["es_frames"].tolist() if es > ed]
-        moments += [(ed, after[0])] if after else []
+        if after and seen[0] <= ed and after[0] <= seen[-1]:
+            moments.append((ed, after[0]))
     volumes = np.array([[truth["volume"][frame] for frame in pair] for pair in moments])
     pairs = [[int(np.abs(seen - frame).argmin()) for frame in pair] for pair in moments]
     return LookedClip(
@@ -98,7 +118,9 @@ def render(asked: Sequence[tuple[PhantomKind, int]], workers: int) -> Iterator[L
         asked: Kind and number of each.
         workers: Processes.
     """
-    with get_context("spawn").Pool(workers, _quiet) as pool:
+    # A fork has nothing to import; threads of its parent must not have begun.
+    context = get_context("fork" if hasattr(os, "fork") else "spawn")
+    with context.Pool(workers, _quiet) as pool:
         yield from pool.imap(_look_at, asked, chunksize=4)
 
 
