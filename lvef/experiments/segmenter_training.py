@@ -37,7 +37,8 @@ from lvef.models.segmenter import SHIPPED, load_weights, segmentation_loss
 from lvef.phantom.hard import HARD_KINDS, evenly
 from lvef.phantom.pool import LookedClip, PhantomKind, render
 
-BATCH, RATE, DECAY = 16, 3e-3, 0.02
+BATCH, DECAY = 16, 0.02
+WARM_SHARE = 0.7
 _RISE = 0.15
 _PART = 250
 """Clips that are rendered before training may look at them."""
@@ -86,6 +87,8 @@ class Recipe:
         epochs: Times that each is seen; 0 measures the shipped weights.
         augmentation: Options of `ClipAugmentation` that are not its defaults.
         seed: Of weights, order and augmentation.
+        rate: Peak learning rate.
+        warm: Start from the shipped weights, for `WARM_SHARE` of the time.
     """
 
     name: str
@@ -94,6 +97,8 @@ class Recipe:
     epochs: int = 8
     augmentation: dict[str, float] = field(default_factory=dict)
     seed: int = 0
+    rate: float = 3e-3
+    warm: bool = False
 
     def counts(self) -> dict[str, int]:
         """Return how many clips come from each pool."""
@@ -120,7 +125,8 @@ _VARIANTS = [
     ),
 ]
 _SHIPPED = Recipe("shipped", {}, clips=0, epochs=0)
-_FINAL = replace(_VARIANTS[-1], name="final", clips=8000, epochs=28)
+_FINAL = Recipe("final", _mixed(0.3, ("dilated",)), 8000, 28, MACHINE)
+_WARM = replace(_FINAL, name="warm", rate=1e-3, warm=True)
 RECIPES: dict[str, list[Recipe]] = {
     "ablation": [
         _SHIPPED,
@@ -128,7 +134,11 @@ RECIPES: dict[str, list[Recipe]] = {
         *(replace(_VARIANTS[0], seed=seed) for seed in (1, 2)),
         *(replace(recipe, seed=1) for recipe in reversed(_VARIANTS[1:])),
     ],
-    "final": [replace(_FINAL, seed=seed) for seed in range(3)],
+    "final": [
+        *(replace(_FINAL, seed=seed) for seed in range(3)),
+        _WARM,
+        replace(_WARM, name="warm, no machine", augmentation={}),
+    ],
 }
 """Each change at an eighth of the clips, with two seeds; and what ships, with three."""
 
@@ -251,17 +261,21 @@ def train(
         seconds: Time to train for, instead of the recipe's epochs.
     """
     torch.manual_seed(recipe.seed)
-    net = LVSegmentationNet().to(device).train()
+    net = LVSegmentationNet()
+    if recipe.warm:
+        load_weights(net, SHIPPED)
+        seconds = seconds and WARM_SHARE * seconds
+    net = net.to(device).train()
     learned = [value for value in net.state_dict().values() if value.is_floating_point()]
     averaged = [value.clone() for value in learned]
     augmentation = ClipAugmentation(**recipe.augmentation).to(device)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=recipe.rate, weight_decay=DECAY)
     steps = max(2, recipe.clips * recipe.epochs // BATCH)
     order, begun = torch.empty(0, dtype=torch.long, device=device), time.monotonic()
     done, progress = 0, 0.0
     while progress < 1:
         for group in optimizer.param_groups:
-            group["lr"] = RATE * one_cycle_share(progress)
+            group["lr"] = recipe.rate * one_cycle_share(progress)
         if not done % 50 and windows.waiting:
             windows.grow()
         if len(order) < BATCH:
