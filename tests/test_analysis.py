@@ -39,6 +39,7 @@ from lvef.experiments.segmenter import (
     analyse_phantoms,
     calibrate,
     compare,
+    kind_of,
     summary,
     true_beats,
 )
@@ -449,9 +450,34 @@ def test_geometry_takes_no_key_frames(tmp_path, capsys):
 
 
 def test_true_beats_are_those_whose_systole_lies_in_the_clip():
-    ed, es = np.array([0, 30, 60]), np.array([18, 48, 78])
-    assert true_beats(ed, es, 80, fps=50) == [(30, 48)]
-    assert true_beats(ed, es, 84, fps=50) == [(30, 48), (60, 78)]
+    ed, es = np.array([0, 30, 60]), np.array([18, 48])
+    assert true_beats(ed, es) == [(0, 18), (30, 48)]
+    assert true_beats(ed[1:], np.array([8, 48, 78])) == [(30, 48), (60, 78)]
+
+
+def test_beats_are_counted_by_where_they_lie_and_how_strong_they_are(clip, analysis):
+    assert [kind_of(ed, es, 1.0, 100, 50.0) for ed, es in ((0, 17), (5, 94), (80, 97))] == [
+        "start", "inner", "end",
+    ]  # fmt: skip
+    assert [kind_of(40, 57, stroke, 100, 50.0) for stroke in (0.5, 0.9)] == ["weak", "inner"]
+    case = compare(clip, analysis)
+    assert (len(case.kinds), case.missed) == (case.true_beats, ())
+    without = compare(clip, replace(analysis, beats=analysis.beats[1:]))
+    assert without.missed == case.kinds[:1]
+    found = summary([replace(case, kinds=("end", "end", "inner"), missed=("end",))])
+    assert (found["beats_found_end"], found["beats_found_inner"]) == (0.5, 1.0)
+    assert "beats_found_weak" not in found
+
+
+def test_a_beat_whose_filling_is_cut_off_has_its_ef(clip, analysis):
+    """The clip ends with the end-systole of its last beat."""
+    truth = clip.truth()
+    ed, es = true_beats(truth["ed_frames"], truth["es_frames"])[-1]
+    cut = lvef.analyse_clip(clip.frames(range(es + 1)), fps=clip.patient.fps)
+    whole, last = (found.beats[-1] for found in (analysis, cut))
+    assert (last.ed_frame, last.es_frame) == (pytest.approx(ed, abs=3), pytest.approx(es, abs=3))
+    assert last.ef == pytest.approx(whole.ef, abs=8)
+    assert last.quality > 0.7 * whole.quality
 
 
 def test_help_of_the_package_does_not_wait_for_torch():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -92,6 +94,8 @@ def test_a_loop_played_again_counts_once(suffix, tmp_path):
     assert pass_length(frames, 50) == 49
     beats = [beat(0, 14, 33), beat(34, 45, 51), beat(51, 63, 84), beat(100, 112, 133)]
     assert usable_beats(beats, frames, 50) == beats[:1]
+    cut = [replace(beat(34, 40, 51), end_frame=48, whole=False)]
+    assert usable_beats([beat(34, 40, 51)], frames, 50) == cut, "its systole is whole"
 
 
 @pytest.mark.parametrize("index", [0, 21])

@@ -22,8 +22,18 @@ _COMPONENTS, _COMPONENT = 4, 0.3
 _DRIFT = 0.7
 _NOISE = 0.035
 _SYSTOLE = (0.1, 0.65)
+_WEAKEST = 0.25
+"""Share of the clip's typical fall below which nothing is a beat."""
 _FULL = 0.85
-"""Share of the clip's typical fall from which a beat that begins with the clip is whole."""
+"""Share of the other beats' fall from which a systole at either end of a clip is whole."""
+MOST_MISSING = 0.06
+"""Seconds by which such a systole may be shorter than theirs."""
+_LEAN = 0.4
+"""Share of the swing, for each second, that a later end-diastole may be less full."""
+_NEAR = 0.02
+"""Seconds within which end-diastole is the fullest frame, late or early."""
+_FILLS = 0.01
+"""Share of the swing by which a ventricle that fills again is fuller than at its emptiest."""
 _PAUSE = (0.03, 0.06)
 """Share of the swing, and seconds, within which a ventricle at the end of a clip has emptied."""
 
@@ -131,9 +141,9 @@ def find_beats(curve: NDArray[np.float64], fps: float) -> list[FoundBeat]:
         fps: Frames a second.
 
     Returns:
-        Beats in order, each with its end-diastole and end-systole inside the clip; those that
-        are cut off are left out. A clip may begin at end-diastole, and may end in the pause
-        between emptying and filling.
+        Beats in order, each with its end-diastole and end-systole inside the clip. A clip may
+        begin at end-diastole and end at end-systole: a systole at either end counts where the
+        other beats say that it is whole, and one that is cut off is left out.
     """
     if len(curve) < FEWEST_SECONDS * fps or np.isfinite(curve).sum() < 4:
         return []
@@ -143,64 +153,105 @@ def find_beats(curve: NDArray[np.float64], fps: float) -> list[FoundBeat]:
     if swing <= 0:
         return []
     period = periodicity(clean, fps)[0] * fps
-    troughs, _ = find_peaks(-_padded(smooth), prominence=0.25 * swing, distance=0.25 * period)
+    troughs, _ = find_peaks(-_padded(smooth), prominence=_WEAKEST * swing, distance=0.25 * period)
     troughs = troughs[(troughs > 1) & (troughs <= len(smooth))] - 1
     edges = [0, *troughs.tolist(), len(smooth) - 1]
     longest = int(_SYSTOLE[1] * fps)
-    diastoles = [
-        _fullest(smooth, start, end, swing, longest) for start, end in pairwise(edges[:-1])
-    ]
-    diastoles.append(_fullest(smooth, edges[-2], edges[-1], swing, len(smooth)))
+    leaning = smooth + _LEAN * swing / fps * np.arange(len(smooth))
+    diastoles = [_fullest(leaning, start, end, longest) for start, end in pairwise(edges[:-1])]
+    diastoles.append(_fullest(leaning, edges[-2], edges[-1], len(smooth)))
+    near = max(round(_NEAR * fps), 1)
+    diastoles = [_highest(smooth, frame - near, frame + near) for frame in diastoles]
     return _beats(smooth, troughs.tolist(), diastoles, swing, fps)
 
 
 def _beats(
     curve: NDArray[np.float64],
-    systoles: list[int],
+    troughs: list[int],
     diastoles: list[int],
     swing: float,
     fps: float,
 ) -> list[FoundBeat]:
+    """Return the beats between the troughs of a curve, each with the diastole before and after."""
+    if not troughs:
+        return []
     last = len(curve) - 1
-    falls = [curve[ed] - curve[es] for ed, es in zip(diastoles, systoles, strict=False)]
-    typical = float(np.median(falls)) if falls else 1.0
+    refilled = curve[diastoles[-1]] - curve[troughs[-1]]
+    stops = troughs[-1] == last or refilled < _FILLS * swing
+    if stops:
+        troughs = [*troughs[:-1], _emptied(curve, diastoles[-2], swing)]
+    systoles = np.stack([diastoles[:-1], troughs], axis=1)
+    falls, seconds = -np.diff(curve[systoles])[:, 0], np.diff(systoles)[:, 0] / fps
+    typical = float(np.median(falls))
+    likely = (falls >= _WEAKEST * typical) & (seconds >= _SYSTOLE[0]) & (seconds <= _SYSTOLE[1])
+    at_start = systoles[:, 0] < 1
+    at_end = np.arange(len(systoles)) == (len(systoles) - 1 if stops else -1)
+    inner = likely & (falls >= typical / 2) & ~at_start & ~at_end
     found = []
-    for number, es in enumerate(systoles):
-        ed, following = diastoles[number], diastoles[number + 1]
-        fall, rise = curve[ed] - curve[es], curve[following] - curve[es]
-        fills, final = es < last and rise >= 0.01 * swing, number + 1 == len(systoles)
-        if final and not fills:
-            es = _emptied(curve, ed, swing)
-        seconds = (es - ed) / fps
-        # A clip may begin at end-diastole: its first frame counts if it is as full as the others,
-        # and as the ventricle is again when it has filled.
-        cut_off = ed < 1 and fall < _FULL * max(typical, rise)
-        if (
-            cut_off
-            or not (fills or (final and last - es >= _PAUSE[1] * fps))
-            or fall < 0.25 * typical
-            or not _SYSTOLE[0] <= seconds <= _SYSTOLE[1]
-        ):
-            continue
-        whole = not final or (fills and following < last - 1)
-        end = following if whole else last
-        found.append(FoundBeat(int(ed), int(es), int(end), bool(whole), float(fall / typical)))
+    for number in np.flatnonzero(likely):
+        (ed, es), following = systoles[number].tolist(), diastoles[number + 1]
+        others = systoles[inner & (np.arange(len(systoles)) != number)]
+        begun = not at_start[number] or (
+            _agrees(curve, (ed, es), others, 0, fps)
+            if len(others)
+            else falls[number] >= _FULL * max(typical, curve[following] - curve[es])
+        )
+        paused = last - es >= _PAUSE[1] * fps
+        emptied = not at_end[number] or paused or _agrees(curve, (ed, es), others, 1, fps)
+        if begun and emptied:
+            whole = number + 1 < len(systoles) or (not stops and following < last - 1)
+            end = following if whole else last
+            depth = float(falls[number] / typical)
+            found.append(FoundBeat(ed, es, int(end), bool(whole), depth))
     return found
 
 
-def _fullest(curve: NDArray[np.float64], start: int, end: int, swing: float, longest: int) -> int:
+def _agrees(
+    curve: NDArray[np.float64],
+    systole: tuple[int, int],
+    others: NDArray[np.int64],
+    side: int,
+    fps: float,
+) -> bool:
+    """Return whether a systole that begins or ends with the clip is whole, by the other beats.
+
+    It is about as long as theirs, and falls as far or, in a weaker beat, from or to their level.
+
+    Args:
+        curve: `(T,)`.
+        systole: Its first and last frame.
+        others: `(n, 2)` the same of the beats that lie well inside the clip, perhaps none.
+        side: Which of its two frames lies at the end of the clip.
+        fps: Frames a second.
+    """
+    if not len(others):
+        return False
+    full, empty = np.median(curve[others], axis=0)
+    slack = (1 - _FULL) * (full - empty)
+    begin, end = curve[list(systole)]
+    level = begin >= full - slack if side == 0 else end <= empty + slack
+    missing = np.median(np.diff(others)) - (systole[1] - systole[0])
+    return bool((begin - end >= full - empty - slack or level) and missing <= MOST_MISSING * fps)
+
+
+def _fullest(leaning: NDArray[np.float64], start: int, end: int, longest: int) -> int:
     """Return the frame of end-diastole between two frames: the fullest, late rather than early.
 
-    Filling may pause for long; end-diastole is where systole starts, not where the pause does.
-    Where the fullest lies further before the end than `longest`, the longest systole, the fullest
-    peak within that is taken, if there is one.
+    Filling may pause for long, and the curve drifts; end-diastole is where systole starts, not
+    where the pause does: the curve leans towards the later. Where the fullest lies further before
+    the end than `longest`, the longest systole, the fullest peak within that is taken, if there
+    is one.
     """
-    weighed = curve[start : end + 1] + np.linspace(0, 0.06 * swing, end - start + 1)
-    fullest, earliest = int(np.argmax(weighed)), max(end - start - longest, 0)
+    fullest, earliest = _highest(leaning, start, end), max(end - longest, start)
     if fullest < earliest:
-        peaks = find_peaks(weighed[earliest:])[0] + earliest
-        fullest = int(max(peaks, key=weighed.__getitem__, default=fullest))
-    return start + fullest
+        peaks = find_peaks(leaning[earliest : end + 1])[0] + earliest
+        fullest = int(max(peaks, key=leaning.__getitem__, default=fullest))
+    return fullest
+
+
+def _highest(curve: NDArray[np.float64], first: int, last: int) -> int:
+    first = max(first, 0)
+    return first + int(np.argmax(curve[first : last + 1]))
 
 
 def _emptied(curve: NDArray[np.float64], start: int, swing: float) -> int:

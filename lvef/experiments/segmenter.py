@@ -18,6 +18,7 @@ from tqdm import tqdm
 from lvef.analysis import ClipAnalyser, ClipAnalysis
 from lvef.analysis.analyse import Calibration
 from lvef.cardiac import ejection_fraction, polygon_mask
+from lvef.cardiac.beats import MOST_MISSING
 from lvef.data.formats import write_video
 from lvef.data.options import default_workers
 from lvef.errors import ConfigurationError
@@ -26,6 +27,9 @@ from lvef.phantom import PhantomClip
 
 MATCH = 0.12
 """Seconds within which an end-systole that was found counts as a true one."""
+KINDS = ("start", "end", "weak", "inner")
+_AT_END, _WEAK = 0.1, 0.7
+"""Seconds from an end of the clip within which a beat lies there; share of the median stroke."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class PhantomCase:
         by_contours: Median EF by contours, uncalibrated.
         quality: Quality that the analysis states.
         reason: Why it was refused.
+        kinds: Of each true beat; see `kind_of`.
+        missed: The kinds of those that were not found.
     """
 
     dice: float
@@ -57,6 +63,8 @@ class PhantomCase:
     by_contours: float
     quality: float
     reason: str
+    kinds: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
 
 
 def compare(clip: PhantomClip, analysis: ClipAnalysis) -> PhantomCase:
@@ -65,16 +73,26 @@ def compare(clip: PhantomClip, analysis: ClipAnalysis) -> PhantomCase:
     size = analysis.masks.shape[1:]
     masks = np.stack([polygon_mask(contour, *size) for contour in truth["contour"]])
     fps = clip.patient.fps
-    beats = true_beats(truth["ed_frames"], truth["es_frames"], len(masks), fps)
+    beats = true_beats(truth["ed_frames"], truth["es_frames"])
     reach = MATCH * fps
-    matched = []
-    for ed, es in beats:
+    volume = truth["volume"]
+    strokes = np.array([volume[ed] - volume[es] for ed, es in beats])
+    kinds = [
+        kind_of(ed, es, float(stroke / np.median(strokes)), len(masks), fps)
+        for (ed, es), stroke in zip(beats, strokes, strict=True)
+    ]
+    matched, missed = [], []
+    for (ed, es), kind in zip(beats, kinds, strict=True):
         near = [beat for beat in analysis.beats if abs(beat.es_frame - es) <= reach]
         if near:
             matched.append((near[0].ed_frame - ed, near[0].es_frame - es))
-    ends = [es for _, es in beats] + truth["es_frames"].tolist()
+        else:
+            missed.append(kind)
+    # An end-systole just beyond the clip may be found in its last frame.
+    beyond = len(masks) - 1 + MOST_MISSING * fps
+    nearly = [round(beat.end_systole * fps) for beat in clip.motion.beats]
+    ends = truth["es_frames"].tolist() + [end for end in nearly if end <= beyond]
     wrong = [b for b in analysis.beats if all(abs(b.es_frame - es) > reach for es in ends)]
-    volume = truth["volume"]
     efs = [float(ejection_fraction(volume[ed], volume[es])) for ed, es in beats]
     both = np.array([(b.by_motion, b.by_contours) for b in analysis.beats]).reshape(-1, 2)
     return PhantomCase(
@@ -89,23 +107,43 @@ def compare(clip: PhantomClip, analysis: ClipAnalysis) -> PhantomCase:
         by_contours=float(np.median(both[:, 1])) if len(both) else float("nan"),
         quality=analysis.quality,
         reason=analysis.reason,
+        kinds=tuple(kinds),
+        missed=tuple(missed),
     )
 
 
 def true_beats(
-    ed_frames: NDArray[np.generic], es_frames: NDArray[np.generic], count: int, fps: float
+    ed_frames: NDArray[np.generic], es_frames: NDArray[np.generic]
 ) -> list[tuple[int, int]]:
-    """Return ED and ES of every beat whose systole lies in the clip and whose filling has begun.
+    """Return ED and ES of every beat whose systole lies in the clip, its filling or not.
 
-    The clip must show the frame before ED and a tenth of a second after ES: of a ventricle that
-    is cut off while it empties, nobody could tell whether it was at its smallest.
+    Args:
+        ed_frames: End-diastoles in the clip, in order.
+        es_frames: End-systoles in the clip, in order.
     """
     beats = []
     for ed in ed_frames.tolist():
         later = [es for es in es_frames.tolist() if es > ed]
-        if ed >= 1 and later and later[0] <= count - 1 - 0.1 * fps:
+        if later:
             beats.append((ed, later[0]))
     return beats
+
+
+def kind_of(ed: int, es: int, stroke: float, count: int, fps: float) -> str:
+    """Return the kind of a beat, one of `KINDS`.
+
+    Args:
+        ed: Its end-diastole.
+        es: Its end-systole.
+        stroke: Its stroke against the median one of its clip.
+        count: Frames in the clip.
+        fps: Frames a second.
+    """
+    if ed < _AT_END * fps:
+        return "start"
+    if es > count - 1 - _AT_END * fps:
+        return "end"
+    return "weak" if stroke < _WEAK else "inner"
 
 
 def analyse_phantoms(
@@ -158,6 +196,13 @@ def summary(cases: list[PhantomCase]) -> dict[str, float]:
     errors = np.array([case.found_ef - case.ef for case in cases])
     known = errors[np.isfinite(errors)]
     kept = [case for case in cases if not case.reason]
+    kinds = [kind for case in cases for kind in case.kinds]
+    missed = [kind for case in cases for kind in case.missed]
+    by_kind = {
+        f"beats_found_{kind}": 1 - missed.count(kind) / kinds.count(kind)
+        for kind in KINDS
+        if kind in kinds
+    }
     return {
         "clips": len(cases),
         "mean_dice": float(np.mean([case.dice for case in cases])),
@@ -165,6 +210,7 @@ def summary(cases: list[PhantomCase]) -> dict[str, float]:
         "beats_found": len(ed) / max(sum(case.true_beats for case in cases), 1),
         "beats_found_where_not_refused": sum(len(c.ed_errors) for c in kept)
         / max(sum(c.true_beats for c in kept), 1),
+        **by_kind,
         "wrong_beats": sum(case.wrong_beats for case in cases),
         "median_ed_error": float(np.median(ed)) if len(ed) else float("nan"),
         "median_es_error": float(np.median(es)) if len(es) else float("nan"),

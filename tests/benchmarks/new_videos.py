@@ -49,12 +49,17 @@ def real_clips(analyser: ClipAnalyser, folder: Path) -> pd.DataFrame:
         errors = [nearest(found_ed, frame) for frame in ed] + [
             nearest(found_es, frame) for frame in es
         ]
-        matched = [error for error in errors if error <= 0.2 * label["fps"]]
+        reach = 0.2 * label["fps"]
+        matched = [error for error in errors if error <= reach]
+        # A beat is its ED and its ES: of one that lies beyond the clip, the other is never told.
+        paired = np.concatenate([ed < es.max(initial=-1), es > ed.min(initial=len(masks))])
         rows.append({
             "video": Path(label["video"]).stem[-6:], "label": label["ef"], "ef": analysis.ef,
             "std": analysis.ef_std, "quality": analysis.quality, "reason": analysis.reason,
             "dice": dice(analysis.lv_masks, masks).mean(), "events": len(errors),
-            "matched": len(matched), "median_error": np.median(matched) if matched else np.nan,
+            "matched": len(matched), "paired": paired.sum(),
+            "paired_matched": (np.array(errors)[paired] <= reach).sum(),
+            "median_error": np.median(matched) if matched else np.nan,
             "by_motion": np.median([b.by_motion for b in analysis.beats] or [np.nan]),
             "by_contours": np.median([b.by_contours for b in analysis.beats] or [np.nan]),
             "area_ratio": analysis.masks.sum() / masks.sum(), "errors": errors,
@@ -101,7 +106,8 @@ def main() -> None:
         print(table.round(2).to_string())
         print(
             f"real clips: mean Dice {table['dice'].mean():.3f}; "
-            f"{table['matched'].sum()} of {table['events'].sum()} events found"
+            f"{table['matched'].sum()} of {table['events'].sum()} events found, and of those whose "
+            f"other end is in the clip {table['paired_matched'].sum()} of {table['paired'].sum()}"
         )
     if options.clips:
         breadth = None if options.breadth == "standard" else float(options.breadth)
