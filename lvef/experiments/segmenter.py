@@ -23,7 +23,9 @@ from lvef.data.formats import write_video
 from lvef.data.options import default_workers
 from lvef.errors import ConfigurationError
 from lvef.evaluation.overlap import dice
-from lvef.phantom import PhantomClip
+from lvef.phantom.clip import PhantomClip
+from lvef.phantom.pool import PhantomKind
+from lvef.phantom.solid import SolidClip
 
 MATCH = 0.12
 """Seconds within which an end-systole that was found counts as a true one."""
@@ -67,7 +69,7 @@ class PhantomCase:
     missed: tuple[str, ...] = ()
 
 
-def compare(clip: PhantomClip, analysis: ClipAnalysis) -> PhantomCase:
+def compare(clip: PhantomClip | SolidClip, analysis: ClipAnalysis) -> PhantomCase:
     """Compare an analysis with the truth of its phantom."""
     truth = clip.truth()
     size = analysis.masks.shape[1:]
@@ -90,7 +92,7 @@ def compare(clip: PhantomClip, analysis: ClipAnalysis) -> PhantomCase:
             missed.append(kind)
     # An end-systole just beyond the clip may be found in its last frame.
     beyond = len(masks) - 1 + MOST_MISSING * fps
-    nearly = [round(beat.end_systole * fps) for beat in clip.motion.beats]
+    nearly = np.round(clip.end_systoles * fps).astype(int).tolist()
     ends = truth["es_frames"].tolist() + [end for end in nearly if end <= beyond]
     wrong = [b for b in analysis.beats if all(abs(b.es_frame - es) > reach for es in ends)]
     efs = [float(ejection_fraction(volume[ed], volume[es])) for ed, es in beats]

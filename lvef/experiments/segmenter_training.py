@@ -36,6 +36,7 @@ from lvef.models.segmentation_net import LVSegmentationNet
 from lvef.models.segmenter import SHIPPED, load_weights, segmentation_loss
 from lvef.phantom.hard import HARD_KINDS, evenly
 from lvef.phantom.pool import LookedClip, PhantomKind, render
+from lvef.precision import cpu_precision
 
 BATCH, DECAY = 16, 0.02
 WARM_SHARE = 0.7
@@ -273,6 +274,7 @@ def train(
     steps = max(2, recipe.clips * recipe.epochs // BATCH)
     order, begun = torch.empty(0, dtype=torch.long, device=device), time.monotonic()
     done, progress = 0, 0.0
+    mixed = device != "cpu" or cpu_precision() == "bf16-mixed"
     while progress < 1:
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate * one_cycle_share(progress)
@@ -282,7 +284,7 @@ def train(
             order = torch.cat([order, torch.randperm(len(windows), device=device)])
         chosen, order = order[:BATCH], order[BATCH:]
         batch = augmentation.clips(windows.batch(chosen))
-        with torch.autocast(device, torch.bfloat16):
+        with torch.autocast(device, torch.bfloat16, enabled=mixed):
             logits = net(batch["clip"], batch["survey"])
         loss = segmentation_loss(logits.float().flatten(0, 1), batch["mask"].flatten(0, 1))
         optimizer.zero_grad(set_to_none=True)

@@ -88,6 +88,11 @@ class PhantomClip:
             self._renderer = Renderer(self.anatomy, self.scanner, rng, look, valves)
         return self._renderer
 
+    @property
+    def end_systoles(self) -> NDArray[np.float64]:
+        """Seconds from the first frame to every end-systole, also those before and after."""
+        return np.array([beat.end_systole for beat in self.motion.beats])
+
     def frames(self, indices: Iterable[int] | None = None) -> NDArray[np.uint8]:
         """Render frames.
 

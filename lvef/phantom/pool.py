@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 
 import cv2
 import numpy as np
@@ -118,8 +117,7 @@ def render(asked: Sequence[tuple[PhantomKind, int]], workers: int) -> Iterator[L
         asked: Kind and number of each.
         workers: Processes.
     """
-    # A fork has nothing to import; threads of its parent must not have begun.
-    context = get_context("fork" if hasattr(os, "fork") else "spawn")
+    context = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
     with context.Pool(workers, _quiet) as pool:
         yield from pool.imap(_look_at, asked, chunksize=4)
 

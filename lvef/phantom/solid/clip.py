@@ -70,6 +70,11 @@ class SolidClip:
         wanted = full - self.cycle.emptying * (full - empty)
         return np.interp(wanted, volumes[::-1], nodes[::-1])
 
+    @property
+    def end_systoles(self) -> NDArray[np.float64]:
+        """Seconds from the first frame to every end-systole, also those before and after."""
+        return self.cycle.es_seconds
+
     def _shift(self, frame: NDArray[np.int64] | int) -> NDArray[np.float64]:
         """Return how far breathing has moved the heart, x and y in mm."""
         period, start = self._breath

@@ -1,0 +1,154 @@
+"""Segmenters trained side by side on phantoms that are kept in memory."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lvef.cardiac import polygon_mask
+from lvef.data.transforms import ClipAugmentation
+from lvef.experiments import segmenter_training as training
+from lvef.experiments.segmenter_training import Recipe, Windows
+from lvef.models.segmenter import SHIPPED, read_weights
+from lvef.phantom.pool import LookedClip
+
+
+def clip(number: int, looks: int = 14) -> LookedClip:
+    """A disc that grows and shrinks; its grey level says which clip it is."""
+    angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    ring = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    masks = np.stack([
+        polygon_mask(56 + (20 + 5 * np.cos(look / 3)) * ring, 112, 112) for look in range(looks)
+    ])
+    frames = np.where(masks, 10 * number + 5, 200).astype(np.uint8)
+    return LookedClip(
+        frames, frames[:10], np.packbits(masks, axis=-1), np.array([[0, 9]]), 50.0, "disc"
+    )
+
+
+def test_windows_hold_looks_and_their_masks_and_grow(tmp_path):
+    counts = {"plain": training._PART + 2}
+    parts = training.parts_of(counts)
+    assert [len(numbers) for _, numbers in parts] == [training._PART, 2]
+    training.fill(tmp_path, parts[0][0], [clip(i % 9) for i in parts[0][1]])
+    windows = Windows(tmp_path, counts, "cpu")
+    assert len(windows) == training._PART
+    training.fill(tmp_path, parts[1][0], [clip(10), clip(11)])
+    windows.grow()
+    assert len(windows) == training._PART + 2
+    batch = windows.batch(torch.tensor([3, training._PART + 1]))
+    for number, slot in ((3, 0), (11, 1)):
+        grey, mask = batch["clip"][slot], batch["mask"][slot]
+        assert grey.shape == mask.shape == (12, 112, 112)
+        assert torch.equal(grey == 10 * number + 5, mask.bool()), "masks lie on their looks"
+
+
+def test_the_rate_goes_through_one_cycle():
+    shares = [training.one_cycle_share(p) for p in np.linspace(0, 1, 201)]
+    assert shares[0] == pytest.approx(1 / 25)
+    assert max(shares) == pytest.approx(1.0)
+    assert np.argmax(shares) == 30
+    assert shares[-1] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_network_learns_and_another_seed_is_another_network(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "BATCH", 2)
+    monkeypatch.setattr(training, "WINDOW", 4)
+    training.fill(tmp_path, "plain.0", [clip(i) for i in range(4)])
+    recipe = Recipe("try", {"plain": 1.0}, clips=4, epochs=2)
+    nets = []
+    for seed in (0, 0, 1):
+        windows = Windows(tmp_path, recipe.counts(), "cpu")
+        net, steps = training.train(replace(recipe, seed=seed), windows, "cpu")
+        assert steps == 4
+        nets.append(net.head.weight.detach().clone())
+    assert torch.equal(nets[0], nets[1])
+    assert not torch.equal(nets[0], nets[2])
+
+
+def test_training_by_the_clock_ends_when_it_is_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "BATCH", 2)
+    training.fill(tmp_path, "plain.0", [clip(i) for i in range(4)])
+    recipe = Recipe("try", {"plain": 1.0}, clips=4, epochs=1000, warm=True)
+    windows = Windows(tmp_path, recipe.counts(), "cpu")
+    net, steps = training.train(recipe, windows, "cpu", seconds=2.0)
+    assert 1 <= steps < 100
+    shipped = read_weights(SHIPPED)[0]
+    moved = (net.state_dict()["head.weight"] - shipped["head.weight"]).abs().max()
+    assert 0 < moved < 0.1, "it began from the shipped weights"
+
+
+def test_what_a_reader_leaves_out_on_every_side_is_told_apart_from_a_wrong_outline(monkeypatch):
+    """Masks two pixels too narrow all round fit perfectly once they are widened."""
+    held = {k: np.array(v) for k, v in training.joined([clip(1), clip(2)]).items()}
+    truth = np.unpackbits(held["masks"], axis=-1).astype(bool)
+    narrow = np.stack([training._signed_distance(mask) <= -2.0 for mask in truth])
+    given = iter((narrow[:14], narrow[14:]))
+    monkeypatch.setattr(
+        training, "segment_closely", lambda *_: next(given).astype(np.float32)
+    )
+    figures = training.summarise(training.measure(None, held, "cpu"))
+    assert figures["dice"] < 0.95
+    assert figures["dice_fitted"] > 0.98
+    assert figures["edv_error"] < -15
+
+
+def test_new_augmentations_change_what_they_say_and_move_masks_with_looks():
+    torch.manual_seed(0)
+    clip = torch.randint(10, 25, (4, 6, 112, 112), dtype=torch.uint8)
+    mask = torch.zeros_like(clip)
+    mask[:, torch.arange(6), :, torch.arange(6) * 10] = 1  # tells which look it is
+    batch = {
+        "clip": clip, "survey": clip[:, :2], "mask": mask,
+        "traced": torch.ones(4, 6, dtype=torch.bool),
+    }  # fmt: skip
+    still = dict.fromkeys(
+        ("rotation", "translation", "scale", "gain", "gamma", "speckle", "veil", "blur"), 0.0
+    )
+
+    def shown(**asked: float) -> dict[str, torch.Tensor]:
+        torch.manual_seed(1)
+        return ClipAugmentation(**still, **asked).clips(batch)
+
+    plain = shown()["clip"]
+    uneven = shown(unevenness=0.7)["clip"] / plain
+    assert (uneven.std(1) < 1e-4).all(), "the same field in every look"
+    assert uneven[0, 0].std() > 0.02
+    shaded = shown(shadow=1.0)["clip"] / plain
+    assert (shaded < 1.0001).all()
+    assert (shaded[:, 0] < 0.8).float().mean() > 0.02
+    flickering = shown(flicker=1.0)["clip"] / plain
+    assert flickering.flatten(2).std(2).max() < 0.2
+    frozen = shown(frozen=0.5)
+    repeats = (frozen["clip"][:, 1:] == frozen["clip"][:, :-1]).flatten(2).all(2)
+    assert repeats.any()
+    same = (frozen["mask"][:, 1:] == frozen["mask"][:, :-1]).flatten(2).all(2)
+    assert torch.equal(repeats, same)
+
+
+@pytest.mark.slow
+def test_the_whole_job_on_a_cpu(tmp_path, monkeypatch):
+    """Two networks, from noise and from the shipped weights, measured on both generators."""
+    judges = tmp_path / "judges"
+    judges.mkdir()
+    training.write_judges(judges, workers=2, scale=0.02)
+    recipes = [
+        Recipe("noise", {"plain": 1.0}, clips=16, epochs=2),
+        Recipe("warm", {"plain": 0.5, "dilated": 0.5}, 16, 2, rate=1e-3, warm=True),
+        Recipe("none", {"plain": 1.0, "missing": 0.5}, clips=16),
+    ]
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setitem(training.POOLS, "missing", training.POOLS["plain"])
+    job = training.Job(scratch, judges, "cpu", None)
+    training.work(recipes[:2], tmp_path, job, workers=2, at_once=1)
+    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert {line["recipe"]["name"] for line in lines} == {"noise", "warm"}
+    warm = next(line for line in lines if line["recipe"]["name"] == "warm")
+    assert set(warm["figures"]) == {"solid", "wider", "hard", "standard"}
+    assert warm["figures"]["solid"]["dice"] > 0.6
+    assert read_weights(tmp_path / "warm_s0.safetensors")[1]["trained_on"] == "phantoms"
