@@ -23,28 +23,29 @@ from pydicom.data import get_testdata_file
 
 import lvef
 from lvef.analysis import ClipAnalyser
-from lvef.analysis.analyse import Calibration
+from lvef.analysis.calibration import Calibration
 from lvef.analysis.plot import write_overlay
 from lvef.analysis.record import file_name
 from lvef.callbacks.predictions import geometric_table
+from lvef.cardiac import edge_contrast
 from lvef.cli import main
 from lvef.data import prepare
 from lvef.data.formats import clip_info, read_frames, write_video
 from lvef.data.prepare import prepare_file, prepare_frames
-from lvef.errors import VideoError, WeightsError
+from lvef.errors import ConfigurationError, VideoError, WeightsError
 from lvef.evaluation.beats import combine_beats
 from lvef.evaluation.overlap import dice
 from lvef.experiments.segmenter import (
     PhantomCase,
     analyse_phantoms,
-    calibrate,
     compare,
     kind_of,
-    summary,
     true_beats,
 )
+from lvef.experiments.segmenter_summary import calibrate, summary
 from lvef.models.segmenter import SHIPPED, read_weights, weights_file
 from lvef.phantom import PhantomClip
+from lvef.phantom.pool import PhantomKind
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -149,7 +150,7 @@ def test_a_prepared_clip_stays_as_it_is_and_another_becomes_square(tmp_path):
 def test_the_shipped_weights_do_on_phantoms_what_their_card_says():
     said = json.loads(read_weights("shipped")[1]["figures"])
     wide = next(iter(said.values()))
-    found = summary(analyse_phantoms("shipped", 3001, range(60), 1.25))
+    found = summary(analyse_phantoms("shipped", PhantomKind(3001, 1.25), range(60)))
     assert found["mean_dice"] == pytest.approx(wide["mean_dice"], abs=0.02)
     assert found["beats_found"] > wide["beats_found"] - 0.06
     assert found["ef_mae"] < wide["ef_mae"] + 1.5
@@ -173,24 +174,66 @@ def test_the_figure_and_the_overlay_show_what_was_found(analysis, tmp_path):
     assert path.name == "refused.text-not-removed.mp4"
 
 
-def test_the_geometry_is_calibrated_by_curves():
+def calibrated_case(ef: float, motion: float, contours: float, contrast: float) -> PhantomCase:
+    case = PhantomCase(0.9, (0,), (0,), 1, 0, ef, ef, motion, contours, 1.0, "")
+    return replace(case, contrast=contrast, found_std=5.0)
+
+
+def test_the_geometry_is_calibrated_by_curves_and_by_how_well_the_edge_is_seen():
     rng = np.random.default_rng(0)
-    motion, contours = rng.uniform(5, 60, 40), rng.uniform(5, 70, 40)
-    known = Calibration((1.5, -0.4), (1.2, -0.2), trust=1.0, std=0.0)
-
-    def case(ef, m, c):
-        return PhantomCase(0.9, (0,), (0,), 1, 0, ef, ef, m, c, 1.0, "")
-
-    cases = [case(1.5 * m - 0.4 * m**2 / 100, m, c) for m, c in zip(motion, contours, strict=True)]
-    fitted = calibrate(cases, trust=1.0)
+    known = Calibration((1.5, -0.4, -0.8), (1.2, -0.2), trust=1.0, std=0.0)
+    cases = [
+        calibrated_case(m * (1.5 - 0.4 * m / 100 - 0.8 * s), m, c, s)
+        for m, c, s in rng.uniform([5, 5, -0.1], [60, 70, 0.4], (40, 3)).tolist()
+    ]
+    fitted = calibrate((cases[:15], cases[15:]), trust=1.0)
     assert fitted.motion == pytest.approx(known.motion)
     assert fitted.std == pytest.approx(0, abs=1e-6)
-    assert known.both(50.0, 40.0) == pytest.approx((65.0, 44.8))
-    assert replace(known, trust=0.5).combined(50.0, 40.0) == pytest.approx(54.9)
-    assert known.combined(-20.0, 0.0) == 0.0
+    assert known.both(50.0, 40.0, 0.1) == pytest.approx((61.0, 44.8))
+    assert replace(known, trust=0.5).combined(50.0, 40.0, 0.1) == pytest.approx(52.9)
+    assert known.combined(-20.0, 0.0, 0.0) == 0.0
     assert Calibration.read(json.dumps(asdict(known))) == known
+    assert Calibration.read('{"motion": [1.5, -0.4]}').motion == (1.5, -0.4, 0.0), "of before"
     with pytest.raises(WeightsError, match="another version"):
         Calibration.read('{"motion": 1.3}')
+    with pytest.raises(ConfigurationError, match="only 3 phantoms"):
+        calibrate((cases, cases[:3]), trust=1.0)
+
+
+def test_each_generator_counts_as_much_in_a_calibration_and_the_worst_tells_the_error():
+    """300 phantoms in which flow sees all, and 20 in which it sees half."""
+    rng = np.random.default_rng(1)
+    many = [calibrated_case(m, m, m, 0.0) for m in rng.uniform(10, 60, 300).tolist()]
+    few = [calibrated_case(2 * m, m, m, 0.0) for m in rng.uniform(10, 40, 20).tolist()]
+    fitted = calibrate((many, few), trust=1.0)
+    assert 1.2 < fitted.combined(30.0, 30.0, 0.0) / 30 < 1.8, "between the two"
+    off = [fitted.combined(c.by_motion, c.by_contours, 0.0) - c.ef for c in few]
+    other = [fitted.combined(c.by_motion, c.by_contours, 0.0) - c.ef for c in many]
+    worst = max(np.sqrt(np.mean(np.square(each))) for each in (off, other))
+    assert fitted.std == pytest.approx(worst)
+
+
+def test_errors_of_ef_are_told_by_band_and_by_the_stated_interval():
+    cases = [replace(calibrated_case(ef, 0, 0, 0), found_ef=ef + gap)
+             for ef, gap in ((20, 2), (28, 4), (35, -1), (60, 9))]  # fmt: skip
+    found = summary(cases)
+    assert (found["clips_0_30"], found["clips_40_55"]) == (2, 0)
+    assert found["ef_bias_0_30"] == pytest.approx(3)
+    assert found["ef_mae_30_40"] == pytest.approx(1)
+    assert np.isnan(found["ef_bias_40_55"])
+    assert found["ef_within"] == 0.75, "9 points are more than 1.645 times 5"
+
+
+def test_the_edge_is_bright_wall_against_dark_blood():
+    mask = np.zeros((112, 112), bool)
+    mask[30:80, 40:70] = True
+    frame = np.where(mask, 40, 140).astype(np.uint8)
+    clear = edge_contrast(frame, mask)
+    assert clear == pytest.approx(100 / 255, abs=0.06)
+    hazy = edge_contrast((frame * 0.5 + 60).astype(np.uint8), mask)
+    assert hazy == pytest.approx(clear / 2, abs=0.01)
+    assert edge_contrast(255 - frame, mask) == pytest.approx(-clear, abs=0.01)
+    assert edge_contrast(frame, np.zeros_like(mask)) == 0.0
 
 
 def test_the_shipped_weights_are_small_and_say_what_taught_them():

@@ -39,9 +39,9 @@ def test_a_dilated_ventricle_is_large_and_weak():
         heart = clip.anatomy
         return float((heart.septal + heart.lateral).max() / heart.length)
 
-    assert np.mean([*map(width_over_length, clips)]) > 1.05 * np.mean([
-        *map(width_over_length, rest)
-    ])
+    assert np.mean([*map(width_over_length, clips)]) > 1.05 * np.mean(
+        [*map(width_over_length, rest)]
+    )
 
 
 def test_other_kinds_show_what_they_say():
@@ -88,12 +88,10 @@ def test_trabeculae_lie_inside_the_contour_and_are_no_part_of_it():
 def test_looks_change_the_tissue_where_they_should(look, where):
     heart = PhantomClip(SEED, 2).anatomy
     plain = Look(trabeculae=(0, 1), texture=(0.0, 0.0), septal_core=(0.0, 0.01))
-    changed = replace(
-        plain, grading=look.grading, septal_gap=look.septal_gap, strands=look.strands
-    )
+    changed = replace(plain, grading=look.grading, septal_gap=look.septal_gap, strands=look.strands)
     one, two = (
-        np.hypot(*np.moveaxis(draw_tissue(heart, np.random.default_rng(5), l)[..., :2], -1, 0))
-        for l in (plain, changed)
+        np.hypot(*np.moveaxis(draw_tissue(heart, np.random.default_rng(5), each)[..., :2], -1, 0))
+        for each in (plain, changed)
     )
     u = np.linspace(0.1, 0.3, 20) if where == "septal" else np.linspace(0.2, 0.8, 30)
     septal, lateral = heart.half_widths(u, 0.0)
@@ -113,7 +111,7 @@ def test_a_pool_holds_looks_with_their_masks_whoever_renders_them():
         assert one.survey.shape == (10, 112, 112)
         masks = np.unpackbits(one.masks, axis=-1)
         assert masks.shape == one.frames.shape
-        assert 100 < masks.sum((1, 2)).min()
+        assert masks.sum((1, 2)).min() > 100
     assert alone[0].kinds in HARD_KINDS
     assert [len(one.frames) for one in alone] == [8, 16]
     assert len(alone[1].beats) >= 1, "the labelled beat is within the looks"

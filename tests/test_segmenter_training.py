@@ -21,9 +21,9 @@ def clip(number: int, looks: int = 14) -> LookedClip:
     """A disc that grows and shrinks; its grey level says which clip it is."""
     angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     ring = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    masks = np.stack([
-        polygon_mask(56 + (20 + 5 * np.cos(look / 3)) * ring, 112, 112) for look in range(looks)
-    ])
+    masks = np.stack(
+        [polygon_mask(56 + (20 + 5 * np.cos(look / 3)) * ring, 112, 112) for look in range(looks)]
+    )
     frames = np.where(masks, 10 * number + 5, 200).astype(np.uint8)
     return LookedClip(
         frames, frames[:10], np.packbits(masks, axis=-1), np.array([[0, 9]]), 50.0, "disc"
@@ -88,9 +88,7 @@ def test_what_a_reader_leaves_out_on_every_side_is_told_apart_from_a_wrong_outli
     truth = np.unpackbits(held["masks"], axis=-1).astype(bool)
     narrow = np.stack([training._signed_distance(mask) <= -2.0 for mask in truth])
     given = iter((narrow[:14], narrow[14:]))
-    monkeypatch.setattr(
-        training, "segment_closely", lambda *_: next(given).astype(np.float32)
-    )
+    monkeypatch.setattr(training, "segment_closely", lambda *_: next(given).astype(np.float32))
     figures = training.summarise(training.measure(None, held, "cpu"))
     assert figures["dice"] < 0.95
     assert figures["dice_fitted"] > 0.98

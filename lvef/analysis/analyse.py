@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter1d
 
+from lvef.analysis.calibration import Calibration
 from lvef.analysis.evened import evened, in_own_frames
 from lvef.analysis.layout import layout_fault, usable_beats
 from lvef.analysis.quality import Evidence, judge
@@ -23,6 +23,7 @@ from lvef.cardiac import (
     chords_to_polygon,
     composite_beat,
     contour_volume,
+    edge_contrast,
     ejection_fraction,
     find_beats,
     grey_components,
@@ -33,7 +34,6 @@ from lvef.cardiac import (
 )
 from lvef.data.prepare import PreparedClip, prepare_file, prepare_frames
 from lvef.data.timing import checked_rate
-from lvef.errors import WeightsError
 from lvef.models.segmentation_net import LVSegmentationNet
 from lvef.models.segmenter import SHIPPED, load_weights, read_weights, weights_file
 
@@ -95,56 +95,6 @@ class ClipAnalyser:
         return in_own_frames(_analyse(even, probability, self.calibration), clip)
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """What phantoms taught about the geometry; it travels with the segmenter's weights.
-
-    Attributes:
-        motion: What EF by motion is worth, `(a, b)` of a x + b x^2 / 100 with x in percent: optical
-            flow underestimates it.
-        contours: The same of the EF between two contours.
-        trust: Share of the EF by motion in the geometric EF, 0 to 1.
-        std: Standard deviation of the geometric EF's error in percent.
-    """
-
-    motion: tuple[float, float] = (1.35, 0.0)
-    contours: tuple[float, float] = (1.0, 0.0)
-    trust: float = 0.6
-    std: float = 8.0
-
-    @classmethod
-    def read(cls, text: str) -> Calibration:
-        """Return what is written with weights, as JSON.
-
-        Raises:
-            WeightsError: It was written by another version.
-        """
-        try:
-            held = json.loads(text)
-            curves = {
-                name: (float(held[name][0]), float(held[name][1]))
-                for name in ("motion", "contours")
-                if name in held
-            }
-            return cls(**{**held, **curves})
-        except (ValueError, TypeError, IndexError) as error:
-            raise WeightsError(f"segmenter weights of another version: {text}") from error
-
-    def both(self, by_motion: float, by_contours: float) -> tuple[float, float]:
-        """Return EF by motion and by contours in percent, calibrated."""
-        a, b = self.motion
-        c, d = self.contours
-        return (
-            a * by_motion + b * by_motion**2 / 100,
-            c * by_contours + d * by_contours**2 / 100,
-        )
-
-    def combined(self, by_motion: float, by_contours: float) -> float:
-        """Return the geometric EF in percent."""
-        motion, contours = self.both(by_motion, by_contours)
-        return float(np.clip(self.trust * motion + (1 - self.trust) * contours, 0.0, 95.0))
-
-
 @lru_cache(maxsize=2)
 def _shared(weights: str, _changed: int) -> ClipAnalyser:
     return ClipAnalyser(weights)
@@ -188,7 +138,7 @@ def _analyse(
     curve, agreement = _fullness(clip, masks, area)
     found = usable_beats(find_beats(curve, clip.fps), clip.frames, clip.fps)
     motions = _motions(clip, masks, shapes[:, 0], found)
-    pairs = [calibration.both(m.ef_by_motion, m.ef_by_contours) for m in motions]
+    pairs = [calibration.both(m.ef_by_motion, m.ef_by_contours, m.contrast) for m in motions]
     efs = np.array(pairs).reshape(-1, 2).T
     evidence = Evidence(
         frames=len(masks),
@@ -213,7 +163,7 @@ def _analyse(
     for beat, motion, quality in zip(found, motions, verdict.beats, strict=True):
         if refused or quality <= 0:
             continue
-        ef = calibration.combined(motion.ef_by_motion, motion.ef_by_contours)
+        ef = calibration.combined(motion.ef_by_motion, motion.ef_by_contours, motion.contrast)
         edv = motion.edv * cubic
         beats.append(
             AnalysedBeat(
@@ -227,6 +177,7 @@ def _analyse(
                 quality,
                 motion.ef_by_motion,
                 motion.ef_by_contours,
+                motion.contrast,
             )
         )
         contours.append(motion.contours)
@@ -250,10 +201,14 @@ def _analyse(
 
 @dataclass(frozen=True)
 class _Motion:
-    """EF of a beat in percent by both ways, uncalibrated; EDV and contours in prepared pixels."""
+    """EF of a beat in percent by both ways, uncalibrated; EDV and contours in prepared pixels.
+
+    `contrast` is that of the edge, mean of ED and ES.
+    """
 
     ef_by_motion: float
     ef_by_contours: float
+    contrast: float
     edv: float
     contours: NDArray[np.float64]
 
@@ -282,6 +237,7 @@ def _motions(
             motion,
             ef_by_motion=level * motion.ef_by_motion,
             ef_by_contours=float(ejection_fraction(steady[beat.ed_frame], steady[beat.es_frame])),
+            contrast=_contrast(clip, masks, beat),
         )
         for motion, beat in zip(motions, beats, strict=True)
     ]
@@ -294,10 +250,15 @@ def _motion(clip: PreparedClip, masks: NDArray[np.bool_], beats: Sequence[FoundB
     painted = composite_beat(masks.astype(np.uint8) * 255, beats)[0] > 127
     start = mask_tracing(painted)
     if start is None:
-        return _Motion(nan, nan, nan, np.empty((0, 0, 2)))
+        return _Motion(nan, nan, 0.0, nan, np.empty((0, 0, 2)))
     carried = carry_contour(composite, chords_to_polygon(start[1:]))
     edv, esv = contour_volume(carried[0]), contour_volume(carried[-1])
-    return _Motion(float(ejection_fraction(edv, esv)), nan, edv, carried)
+    return _Motion(float(ejection_fraction(edv, esv)), nan, 0.0, edv, carried)
+
+
+def _contrast(clip: PreparedClip, masks: NDArray[np.bool_], beat: FoundBeat) -> float:
+    ends = (beat.ed_frame, beat.es_frame)
+    return float(np.mean([edge_contrast(clip.frames[frame], masks[frame]) for frame in ends]))
 
 
 def _filled(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -28,6 +28,7 @@ class AnalysedBeat:
         quality: 0 to 1.
         by_motion: EF by optical flow before calibration.
         by_contours: EF between the contours at ED and ES before calibration.
+        contrast: How well the edge is seen, see `lvef.cardiac.edge_contrast`.
     """
 
     ed_frame: int
@@ -40,6 +41,7 @@ class AnalysedBeat:
     quality: float
     by_motion: float
     by_contours: float
+    contrast: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from lvef.cardiac.beat import mid_frame
 from lvef.cardiac.beats import FoundBeat, find_beats, grey_components, periodicity, shared_curve
 from lvef.cardiac.contour import chords_to_polygon, polygon_area, polygon_mask
 from lvef.cardiac.disks import contour_volume, mask_tracing, mask_volume
+from lvef.cardiac.edge import edge_contrast
 from lvef.cardiac.motion import carry_contour, composite_beat
 from lvef.cardiac.sampling import CLIP_FPS, RATES, SURVEY_FRAMES, looks, survey, window
 from lvef.cardiac.tracing import ordered_tracings
@@ -25,6 +26,7 @@ __all__ = [
     "chords_to_polygon",
     "composite_beat",
     "contour_volume",
+    "edge_contrast",
     "ejection_fraction",
     "find_beats",
     "grey_components",

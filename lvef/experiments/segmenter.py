@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lvef.analysis import ClipAnalyser, ClipAnalysis
-from lvef.analysis.analyse import Calibration
+from lvef.analysis.calibration import Calibration
 from lvef.cardiac import ejection_fraction, polygon_mask
 from lvef.cardiac.beats import MOST_MISSING
 from lvef.data.formats import write_video
 from lvef.data.options import default_workers
-from lvef.errors import ConfigurationError
 from lvef.evaluation.overlap import dice
 from lvef.phantom.clip import PhantomClip
 from lvef.phantom.pool import PhantomKind
@@ -48,10 +47,13 @@ class PhantomCase:
         found_ef: Geometric EF; NaN where the clip was refused.
         by_motion: Median EF by motion, uncalibrated.
         by_contours: Median EF by contours, uncalibrated.
+        contrast: Median contrast of the edge.
+        found_std: Standard deviation of `found_ef` that the analysis states.
         quality: Quality that the analysis states.
         reason: Why it was refused.
         kinds: Of each true beat; see `kind_of`.
         missed: The kinds of those that were not found.
+        hard: What makes the phantom hard, joined by "+".
     """
 
     dice: float
@@ -67,6 +69,9 @@ class PhantomCase:
     reason: str
     kinds: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
+    contrast: float = 0.0
+    found_std: float = float("nan")
+    hard: str = ""
 
 
 def compare(clip: PhantomClip | SolidClip, analysis: ClipAnalysis) -> PhantomCase:
@@ -111,6 +116,9 @@ def compare(clip: PhantomClip | SolidClip, analysis: ClipAnalysis) -> PhantomCas
         reason=analysis.reason,
         kinds=tuple(kinds),
         missed=tuple(missed),
+        contrast=float(np.median([b.contrast for b in analysis.beats] or [0.0])),
+        found_std=analysis.ef_std,
+        hard="+".join(clip.kinds) if isinstance(clip, SolidClip) else clip.kind,
     )
 
 
@@ -150,24 +158,21 @@ def kind_of(ed: int, es: int, stroke: float, count: int, fps: float) -> str:
 
 def analyse_phantoms(
     weights: str | Path,
-    seed: int,
+    kind: PhantomKind,
     indices: Sequence[int],
-    breadth: float | None,
     calibration: Calibration | None = None,
 ) -> list[PhantomCase]:
     """Analyse phantoms as new clips, on every core, and compare each with its truth.
 
     Args:
         weights: See `ClipAnalyser`.
-        seed: Seed of the phantoms.
+        kind: What the phantoms are drawn from.
         indices: Which of them.
-        breadth: See `PhantomClip`.
         calibration: In place of the one that comes with the weights.
     """
-    work = partial(_analyse_phantom, seed, breadth)
     start = (str(weights), calibration)
     with get_context("spawn").Pool(default_workers(), _start_worker, start) as pool:
-        done = pool.imap(work, indices)
+        done = pool.imap(partial(_analyse_phantom, kind), indices)
         return list(tqdm(done, total=len(indices), desc="phantoms analysed", unit="clip"))
 
 
@@ -182,64 +187,10 @@ def _start_worker(weights: str, calibration: Calibration | None) -> None:
     _analyser.calibration = calibration or _analyser.calibration
 
 
-def _analyse_phantom(seed: int, breadth: float | None, index: int) -> PhantomCase:
+def _analyse_phantom(kind: PhantomKind, index: int) -> PhantomCase:
     assert _analyser is not None
-    clip = PhantomClip(seed, index, breadth=breadth)
+    clip = kind.clip(index)
     with TemporaryDirectory() as folder:  # through a codec, as any clip comes
         path = Path(folder) / "clip.avi"
         write_video(path, clip.frames(), clip.patient.fps)
         return compare(clip, _analyser(path))
-
-
-def summary(cases: list[PhantomCase]) -> dict[str, float]:
-    """Return the figures of a set of phantoms; EF errors over those that were not refused."""
-    ed = np.abs([error for case in cases for error in case.ed_errors])
-    es = np.abs([error for case in cases for error in case.es_errors])
-    errors = np.array([case.found_ef - case.ef for case in cases])
-    known = errors[np.isfinite(errors)]
-    kept = [case for case in cases if not case.reason]
-    kinds = [kind for case in cases for kind in case.kinds]
-    missed = [kind for case in cases for kind in case.missed]
-    by_kind = {
-        f"beats_found_{kind}": 1 - missed.count(kind) / kinds.count(kind)
-        for kind in KINDS
-        if kind in kinds
-    }
-    return {
-        "clips": len(cases),
-        "mean_dice": float(np.mean([case.dice for case in cases])),
-        "true_beats": sum(case.true_beats for case in cases),
-        "beats_found": len(ed) / max(sum(case.true_beats for case in cases), 1),
-        "beats_found_where_not_refused": sum(len(c.ed_errors) for c in kept)
-        / max(sum(c.true_beats for c in kept), 1),
-        **by_kind,
-        "wrong_beats": sum(case.wrong_beats for case in cases),
-        "median_ed_error": float(np.median(ed)) if len(ed) else float("nan"),
-        "median_es_error": float(np.median(es)) if len(es) else float("nan"),
-        "mean_ed_error": float(np.mean(ed)) if len(ed) else float("nan"),
-        "mean_es_error": float(np.mean(es)) if len(es) else float("nan"),
-        "ef_mae": float(np.mean(np.abs(known))) if len(known) else float("nan"),
-        "ef_bias": float(np.mean(known)) if len(known) else float("nan"),
-        "refused": len(cases) - len(kept),
-    }
-
-
-def calibrate(cases: list[PhantomCase], trust: float) -> Calibration:
-    """Fit what EF by motion and by contours are worth, least squares, and the error that is left.
-
-    Args:
-        cases: Phantoms that no figure is reported on.
-        trust: Share of the EF by motion; see `Calibration`.
-    """
-    table = np.array([(c.ef, c.by_motion, c.by_contours) for c in cases if not c.reason])
-    table = table[np.isfinite(table).all(1)]
-    if len(table) < 10:
-        raise ConfigurationError(f"only {len(table)} phantoms to calibrate on: give at least 10")
-    truth, *found = table.T
-    curves = [
-        np.linalg.lstsq(np.stack([x, x**2 / 100], axis=1), truth, rcond=None)[0] for x in found
-    ]
-    motion, contours = [(float(a), float(b)) for a, b in curves]
-    fitted = Calibration(motion, contours, trust)
-    errors = [fitted.combined(m, c) - ef for ef, m, c in table]
-    return replace(fitted, std=float(np.sqrt(np.mean(np.square(errors)))))

@@ -24,8 +24,10 @@ from scipy.signal import find_peaks
 from lvef.analysis import ClipAnalyser
 from lvef.analysis.segment import segment
 from lvef.evaluation.overlap import dice
-from lvef.experiments.segmenter import analyse_phantoms, summary
+from lvef.experiments.segmenter import analyse_phantoms
+from lvef.experiments.segmenter_summary import summary
 from lvef.phantom import PhantomClip
+from lvef.phantom.pool import PhantomKind
 
 
 def reference_events(area: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
@@ -94,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=int, default=200)
     parser.add_argument("--seed", type=int, default=4000)
-    parser.add_argument("--breadth", default="1.25")
+    parser.add_argument("--breadth", default="1.25", help="or standard, or solid")
     parser.add_argument("--weights", default="shipped")
     parser.add_argument("--real", type=Path)
     options = parser.parse_args()
@@ -110,9 +112,10 @@ def main() -> None:
             f"other end is in the clip {table['paired_matched'].sum()} of {table['paired'].sum()}"
         )
     if options.clips:
-        breadth = None if options.breadth == "standard" else float(options.breadth)
-        cases = analyse_phantoms(options.weights, options.seed, range(options.clips), breadth)
-        kind = "standard population" if breadth is None else f"ranges {breadth:g} x training's"
+        breadth = None if options.breadth in ("standard", "solid") else float(options.breadth)
+        phantoms = PhantomKind(options.seed, breadth, solid=options.breadth == "solid")
+        cases = analyse_phantoms(options.weights, phantoms, range(options.clips))
+        kind = options.breadth if breadth is None else f"ranges {breadth:g} x training's"
         print(f"PHANTOM, seed {options.seed}, {kind}:")
         for name, value in summary(cases).items():
             print(f"  {name:32s}{value:10.3f}")
