@@ -157,6 +157,7 @@ def _take_segmenter(config: Namespace) -> None:
             "an LV segmenter finds the beats itself; --data.keyframes is for a model of EF"
         )
     config.data.segmenter = config.get("ckpt_path") or config.data.segmenter
+    config.data.masks = True  # there is no batch to predict: the beats are found already
     config.ckpt_path = None
 
 

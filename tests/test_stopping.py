@@ -22,6 +22,14 @@ from lvef.stopping import Stopped, stoppable
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """Let Ctrl-C be heard: a shell that starts the tests in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Tells(Callback):
     """Sends a signal to its own process in the middle of an epoch."""
 
@@ -76,6 +84,15 @@ def test_a_signal_that_comes_where_no_error_gets_out_comes_again(capfd):
         wait(Noisy())
     assert stop.value.code == 143
     assert capfd.readouterr().err == ""
+
+
+def test_what_a_shell_has_ignored_in_the_background_is_ignored():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with stoppable():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(Stopped):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN, "as it was"
 
 
 def wait(noisy: Noisy) -> None:

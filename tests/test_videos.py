@@ -171,3 +171,17 @@ def test_predict_names_clips_by_numbers_and_keeps_the_key_elsewhere(tmp_path, ca
     (line,) = told(capsys.readouterr().err)
     assert "lies in the run's folder" in line
     assert not inside.exists()
+
+
+def test_a_segmenter_without_its_config_predicts_and_says_how_many_failed(
+    phantom_root, tmp_path, caplog
+):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    (folder / "a.avi").symlink_to(min((phantom_root / "Videos").iterdir()))
+    (folder / "b.avi").write_bytes(b"no video " * 99)
+    asked = ["predict", "--model", "lvef.models.LVSegmenter", "--data.videos", str(folder)]
+    assert main([*asked, "--trainer.default_root_dir", str(tmp_path)]) == 0
+    path = newest(tmp_path, "predictions.csv")
+    assert read_csv(path)["status"].tolist() == ["ok", "failed"]
+    assert f"Predictions: {path} (1 of 2 failed: see reason there)" in caplog.text

@@ -45,6 +45,7 @@ class PredictionWriter(Callback):
     def __init__(self) -> None:
         self._batches: list[dict[str, Any]] = []
         self._due = 0.0
+        self._failed = (0, 0)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write down what fails already, in case no video is left to predict."""
@@ -52,7 +53,7 @@ class PredictionWriter(Callback):
             self._batches, self._due = [], time.monotonic() + _SECONDS
             path = self._write(trainer, pl_module, [])
             if path is not None and isinstance(pl_module, LVSegmenter):
-                rank_zero_info(f"Predictions: {path}")
+                self._tell(path)
 
     def on_predict_batch_end(
         self,
@@ -82,7 +83,7 @@ class PredictionWriter(Callback):
             batches = [batch for part in gathered for batch in part]
         path = self._write(trainer, pl_module, batches)
         if path is not None:
-            rank_zero_info(f"Predictions: {path}")
+            self._tell(path)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
@@ -90,6 +91,11 @@ class PredictionWriter(Callback):
         """Write what was predicted before an interruption."""
         if trainer.predicting and self._batches and trainer.world_size == 1:
             rank_zero_info(f"Interrupted: {self._write(trainer, pl_module, self._batches)}")
+
+    def _tell(self, path: Path) -> None:
+        failed, of_all = self._failed
+        more = f" ({failed} of {of_all} failed: see reason there)" if failed else ""
+        rank_zero_info(f"Predictions: {path}{more}")
 
     def _write(
         self, trainer: Trainer, task: LightningModule, batches: list[dict[str, Any]]
@@ -111,6 +117,7 @@ class PredictionWriter(Callback):
         if trained_on:
             rows["trained_on"] = str(trained_on)
         write_csv(path, rows)
+        self._failed = int((rows["status"] != "ok").sum()), len(rows)
         about = _about(trainer, task, str(trained_on))
         write_json(path.with_suffix(".json"), about)
         if new and len(beats):
