@@ -52,13 +52,12 @@ bench: install  ## measure speed against named alternatives; frozen_head.py want
 	$(BIN)/python tests/benchmarks/gaussian_process.py --large
 	$(BIN)/python tests/benchmarks/new_videos.py
 
-weights: install  ## make the shipped weights again: hours on 2 cores
-	OMP_NUM_THREADS=1 $(LVEF) phantom --root data/randomised --num_videos 8000 --seed 2000 --breadth 1
-	$(LVEF) fit --config configs/lv_seg.yaml --data.root data/randomised \
-		--trainer.precision bf16-mixed --trainer.check_val_every_n_epoch 4 \
-		--trainer.default_root_dir lightning_logs/weights
-	$(LVEF) weights --output lvef/weights/lv_seg.safetensors \
-		--ckpt_path "$$(ls -t lightning_logs/weights/lv_seg/*/checkpoints/best.ckpt | head -1)"
+weights: install  ## train segmenters to ship: for an accelerator; hours on 2 cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m lvef.experiments.segmenter_training judges --output results/segmenter/judges
+	$(BIN)/python -m lvef.experiments.segmenter_training final --output results/segmenter \
+		--judges results/segmenter/judges
+	@echo "Choose by results/segmenter/results.jsonl (solid), then:"
+	@echo "  $(LVEF) weights --output lvef/weights/lv_seg.safetensors --ckpt_path results/segmenter/NAME.safetensors"
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) data/demo results/demo weights/demo_resnet50.safetensors build *.egg-info .pytest_cache .mypy_cache .ruff_cache
