@@ -66,7 +66,9 @@ def test_trabeculae_lie_inside_the_contour_and_are_no_part_of_it():
     heart = replace(PhantomClip(SEED, 1).anatomy, margin=0.0, apical_margin=0.0)
     look = Look(trabeculae=(0, 1), texture=(0.0, 0.0))
     smooth, lined = (
-        draw_tissue(heart, np.random.default_rng(4), replace(look, spongy=thickness))
+        draw_tissue(
+            heart, np.random.default_rng(4), replace(look, spongy=thickness, spongy_level=4.0)
+        )
         for thickness in (0.0, 6.0)
     )
     chords = heart.tracing(0.0)[1:]
@@ -75,6 +77,11 @@ def test_trabeculae_lie_inside_the_contour_and_are_no_part_of_it():
     less = smooth[..., 2] - lined[..., 2] > 0.2
     assert less[cavity].mean() > 0.1, "a good part of the cavity is no longer blood alone"
     assert less[~cavity].mean() < 0.01
+    u = np.linspace(0.2, 0.7, 30)
+    lateral = heart.half_widths(u, 0.0)[1] + heart.lateral_wall / 2
+    column, row = np.round(to_grid(heart.to_image(u, lateral))).astype(int).T
+    walls = [np.hypot(*field[row, column, :2].T).mean() for field in (smooth, lined)]
+    assert walls[1] < 2 * walls[0], "the compacted wall is as it was"
 
 
 @pytest.mark.parametrize(
