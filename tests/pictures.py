@@ -15,6 +15,7 @@ from lvef.cardiac import chords_to_polygon
 from lvef.data.prepare import prepare_frames
 from lvef.data.sector import blank_outside, find_sector, sector_probe
 from lvef.phantom import PhantomClip
+from lvef.phantom.solid import SolidClip
 
 SEED = 5
 
@@ -75,6 +76,25 @@ def randomised(path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
+def solid(path: Path) -> None:
+    """ED and ES of phantoms of the second generator, with the contour that a reader would draw."""
+    figure = Figure(figsize=(9, 4.9), layout="constrained")
+    axes = figure.subplots(3, 6)
+    for index in range(9):
+        clip = SolidClip(SEED, index)
+        contours = clip.truth()["contour"]
+        for moment, frame in enumerate((clip.ed_frame, clip.es_frame)):
+            axis = axes[index // 3, 2 * (index % 3) + moment]
+            axis.imshow(enlarge(clip.frames([frame])[0]), cmap="gray", vmin=0, vmax=255)
+            contour = 2 * contours[frame] + 0.5
+            if moment:
+                axis.plot(*np.concatenate([contour, contour[:1]]).T, color="#ffb000", linewidth=1)
+            axis.set_title(f"EF {clip.patient.ef:.0f} %" if not moment else "ES", fontsize=8)
+            axis.set_axis_off()
+    figure.suptitle("PHANTOMS of the second generator; contour at end-systole", size=10)
+    figure.savefig(path, dpi=100)
+
+
 def preparation(path: Path) -> None:
     """A clip as a machine shows it, and as the models see it."""
     figure = Figure(figsize=(9, 2.5), layout="constrained")
@@ -113,5 +133,6 @@ if __name__ == "__main__":
     contact_sheet(folder / "phantoms.png")
     before_and_after(folder / "artifact_removal.png")
     randomised(folder / "randomised.png")
+    solid(folder / "solid.png")
     preparation(folder / "preparation.png")
     analysis(folder / "analysis.png")
