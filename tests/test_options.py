@@ -43,7 +43,7 @@ WORKS: dict[str, dict[str, str]] = {
         f"data.augmentation.{name}": NOTHING
         for name in (
             "rotation", "translation", "scale", "gain", "gamma", "speckle", "horizontal_flip",
-            "veil", "blur",
+            "veil", "blur", "unevenness", "shadow", "flicker", "frozen",
         )
     },
     "model.backbone.freeze": {"0": "trained from the start", BILLION: "never thawed"},
