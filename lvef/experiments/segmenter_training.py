@@ -32,6 +32,7 @@ from lvef.cardiac import CLIP_FPS, ejection_fraction, mask_volume
 from lvef.data.clips import WINDOW
 from lvef.data.transforms import ClipAugmentation
 from lvef.evaluation.overlap import area_error, dice
+from lvef.experiments.segmenter_summary import BANDS
 from lvef.models.segmentation_net import LVSegmentationNet
 from lvef.models.segmenter import SHIPPED, load_weights, segmentation_loss
 from lvef.phantom.hard import HARD_KINDS, evenly
@@ -360,6 +361,12 @@ def _median(values: NDArray[np.float64]) -> float:
     return float(np.median(known)) if len(known) else float("nan")
 
 
+def _mean(values: NDArray[np.float64]) -> float:
+    """Return the mean of what is known; NaN where nothing is."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
 def summarise(rows: dict[str, NDArray[Any]]) -> dict[str, float]:
     """Return means over clips, and the bias of EF by masks in bands of EF.
 
@@ -371,14 +378,14 @@ def summarise(rows: dict[str, NDArray[Any]]) -> dict[str, float]:
         # How far readers stay from the edge is a convention that generators need not share.
         "dice_fitted": max(float(rows[_wider(offset)].mean()) for offset in _OFFSETS),
         "dice_low": float(np.percentile(rows["dice"], 10)),
-        "area_error": float(np.nanmean(np.abs(rows["area_error"]))),
-        "edv_error": float(np.nanmean(rows["edv_error"])),
-        "esv_error": float(np.nanmean(rows["esv_error"])),
-        "ef_mae": float(np.nanmean(np.abs(gap))),
+        "area_error": _mean(np.abs(rows["area_error"])),
+        "edv_error": _mean(rows["edv_error"]),
+        "esv_error": _mean(rows["esv_error"]),
+        "ef_mae": _mean(np.abs(gap)),
     }
-    for low, high in ((0, 30), (30, 40), (40, 55), (55, 100)):
-        chosen = (rows["ef"] > low) & (rows["ef"] <= high) & np.isfinite(gap)
-        figures[f"ef_bias_{low}_{high}"] = float(gap[chosen].mean()) if chosen.any() else np.nan
+    for low, high in BANDS:
+        chosen = (rows["ef"] > low) & (rows["ef"] <= high)
+        figures[f"ef_bias_{low}_{high}"] = _mean(gap[chosen])
     return figures
 
 

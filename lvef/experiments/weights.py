@@ -21,7 +21,7 @@ from lvef.phantom.pool import PhantomKind
 from lvef.phantom.randomised import APICAL_MARGIN, MARGIN
 
 _RANGES = {
-    "calibration_clips": Range(20),
+    "calibration_clips": Range(40),  # ten of the second generator
     "test_clips": COUNT,
     "trust": SHARE,
     "seed": Range(0, SEED.most - 7),  # the next ones are used, too
