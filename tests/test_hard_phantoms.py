@@ -10,9 +10,11 @@ import pytest
 from lvef.cardiac import method_of_disks, polygon_mask
 from lvef.phantom import PhantomClip
 from lvef.phantom.anatomy import rounder
+from lvef.phantom.grid import to_grid
 from lvef.phantom.hard import HARD_KINDS, evenly
+from lvef.phantom.look import Look
 from lvef.phantom.pool import PhantomKind, look_at, render
-from lvef.phantom.tissue import Look, draw_tissue, to_grid
+from lvef.phantom.tissue import draw_tissue
 
 SEED = 31
 

@@ -11,8 +11,11 @@ import torch
 
 from lvef.cardiac import polygon_mask
 from lvef.data.transforms import ClipAugmentation
+from lvef.experiments import segmenter_measure as measuring
+from lvef.experiments import segmenter_memory as memory
 from lvef.experiments import segmenter_training as training
-from lvef.experiments.segmenter_training import Recipe, Windows
+from lvef.experiments.segmenter_memory import Windows
+from lvef.experiments.segmenter_recipes import Recipe
 from lvef.models.segmenter import SHIPPED, read_weights
 from lvef.phantom.pool import LookedClip
 
@@ -31,16 +34,16 @@ def clip(number: int, looks: int = 14) -> LookedClip:
 
 
 def test_windows_hold_looks_and_their_masks_and_grow(tmp_path):
-    counts = {"plain": training._PART + 2}
-    parts = training.parts_of(counts)
-    assert [len(numbers) for _, numbers in parts] == [training._PART, 2]
-    training.fill(tmp_path, parts[0][0], [clip(i % 9) for i in parts[0][1]])
+    counts = {"plain": memory._PART + 2}
+    parts = memory.parts_of(counts)
+    assert [len(numbers) for _, numbers in parts] == [memory._PART, 2]
+    memory.fill(tmp_path, parts[0][0], [clip(i % 9) for i in parts[0][1]])
     windows = Windows(tmp_path, counts, "cpu")
-    assert len(windows) == training._PART
-    training.fill(tmp_path, parts[1][0], [clip(10), clip(11)])
+    assert len(windows) == memory._PART
+    memory.fill(tmp_path, parts[1][0], [clip(10), clip(11)])
     windows.grow()
-    assert len(windows) == training._PART + 2
-    batch = windows.batch(torch.tensor([3, training._PART + 1]))
+    assert len(windows) == memory._PART + 2
+    batch = windows.batch(torch.tensor([3, memory._PART + 1]))
     for number, slot in ((3, 0), (11, 1)):
         grey, mask = batch["clip"][slot], batch["mask"][slot]
         assert grey.shape == mask.shape == (12, 112, 112)
@@ -57,8 +60,8 @@ def test_the_rate_goes_through_one_cycle():
 
 def test_a_network_learns_and_another_seed_is_another_network(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "BATCH", 2)
-    monkeypatch.setattr(training, "WINDOW", 4)
-    training.fill(tmp_path, "plain.0", [clip(i) for i in range(4)])
+    monkeypatch.setattr(memory, "WINDOW", 4)
+    memory.fill(tmp_path, "plain.0", [clip(i) for i in range(4)])
     recipe = Recipe("try", {"plain": 1.0}, clips=4, epochs=2)
     nets = []
     for seed in (0, 0, 1):
@@ -72,7 +75,7 @@ def test_a_network_learns_and_another_seed_is_another_network(tmp_path, monkeypa
 
 def test_training_by_the_clock_ends_when_it_is_over(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "BATCH", 2)
-    training.fill(tmp_path, "plain.0", [clip(i) for i in range(4)])
+    memory.fill(tmp_path, "plain.0", [clip(i) for i in range(4)])
     recipe = Recipe("try", {"plain": 1.0}, clips=4, epochs=1000, warm=True)
     windows = Windows(tmp_path, recipe.counts(), "cpu")
     net, steps = training.train(recipe, windows, "cpu", seconds=2.0)
@@ -84,12 +87,12 @@ def test_training_by_the_clock_ends_when_it_is_over(tmp_path, monkeypatch):
 
 def test_what_a_reader_leaves_out_on_every_side_is_told_apart_from_a_wrong_outline(monkeypatch):
     """Masks two pixels too narrow all round fit perfectly once they are widened."""
-    held = {k: np.array(v) for k, v in training.joined([clip(1), clip(2)]).items()}
+    held = {k: np.array(v) for k, v in memory.joined([clip(1), clip(2)]).items()}
     truth = np.unpackbits(held["masks"], axis=-1).astype(bool)
-    narrow = np.stack([training._signed_distance(mask) <= -2.0 for mask in truth])
+    narrow = np.stack([measuring._signed_distance(mask) <= -2.0 for mask in truth])
     given = iter((narrow[:14], narrow[14:]))
-    monkeypatch.setattr(training, "segment_closely", lambda *_: next(given).astype(np.float32))
-    figures = training.summarise(training.measure(None, held, "cpu"))
+    monkeypatch.setattr(measuring, "segment_closely", lambda *_: next(given).astype(np.float32))
+    figures = measuring.summarise(measuring.measure(None, held, "cpu"))
     assert figures["dice"] < 0.95
     assert figures["dice_fitted"] > 0.98
     assert figures["edv_error"] < -15
@@ -148,3 +151,30 @@ def test_the_whole_job_on_a_cpu(tmp_path):
     assert set(warm["figures"]) == {"solid", "wider", "hard", "standard"}
     assert warm["figures"]["solid"]["dice"] > 0.6
     assert read_weights(tmp_path / "warm_s0.safetensors")[1]["trained_on"] == "phantoms"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["final", "--output", "{file}/x"], "cannot be written"),
+        (["judges", "--output", "{file}"], "cannot be written"),
+        (["final", "--output", "{new}", "--scale", "-1"], "--scale is -1, but must be above 0"),
+        (
+            ["final", "--output", "{new}", "--workers", "0"],
+            "--workers is 0, but must be at least",
+        ),
+        (["final", "--output", "{new}", "--seconds", "nan"], "--seconds is nan"),
+        (["final", "--output", "{new}", "--judges", "{new}"], "solid.npz not found"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line(asked, said, tmp_path, capsys, monkeypatch):
+    file = tmp_path / "file"
+    file.write_text("")
+    words = [word.format(file=file, new=tmp_path / "new") for word in asked]
+    monkeypatch.setattr("sys.argv", ["segmenter_training", *words])
+    with pytest.raises(SystemExit) as stop:
+        training.main()
+    assert stop.value.code == 1
+    error = capsys.readouterr().err.strip()
+    assert said in error
+    assert "\n" not in error

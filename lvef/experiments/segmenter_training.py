@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,231 +25,28 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
-from scipy.ndimage import distance_transform_edt
-from torch import Tensor
 
-from lvef.analysis.segment import one_ventricle, segment_closely
-from lvef.cardiac import CLIP_FPS, ejection_fraction, mask_volume
-from lvef.data.clips import WINDOW
 from lvef.data.transforms import ClipAugmentation
-from lvef.evaluation.overlap import area_error, dice
-from lvef.experiments.segmenter_summary import BANDS
+from lvef.errors import ConfigurationError, LvefError
+from lvef.experiments.segmenter_measure import measure, summarise
+from lvef.experiments.segmenter_memory import Windows, fill, joined, parts_of
+from lvef.experiments.segmenter_recipes import JUDGES, POOLS, RECIPES, Recipe
+from lvef.files import make_room
 from lvef.models.segmentation_net import LVSegmentationNet
 from lvef.models.segmenter import SHIPPED, load_weights, segmentation_loss
-from lvef.phantom.hard import HARD_KINDS, evenly
-from lvef.phantom.pool import LookedClip, PhantomKind, render
+from lvef.options import COUNT, Range, check_numbers
+from lvef.phantom.pool import LookedClip, render
 from lvef.precision import cpu_precision
 
 BATCH, DECAY = 16, 0.02
 WARM_SHARE = 0.7
 _RISE = 0.15
-_PART = 250
-"""Clips that are rendered before training may look at them."""
-_OFFSETS = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
-"""Pixels by which masks are made wider to see how far a convention alone sets them apart."""
 _AVERAGED = 0.02
 """Share of the steps over which weights are averaged."""
-MACHINE = {"unevenness": 0.5, "shadow": 0.3}
-"""Augmentation by what probes and ribs do."""
-SEQUENCE = {"flicker": 0.2, "frozen": 0.1}
-"""Augmentation by what happens between looks."""
-
-_LOOKS = 20
-"""Looks of each clip that are rendered: more hearts tell more than more of each."""
-
-
-def _pool(seed: int, breadth: float | None = 1.0, **given: Any) -> PhantomKind:
-    return PhantomKind(seed, breadth, most_looks=_LOOKS, **given)
-
-
-POOLS: dict[str, PhantomKind] = {
-    "plain": _pool(2000),
-    "wide": _pool(2100, 1.5),
-    "narrow": _pool(2200, 0.6),
-    "clinic": _pool(2300, None),
-    **{kind: _pool(2400 + i, hard={kind: 1.0}) for i, kind in enumerate(HARD_KINDS)},
-}
-"""What is trained on; no seed of these is measured on."""
-JUDGES: dict[str, tuple[PhantomKind, int]] = {
-    "solid": (_pool(9000, solid=True, from_ed=True), 120),
-    "wider": (_pool(3001, 1.25, from_ed=True), 60),
-    "hard": (_pool(3003, hard=evenly(1.0), from_ed=True), 60),
-    "standard": (_pool(3002, None, from_ed=True), 30),
-}
-"""What is measured on, and how many clips of each; "solid" is the second generator's."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How one segmenter is trained.
-
-    Attributes:
-        name: What it is called.
-        shares: Share of the clips that comes from each of `POOLS`.
-        clips: Clips in all.
-        epochs: Times that each is seen; 0 measures the shipped weights.
-        augmentation: Options of `ClipAugmentation` that are not its defaults.
-        seed: Of weights, order and augmentation.
-        rate: Peak learning rate.
-        warm: Start from the shipped weights, for `WARM_SHARE` of the time.
-    """
-
-    name: str
-    shares: dict[str, float]
-    clips: int = 1000
-    epochs: int = 8
-    augmentation: dict[str, float] = field(default_factory=dict)
-    seed: int = 0
-    rate: float = 3e-3
-    warm: bool = False
-
-    def counts(self) -> dict[str, int]:
-        """Return how many clips come from each pool."""
-        return {pool: round(share * self.clips) for pool, share in self.shares.items()}
-
-
-def _mixed(share: float, others: tuple[str, ...]) -> dict[str, float]:
-    return {"plain": 1 - share, **dict.fromkeys(others, share / len(others))}
-
-
-_BREADTHS = ("wide", "narrow", "clinic")
-_VARIANTS = [
-    Recipe("plain", {"plain": 1.0}),
-    *(Recipe(kind, _mixed(0.25, (kind,))) for kind in HARD_KINDS),
-    Recipe("all kinds", _mixed(0.4, HARD_KINDS)),
-    Recipe("mostly hard", _mixed(0.8, HARD_KINDS)),
-    Recipe("breadths", _mixed(0.6, _BREADTHS)),
-    Recipe("longer", {"plain": 1.0}, epochs=16),
-    Recipe("machine", {"plain": 1.0}, augmentation=MACHINE),
-    Recipe("all kinds, machine", _mixed(0.4, HARD_KINDS), augmentation=MACHINE),
-    Recipe("all kinds, sequence", _mixed(0.4, HARD_KINDS), augmentation=SEQUENCE),
-    Recipe(
-        "everything", _mixed(0.6, (*HARD_KINDS, *_BREADTHS)), augmentation={**MACHINE, **SEQUENCE}
-    ),
-]
-_SHIPPED = Recipe("shipped", {}, clips=0, epochs=0)
-_FINAL = Recipe("final", _mixed(0.3, ("dilated",)), 8000, 28, MACHINE)
-_WARM = replace(_FINAL, name="warm", rate=1e-3, warm=True)
-RECIPES: dict[str, list[Recipe]] = {
-    "ablation": [
-        _SHIPPED,
-        *_VARIANTS,
-        *(replace(_VARIANTS[0], seed=seed) for seed in (1, 2)),
-        *(replace(recipe, seed=1) for recipe in reversed(_VARIANTS[1:])),
-    ],
-    "final": [
-        *(replace(_FINAL, seed=seed) for seed in range(3)),
-        _WARM,
-        replace(_WARM, name="warm, no machine", augmentation={}),
-    ],
-}
-"""Each change at an eighth of the clips, with two seeds; and what ships, with three."""
-
-
-# --------------------------------------------------------------------------- what is kept in memory
-
-
-def joined(clips: list[LookedClip]) -> dict[str, NDArray[Any]]:
-    """Return clips as arrays: their looks one after the other, and where each begins."""
-    return {
-        "frames": np.concatenate([clip.frames for clip in clips]),
-        "masks": np.concatenate([clip.masks for clip in clips]),
-        "survey": np.stack([clip.survey for clip in clips]),
-        "starts": np.cumsum([0, *(len(clip.frames) for clip in clips)]),
-        "beats": np.concatenate([clip.beats for clip in clips]),
-        "beat_starts": np.cumsum([0, *(len(clip.beats) for clip in clips)]),
-        "ef": np.array([clip.ef for clip in clips]),
-        "kinds": np.array([clip.kinds for clip in clips]),
-    }
-
-
-def fill(folder: Path, name: str, clips: list[LookedClip]) -> None:
-    """Write clips as arrays that every process can map."""
-    part = folder / f"{name}.part"
-    part.mkdir()
-    for key, array in joined(clips).items():
-        np.save(part / f"{key}.npy", array)
-    part.rename(folder / name)
-
-
-def arrays_of(folder: Path) -> dict[str, NDArray[Any]]:
-    """Return the arrays that `fill` wrote, mapped."""
-    return {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
-
-
-def parts_of(counts: dict[str, int]) -> list[tuple[str, range]]:
-    """Return the names of the parts that pools are rendered in, and which clips each holds.
-
-    Those of all pools take turns, so that training can begin when the first of each is there.
-    """
-    parts = [
-        (start, f"{pool}.{start}", range(start, min(start + _PART, count)))
-        for pool, count in counts.items()
-        for start in range(0, count, _PART)
-    ]
-    return [(name, numbers) for _, name, numbers in sorted(parts, key=lambda part: part[0])]
-
-
-class Windows:
-    """Clips on the device, and random windows of them; grows while clips are rendered.
-
-    Args:
-        folder: Where `fill` writes them.
-        counts: How many clips are taken from each pool.
-        device: Where they are kept.
-    """
-
-    def __init__(self, folder: Path, counts: dict[str, int], device: str) -> None:
-        self.folder, self.device = folder, device
-        self.waiting = {name: len(numbers) for name, numbers in parts_of(counts)}
-        first = [f"{pool}.0" for pool, count in counts.items() if count]
-        while not all((folder / name).is_dir() for name in first):
-            time.sleep(0.2)
-        self.frames: list[Tensor] = []
-        self.masks: list[Tensor] = []
-        self.surveys: list[Tensor] = []
-        self.starts = [0]
-        self.bits = 7 - torch.arange(8, device=device, dtype=torch.uint8)
-        self.grow()
-
-    def grow(self) -> None:
-        """Take what has been rendered since."""
-        for name in [name for name in self.waiting if (self.folder / name).is_dir()]:
-            count, arrays = self.waiting.pop(name), arrays_of(self.folder / name)
-            ends = arrays["starts"][: count + 1]
-            self.starts += (self.starts[-1] + ends[1:]).tolist()
-            for kept, key, stop in (
-                (self.frames, "frames", ends[-1]),
-                (self.masks, "masks", ends[-1]),
-                (self.surveys, "survey", count),
-            ):
-                kept.append(torch.from_numpy(np.array(arrays[key][:stop])).to(self.device))
-        for kept in (self.frames, self.masks, self.surveys):
-            kept[:] = [torch.cat(kept)]
-        self.ends = torch.tensor(self.starts, device=self.device)
-
-    def __len__(self) -> int:
-        """Return the number of clips."""
-        return len(self.starts) - 1
-
-    def batch(self, chosen: Tensor) -> dict[str, Tensor]:
-        """Return one window of each of the chosen clips; a batch as `ClipDataset` gives them."""
-        first, stop = self.ends[chosen], self.ends[chosen + 1]
-        room = (stop - first - WINDOW).clamp(min=0)
-        offset = (torch.rand(len(chosen), device=first.device) * (room + 1)).long()
-        place = offset[:, None] + torch.arange(WINDOW, device=first.device)
-        place = first[:, None] + torch.minimum(place, (stop - first - 1)[:, None])
-        packed = self.masks[0][place]
-        mask = (packed[..., None] >> self.bits) & 1
-        return {
-            "clip": self.frames[0][place],
-            "survey": self.surveys[0][chosen],
-            "mask": mask.flatten(-2),
-            "traced": torch.ones_like(place, dtype=torch.bool),
-        }
-
-
-# ------------------------------------------------------------------------------- train and measure
+_RANGES = {
+    "scale": Range(0, 1000, above=True), "first": COUNT, "seconds": Range(0, 1e6, above=True),
+    "workers": Range(1, 1024), "at_once": Range(1, 1024),
+}  # fmt: skip
 
 
 def train(
@@ -312,83 +110,6 @@ def one_cycle_share(progress: float) -> float:
     return float(1 + np.cos(np.pi * min((progress - _RISE) / (1 - _RISE), 1.0))) / 2
 
 
-def measure(
-    net: LVSegmentationNet, arrays: dict[str, NDArray[Any]], device: str
-) -> dict[str, NDArray[Any]]:
-    """Return what is measured of each clip, `(n,)` each.
-
-    `dice` and `area_error` (percent) over its looks; `dice+2` and the like, where masks are made
-    so many pixels wider on every side; `ef` true, `ef_masks` by the masks at the true ED and ES,
-    `edv_error` and `esv_error` (percent) there.
-    """
-    names = ("dice", "area_error", "ef_masks", "edv_error", "esv_error")
-    rows: dict[str, list[float]] = {name: [] for name in (*names, *map(_wider, _OFFSETS))}
-    for number in range(len(arrays["survey"])):
-        span = slice(*arrays["starts"][number : number + 2])
-        frames = np.array(arrays["frames"][span])
-        truth = np.unpackbits(arrays["masks"][span], axis=-1).astype(bool)
-        found = one_ventricle(segment_closely(net, frames, CLIP_FPS, device))
-        rows["dice"].append(float(dice(found, truth).mean()))
-        outside = np.stack([_signed_distance(mask) for mask in found])
-        for offset in _OFFSETS:
-            rows[_wider(offset)].append(float(dice(outside <= offset, truth).mean()))
-        rows["area_error"].append(float(area_error(found, truth).mean()))
-        ends = arrays["beats"][slice(*arrays["beat_starts"][number : number + 2])]
-        volumes = np.array(
-            [[[mask_volume(m[i])[0] for i in pair] for pair in ends] for m in (found, truth)]
-        ).reshape(2, -1, 2)
-        error = 100 * (volumes[0] / volumes[1] - 1)
-        rows["ef_masks"].append(_median(ejection_fraction(*volumes[0].T)))
-        rows["edv_error"].append(_median(error[:, 0]))
-        rows["esv_error"].append(_median(error[:, 1]))
-    return {"ef": np.array(arrays["ef"]), **{k: np.array(v) for k, v in rows.items()}}
-
-
-def _wider(offset: float) -> str:
-    return f"dice{offset:+g}"
-
-
-def _signed_distance(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return how far outside of a mask each pixel lies, 0.5 and more; negative inside."""
-    if not mask.any():
-        return np.full(mask.shape, np.inf)
-    outside, inside = distance_transform_edt(~mask), distance_transform_edt(mask)
-    return np.asarray(np.where(mask, 0.5 - inside, outside - 0.5))
-
-
-def _median(values: NDArray[np.float64]) -> float:
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else float("nan")
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    """Return the mean of what is known; NaN where nothing is."""
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else float("nan")
-
-
-def summarise(rows: dict[str, NDArray[Any]]) -> dict[str, float]:
-    """Return means over clips, and the bias of EF by masks in bands of EF.
-
-    `dice_fitted` is Dice where all masks are as much wider or narrower as suits them best.
-    """
-    gap = rows["ef_masks"] - rows["ef"]
-    figures = {
-        "dice": float(rows["dice"].mean()),
-        # How far readers stay from the edge is a convention that generators need not share.
-        "dice_fitted": max(float(rows[_wider(offset)].mean()) for offset in _OFFSETS),
-        "dice_low": float(np.percentile(rows["dice"], 10)),
-        "area_error": _mean(np.abs(rows["area_error"])),
-        "edv_error": _mean(rows["edv_error"]),
-        "esv_error": _mean(rows["esv_error"]),
-        "ef_mae": _mean(np.abs(gap)),
-    }
-    for low, high in BANDS:
-        chosen = (rows["ef"] > low) & (rows["ef"] <= high)
-        figures[f"ef_bias_{low}_{high}"] = _mean(gap[chosen])
-    return figures
-
-
 @dataclass(frozen=True)
 class Job:
     """What a process that trains must know.
@@ -435,9 +156,6 @@ def _trained(recipe: Recipe, job: Job) -> tuple[LVSegmentationNet, int, float]:
     net = LVSegmentationNet()
     load_weights(net, SHIPPED)
     return net.eval().to(job.device), 0, 0.0
-
-
-# ----------------------------------------------------------------------------------------- the job
 
 
 def work(recipes: list[Recipe], output: Path, job: Job, workers: int, at_once: int) -> None:
@@ -509,7 +227,7 @@ def write_judges(output: Path, workers: int, scale: float) -> None:
 
 
 def main() -> None:
-    """Read the command line."""
+    """Read the command line and do the job; what cannot be is one line, and exit code 1."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("job", choices=["judges", *RECIPES])
     parser.add_argument("--output", type=Path, required=True)
@@ -521,9 +239,28 @@ def main() -> None:
     parser.add_argument("--at_once", type=int, default=1, help="recipes trained side by side")
     parser.add_argument("--scratch", type=Path, help="where phantoms are kept while it runs")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    parser.add_argument("--device", default=device)
-    asked = parser.parse_args()
-    asked.output.mkdir(parents=True, exist_ok=True)
+    parser.add_argument("--device", default=device, choices=["cpu", "cuda"])
+    try:
+        _do(parser.parse_args())
+    except LvefError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _do(asked: argparse.Namespace) -> None:
+    """Check what is asked, and do it.
+
+    Raises:
+        ConfigurationError: A number is out of its range, or something to be read is not there.
+        OutputError: The output folder cannot be written.
+    """
+    check_numbers("--", _RANGES, vars(asked))
+    for judge in JUDGES if asked.judges else ():
+        if not (asked.judges / f"{judge}.npz").is_file():
+            raise ConfigurationError(
+                f"{asked.judges / judge}.npz not found: the job `judges` writes it"
+            )
+    make_room(asked.output / "results.jsonl")
     if asked.job == "judges":
         write_judges(asked.output, asked.workers, asked.scale)
         return

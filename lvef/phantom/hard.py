@@ -13,9 +13,9 @@ import numpy as np
 
 from lvef.phantom.anatomy import Anatomy, rounder
 from lvef.phantom.draw import Draw
+from lvef.phantom.look import Look
 from lvef.phantom.population import Patient
 from lvef.phantom.scanner import Scanner
-from lvef.phantom.tissue import Look
 
 HARD_KINDS = ("dilated", "false_border", "hazy_wall", "high_apex")
 """A large, round ventricle of low EF with a trabeculated layer, whose inner edge narrows more than

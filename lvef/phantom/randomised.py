@@ -22,9 +22,9 @@ from lvef.phantom.hard import (
     hard_patient,
     hard_scanner,
 )
+from lvef.phantom.look import Look, Range
 from lvef.phantom.population import Patient
 from lvef.phantom.scanner import Scanner, sample_scanner
-from lvef.phantom.tissue import Look, Range
 
 _FPS = (50.0, 50.0, 50.0, 25.0, 30.0, 40.0, 60.0, 75.0, 100.0)
 _LEAST_INSIDE, _LEAST_INSIDE_CUT_OFF, _CUT_OFF = 0.93, 0.8, 0.25

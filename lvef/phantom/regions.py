@@ -9,7 +9,8 @@ from scipy.ndimage import distance_transform_edt
 
 from lvef.cardiac import chords_to_polygon, polygon_mask
 from lvef.phantom.clip import PhantomClip
-from lvef.phantom.tissue import annulus_points, cavity_polygon, to_grid, wall_polygon
+from lvef.phantom.grid import to_grid
+from lvef.phantom.outlines import annulus_points, cavity_polygon, wall_polygon
 
 _VALVE_REACH, _ENDOCARDIUM = 8.0, 3.0
 _SIZE = 112

@@ -14,15 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvef.phantom.anatomy import Anatomy, Contraction, mean_contraction
-from lvef.phantom.tissue import (
-    Look,
-    Range,
-    annulus_points,
-    draw_tissue,
-    smooth_noise,
-    to_grid,
-    tricuspid_points,
-)
+from lvef.phantom.grid import smooth_noise, to_grid
+from lvef.phantom.look import Look, Range
+from lvef.phantom.outlines import annulus_points, tricuspid_points
+from lvef.phantom.tissue import draw_tissue
 
 SIZE = 112
 """Height and width of a frame in pixels, as in EchoNet-Dynamic."""

@@ -1,0 +1,104 @@
+"""How segmenters are trained: on which phantoms, for how long, and what they are judged by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lvef.phantom.hard import HARD_KINDS, evenly
+from lvef.phantom.pool import PhantomKind
+
+MACHINE = {"unevenness": 0.5, "shadow": 0.3}
+"""Augmentation by what probes and ribs do."""
+SEQUENCE = {"flicker": 0.2, "frozen": 0.1}
+"""Augmentation by what happens between looks."""
+_LOOKS = 20
+"""Looks of each clip that are rendered: more hearts tell more than more of each."""
+
+
+def _pool(seed: int, breadth: float | None = 1.0, **given: Any) -> PhantomKind:
+    return PhantomKind(seed, breadth, most_looks=_LOOKS, **given)
+
+
+POOLS: dict[str, PhantomKind] = {
+    "plain": _pool(2000),
+    "wide": _pool(2100, 1.5),
+    "narrow": _pool(2200, 0.6),
+    "clinic": _pool(2300, None),
+    **{kind: _pool(2400 + i, hard={kind: 1.0}) for i, kind in enumerate(HARD_KINDS)},
+}
+"""What is trained on; no seed of these is measured on."""
+JUDGES: dict[str, tuple[PhantomKind, int]] = {
+    "solid": (_pool(9000, solid=True, from_ed=True), 120),
+    "wider": (_pool(3001, 1.25, from_ed=True), 60),
+    "hard": (_pool(3003, hard=evenly(1.0), from_ed=True), 60),
+    "standard": (_pool(3002, None, from_ed=True), 30),
+}
+"""What is measured on, and how many clips of each; "solid" is the second generator's."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one segmenter is trained.
+
+    Attributes:
+        name: What it is called.
+        shares: Share of the clips that comes from each of `POOLS`.
+        clips: Clips in all.
+        epochs: Times that each is seen; 0 measures the shipped weights.
+        augmentation: Options of `ClipAugmentation` that are not its defaults.
+        seed: Of weights, order and augmentation.
+        rate: Peak learning rate.
+        warm: Start from the shipped weights, for `WARM_SHARE` of the time.
+    """
+
+    name: str
+    shares: dict[str, float]
+    clips: int = 1000
+    epochs: int = 8
+    augmentation: dict[str, float] = field(default_factory=dict)
+    seed: int = 0
+    rate: float = 3e-3
+    warm: bool = False
+
+    def counts(self) -> dict[str, int]:
+        """Return how many clips come from each pool."""
+        return {pool: round(share * self.clips) for pool, share in self.shares.items()}
+
+
+def _mixed(share: float, others: tuple[str, ...]) -> dict[str, float]:
+    return {"plain": 1 - share, **dict.fromkeys(others, share / len(others))}
+
+
+_BREADTHS = ("wide", "narrow", "clinic")
+_VARIANTS = [
+    Recipe("plain", {"plain": 1.0}),
+    *(Recipe(kind, _mixed(0.25, (kind,))) for kind in HARD_KINDS),
+    Recipe("all kinds", _mixed(0.4, HARD_KINDS)),
+    Recipe("mostly hard", _mixed(0.8, HARD_KINDS)),
+    Recipe("breadths", _mixed(0.6, _BREADTHS)),
+    Recipe("longer", {"plain": 1.0}, epochs=16),
+    Recipe("machine", {"plain": 1.0}, augmentation=MACHINE),
+    Recipe("all kinds, machine", _mixed(0.4, HARD_KINDS), augmentation=MACHINE),
+    Recipe("all kinds, sequence", _mixed(0.4, HARD_KINDS), augmentation=SEQUENCE),
+    Recipe(
+        "everything", _mixed(0.6, (*HARD_KINDS, *_BREADTHS)), augmentation={**MACHINE, **SEQUENCE}
+    ),
+]
+_SHIPPED = Recipe("shipped", {}, clips=0, epochs=0)
+_FINAL = Recipe("final", _mixed(0.3, ("dilated",)), 8000, 28, MACHINE)
+_WARM = replace(_FINAL, name="warm", rate=1e-3, warm=True)
+RECIPES: dict[str, list[Recipe]] = {
+    "ablation": [
+        _SHIPPED,
+        *_VARIANTS,
+        *(replace(_VARIANTS[0], seed=seed) for seed in (1, 2)),
+        *(replace(recipe, seed=1) for recipe in reversed(_VARIANTS[1:])),
+    ],
+    "final": [
+        *(replace(_FINAL, seed=seed) for seed in range(3)),
+        _WARM,
+        replace(_WARM, name="warm, no machine", augmentation={}),
+    ],
+}
+"""Each change at an eighth of the clips, with two seeds; and what ships, with three."""
