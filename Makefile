@@ -53,8 +53,8 @@ bench: install  ## measure speed against named alternatives; frozen_head.py want
 	$(BIN)/python tests/benchmarks/new_videos.py
 
 weights: install  ## train segmenters to ship: for an accelerator; hours on 2 cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m lvef.experiments.segmenter_training judges --output results/segmenter/judges
-	$(BIN)/python -m lvef.experiments.segmenter_training final --output results/segmenter \
+	OMP_NUM_THREADS=1 $(BIN)/python -m lvef.pretraining.segmenter_training judges --output results/segmenter/judges
+	$(BIN)/python -m lvef.pretraining.segmenter_training final --output results/segmenter \
 		--judges results/segmenter/judges
 	@echo "Choose by results/segmenter/results.jsonl (solid), then:"
 	@echo "  $(LVEF) weights --output lvef/weights/lv_seg.safetensors --ckpt_path results/segmenter/NAME.safetensors"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lvef.analysis import ClipAnalysis, analyse_clip
-    from lvef.analysis.predictor import load
+    from lvef.predict.predictor import load
 
 __all__ = ["ClipAnalysis", "analyse_clip", "load"]
 
@@ -22,7 +22,7 @@ __all__ = ["ClipAnalysis", "analyse_clip", "load"]
 def __getattr__(name: str) -> Any:
     """Import what is asked for when it is: `--help` shall not wait for torch."""
     if name == "load":
-        from lvef.analysis.predictor import load
+        from lvef.predict.predictor import load
 
         return load
     if name in __all__:

@@ -2,7 +2,7 @@
 
 import sys
 
-from lvef.cli import main
+from lvef.cli.commands import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -9,7 +9,7 @@ import pytest
 import torch
 from helpers import PATIENT, WARD, best, newest, words
 
-from lvef.cli import main
+from lvef.cli.commands import main
 from lvef.data.formats import write_video
 from lvef.phantom import PhantomClip, write_phantoms
 

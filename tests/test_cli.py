@@ -16,13 +16,13 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lvef.callbacks import EarlyStopping, PredictionWriter
-from lvef.cli import main, run_lightning
+from lvef.cli.commands import main, run_lightning
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.formats import write_video
-from lvef.evaluation.history import read_history
 from lvef.models import EFClassifier, EFRegressor
 from lvef.models.loading import load_task
 from lvef.phantom import PhantomClip
+from lvef.report.history import read_history
 
 
 @pytest.fixture(scope="module")

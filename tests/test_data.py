@@ -13,9 +13,9 @@ from lvef.data.echonet import read_echonet
 from lvef.data.formats import clip_info, read_frames, write_video
 from lvef.data.sector import blank_outside, find_sector, sector_probe
 from lvef.data.transforms import Augmentation
-from lvef.data.videos import find_videos, video_table
 from lvef.errors import ConfigurationError, DatasetError, VideoError
 from lvef.phantom import PhantomClip
+from lvef.predict.video_table import find_videos, video_table
 
 
 def test_a_case_holds_the_traced_frames_in_the_order_asked_for(phantom_root):

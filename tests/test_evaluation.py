@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from lvef.evaluation import figures
 from lvef.evaluation.ceilings import ef_from_volume
 from lvef.evaluation.metrics import (
     best_threshold,
@@ -18,6 +17,7 @@ from lvef.evaluation.summary import (
     summarise_classification,
     summarise_regression,
 )
+from lvef.figures import predictions as figures
 
 RNG = np.random.default_rng(0)
 REDUCED = (RNG.random(300) < 0.15).astype(int)

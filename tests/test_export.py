@@ -16,14 +16,14 @@ import torch
 from helpers import told
 from lightning import Trainer
 
-from lvef.cli import main
+from lvef.cli.commands import main
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.errors import CheckpointError, FitError, LvefError, NotFittedError
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
-from lvef.experiments.export import ExportError, check, export
+from lvef.export import ExportError, check, export
 from lvef.models import EFClassifier, EFEnsemble, EFGaussianProcess, EFRegressor, ExactGPHead
 from lvef.models.answers import ANSWERS
-from lvef.models.gp_posterior import GPPosterior
+from lvef.models.gp.posterior import GPPosterior
 from lvef.models.loading import TASKS, load_task
 from lvef.models.options import BackboneOptions, GPOptions
 

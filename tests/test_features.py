@@ -17,7 +17,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.features import FeatureCache, FeatureDataset, Request, _digest
 from lvef.models import EFRegressor
-from lvef.models.backbone import ResNet50Backbone, fingerprint
+from lvef.models.backbones.resnet50 import ResNet50Backbone, fingerprint
 from lvef.models.options import BackboneOptions
 
 SMALL = {"image_size": 32, "num_workers": 0}

@@ -6,17 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lvef.evaluation import gallery
-from lvef.evaluation.heat_maps import heat_map_sheet, region_figure
-from lvef.evaluation.residual_figures import (
+from lvef.evaluation.uncertainty import LEVELS
+from lvef.figures import gallery
+from lvef.figures.heat_maps import heat_map_sheet, region_figure
+from lvef.figures.residuals import (
     bland_altman,
     ef_distribution,
     residual_distribution,
     residuals,
 )
-from lvef.evaluation.robustness_figures import robustness_figure
-from lvef.evaluation.training_figures import learning_curves, training_curves
-from lvef.evaluation.uncertainty import LEVELS
+from lvef.figures.robustness import robustness_figure
+from lvef.figures.training import learning_curves, training_curves
 
 RNG = np.random.default_rng(0)
 EF = RNG.uniform(20, 75, 80)

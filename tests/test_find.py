@@ -12,11 +12,11 @@ import pytest
 from dicoms import write_dicom
 from helpers import told
 
-from lvef.cli import main
-from lvef.data.find import find_videos, refuse_expanded
+from lvef.cli.commands import main
 from lvef.data.formats import read_frames
-from lvef.data.videos import video_table
 from lvef.errors import ConfigurationError, DatasetError
+from lvef.predict.find import find_videos, refuse_expanded
+from lvef.predict.video_table import video_table
 
 GREY = np.zeros((3, 20, 20), np.uint8)
 

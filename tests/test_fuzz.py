@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from clips import numbered, write_clip
 
-from lvef.analysis.finder import BeatFinder
 from lvef.data.echonet import read_echonet
 from lvef.data.formats import clip_info, read_frames, stream_frames
-from lvef.data.keyframes import read_keyframes
 from lvef.data.prepare import prepare_file
-from lvef.data.videos import video_table
 from lvef.errors import LvefError, VideoError
 from lvef.phantom import PhantomClip, write_phantoms
+from lvef.predict.finder import BeatFinder
+from lvef.predict.keyframes import read_keyframes
+from lvef.predict.video_table import video_table
 
 pytestmark = pytest.mark.slow
 VIDEOS, TABLES, DECODED, ANALYSED = 3000, 500, 20_000, 1000

@@ -14,10 +14,10 @@ from scipy.optimize import approx_fprime
 
 from lvef.errors import FitError, LvefError, NotFittedError
 from lvef.models import ExactGPHead
-from lvef.models.gp_inference import Prior, maximise_iteratively
-from lvef.models.hyperparameters import maximise
-from lvef.models.marginal_likelihood import MarginalLikelihood
-from lvef.models.memory import largest_exact
+from lvef.models.gp.inference import Prior, maximise_iteratively
+from lvef.models.gp.marginal_likelihood import MarginalLikelihood
+from lvef.models.gp.memory import largest_exact
+from lvef.models.gp.search import maximise
 
 KERNELS = ["rbf", "matern52", "linear_rbf"]
 NOISE = 1.0
@@ -149,7 +149,7 @@ def test_a_fresh_process_predicts_the_same(tmp_path):
     torch.save({"state": head.state_dict(), "x": x, "said": head.predict(x)}, tmp_path / "h.pt")
     script = (
         "import sys, torch\n"
-        "from lvef.models.gp import ExactGPHead\n"
+        "from lvef.models.gp.head import ExactGPHead\n"
         "held = torch.load(sys.argv[1], weights_only=True)\n"
         "head = ExactGPHead(); head.load_state_dict(held['state'])\n"
         "for one, other in zip(head.predict(held['x']), held['said']):\n"
@@ -250,7 +250,7 @@ def test_exact_stays_exact_whatever_memory_is_left(monkeypatch):
     x, y = sample(60)
     head = ExactGPHead().fit(x, y)
     said, _ = head.predict(x)
-    monkeypatch.setattr("lvef.models.gp.largest_exact", lambda *_: 5)
+    monkeypatch.setattr("lvef.models.gp.head.largest_exact", lambda *_: 5)
     head.to(torch.float64)
     fresh = ExactGPHead()
     fresh.load_state_dict(head.state_dict())
@@ -262,7 +262,7 @@ def test_exact_stays_exact_whatever_memory_is_left(monkeypatch):
 
 def test_a_job_takes_no_more_memory_than_it_was_given(tmp_path, monkeypatch):
     alone = largest_exact(torch.float64)
-    monkeypatch.setattr("lvef.models.memory._CONTROL_GROUPS", tmp_path)
+    monkeypatch.setattr("lvef.models.gp.memory._CONTROL_GROUPS", tmp_path)
     (tmp_path / "memory.max").write_text("max\n")
     (tmp_path / "memory.current").write_text("6000\n")
     (tmp_path / "memory.stat").write_text("anon 1000\ninactive_file 3000\nactive_file 2000\n")
@@ -273,7 +273,7 @@ def test_a_job_takes_no_more_memory_than_it_was_given(tmp_path, monkeypatch):
     inner = tmp_path / "job_7" / "step_0"  # as Slurm and systemd nest them
     inner.mkdir(parents=True)
     (tmp_path / "own").write_text("1:cpu:/elsewhere\n0::/job_7/step_0\n")
-    monkeypatch.setattr("lvef.models.memory._OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr("lvef.models.gp.memory._OWN_GROUPS", tmp_path / "own")
     for name, stated in (("memory.max", f"{2**28 + 1000}\n"), ("memory.current", "6000\n")):
         (inner.parent / name).write_text(stated)
     (inner.parent / "memory.stat").write_text("inactive_file 5000\n")

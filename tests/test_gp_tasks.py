@@ -11,7 +11,7 @@ from helpers import best, newest, told, words
 from lightning import Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lvef.cli import main, run_lightning
+from lvef.cli.commands import main, run_lightning
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.errors import ConfigurationError, NotFittedError
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from lvef.data.formats import write_video
-from lvef.data.keyframes import assign_keyframes, keyframes_of, read_keyframes
-from lvef.data.videos import video_table
 from lvef.phantom import PhantomClip
+from lvef.predict.keyframes import assign_keyframes, keyframes_of, read_keyframes
+from lvef.predict.video_table import video_table
 
 CLIPS = {"Clip01": (2, 9), "Clip02": (3, 8), "Größe": (1, 7)}
 

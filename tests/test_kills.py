@@ -21,7 +21,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from lvef.files import is_unfinished
-from lvef.models.backbone import ResNet50Backbone
+from lvef.models.backbones.resnet50 import ResNet50Backbone
 
 RESUMED_IS_EXACT = True
 """Whether a fit that went on must end in the very weights of one that was never killed."""

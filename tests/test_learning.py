@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lvef.experiments.pretrain import pretrain
 from lvef.experiments.table import table
 from lvef.phantom import write_phantoms
+from lvef.pretraining.backbone import pretrain
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

@@ -5,10 +5,10 @@ from safetensors.torch import save_file
 
 from lvef.errors import CheckpointError, ConfigurationError, WeightsError
 from lvef.models import EFClassifier, EFRegressor, MLPHead, ResNet50Backbone
-from lvef.models.backbone import taught_by
+from lvef.models.backbones.resnet50 import taught_by
 from lvef.models.cases import CaseStore
 from lvef.models.options import BackboneOptions, OptimizerOptions
-from lvef.models.pretraining import PhantomPretraining
+from lvef.pretraining.module import PhantomPretraining
 
 IMAGENET_FILE = "resnet50-11ad3fa6.pth"
 

@@ -17,9 +17,9 @@ from helpers import told
 from jsonargparse import ArgumentParser
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
-from lvef import lightning_cli, option_errors
 from lvef.callbacks.options import check_callbacks
-from lvef.cli import LIGHTNING_COMMANDS, OTHER_COMMANDS, main, run_other
+from lvef.cli import lightning_cli, option_errors
+from lvef.cli.commands import LIGHTNING_COMMANDS, OTHER_COMMANDS, main, run_other
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.transforms import Augmentation, ClipAugmentation
 from lvef.errors import ConfigurationError, LvefError, OutputError, one_line

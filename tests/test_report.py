@@ -12,7 +12,7 @@ import pytest
 from helpers import CONFIGS, PATIENT, best, data_of, newest, told, words
 from PIL import Image
 
-from lvef.cli import main
+from lvef.cli.commands import main
 
 
 def test_a_test_run_becomes_a_page_with_every_case(tested):

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from helpers import data_of, newest, told
 
-from lvef.analysis.record import read_record, record_path
-from lvef.cli import main
+from lvef.cli.commands import main
 from lvef.errors import ConfigurationError, RecordError
+from lvef.predict.record import read_record, record_path
 from lvef.report.run import Run, read_run
 
 UNREAD = ("excluded.csv", "hparams.yaml")

@@ -17,7 +17,7 @@ from helpers import PATIENT, WARD, data_of, newest, told
 from matplotlib.figure import Figure
 from PIL import Image
 
-from lvef.cli import main
+from lvef.cli.commands import main
 from lvef.files import read_csv, write_csv
 from lvef.phantom import PhantomClip
 from lvef.report.case import CaseFrame, ReportCase

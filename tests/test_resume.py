@@ -17,7 +17,7 @@ from lightning import Callback
 from torch.utils.data import BatchSampler
 
 from lvef.callbacks import EarlyStopping
-from lvef.cli import run_lightning
+from lvef.cli.commands import run_lightning
 from lvef.data.order import EpochOrder, class_weights
 
 

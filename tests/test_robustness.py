@@ -13,7 +13,7 @@ import torch
 import yaml
 from helpers import best, told
 
-from lvef.cli import main
+from lvef.cli.commands import main
 from lvef.data.corruptions import CORRUPTIONS
 from lvef.data.echonet import read_echonet
 from lvef.data.fingerprint import file_digest

@@ -12,8 +12,8 @@ from jsonargparse import Namespace
 from lightning import Callback, Trainer
 from lightning.pytorch.loggers import CSVLogger
 
-from lvef.cli import main
-from lvef.config_checkpoint import resolve
+from lvef.cli.checkpoint import resolve
+from lvef.cli.commands import main
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.errors import CheckpointError, OutputError
 from lvef.models import EFRegressor, LVSegmenter

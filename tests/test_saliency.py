@@ -10,13 +10,11 @@ import pytest
 import torch
 from helpers import best, newest, told, words
 
-from lvef.cli import main
+from lvef.cli.commands import main
 from lvef.data.echonet import read_echonet
 from lvef.data.fingerprint import folder_fingerprint
 from lvef.errors import NotFittedError
-from lvef.evaluation.heat_maps import overlay_image
-from lvef.evaluation.overlap import dice
-from lvef.evaluation.saliency import (
+from lvef.evaluation.map_measures import (
     CURVE_SHARES,
     area_under,
     perturbation_curves,
@@ -24,11 +22,13 @@ from lvef.evaluation.saliency import (
     region_shares,
     similarity,
 )
+from lvef.evaluation.overlap import dice
 from lvef.experiments.saliency import _places, _regions
+from lvef.figures.heat_maps import overlay_image
 from lvef.models import EFClassifier, EFGaussianProcess, EFRegressor
+from lvef.models.attribution import METHOD_NAMES, METHODS, SaliencyMapper, to_float
 from lvef.models.loading import load_task
 from lvef.models.options import BackboneOptions
-from lvef.models.saliency import METHOD_NAMES, METHODS, SaliencyMapper, to_float
 from lvef.phantom import PhantomClip, open_phantom
 from lvef.phantom.regions import phantom_regions
 
@@ -77,7 +77,7 @@ def test_gradcam_weights_the_channels_of_the_last_block_by_their_gradient(pair, 
 def test_integrated_gradients_add_up_to_the_change_of_the_answer(pair, frames):
     from captum.attr import IntegratedGradients
 
-    from lvef.models.saliency import blurred
+    from lvef.models.attribution import blurred
 
     mapper = SaliencyMapper(pair)
     image = to_float(frames[:1])

@@ -19,15 +19,15 @@ import yaml
 from helpers import CONFIGS, told
 
 import lvef
-from lvef.analysis.record import read_record
-from lvef.cli import main
+from lvef.cli.commands import main
 from lvef.data.clips import ClipDataset
 from lvef.data.features import FeatureCache
 from lvef.data.formats import clip_info, read_frames
 from lvef.errors import LvefError, VideoError
-from lvef.models.backbone import ResNet50Backbone
+from lvef.models.backbones.resnet50 import ResNet50Backbone
 from lvef.models.loading import load_task
 from lvef.models.segmenter import read_weights
+from lvef.predict.record import read_record
 
 
 class Payload:

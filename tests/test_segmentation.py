@@ -15,7 +15,7 @@ from helpers import CONFIGS, newest, told
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import lvef
-from lvef.cli import main
+from lvef.cli.commands import main
 from lvef.data.clips import WINDOW, ClipDataset
 from lvef.data.echonet import read_echonet
 from lvef.data.transforms import ClipAugmentation
@@ -23,7 +23,7 @@ from lvef.errors import WeightsError
 from lvef.evaluation.overlap import area_error, boundary_distance, dice
 from lvef.models.answers import LVAnswer
 from lvef.models.loading import load_task
-from lvef.models.segmentation_net import LVSegmentationNet
+from lvef.models.segmentation.network import LVSegmentationNet
 from lvef.models.segmenter import LVSegmenter, read_weights
 
 

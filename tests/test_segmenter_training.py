@@ -11,13 +11,13 @@ import torch
 
 from lvef.cardiac import polygon_mask
 from lvef.data.transforms import ClipAugmentation
-from lvef.experiments import segmenter_measure as measuring
-from lvef.experiments import segmenter_memory as memory
-from lvef.experiments import segmenter_training as training
-from lvef.experiments.segmenter_memory import Windows
-from lvef.experiments.segmenter_recipes import Recipe
 from lvef.models.segmenter import SHIPPED, read_weights
 from lvef.phantom.pool import LookedClip
+from lvef.pretraining import segmenter_measure as measuring
+from lvef.pretraining import segmenter_memory as memory
+from lvef.pretraining import segmenter_training as training
+from lvef.pretraining.segmenter_memory import Windows
+from lvef.pretraining.segmenter_recipes import Recipe
 
 
 def clip(number: int, looks: int = 14) -> LookedClip:

@@ -22,7 +22,7 @@ from lvef.data.prepare import sector_square
 from lvef.data.sector import find_sector, sector_probe, shown_sector
 from lvef.data.shown import case_sector, picture_name, shown_frames
 from lvef.data.transforms import Augmentation
-from lvef.evaluation.heat_maps import heat_map_sheet
+from lvef.figures.heat_maps import heat_map_sheet
 from lvef.phantom import PhantomClip
 from lvef.phantom.regions import sector_mask
 

@@ -16,7 +16,7 @@ import torch
 from helpers import limited, newest, told, words
 from lightning import Callback
 
-from lvef.cli import main
+from lvef.cli.commands import main
 from lvef.stopping import Stopped, stoppable
 
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}

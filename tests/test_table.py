@@ -14,7 +14,6 @@ import torch
 
 from lvef.data.echonet import read_echonet
 from lvef.errors import ConfigurationError
-from lvef.evaluation.history import read_history
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.table import (
     ENSEMBLES,
@@ -27,6 +26,7 @@ from lvef.experiments.table import (
 )
 from lvef.models import EFRegressor
 from lvef.models.loading import load_task
+from lvef.report.history import read_history
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

@@ -10,7 +10,7 @@ import pytest
 from helpers import told, words
 from lightning import Trainer
 
-from lvef.cli import main
+from lvef.cli.commands import main
 
 LOGGERS = "lightning.pytorch.loggers"
 LONGER = ["--trainer.max_epochs", "2"]

@@ -9,7 +9,6 @@ from scipy.integrate import quad
 from scipy.special import expit
 from scipy.stats import norm
 
-from lvef.evaluation import uncertainty_figures as figures
 from lvef.evaluation.comparison import bootstrap_auc, bootstrap_mae, paired_p_values, resampled
 from lvef.evaluation.review import error_rejection, format_review, review_report
 from lvef.evaluation.summary import summarise_regression
@@ -21,6 +20,7 @@ from lvef.evaluation.uncertainty import (
     probability_metrics,
     temperature,
 )
+from lvef.figures import uncertainty as figures
 from lvef.models.ensemble import mixture
 from lvef.models.uncertainty import ClassCalibration, EFCalibration
 

@@ -16,7 +16,7 @@ from lightning import Trainer
 from lvef import circumstances
 from lvef.callbacks.run_record import RunRecord, config_digest, data_fingerprint, recorded
 from lvef.circumstances import package, versions
-from lvef.cli import main
+from lvef.cli.commands import main
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.fingerprint import clips_fingerprint, file_digest, folder_fingerprint
 

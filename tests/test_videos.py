@@ -8,10 +8,10 @@ import pytest
 from clips import numbered, patched, two_sizes, write_clip
 from helpers import CONFIGS, newest, told
 
-from lvef.cli import main
-from lvef.data.videos import video_table
+from lvef.cli.commands import main
 from lvef.errors import DatasetError, OutputError, VideoError
 from lvef.files import read_csv
+from lvef.predict.video_table import video_table
 
 
 def found(path, name):

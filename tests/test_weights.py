@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torchvision import models
 
 from lvef.errors import CheckpointError, WeightsError
-from lvef.models.backbone import ResNet50Backbone, taught_by
+from lvef.models.backbones.resnet50 import ResNet50Backbone, taught_by
+from lvef.models.backbones.resnet_weights import resnet50_state
 from lvef.models.loading import load_task, read_checkpoint
-from lvef.models.resnet_weights import resnet50_state
 from lvef.models.torch_file import UnreadableError, read_torch
 
 State = dict[str, Tensor]

@@ -34,7 +34,7 @@ from lvef.cardiac import (
 )
 from lvef.data.prepare import PreparedClip, prepare_file, prepare_frames
 from lvef.data.timing import checked_rate
-from lvef.models.segmentation_net import LVSegmentationNet
+from lvef.models.segmentation.network import LVSegmentationNet
 from lvef.models.segmenter import SHIPPED, load_weights, read_weights, weights_file
 
 _WALLS = 6

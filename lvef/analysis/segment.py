@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes, label
 
 from lvef.cardiac import looks, survey
-from lvef.models.segmentation_net import LVSegmentationNet
+from lvef.models.segmentation.network import LVSegmentationNet
 from lvef.models.segmenter import full_size
 
 _AT_ONCE, _OVERLAP = 64, 8

@@ -2,9 +2,9 @@
 
 from lvef.callbacks.clean_stop import CleanStop
 from lvef.callbacks.guard import FitGuard
+from lvef.callbacks.heat_maps import SaliencyMaps
 from lvef.callbacks.predictions import PredictionWriter
 from lvef.callbacks.results import TestResults
-from lvef.callbacks.saliency import SaliencyMaps
 from lvef.callbacks.steps import StepsOfResumedFit
 from lvef.callbacks.stopping import EarlyStopping
 from lvef.callbacks.tensorboard import TensorBoardFigures

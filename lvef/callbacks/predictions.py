@@ -16,12 +16,12 @@ from lightning.pytorch.utilities import rank_zero_info
 from scipy.stats import norm
 
 from lvef.cardiac import REDUCED_EF
-from lvef.data.videos import told_of
 from lvef.evaluation.beats import BEAT_COLUMNS, combine_beats
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.evaluation.uncertainty import LEVEL
 from lvef.files import write_csv, write_json
 from lvef.models import EFClassifier, LVSegmenter
+from lvef.predict.video_table import told_of
 
 COLUMNS = [
     "video", "status", "reason", "ed_frame", "es_frame", "mid_frame", "ef", "ef_std", "ef_lower",

@@ -18,9 +18,11 @@ from lvef.data.dataset import KeyFrameDataset
 from lvef.data.echonet import SPLITS
 from lvef.data.sector import shown_sector
 from lvef.data.shown import shown_frames
-from lvef.evaluation import figures, gallery, residual_figures
-from lvef.evaluation.overlays import mask_sheet
 from lvef.evaluation.uncertainty import LEVELS
+from lvef.figures import gallery
+from lvef.figures import predictions as figures
+from lvef.figures import residuals as residual_figures
+from lvef.figures.masks import mask_sheet
 from lvef.files import write_figure
 from lvef.models import EFClassifier, EFPredictor, EFTask, LVSegmenter
 

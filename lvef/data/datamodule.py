@@ -30,9 +30,9 @@ from lvef.data.names import expanded
 from lvef.data.options import check_options, default_workers
 from lvef.data.order import EpochOrder, class_weights, reseed
 from lvef.data.transforms import Augmentation, ClipAugmentation
-from lvef.data.videos import Finder, video_table
 from lvef.errors import ConfigurationError, DatasetError
 from lvef.files import write_csv
+from lvef.predict.video_table import Finder, video_table
 
 JOURNAL = "found.csv"
 """What was found of new videos, a row a beat, in the log folder as soon as it is known."""

@@ -31,9 +31,9 @@ from lvef.evaluation.metrics import (
     classification_metrics,
     regression_metrics,
 )
-from lvef.evaluation.robustness_figures import robustness_figure
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.study_record import write_study_record
+from lvef.figures.robustness import robustness_figure
 from lvef.files import make_room, write_csv, write_figure, write_json, write_text
 from lvef.models import EFClassifier, EFEnsemble, EFTask, ResNet50Backbone
 from lvef.models.loading import describe, load_task

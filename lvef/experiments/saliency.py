@@ -23,22 +23,22 @@ from lvef.data.echonet import EchoNetFolder, read_echonet
 from lvef.data.formats import read_frames
 from lvef.data.sector import find_sector, sector_probe
 from lvef.errors import ConfigurationError
-from lvef.evaluation.metrics import bootstrap_interval
-from lvef.evaluation.saliency import (
+from lvef.evaluation.map_measures import (
     area_under,
     perturbation_curves,
     pointing_game,
     region_shares,
     similarity,
 )
+from lvef.evaluation.metrics import bootstrap_interval
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.saliency_report import CLAIMED, OUTSIDE, draw_saliency, format_saliency
 from lvef.experiments.study_record import write_study_record
 from lvef.files import make_room, write_json, write_text
 from lvef.models import EFClassifier, EFTask
-from lvef.models.gp_posterior import GPPosterior
+from lvef.models.attribution import METHOD_NAMES, METHODS, SaliencyMapper, blurred, to_float
+from lvef.models.gp.posterior import GPPosterior
 from lvef.models.loading import describe, load_task
-from lvef.models.saliency import METHOD_NAMES, METHODS, SaliencyMapper, blurred, to_float
 from lvef.options import SEED, SHARE, Range, check_numbers
 from lvef.phantom import open_phantom
 from lvef.phantom.regions import phantom_regions

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from lvef.data.dataset import KeyFrameDataset
 from lvef.data.shown import case_sector, picture_name
-from lvef.evaluation.heat_maps import curve_figure, heat_map_sheet, region_figure
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.figures.heat_maps import curve_figure, heat_map_sheet, region_figure
 from lvef.files import write_figure
-from lvef.models.saliency import METHOD_NAMES
+from lvef.models.attribution import METHOD_NAMES
 
 CLAIMED = ("mitral_valve", "septum", "endocardium")
 """Where the reference results say that the heat maps lie."""

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from lvef.cardiac import REDUCED_EF, is_reduced
-from lvef.cli import run_lightning
+from lvef.cli.commands import run_lightning
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset
 from lvef.data.echonet import SPLITS, read_echonet
 from lvef.data.loaders import without_unreadable
@@ -24,10 +24,10 @@ from lvef.data.options import default_workers
 from lvef.data.shown import shown_frames
 from lvef.errors import CheckpointError, ConfigurationError
 from lvef.evaluation.ceilings import ef_from_volume
-from lvef.evaluation.figures import sample_sheet
 from lvef.evaluation.metrics import classification_metrics, regression_metrics
-from lvef.evaluation.residual_figures import ef_distribution
 from lvef.experiments.table_report import write_report
+from lvef.figures.predictions import sample_sheet
+from lvef.figures.residuals import ef_distribution
 from lvef.files import write_figure, write_json
 from lvef.models.loading import describe
 from lvef.options import COUNT, SHARE, check_numbers

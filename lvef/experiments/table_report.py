@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lvef.evaluation import uncertainty_figures as figures
 from lvef.evaluation.comparison import bootstrap_auc, bootstrap_mae, paired_p_values, resampled
-from lvef.evaluation.history import read_history
 from lvef.evaluation.metrics import METRIC_NAMES
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
-from lvef.evaluation.training_figures import learning_curves
 from lvef.evaluation.uncertainty import LEVELS, doubt
 from lvef.experiments.references import CAVEAT, REFERENCES, VIDEO_MODELS
+from lvef.figures import uncertainty as figures
+from lvef.figures.training import learning_curves
 from lvef.files import read_csv, write_figure, write_json, write_text
+from lvef.report.history import read_history
 
 Rows = dict[str, dict[str, Any]]
 CLASSIFICATION = [

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from lvef.callbacks.run_record import RUN_RECORD, figures
-from lvef.cli import run_lightning
+from lvef.cli.commands import run_lightning
 from lvef.data.fingerprint import file_digest, folder_fingerprint
 from lvef.errors import ConfigurationError, LvefError
 from lvef.experiments.stored_run import StoredRun, figures_of_test, read_json, read_stored

@@ -13,8 +13,8 @@ from lvef.cardiac import SURVEY_FRAMES
 from lvef.errors import NotFittedError
 from lvef.evaluation.uncertainty import EF_RANGE, conformal_quantile
 from lvef.models.classifier import EFClassifier
-from lvef.models.gp import ExactGPHead
-from lvef.models.gp_posterior import GPPosterior
+from lvef.models.gp.head import ExactGPHead
+from lvef.models.gp.posterior import GPPosterior
 from lvef.models.predictor import EFPredictor
 from lvef.models.segmenter import LVSegmenter, full_size
 from lvef.models.task import Task

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lvef.errors import ConfigurationError
 from lvef.evaluation.metrics import Metrics
 from lvef.evaluation.summary import Summary
-from lvef.models.backbone import ResNet50Backbone, fingerprint, taught_by
+from lvef.models.backbones.resnet50 import ResNet50Backbone, fingerprint, taught_by
 from lvef.models.cases import CaseStore
 from lvef.models.options import BackboneOptions, options, plain
 from lvef.models.task import Task

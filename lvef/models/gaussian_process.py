@@ -9,7 +9,7 @@ from tqdm import tqdm
 from lvef.errors import ConfigurationError
 from lvef.models.base import Batch, Cases
 from lvef.models.fitted import FittedTask
-from lvef.models.gp import ExactGPHead
+from lvef.models.gp.head import ExactGPHead
 from lvef.models.options import BackboneOptions, GPOptions, UncertaintyOptions, options, plain
 
 

@@ -18,7 +18,7 @@ from lvef.evaluation.overlap import area_error, boundary_distance, dice
 from lvef.models.cases import CaseStore
 from lvef.models.loading import read_checkpoint
 from lvef.models.schedule import one_cycle
-from lvef.models.segmentation_net import LVSegmentationNet
+from lvef.models.segmentation.network import LVSegmentationNet
 from lvef.models.task import Task
 from lvef.options import LEARNING_RATE, WEIGHT_DECAY, check_numbers
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lvef.errors import ConfigurationError
-from lvef.models.backbone import NUM_FEATURES
+from lvef.models.backbones.resnet50 import NUM_FEATURES
 from lvef.models.base import Batch, EFTask
 from lvef.models.mlp import MLPHead
 from lvef.models.options import BackboneOptions, HeadOptions, OptimizerOptions, options, plain

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lvef.evaluation.heat_maps import overlay_image
+from lvef.figures.heat_maps import overlay_image
 
 _QUALITY = 82
 

@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lvef.analysis.analyse import ClipAnalyser
-from lvef.analysis.record import ClipRecord, read_record, record_path, write_record
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, prepare_for_workers
 from lvef.data.echonet import EchoNetFolder, read_echonet
 from lvef.data.shown import case_sector
-from lvef.data.videos import video_table
 from lvef.errors import (
     ConfigurationError,
     DatasetError,
@@ -30,8 +28,10 @@ from lvef.errors import (
     VideoError,
 )
 from lvef.models import EFTask
+from lvef.models.attribution import Method, SaliencyMapper
 from lvef.models.loading import load_task
-from lvef.models.saliency import Method, SaliencyMapper
+from lvef.predict.record import ClipRecord, read_record, record_path, write_record
+from lvef.predict.video_table import video_table
 from lvef.report.answer import answered_case
 from lvef.report.case import CaseFrame, ReportCase, heat_uri, picture_uri
 from lvef.report.known import Known, Truth, read_truth

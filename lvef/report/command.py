@@ -7,9 +7,9 @@ from pathlib import Path
 import yaml
 
 from lvef.errors import ConfigurationError
-from lvef.evaluation import gallery
+from lvef.figures import gallery
 from lvef.files import make_room, write_text
-from lvef.models.saliency import Method
+from lvef.models.attribution import Method
 from lvef.options import NOT_NEGATIVE, check_numbers
 from lvef.report.collect import report_cases
 from lvef.report.figures import test_figures

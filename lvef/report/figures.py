@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from lvef.cardiac import REDUCED_EF
 from lvef.data.echonet import SPLITS, read_echonet
 from lvef.errors import LvefError
-from lvef.evaluation import gallery
-from lvef.evaluation.history import read_history
-from lvef.evaluation.residual_figures import ef_distribution
-from lvef.evaluation.training_figures import training_curves
 from lvef.evaluation.uncertainty import LEVELS
+from lvef.figures import gallery
+from lvef.figures.residuals import ef_distribution
+from lvef.figures.training import training_curves
+from lvef.report.history import read_history
 from lvef.report.run import Run
 
 

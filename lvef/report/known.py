@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lvef.analysis.record import ClipRecord
 from lvef.data.echonet import EchoNetFolder
 from lvef.errors import DatasetError
+from lvef.predict.record import ClipRecord
 from lvef.report.case import CaseCurve
 
 _OF_PHANTOM = "true {} of the phantom"

@@ -16,10 +16,10 @@ import time
 import torch
 from torch.utils.data import DataLoader
 
+from lvef.cli.lightning_cli import run  # imported before the clock starts, as PyTorch is
 from lvef.data.dataset import KeyFrameDataset, collate, one_thread, prepare_for_workers
 from lvef.data.echonet import read_echonet
 from lvef.data.options import default_workers
-from lvef.lightning_cli import run  # imported before the clock starts, as PyTorch is
 from lvef.models import ResNet50Backbone
 from lvef.precision import cpu_precision
 

@@ -21,7 +21,7 @@ import torch
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-from lvef.models.gp import ExactGPHead
+from lvef.models.gp.head import ExactGPHead
 
 NUM_TRAIN, NUM_TEST, NUM_FEATURES, NUM_LATENT = 3000, 500, 2048, 12
 ECHONET_TRAIN = 7465

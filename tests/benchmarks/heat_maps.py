@@ -19,8 +19,8 @@ import pandas as pd
 import torch
 
 from lvef.models import EFTask
+from lvef.models.attribution import METHOD_NAMES, METHODS, SaliencyMapper
 from lvef.models.loading import load_task
-from lvef.models.saliency import METHOD_NAMES, METHODS, SaliencyMapper
 from lvef.report import report
 
 CASES, REPEATS, REPORTED = 16, 3, 400

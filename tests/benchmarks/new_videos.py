@@ -24,10 +24,10 @@ from scipy.signal import find_peaks
 from lvef.analysis import ClipAnalyser
 from lvef.analysis.segment import segment
 from lvef.evaluation.overlap import dice
-from lvef.experiments.segmenter import analyse_phantoms
-from lvef.experiments.segmenter_summary import summary
 from lvef.phantom import PhantomClip
 from lvef.phantom.pool import PhantomKind
+from lvef.pretraining.segmenter import analyse_phantoms
+from lvef.pretraining.segmenter_summary import summary
 
 
 def reference_events(area: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:

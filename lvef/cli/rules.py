@@ -7,7 +7,7 @@ import os
 import torch
 from jsonargparse import Namespace
 
-from lvef.config_checkpoint import chosen, match, members, resolve
+from lvef.cli.checkpoint import chosen, match, members, resolve
 from lvef.errors import ConfigurationError
 from lvef.models import EFEnsemble, LVSegmenter, Task
 from lvef.precision import cpu_precision

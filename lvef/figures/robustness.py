@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lvef.evaluation.uncertainty_figures import COLORS
+from lvef.figures.uncertainty import COLORS
 
 _MARKERS = ["o", "s", "^", "D", "v", "P"]
 

@@ -14,8 +14,8 @@ from torchvision.transforms.v2.functional import gaussian_blur
 from lvef.models.base import EFTask
 from lvef.models.classifier import EFClassifier
 from lvef.models.ensemble import EFEnsemble
-from lvef.models.gp import ExactGPHead
-from lvef.models.gp_posterior import GPPosterior
+from lvef.models.gp.head import ExactGPHead
+from lvef.models.gp.posterior import GPPosterior
 from lvef.models.predictor import EFPredictor
 
 Method = Literal["gradcam", "hirescam", "integrated_gradients"]

@@ -8,8 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from lvef.evaluation import figures, residual_figures, uncertainty_figures
 from lvef.evaluation.uncertainty import LEVELS, doubt
+from lvef.figures import predictions as figures
+from lvef.figures import residuals as residual_figures
+from lvef.figures import uncertainty as uncertainty_figures
 
 Cases = Mapping[str, NDArray[np.generic]]
 CAPTIONS = {

@@ -1,6 +1,6 @@
 """Segmenters trained side by side on phantoms that are rendered on the spot and kept in memory.
 
-    python -m lvef.experiments.segmenter_training final --output DIR
+    python -m lvef.pretraining.segmenter_training final --output DIR
 
 One job for a machine with an accelerator: it reads nothing but this package, renders its own
 phantoms on every core, trains each recipe in a process of its own, measures it on phantoms of both
@@ -28,15 +28,15 @@ from safetensors.torch import save_file
 
 from lvef.data.transforms import ClipAugmentation
 from lvef.errors import ConfigurationError, LvefError
-from lvef.experiments.segmenter_measure import measure, summarise
-from lvef.experiments.segmenter_memory import Windows, fill, joined, parts_of
-from lvef.experiments.segmenter_recipes import JUDGES, POOLS, RECIPES, Recipe
 from lvef.files import make_room
-from lvef.models.segmentation_net import LVSegmentationNet
+from lvef.models.segmentation.network import LVSegmentationNet
 from lvef.models.segmenter import SHIPPED, load_weights, segmentation_loss
 from lvef.options import COUNT, Range, check_numbers
 from lvef.phantom.pool import LookedClip, render
 from lvef.precision import cpu_precision
+from lvef.pretraining.segmenter_measure import measure, summarise
+from lvef.pretraining.segmenter_memory import Windows, fill, joined, parts_of
+from lvef.pretraining.segmenter_recipes import JUDGES, POOLS, RECIPES, Recipe
 
 BATCH, DECAY = 16, 0.02
 WARM_SHARE = 0.7

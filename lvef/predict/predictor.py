@@ -10,15 +10,15 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
-from lvef.analysis.finder import BeatFinder
 from lvef.callbacks.predictions import geometric_table, prediction_table
 from lvef.data.dataset import KeyFrameDataset, collate, prepare_for_workers
-from lvef.data.videos import video_table
 from lvef.errors import ConfigurationError
 from lvef.evaluation.beats import BEAT_COLUMNS
 from lvef.models import EFTask, LVSegmenter
 from lvef.models.loading import describe, load_task
 from lvef.models.segmenter import SHIPPED
+from lvef.predict.finder import BeatFinder
+from lvef.predict.video_table import video_table
 
 
 class Predictor:

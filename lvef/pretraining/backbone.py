@@ -13,10 +13,10 @@ from torch.utils.data import DataLoader
 from lvef.data.dataset import prepare_for_workers
 from lvef.errors import ConfigurationError
 from lvef.files import make_room, write_tensors
-from lvef.models.pretraining import PhantomPretraining
 from lvef.options import COUNT, LEARNING_RATE, SEED, WORKERS, Range, check_numbers
 from lvef.phantom.stream import FrameStream
 from lvef.precision import cpu_precision
+from lvef.pretraining.module import PhantomPretraining
 
 _RANGES = {
     "num_images": COUNT,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lvef.errors import FitError, NotFittedError
 from lvef.models.buffers import FittedBuffers
-from lvef.models.gp_inference import (
+from lvef.models.gp.inference import (
     ExactSolution,
     IterativePosterior,
     Prior,
@@ -21,10 +21,10 @@ from lvef.models.gp_inference import (
     kernel_module,
     maximise_iteratively,
 )
-from lvef.models.gp_inputs import principal_components, spread
-from lvef.models.hyperparameters import Progress, maximise, silent
-from lvef.models.marginal_likelihood import Hyperparameters, KernelName
-from lvef.models.memory import largest_exact
+from lvef.models.gp.inputs import principal_components, spread
+from lvef.models.gp.marginal_likelihood import Hyperparameters, KernelName
+from lvef.models.gp.memory import largest_exact
+from lvef.models.gp.search import Progress, maximise, silent
 from lvef.models.options import GPOptions
 from lvef.options import check_numbers, ranges_of
 

@@ -8,7 +8,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lvef.models.backbone import NUM_FEATURES, ResNet50Backbone
+from lvef.models.backbones.resnet50 import NUM_FEATURES, ResNet50Backbone
 from lvef.models.schedule import one_cycle
 
 _STAGE_CHANNELS = (256, 512, 1024, 2048)

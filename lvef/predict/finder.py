@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from lvef.analysis.analyse import ClipAnalyser
-from lvef.analysis.record import file_name, record_path, write_record
 from lvef.analysis.result import ClipAnalysis
+from lvef.predict.record import file_name, record_path, write_record
 
 
 class BeatFinder:

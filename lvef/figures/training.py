@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lvef.evaluation.metrics import METRIC_NAMES
-from lvef.evaluation.uncertainty_figures import COLORS
+from lvef.figures.uncertainty import COLORS
 
 Curve = tuple[Sequence[float], Sequence[float]]
 _STYLES = {"train": ":", "val": "-"}

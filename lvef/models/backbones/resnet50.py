@@ -13,7 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import ResNet50_Weights, resnet50
 
 from lvef.errors import WeightsError
-from lvef.models.resnet_weights import resnet50_state
+from lvef.models.backbones.resnet_weights import resnet50_state
 from lvef.models.torch_file import UnreadableError, read_metadata, read_torch
 
 NUM_FEATURES = 2048

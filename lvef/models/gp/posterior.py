@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lvef.models.gp import ExactGPHead
+from lvef.models.gp.head import ExactGPHead
 
 
 class GPPosterior(nn.Module):

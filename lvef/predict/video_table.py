@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 
 from lvef.cardiac import mid_frame
-from lvef.data.find import find_videos
 from lvef.data.formats import CLIP_EXTENSIONS, clip_info
-from lvef.data.keyframes import AssignedFrames, keyframes_of
-from lvef.data.numbers import number_clips
 from lvef.errors import DatasetError, LvefError, VideoError
 from lvef.files import append_csv, printable
+from lvef.predict.find import find_videos
+from lvef.predict.keyframes import AssignedFrames, keyframes_of
+from lvef.predict.numbers import number_clips
 
 Finder = Callable[[Path, str], Any]
 """Finds the beats of a file, given its path and its name in the table.

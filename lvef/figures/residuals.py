@@ -18,7 +18,7 @@ from scipy.stats import norm, probplot
 from lvef.cardiac import REDUCED_EF
 from lvef.evaluation.metrics import LIMITS_OF_AGREEMENT
 from lvef.evaluation.review import EF_BANDS
-from lvef.evaluation.uncertainty_figures import COLORS
+from lvef.figures.uncertainty import COLORS
 
 _GREY, _BLUE, _ORANGE = "#777777", COLORS[0], COLORS[1]
 _DOTS: dict[str, Any] = {"s": 10, "color": _BLUE, "alpha": 0.5, "linewidths": 0}

@@ -9,16 +9,16 @@ from pathlib import Path
 
 from lvef.analysis.calibration import Calibration
 from lvef.errors import ConfigurationError
-from lvef.experiments.segmenter import PhantomCase, analyse_phantoms
-from lvef.experiments.segmenter_summary import BANDS, LEVEL, calibrate, summary
 from lvef.files import make_room, write_tensors, write_text
-from lvef.models.segmentation_net import LVSegmentationNet
+from lvef.models.segmentation.network import LVSegmentationNet
 from lvef.models.segmenter import read_weights
 from lvef.options import COUNT, SEED, SHARE, Range, check_numbers
 from lvef.phantom.folder import BREADTH
 from lvef.phantom.hard import evenly
 from lvef.phantom.pool import PhantomKind
 from lvef.phantom.randomised import APICAL_MARGIN, MARGIN
+from lvef.pretraining.segmenter import PhantomCase, analyse_phantoms
+from lvef.pretraining.segmenter_summary import BANDS, LEVEL, calibrate, summary
 
 _RANGES = {
     "calibration_clips": Range(40),  # ten of the second generator
@@ -193,7 +193,7 @@ No picture, mask or label of a patient took part in training, in calibration, or
 checkpoint. It began from the weights that shipped before it (8,000 phantoms of seed 2000, 28
 epochs) and went on for 1,674 steps on up to 5,600 of the same and 2,400 dilated ones with a
 trabeculated layer, whose inner edge narrows more than the wall; they were rendered while it
-trained (`python -m lvef.experiments.segmenter_training final`,
+trained (`python -m lvef.pretraining.segmenter_training final`,
 the recipe "warm, no machine"). What else was tried, and what each change gave, stands in
 [ABLATION.md](ABLATION.md).
 

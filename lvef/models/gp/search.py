@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
-from lvef.models.marginal_likelihood import Hyperparameters, KernelName, MarginalLikelihood
+from lvef.models.gp.marginal_likelihood import Hyperparameters, KernelName, MarginalLikelihood
 
 _LENGTHSCALE_REACH = 4.0
 """How far log lengthscale may go from the typical distance."""

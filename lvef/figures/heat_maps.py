@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import uniform_filter
 
-from lvef.evaluation.saliency import CURVE_SHARES
-from lvef.evaluation.uncertainty_figures import COLORS
+from lvef.evaluation.map_measures import CURVE_SHARES
+from lvef.figures.uncertainty import COLORS
 
 Array = NDArray[np.generic]
 COLOR_MAP = "inferno"

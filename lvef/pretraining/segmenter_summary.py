@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from lvef.analysis.calibration import Calibration
 from lvef.errors import ConfigurationError
-from lvef.experiments.segmenter import KINDS, PhantomCase
+from lvef.pretraining.segmenter import KINDS, PhantomCase
 
 BANDS = ((0, 30), (30, 40), (40, 55), (55, 100))
 """Bands of EF in percent, above the first number and up to the second."""

@@ -11,8 +11,8 @@ import gpytorch
 import torch
 from torch import Tensor
 
-from lvef.models.hyperparameters import Progress
-from lvef.models.marginal_likelihood import KernelName, safe_cholesky
+from lvef.models.gp.marginal_likelihood import KernelName, safe_cholesky
+from lvef.models.gp.search import Progress
 
 _STEPS, _RATE = 30, 0.03
 

@@ -28,14 +28,14 @@ from lvef.callbacks import (
 from lvef.callbacks.checkpoints import UnhurriedCheckpointIO
 from lvef.callbacks.options import check_callbacks
 from lvef.callbacks.run_record import recorded, words_of
-from lvef.config_rules import apply_rules
+from lvef.cli.option_errors import told
+from lvef.cli.rules import apply_rules
 from lvef.data.datamodule import EchoNetDataModule
-from lvef.data.find import refuse_expanded
 from lvef.errors import ConfigurationError, LvefError
 from lvef.files import write_text
 from lvef.models import Task
-from lvef.option_errors import told
 from lvef.options import SEED, check_numbers
+from lvef.predict.find import refuse_expanded
 from lvef.runs import (
     LOG_FOLDER,
     RunTrainer,
@@ -138,7 +138,7 @@ class LvefCLI(LightningCLI):
         """Leave checkpoints to `before_instantiate_classes`, which says what does not fit."""
 
     def before_instantiate_classes(self) -> None:
-        """Complete the configuration; see `lvef.config_rules`."""
+        """Complete the configuration; see `lvef.cli.rules`."""
         config = self.config[self.subcommand]
         check_callbacks(config)
         if self.subcommand == "fit":
@@ -185,7 +185,7 @@ class LvefCLI(LightningCLI):
         if datamodule.feature_cache == "auto":
             datamodule.feature_cache = str(self._logs() / "features")
         if self.subcommand == "predict" and datamodule.videos is not None:
-            from lvef.analysis.finder import BeatFinder
+            from lvef.predict.finder import BeatFinder
 
             datamodule.run_folder = self._run_folder
 

@@ -24,12 +24,12 @@ LIGHTNING_COMMANDS = {
 }
 OTHER_COMMANDS = {
     "phantom": ("lvef.phantom.folder:write_phantoms", "make a folder of synthetic echo clips"),
-    "pretrain": ("lvef.experiments.pretrain:pretrain", "pre-train the backbone on phantoms"),
+    "pretrain": ("lvef.pretraining.backbone:pretrain", "pre-train the backbone on phantoms"),
     "weights": (
-        "lvef.experiments.weights:weights",
+        "lvef.pretraining.weights:weights",
         "calibrate, measure and write an LV segmenter to be shipped",
     ),
-    "export": ("lvef.experiments.export:export", "write a checkpoint as an ONNX model"),
+    "export": ("lvef.export:export", "write a checkpoint as an ONNX model"),
     "saliency": (
         "lvef.experiments.saliency:saliency",
         "measure what a checkpoint's heat maps are worth",
@@ -120,7 +120,7 @@ def run_lightning(words: list[str]) -> Any:
         if words[:1] != ["fit"]:  # which has something to lose
             for noise in _NOISE_OF_RESUMING:
                 warnings.filterwarnings("ignore", noise)
-        from lvef.lightning_cli import run  # what it stands on warns as it is imported
+        from lvef.cli.lightning_cli import run  # what it stands on warns as it is imported
 
         return run(words)
 

@@ -1,0 +1,1 @@
+"""Pictures of predictions, truth and models, as matplotlib figures."""

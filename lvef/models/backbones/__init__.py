@@ -1,0 +1,1 @@
+"""Backbones: what turns a frame into features."""

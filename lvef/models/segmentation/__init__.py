@@ -1,0 +1,1 @@
+"""The segmenter of the left ventricle: its network, loss and weights."""

@@ -1,0 +1,1 @@
+"""From clips to rows: find the files, find the beats, predict, write."""

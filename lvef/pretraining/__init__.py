@@ -1,0 +1,1 @@
+"""Weights that phantoms teach: the backbone's start, and the segmenter that ships."""
