@@ -34,7 +34,7 @@ from lvef.data.prepare import prepare_file, prepare_frames
 from lvef.errors import ConfigurationError, VideoError, WeightsError
 from lvef.evaluation.beats import combine_beats
 from lvef.evaluation.overlap import dice
-from lvef.models.segmenter import SHIPPED, read_weights, weights_file
+from lvef.models.segmentation.weights import SHIPPED, read_weights, weights_file
 from lvef.phantom import PhantomClip
 from lvef.phantom.pool import PhantomKind
 from lvef.predict.record import file_name

@@ -16,7 +16,7 @@ from lvef.errors import ConfigurationError
 from lvef.evaluation.beats import BEAT_COLUMNS
 from lvef.models import EFTask, LVSegmenter
 from lvef.models.loading import describe, load_task
-from lvef.models.segmenter import SHIPPED
+from lvef.models.segmentation.weights import SHIPPED
 from lvef.predict.finder import BeatFinder
 from lvef.predict.video_table import video_table
 

@@ -11,7 +11,7 @@ from lvef.analysis.calibration import Calibration
 from lvef.errors import ConfigurationError
 from lvef.files import make_room, write_tensors, write_text
 from lvef.models.segmentation.network import LVSegmentationNet
-from lvef.models.segmenter import read_weights
+from lvef.models.segmentation.weights import read_weights
 from lvef.options import COUNT, SEED, SHARE, Range, check_numbers
 from lvef.phantom.folder import BREADTH
 from lvef.phantom.hard import evenly
