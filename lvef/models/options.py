@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
 from lvef.errors import ConfigurationError
+from lvef.models.gp.kernels import KernelName
 from lvef.options import (
     COUNT,
     LEARNING_RATE,
@@ -18,6 +19,8 @@ from lvef.options import (
 )
 
 T = TypeVar("T")
+Reduction = Literal["pca", "learned"]
+FloatPrecision = Literal["double", "single"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,8 @@ class GPOptions(CheckedOptions):
     """The exact Gaussian process.
 
     Args:
-        kernel: rbf, matern52, or linear_rbf (a linear trend and an RBF).
+        kernel: How alike cases are whose features lie so far apart; linear_rbf is an RBF around a
+            linear trend.
         reduction: null keeps every feature, pca projects on the leading principal components,
             learned goes on from there with the marginal likelihood (it can overfit).
         components: Dimensions kept by a reduction.
@@ -70,11 +74,11 @@ class GPOptions(CheckedOptions):
     """
 
     where: ClassVar[str] = "model.gp."
-    kernel: Literal["rbf", "matern52", "linear_rbf"] = "rbf"
-    reduction: Literal["pca", "learned"] | None = None
+    kernel: KernelName = "rbf"
+    reduction: Reduction | None = None
     components: int = ranged(32, COUNT)
     restarts: int = ranged(4, Range(1, 100))
-    precision: Literal["double", "single"] = "double"
+    precision: FloatPrecision = "double"
     max_cholesky: int | None = ranged(None, COUNT)
 
 
