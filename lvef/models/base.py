@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from lvef.errors import ConfigurationError
 from lvef.evaluation.metrics import Metrics
 from lvef.evaluation.summary import Summary
-from lvef.models.backbones.resnet50 import ResNet50Backbone, fingerprint, taught_by
+from lvef.models.backbones import new_backbone
+from lvef.models.backbones.provenance import taught_by
 from lvef.models.cases import CaseStore
 from lvef.models.options import BackboneOptions, options, plain
 from lvef.models.task import Task
@@ -31,11 +32,11 @@ class EFTask(Task):
     (`case_loss`), and how a set of cases is judged (`conclude`, `epoch_metrics`, `summary`).
 
     While the backbone is frozen its features are computed once, before the first epoch, and
-    batches carry `features` float32 `(B, F * 2048)` in place of `frames`.
+    batches carry `features` float32 `(B, F * num_features)` in place of `frames`.
 
     Args:
         frames: Names of the frames of a case, in slot order; taken from the data module.
-        backbone: The shared ResNet-50; None for a task that brings its own.
+        backbone: The shared backbone; None for a task that brings its own.
         own: Further hyperparameters, plain data.
 
     Attributes:
@@ -55,9 +56,9 @@ class EFTask(Task):
         self.frames = list(frames)
         if backbone is not None:
             # Weights are loaded when training starts: a checkpoint brings its own.
-            self.backbone_options = options(BackboneOptions, backbone)
-            self.backbone = ResNet50Backbone(None, self.backbone_options.freeze)
-            own["backbone"] = plain(self.backbone_options)
+            self.backbone_options = chosen = options(BackboneOptions, backbone)
+            self.backbone = new_backbone(chosen.name, chosen.freeze)
+            own["backbone"] = plain(chosen)
         self.save_hyperparameters({"frames": self.frames, **own}, logger=False)
         self.store = CaseStore("ef", "reduced", "loss", *self.outputs)
         self.cases: Cases = {}
@@ -153,7 +154,7 @@ class EFTask(Task):
 
         self._datamodule().compute_features(
             extract,
-            fingerprint(self.backbone, f"{self.trainer.precision} on {self.device.type}"),
+            self.backbone.fingerprint(f"{self.trainer.precision} on {self.device.type}"),
             self.device,
         )
 

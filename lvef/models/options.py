@@ -25,7 +25,7 @@ FloatPrecision = Literal["double", "single"]
 
 @dataclass(frozen=True)
 class BackboneOptions(CheckedOptions):
-    """The shared ResNet-50.
+    """The shared backbone: what turns frames into features.
 
     Args:
         weights: IMAGENET1K_V2, IMAGENET1K_V1, the path of a local file, or null for random.
@@ -34,6 +34,7 @@ class BackboneOptions(CheckedOptions):
         lr_factor: Its learning rate relative to the head's.
         checkpoint: A checkpoint of a trained classifier, regressor or Gaussian process whose
             backbone to start from, in place of `weights`.
+        name: Which network: resnet50, or another name of `lvef.models.backbones.BACKBONES`.
     """
 
     where: ClassVar[str] = "model.backbone."
@@ -41,6 +42,7 @@ class BackboneOptions(CheckedOptions):
     freeze: bool | int = ranged(False, NOT_NEGATIVE)
     lr_factor: float = ranged(0.1, Range(0, 1000))
     checkpoint: str | None = None
+    name: str = "resnet50"
 
 
 @dataclass(frozen=True)

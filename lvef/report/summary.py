@@ -6,6 +6,8 @@ import math
 from importlib.metadata import version
 
 from lvef.evaluation.metrics import METRIC_NAMES
+from lvef.models.backbones import BACKBONES
+from lvef.models.options import BackboneOptions
 from lvef.report.case import ReportCase
 from lvef.report.run import Run
 
@@ -72,7 +74,8 @@ def about_model(run: Run) -> list[tuple[str, str]]:
     """Return name and value of what is told about the model."""
     about = run.about
     geometry = about.task == "LVSegmenter"
-    backbone = "ResNet-50, 2,048 features a frame, shared by all frames"
+    used = BACKBONES[BackboneOptions.name]
+    backbone = f"{used.title}, {used.num_features:,} features a frame, shared by all frames"
     if about.task == "EFEnsemble":
         backbone += "; each member has its own"
     told = [
