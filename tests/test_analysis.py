@@ -528,6 +528,15 @@ def test_help_of_the_package_does_not_wait_for_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_an_analysis_does_not_wait_for_gpytorch_nor_for_captum():
+    code = (
+        "import sys, lvef.analysis.analyse\n"
+        "sys.exit(', '.join({'gpytorch', 'captum'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.stderr.strip() == ""
+
+
 def test_an_unknown_weights_file_is_told():
     with pytest.raises(WeightsError, match="not found"):
         ClipAnalyser("none.safetensors")

@@ -3,9 +3,11 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
+from jsonargparse._util import get_import_path
 from safetensors.torch import save_file
 from torch import nn
 
+from lvef import models
 from lvef.errors import CheckpointError, ConfigurationError, WeightsError
 from lvef.models import EFClassifier, EFRegressor, MLPHead, ResNet50Backbone
 from lvef.models.attribution import METHODS, SaliencyMapper
@@ -364,3 +366,11 @@ def test_pretraining_reaches_every_parameter_of_the_backbone():
     }
     task.training_step(batch, 0).backward()
     assert all(p.grad is not None for p in task.parameters())
+
+
+def test_every_public_name_is_imported_when_asked_for():
+    for name in models.__all__:
+        assert getattr(models, name).__module__.startswith("lvef.models.")
+    with pytest.raises(AttributeError, match="no attribute 'EFRegresor'"):
+        models.EFRegresor  # noqa: B018
+    assert get_import_path(models.EFRegressor) == "lvef.models.EFRegressor"  # in config.yaml

@@ -17,7 +17,6 @@ from lvef.models.backbones.provenance import unusable
 from lvef.models.backbones.resnet_weights import resnet50_state
 from lvef.models.torch_file import UnreadableError, read_torch
 
-NUM_FEATURES = 2048
 _STAGES: dict[Stage, str] = {"fine": "layer2", "coarse": "layer4"}
 
 
@@ -37,7 +36,7 @@ class ResNet50Backbone(Backbone):
     name: ClassVar[str] = "resnet50"
     title: ClassVar[str] = "ResNet-50"
     version: ClassVar[int] = 2
-    num_features = NUM_FEATURES
+    num_features = 2048
     stage_channels = (256, 512, 1024, 2048)
     pixel_mean = (0.485, 0.456, 0.406)
     pixel_std = (0.229, 0.224, 0.225)
