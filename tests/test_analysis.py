@@ -38,14 +38,15 @@ from lvef.models.segmentation.weights import SHIPPED, read_weights, weights_file
 from lvef.phantom import PhantomClip
 from lvef.phantom.pool import PhantomKind
 from lvef.predict.record import file_name
-from lvef.pretraining.segmenter import (
+from lvef.pretraining.geometry_calibration import calibrate
+from lvef.pretraining.phantom_cases import (
     PhantomCase,
     analyse_phantoms,
     compare,
     kind_of,
     true_beats,
 )
-from lvef.pretraining.segmenter_summary import calibrate, summary
+from lvef.pretraining.phantom_figures import summary
 
 README = Path(__file__).parents[1] / "README.md"
 

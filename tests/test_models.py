@@ -15,7 +15,7 @@ from lvef.models.backbones import BACKBONES, Backbone
 from lvef.models.backbones.provenance import taught_by
 from lvef.models.cases import CaseStore
 from lvef.models.options import BackboneOptions, OptimizerOptions
-from lvef.pretraining.module import PhantomPretraining
+from lvef.pretraining.backbone_module import PhantomPretraining
 
 IMAGENET_FILE = "resnet50-11ad3fa6.pth"
 
