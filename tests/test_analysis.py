@@ -34,18 +34,19 @@ from lvef.data.prepare import prepare_file, prepare_frames
 from lvef.errors import ConfigurationError, VideoError, WeightsError
 from lvef.evaluation.beats import combine_beats
 from lvef.evaluation.overlap import dice
-from lvef.models.segmenter import SHIPPED, read_weights, weights_file
+from lvef.models.segmentation.weights import SHIPPED, read_weights, weights_file
 from lvef.phantom import PhantomClip
 from lvef.phantom.pool import PhantomKind
 from lvef.predict.record import file_name
-from lvef.pretraining.segmenter import (
+from lvef.pretraining.geometry_calibration import calibrate
+from lvef.pretraining.phantom_cases import (
     PhantomCase,
     analyse_phantoms,
     compare,
     kind_of,
     true_beats,
 )
-from lvef.pretraining.segmenter_summary import calibrate, summary
+from lvef.pretraining.phantom_figures import summary
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -526,6 +527,15 @@ def test_a_beat_whose_filling_is_cut_off_has_its_ef(clip, analysis):
 def test_help_of_the_package_does_not_wait_for_torch():
     code = "import sys, lvef; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_analysis_does_not_wait_for_gpytorch_nor_for_captum():
+    code = (
+        "import sys, lvef.analysis.analyse\n"
+        "sys.exit(', '.join({'gpytorch', 'captum'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.stderr.strip() == ""
 
 
 def test_an_unknown_weights_file_is_told():

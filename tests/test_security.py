@@ -26,7 +26,7 @@ from lvef.data.formats import clip_info, read_frames
 from lvef.errors import LvefError, VideoError
 from lvef.models.backbones.resnet50 import ResNet50Backbone
 from lvef.models.loading import load_task
-from lvef.models.segmenter import read_weights
+from lvef.models.segmentation.weights import read_weights
 from lvef.predict.record import read_record
 
 

@@ -24,7 +24,8 @@ from lvef.evaluation.overlap import area_error, boundary_distance, dice
 from lvef.models.answers import LVAnswer
 from lvef.models.loading import load_task
 from lvef.models.segmentation.network import LVSegmentationNet
-from lvef.models.segmenter import LVSegmenter, read_weights
+from lvef.models.segmentation.weights import read_weights
+from lvef.models.segmenter import LVSegmenter
 
 
 def segmenter_words(command: str, root: Path, logs: Path, *more: str) -> list[str]:

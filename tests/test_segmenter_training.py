@@ -11,7 +11,7 @@ import torch
 
 from lvef.cardiac import polygon_mask
 from lvef.data.transforms import ClipAugmentation
-from lvef.models.segmenter import SHIPPED, read_weights
+from lvef.models.segmentation.weights import SHIPPED, read_weights
 from lvef.phantom.pool import LookedClip
 from lvef.pretraining import segmenter_measure as measuring
 from lvef.pretraining import segmenter_memory as memory

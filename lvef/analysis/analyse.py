@@ -35,7 +35,7 @@ from lvef.cardiac import (
 from lvef.data.prepare import PreparedClip, prepare_file, prepare_frames
 from lvef.data.timing import checked_rate
 from lvef.models.segmentation.network import LVSegmentationNet
-from lvef.models.segmenter import SHIPPED, load_weights, read_weights, weights_file
+from lvef.models.segmentation.weights import SHIPPED, load_weights, read_weights, weights_file
 
 _WALLS = 6
 """Pixels of a prepared frame by which the ventricle is widened to hold its walls too."""

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes, label
 
 from lvef.cardiac import looks, survey
-from lvef.models.segmentation.network import LVSegmentationNet
-from lvef.models.segmenter import full_size
+from lvef.models.segmentation.network import LVSegmentationNet, full_size
 
 _AT_ONCE, _OVERLAP = 64, 8
 _CENTRE, _SIDE = (56.0, 58.0), 42.0

@@ -137,6 +137,7 @@ def _about(trainer: Trainer, task: LightningModule, trained_on: str) -> dict[str
         "task": type(task).__name__,
         "kind": getattr(task, "kind", None),
         "frames": list(getattr(task, "frames", [])),
+        "backbone": getattr(task, "network_title", ""),
         "checkpoint": str(trainer.ckpt_path or getattr(task, "source", "")),
         "trained_on": trained_on,
         "phantom": data.videos is None and data.is_phantom,

@@ -21,7 +21,7 @@ from lvef.data.fingerprint import clips_fingerprint, file_digest, folder_fingerp
 from lvef.errors import CheckpointError, LvefError
 from lvef.files import finite, write_json
 from lvef.models.loading import describe_checkpoint
-from lvef.models.segmenter import weights_file
+from lvef.models.segmentation.weights import weights_file
 
 RUN_RECORD = "run.json"
 FINISHED = "finished"

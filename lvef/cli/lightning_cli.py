@@ -33,7 +33,7 @@ from lvef.cli.rules import apply_rules
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.errors import ConfigurationError, LvefError
 from lvef.files import write_text
-from lvef.models import Task
+from lvef.models import Task, import_all
 from lvef.options import SEED, check_numbers
 from lvef.predict.find import refuse_expanded
 from lvef.runs import (
@@ -325,6 +325,7 @@ def run(words: list[str]) -> LvefCLI:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     refuse_expanded(words)
+    import_all()
     lead()
     try:
         return LvefCLI(

@@ -35,7 +35,8 @@ from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.study_record import write_study_record
 from lvef.figures.robustness import robustness_figure
 from lvef.files import make_room, write_csv, write_figure, write_json, write_text
-from lvef.models import EFTask, ResNet50Backbone
+from lvef.models import EFTask
+from lvef.models.backbones import Backbone
 from lvef.models.loading import describe_checkpoint, load_ef_task
 from lvef.options import COUNT, SEED, check_numbers
 from lvef.phantom import MARKER
@@ -254,9 +255,9 @@ def _predict(
 
 
 def _features(
-    backbone: ResNet50Backbone | None, held: dict[int, Tensor], device: str, lower: bool
+    backbone: Backbone | None, held: dict[int, Tensor], device: str, lower: bool
 ) -> dict[int, Tensor]:
-    """Return the features `(2048,)` of every frame; nothing where each member has a backbone."""
+    """Return the features of every frame; nothing where each member has a backbone."""
     if backbone is None:
         return {}
     with torch.autocast(device, torch.bfloat16, enabled=lower):

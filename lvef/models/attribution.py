@@ -116,7 +116,7 @@ class SaliencyMapper:
         for part in twin.evidence.parts:
             modules = [] if isinstance(part.head, GPPosterior) else [part.head]
             if depth != "head":
-                modules.append(part.network if depth == "all" else part.network.layer4)
+                modules.append(part.backbone if depth == "all" else part.backbone.stage("coarse"))
             for value in (p for module in modules for p in module.parameters()):
                 drawn = torch.randint(value.numel(), (value.numel(),), generator=generator)
                 value.data = value.data.flatten()[drawn.to(value.device)].view(value.shape)
@@ -126,11 +126,11 @@ class SaliencyMapper:
         height, width = images.shape[-2:]
         total = torch.zeros(*images.shape[:2], height, width, device=images.device)
         for part in self.evidence.parts:
-            layers = part.network
+            stage = part.backbone.stage("coarse" if method == "gradcam" else "fine")
             explain = (
-                LayerGradCam(self.evidence, layers.layer4)
+                LayerGradCam(self.evidence, stage)
                 if method == "gradcam"
-                else LayerGradientXActivation(self.evidence, layers.layer2)
+                else LayerGradientXActivation(self.evidence, stage)
             )
             found = cast(Tensor, explain.attribute(images, additional_forward_args=(sides,)))
             coarse = found.detach().sum(1, keepdim=True)
@@ -191,7 +191,6 @@ class EvidencePart(nn.Module):
         self.task = [task]
         self.slots = slots
         self.backbone = task.backbone.folded()
-        self.network = self.backbone.network
         if isinstance(task.head, ExactGPHead):
             self.head: nn.Module = GPPosterior(task.head).to(task.device)
         else:
@@ -199,9 +198,7 @@ class EvidencePart(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return the head's raw output for float frames `(B, F, 3, H, W)`."""
-        own = frames[:, self.slots]
-        features = self.network(self.backbone.normalise(own.flatten(0, 1)))
-        output: Tensor = self.head(features.reshape(len(frames), -1))
+        output: Tensor = self.head(self.backbone.features(frames[:, self.slots]))
         return output
 
 

@@ -36,7 +36,7 @@ class EFClassifier(TrainedTask):
 
     Args:
         frames: Names of the frames of a case; taken from the data module.
-        backbone: The shared ResNet-50.
+        backbone: The shared backbone.
         head: The MLP head.
         optimizer: AdamW and its schedule.
         class_weights: balanced weighs both classes equally in the loss; null leaves the data's

@@ -15,7 +15,7 @@ from lvef.data.dataset import KeyFrameDataset, collate, prepare_for_workers
 from lvef.errors import ConfigurationError
 from lvef.evaluation.beats import BEAT_COLUMNS
 from lvef.models.loading import describe_checkpoint, load_task
-from lvef.models.segmenter import SHIPPED
+from lvef.models.segmentation.weights import SHIPPED
 from lvef.predict.finder import BeatFinder
 from lvef.predict.video_table import video_table
 

@@ -12,7 +12,7 @@ from lvef.analysis.segment import one_ventricle, segment_closely
 from lvef.cardiac import CLIP_FPS, ejection_fraction, mask_volume
 from lvef.evaluation.overlap import area_error, dice
 from lvef.models.segmentation.network import LVSegmentationNet
-from lvef.pretraining.segmenter_summary import BANDS
+from lvef.pretraining.phantom_figures import BANDS
 
 _OFFSETS = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 """Pixels by which masks are made wider to see how far a convention alone sets them apart."""

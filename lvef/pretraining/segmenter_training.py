@@ -29,8 +29,9 @@ from safetensors.torch import save_file
 from lvef.data.transforms import ClipAugmentation
 from lvef.errors import ConfigurationError, LvefError
 from lvef.files import make_room
+from lvef.models.segmentation.loss import segmentation_loss
 from lvef.models.segmentation.network import LVSegmentationNet
-from lvef.models.segmenter import SHIPPED, load_weights, segmentation_loss
+from lvef.models.segmentation.weights import SHIPPED, load_weights
 from lvef.options import COUNT, Range, check_numbers
 from lvef.phantom.pool import LookedClip, render
 from lvef.precision import cpu_precision

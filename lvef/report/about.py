@@ -17,6 +17,7 @@ from lvef.evaluation.review import BORDERLINE, format_review
 _FRAMES = ("EDF", "ESF", "MF")
 _NAME = re.compile(r"[A-Za-z]\w{0,59}", re.ASCII)
 _WORDS = re.compile(r"[A-Za-z][A-Za-z ,-]{0,59}", re.ASCII)
+_NETWORK = re.compile(r"[A-Za-z][\w ,;.()/-]{0,119}", re.ASCII)
 _VERSION = re.compile(r"[0-9][\w.+]{0,39}", re.ASCII)
 _METRIC_PARTS = ("value", "lower", "upper", "baseline")
 _LEVEL = 0.9
@@ -36,6 +37,7 @@ class About:
         task: Name of the task's class; empty where it is not known.
         kind: classification, regression or segmentation; empty where it is not known.
         frames: Frames that the model sees.
+        backbone: The network that sees them; empty where it is not known.
         phantom: Whether every case is a phantom.
         trained_on: "phantoms" where these taught the model, else empty.
         checkpoint: Path of the checkpoint; empty where there was none. Never shown.
@@ -51,6 +53,7 @@ class About:
     task: str = ""
     kind: str = ""
     frames: list[str] = field(default_factory=list)
+    backbone: str = ""
     phantom: bool = False
     trained_on: str = ""
     checkpoint: str = ""
@@ -83,6 +86,7 @@ def read_about(path: Path, notes: list[str]) -> About:
         "task": reader.take("task", lambda v: _matching(_NAME, v), ""),
         "kind": reader.take("kind", lambda v: _one_of(_KINDS, v), "", needed=False),
         "frames": frames,
+        "backbone": reader.take("backbone", lambda v: _matching(_NETWORK, v), "", needed=False),
         "phantom": reader.take("phantom", _flag, False),
         "trained_on": reader.take("trained_on", _taught, "", needed=False),
         "checkpoint": reader.take("checkpoint", _text, "", needed=False),
