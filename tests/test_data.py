@@ -9,8 +9,8 @@ from helpers import on_screen
 
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.dataset import KeyFrameDataset, collate, to_square
-from lvef.data.echonet import read_echonet
 from lvef.data.formats import clip_info, read_frames, write_video
+from lvef.data.layouts import read_labels
 from lvef.data.sector import blank_outside, find_sector, sector_probe
 from lvef.data.transforms import Augmentation
 from lvef.errors import ConfigurationError, DatasetError, VideoError
@@ -19,7 +19,7 @@ from lvef.predict.video_table import find_videos, video_table
 
 
 def test_a_case_holds_the_traced_frames_in_the_order_asked_for(phantom_root):
-    table = read_echonet(phantom_root).table
+    table = read_labels(phantom_root).table
     dataset = KeyFrameDataset(table, ["ESF", "MF", "EDF"], remove_artifacts=False)
     sample = dataset[5]
     row = table.loc[5]
@@ -33,7 +33,7 @@ def test_a_case_holds_the_traced_frames_in_the_order_asked_for(phantom_root):
 
 
 def test_a_case_is_the_same_the_second_time_its_sector_is_known(phantom_root):
-    dataset = KeyFrameDataset(read_echonet(phantom_root).table, ["ESF"])
+    dataset = KeyFrameDataset(read_labels(phantom_root).table, ["ESF"])
     assert torch.equal(dataset[3]["frames"], dataset[3]["frames"])
 
 
@@ -83,7 +83,7 @@ def test_an_unreadable_video_becomes_a_failure_and_stops_all_but_predict(tmp_pat
 
 
 def test_a_clip_shorter_than_the_table_says_still_gives_its_key_frames(phantom_root):
-    table = read_echonet(phantom_root).table.head(1).copy()
+    table = read_labels(phantom_root).table.head(1).copy()
     table["num_frames"] += 5000
     table["es_frame"] = clip_info(table.loc[0, "path"]).num_frames - 1
     assert "frames" in KeyFrameDataset(table, ["ESF"])[0]

@@ -15,7 +15,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from scipy.stats import norm
 
-from lvef.cardiac import REDUCED_EF
+from lvef.cardiac import REDUCED_EF, straddles_reduced
 from lvef.evaluation.beats import BEAT_COLUMNS, combine_beats
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.evaluation.uncertainty import LEVEL
@@ -190,7 +190,7 @@ def geometric_table(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     result["ef_upper"] = (result["ef"] + reach).clip(0, 100)
     result["p_reduced"] = np.nan
     result["reduced"] = (result["ef"] <= REDUCED_EF).astype(float).where(result["ef"].notna())
-    straddles = (result["ef_lower"] <= REDUCED_EF) & (result["ef_upper"] > REDUCED_EF)
+    straddles = straddles_reduced(result["ef_lower"], result["ef_upper"])
     result["review"] = straddles.astype(float).where(result["ef"].notna())
     return _by_video(result)
 

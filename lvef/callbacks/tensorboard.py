@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lvef.data.dataset import KeyFrameDataset
-from lvef.data.echonet import SPLITS
+from lvef.data.layouts import SPLITS
 from lvef.data.sector import shown_sector
 from lvef.data.shown import shown_frames
 from lvef.evaluation.uncertainty import LEVELS

@@ -1,10 +1,12 @@
-"""At which moments a clip is looked at, whatever its frame rate."""
+"""In which pictures and at which moments a clip is looked at, whatever its size and frame rate."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+PICTURE_SIZE = 112
+"""Height and width in pixels of EchoNet-Dynamic's pictures, and of what is prepared like them."""
 CLIP_FPS = 25.0
 """Looks a second at a beating ventricle: 40 ms, a third of the shortest systole's fastest part."""
 RATES = (5.0, 400.0)

@@ -16,19 +16,21 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
+from lvef.cardiac import PICTURE_SIZE
 from lvef.data.clips import ClipDataset
 from lvef.data.dataset import KeyFrameDataset, prepare_for_workers, refuse_failures
-from lvef.data.echonet import EchoNetFolder, ExcludedError, read_echonet
 from lvef.data.features import (
     FeatureCache,
     Request,
     compute,
     feature_loader,
 )
+from lvef.data.layouts import MAX_EXCLUDED, ExcludedError, LabelFolder, read_labels
 from lvef.data.loaders import decoding_loader, without_unreadable
 from lvef.data.names import expanded
 from lvef.data.options import check_options, default_workers
 from lvef.data.order import EpochOrder, class_weights, reseed
+from lvef.data.phantom_folder import is_phantom
 from lvef.data.transforms import Augmentation, ClipAugmentation
 from lvef.errors import ConfigurationError, DatasetError
 from lvef.files import write_csv
@@ -81,12 +83,12 @@ class EchoNetDataModule(LightningDataModule):
         frames: list[str] = ["ESF"],  # noqa: B006 (jsonargparse shows and copies it)
         batch_size: int = 32,
         num_workers: int | None = None,
-        image_size: int = 112,
+        image_size: int = PICTURE_SIZE,
         remove_artifacts: bool = True,
         augmentation: Augmentation | None = None,
         balanced: bool = False,
         limit: int | None = None,
-        max_excluded: float = 0.05,
+        max_excluded: float = MAX_EXCLUDED,
         check_videos: bool = False,
         videos: str | None = None,
         keyframes: str | None = None,
@@ -125,7 +127,7 @@ class EchoNetDataModule(LightningDataModule):
         self.feature_batch_size = feature_batch_size
         self.feature_cache = feature_cache
         self._features: dict[str, torch.Tensor] = {}
-        self.folder: EchoNetFolder | None = None
+        self.folder: LabelFolder | None = None
         self.table = pd.DataFrame()
         self._seed: int | None = None
         self._resumed = (0, 0)  # the epoch of a checkpoint, and the cases of it that were had
@@ -133,7 +135,7 @@ class EchoNetDataModule(LightningDataModule):
     @property
     def is_phantom(self) -> bool:
         """Whether the folder holds phantoms, of which no figure says anything about patients."""
-        return self.root is not None and (Path(self.root) / "phantom.json").is_file()
+        return self.root is not None and is_phantom(self.root)
 
     def setup(self, stage: str) -> None:
         """Read the table, once.
@@ -162,7 +164,7 @@ class EchoNetDataModule(LightningDataModule):
                 + (" or videos with --data.videos PATH" if stage == "predict" else "")
             )
         try:
-            self.folder = read_echonet(self.root, self.max_excluded)
+            self.folder = read_labels(self.root, self.max_excluded)
             if self.check_videos:
                 self.folder = without_unreadable(
                     self.folder, self.image_size, self._workers(), self.max_excluded
@@ -385,7 +387,7 @@ class EchoNetDataModule(LightningDataModule):
         sharing = self.trainer.num_devices if self.trainer is not None else 1
         return max(1, default_workers() // max(1, sharing))
 
-    def _write_excluded(self, folder: EchoNetFolder) -> Path | None:
+    def _write_excluded(self, folder: LabelFolder) -> Path | None:
         """List what was set aside in the log folder, when there is a run to log."""
         log_dir = self.trainer.log_dir if self.trainer is not None else None
         if log_dir is None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 from torchvision.transforms.v2 import functional as transforms
 
-from lvef.cardiac import is_reduced
+from lvef.cardiac import PICTURE_SIZE, is_reduced
 from lvef.data.formats import read_frames
 from lvef.data.prepare import sector_square
 from lvef.data.sector import blank_outside, find_sector, sector_probe
@@ -56,7 +56,7 @@ class KeyFrameDataset(Dataset[Sample]):
         self,
         table: pd.DataFrame,
         frames: Sequence[str],
-        image_size: int = 112,
+        image_size: int = PICTURE_SIZE,
         remove_artifacts: bool = True,
         crop: bool = False,
     ) -> None:

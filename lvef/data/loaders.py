@@ -16,7 +16,7 @@ from lvef.data.dataset import (
     one_thread,
     prepare_for_workers,
 )
-from lvef.data.echonet import EchoNetFolder, check_excluded
+from lvef.data.layouts import LabelFolder, check_excluded
 
 
 def decoding_loader(
@@ -51,8 +51,8 @@ def decoding_loader(
 
 
 def without_unreadable(
-    folder: EchoNetFolder, image_size: int, workers: int, limit: float
-) -> EchoNetFolder:
+    folder: LabelFolder, image_size: int, workers: int, limit: float
+) -> LabelFolder:
     """Decode every key frame of every video, and set aside those that cannot be read.
 
     All key frames, so that models of different frames are judged on the same videos.
@@ -73,7 +73,7 @@ def without_unreadable(
     return set_aside(folder, failed, limit)
 
 
-def set_aside(folder: EchoNetFolder, failed: dict[int, str], limit: float) -> EchoNetFolder:
+def set_aside(folder: LabelFolder, failed: dict[int, str], limit: float) -> LabelFolder:
     """Return a folder without videos that could not be read; they count as excluded.
 
     Args:

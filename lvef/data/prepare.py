@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lvef.cardiac import PICTURE_SIZE
 from lvef.data.formats import (
     ClipInfo,
     FrameRangeError,
@@ -26,11 +27,10 @@ from lvef.data.sector import find_sector, sector_probe
 from lvef.data.timing import Timing, checked_rate, timing
 from lvef.errors import VideoError
 
-SIZE = 112
-"""Height and width of a prepared frame in pixels."""
 LONGEST = 10_000
 """Frames of a clip that are analysed at once; more would take gigabytes."""
 _AT_ONCE = 64
+_SHAPE = (PICTURE_SIZE, PICTURE_SIZE)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Square:
     def shrink(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return what a `(H, W)` mask of the whole frame is in the prepared square."""
         cut = self.cut(mask[None].astype(np.uint8) * 255)[0]
-        return np.asarray(cv2.resize(cut, (SIZE, SIZE), interpolation=cv2.INTER_AREA) > 127)
+        return np.asarray(cv2.resize(cut, _SHAPE, interpolation=cv2.INTER_AREA) > 127)
 
     def paste(self, mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
         """Return a `(H, W)` mask of the whole frame from one of the prepared `(n, n)` square."""
@@ -110,7 +110,7 @@ class PreparedClip:
     @property
     def pixels(self) -> float:
         """Pixels of the clip's own frames that a prepared pixel stands for."""
-        return self.square.side / SIZE
+        return self.square.side / PICTURE_SIZE
 
 
 def sector_square(shape: tuple[int, ...], sector: NDArray[np.bool_]) -> Square:
@@ -121,8 +121,8 @@ def sector_square(shape: tuple[int, ...], sector: NDArray[np.bool_]) -> Square:
         sector: `(H, W)` mask of `find_sector`.
     """
     height, width = shape
-    if height == width == SIZE:
-        return Square(0, 0, SIZE)
+    if height == width == PICTURE_SIZE:
+        return Square(0, 0, PICTURE_SIZE)
     rows, columns = np.flatnonzero(sector.any(1)), np.flatnonzero(sector.any(0))
     top, bottom = int(rows[0]), int(rows[-1]) + 1
     left, right = int(columns[0]), int(columns[-1]) + 1
@@ -233,12 +233,12 @@ def _shrink(
 ) -> NDArray[np.uint8]:
     """Return `(n, 112, 112)` grey frames; what lies outside the sector is black in large ones."""
     grey = frames if frames.ndim == 3 else np.stack([_grey(frame) for frame in frames])
-    if square.side == SIZE and grey.shape[1:] == (SIZE, SIZE):
+    if square.side == PICTURE_SIZE and grey.shape[1:] == _SHAPE:
         return grey
     cut = square.cut(grey * sector)
-    shrinks = square.side > SIZE
+    shrinks = square.side > PICTURE_SIZE
     how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return np.stack([cv2.resize(frame, (SIZE, SIZE), interpolation=how) for frame in cut])
+    return np.stack([cv2.resize(frame, _SHAPE, interpolation=how) for frame in cut])
 
 
 def _grey(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-SIZE = 112
-"""Height and width in pixels of a prepared frame, and of those of EchoNet-Dynamic."""
+from lvef.cardiac import PICTURE_SIZE
+
 NOT_BLANKED = "text-not-removed"
 """Stands in the name of a picture file in which burned-in text could not be told from tissue."""
 _LOOKS, _SHOWN_LOOKS = 10, 32
@@ -64,7 +64,7 @@ def find_sector(frames: NDArray[np.uint8]) -> NDArray[np.bool_]:
     sector = _hull(moving)
     if sector is None:
         return everything
-    if (height, width) == (SIZE, SIZE) or len(grey) < _FEWEST:
+    if (height, width) == (PICTURE_SIZE, PICTURE_SIZE) or len(grey) < _FEWEST:
         return sector
     blinking = moving & _blinking(np.sort(grey, axis=0))
     steady = _hull(moving & ~blinking)

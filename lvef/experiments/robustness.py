@@ -18,10 +18,10 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from tqdm import tqdm
 
-from lvef.cardiac import is_reduced, mid_frame
+from lvef.cardiac import PICTURE_SIZE, is_reduced, mid_frame
 from lvef.data.corruptions import CORRUPTIONS
 from lvef.data.dataset import KeyFrameDataset, prepare_for_workers
-from lvef.data.echonet import read_echonet
+from lvef.data.layouts import MAX_EXCLUDED, read_labels
 from lvef.data.loaders import set_aside
 from lvef.data.options import RANGES as DATA_RANGES
 from lvef.errors import ConfigurationError, VideoError
@@ -38,7 +38,6 @@ from lvef.files import make_room, write_csv, write_figure, write_json, write_tex
 from lvef.models import EFClassifier, EFEnsemble, EFTask, ResNet50Backbone
 from lvef.models.loading import describe, load_task
 from lvef.options import COUNT, SEED, check_numbers
-from lvef.phantom import MARKER
 from lvef.precision import cpu_precision
 
 OFFSETS = tuple(range(-5, 6))
@@ -123,8 +122,8 @@ def robustness(
     root = root or data.get("root")
     if root is None:
         raise ConfigurationError(f"{config} says no data.root: give one with --root DIR")
-    seen, most = describe(ckpt_path)["data"], data.get("max_excluded", 0.05)
-    folder = read_echonet(root, most)
+    seen, most = describe(ckpt_path)["data"], data.get("max_excluded", MAX_EXCLUDED)
+    folder = read_labels(root, most)
     test = folder.table[folder.table["split"] == "TEST"]
     if data.get("limit") is not None:
         test = test.head(data["limit"])
@@ -137,7 +136,7 @@ def robustness(
     if failed:
         test = test.drop(index=list(failed))
         print(set_aside(folder, failed, most).summary())
-    phantom = (Path(root) / MARKER).is_file()
+    phantom = folder.is_phantom
     words = f"{'PHANTOM ' if phantom else ''}TEST, {len(test)} videos"
     title = f"{words}, {type(task).__name__} on {' + '.join(task.frames)}"
     table = _measure(task, said, conditions, test)
@@ -199,7 +198,7 @@ def _predict(
     """
     prepare_for_workers()
     dataset = KeyFrameDataset(
-        rows, task.frames, seen.get("image_size", 112), seen.get("remove_artifacts", True)
+        rows, task.frames, seen.get("image_size", PICTURE_SIZE), seen.get("remove_artifacts", True)
     )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     task.to(device)

@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from lvef.cardiac import polygon_mask
+from lvef.cardiac import PICTURE_SIZE, polygon_mask
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, collate, prepare_for_workers
-from lvef.data.echonet import EchoNetFolder, read_echonet
 from lvef.data.formats import read_frames
+from lvef.data.layouts import MAX_EXCLUDED, LabelFolder, read_labels
 from lvef.data.sector import find_sector, sector_probe
 from lvef.errors import ConfigurationError
 from lvef.evaluation.map_measures import (
@@ -64,7 +64,7 @@ def saliency(
     num_cases: int = 100,
     steps: int = 16,
     seed: int = 0,
-    max_excluded: float = 0.05,
+    max_excluded: float = MAX_EXCLUDED,
 ) -> Path:
     """Measure what the heat maps of a checkpoint are worth, on the TEST split of a folder.
 
@@ -88,7 +88,7 @@ def saliency(
     task = load_task(ckpt_path)
     if not isinstance(task, EFTask):
         raise ConfigurationError(f"{ckpt_path} holds a {type(task).__name__}, which says no EF")
-    folder = read_echonet(root, max_excluded)
+    folder = read_labels(root, max_excluded)
     test = folder.table[folder.table["split"] == "TEST"]
     rows = test.sample(min(num_cases, len(test)), random_state=seed).sort_index()
     seen = describe(ckpt_path)["data"]
@@ -96,7 +96,7 @@ def saliency(
     size = frames.shape[-1]
     regions = [_regions(folder, row, task.frames, size) for _, row in rows.iterrows()]
     mapper = SaliencyMapper(task, steps)
-    phantom = (Path(root) / "phantom.json").is_file()
+    phantom = folder.is_phantom
     output = output or Path(ckpt_path).parent.parent / "saliency"
     make_room(output / "saliency.md")
     positive, negative = _ANSWERS[isinstance(task, EFClassifier)]
@@ -143,7 +143,7 @@ def _read(
     """Return cases and their `(n, F, 3, H, W)` uint8 frames as the model sees them."""
     prepare_for_workers()
     dataset = KeyFrameDataset(
-        rows, frames, seen.get("image_size", 112), seen.get("remove_artifacts", True)
+        rows, frames, seen.get("image_size", PICTURE_SIZE), seen.get("remove_artifacts", True)
     )
     batches = list(DataLoader(dataset, batch_size=32, collate_fn=collate))
     failures = [failure for batch in batches for failure in batch.get("failures", [])]
@@ -152,9 +152,7 @@ def _read(
     return dataset, torch.cat([batch["frames"] for batch in batches])
 
 
-def _regions(
-    folder: EchoNetFolder, row: Any, frames: list[str], size: int
-) -> list[dict[str, Mask]]:
+def _regions(folder: LabelFolder, row: Any, frames: list[str], size: int) -> list[dict[str, Mask]]:
     """Return what is known of the heart's parts, for each frame of a case."""
     clip = open_phantom(folder.root, row["video"])
     found = []
@@ -173,7 +171,7 @@ def _regions(
     return found
 
 
-def _traced(folder: EchoNetFolder, row: Any, frame: int) -> dict[str, Mask]:
+def _traced(folder: LabelFolder, row: Any, frame: int) -> dict[str, Mask]:
     sector = find_sector(read_frames(row["path"], sector_probe(int(row["num_frames"]) - 1)))
     height, width = sector.shape
     side = max(height, width)  # as `to_square` pads it

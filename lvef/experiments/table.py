@@ -15,10 +15,10 @@ import yaml
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
-from lvef.cardiac import REDUCED_EF, is_reduced
+from lvef.cardiac import PICTURE_SIZE, REDUCED_EF, is_reduced
 from lvef.cli.commands import run_lightning
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset
-from lvef.data.echonet import SPLITS, read_echonet
+from lvef.data.layouts import MAX_EXCLUDED, SPLITS, find_layout, read_labels
 from lvef.data.loaders import without_unreadable
 from lvef.data.options import default_workers
 from lvef.data.shown import shown_frames
@@ -31,7 +31,6 @@ from lvef.figures.residuals import ef_distribution
 from lvef.files import write_figure, write_json
 from lvef.models.loading import describe
 from lvef.options import COUNT, SHARE, check_numbers
-from lvef.phantom import MARKER
 
 _FRAMES = ("edf", "esf", "mf", "edf_esf")
 ENSEMBLES = {
@@ -50,7 +49,6 @@ EXPERIMENTS = [
 ]
 _NO_ROWS = ("EFEnsemble", "LVSegmenter")
 _QUICK_LIMIT, _QUICK_EPOCHS = 200, 4
-_IMAGE_SIZE = 112
 _SAMPLES = 8
 _RANGES = {"max_epochs": COUNT, "max_excluded": SHARE}
 
@@ -62,7 +60,7 @@ def table(
     configs: Path = Path("configs"),
     weights: str | None = None,
     max_epochs: int | None = None,
-    max_excluded: float = 0.05,
+    max_excluded: float = MAX_EXCLUDED,
     check_videos: bool = False,
     quick: bool = False,
 ) -> Path:
@@ -92,10 +90,10 @@ def table(
     root, output, configs = str(Path(root).resolve()), output.resolve(), configs.resolve()
     if weights is not None and Path(weights).is_file():
         weights = str(Path(weights).resolve())
-    folder = read_echonet(root, max_excluded)
+    folder = read_labels(root, max_excluded)
     if check_videos:  # as every experiment does: what is given a true volume sees the same videos
-        folder = without_unreadable(folder, _IMAGE_SIZE, default_workers(), max_excluded)
-    overlays = [configs / "phantom.yaml"] if (Path(root) / MARKER).is_file() else []
+        folder = without_unreadable(folder, PICTURE_SIZE, default_workers(), max_excluded)
+    overlays = [configs / "phantom.yaml"] if folder.is_phantom else []
     phantom = bool(overlays)
     shown = output / "quick" if quick else output
     shown.mkdir(parents=True, exist_ok=True)
@@ -187,7 +185,7 @@ def _made_from(
     """
     named = [word for config in configs for word in _named_in(config)]
     files = [Path(word) for word in (*words, *built_on, *named) if Path(word).is_file()]
-    files += [root / part for part in ("FileList.csv", "VolumeTracings.csv")]
+    files += find_layout(root).label_files(root)
     return {
         "words": words,
         "files": _stamps(files),

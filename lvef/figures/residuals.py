@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, probplot
 
-from lvef.cardiac import REDUCED_EF
+from lvef.cardiac import REDUCED_EF, is_reduced
 from lvef.evaluation.metrics import LIMITS_OF_AGREEMENT
 from lvef.evaluation.review import EF_BANDS
 from lvef.figures.uncertainty import COLORS
@@ -139,7 +139,7 @@ def ef_distribution(ef_by_split: Mapping[str, ArrayLike], title: str) -> Figure:
         ef_by_split.items(), COLORS, ("-", "--", ":"), strict=False
     ):
         ef = np.asarray(values, float)
-        reduced = 100 * float((ef <= REDUCED_EF).mean())
+        reduced = 100 * float(is_reduced(ef).mean())
         axis.hist(
             ef, bins=bins, histtype="step", color=colour, linestyle=style, linewidth=1.6,
             weights=np.full(len(ef), 100 / len(ef)),

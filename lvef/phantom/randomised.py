@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lvef.cardiac import PICTURE_SIZE
 from lvef.phantom.anatomy import Anatomy, foreshorten, sample_anatomy
 from lvef.phantom.draw import Draw
 from lvef.phantom.hard import (
@@ -164,7 +165,7 @@ def _scanner(anatomy: Anatomy, muscle: float, draw: Draw) -> Scanner:
         side_lobes=draw(0.0, 0.35, least=0.0) if draw.chance(0.4) else 0.0,
         decorrelation=draw(0.0, 0.8, least=0.0),
         sharpening=draw(0.0, 1.2, least=0.0) if draw.chance(0.4) else 0.0,
-        resolution=round(draw(64, 111, least=32)) if draw.chance(0.4) else 112,
+        resolution=round(draw(64, 111, least=32)) if draw.chance(0.4) else PICTURE_SIZE,
         persistence=draw(0.0, 0.5, least=0.0) if draw.chance(0.4) else 0.0,
         drift=draw(0.0, 5.0, least=0.0) if draw.chance(0.5) else 0.0,
         jpeg_quality=min(round(draw(45, 95, least=25)), 100) if draw.chance(0.5) else 0,

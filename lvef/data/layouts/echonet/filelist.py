@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from lvef.cardiac import ejection_fraction
+from lvef.data.layouts.folder import SPLITS
 from lvef.data.names import CLIP_EXTENSIONS, is_clip, match, stem
 from lvef.data.tables import numbers, read_table
 from lvef.errors import DatasetError
 
-SPLITS = ("TRAIN", "VAL", "TEST")
 EF_TOLERANCE = 2.0
 """Percentage points by which EF may differ from 100 (EDV - ESV) / EDV where it was made of them."""
 OTHER_TOLERANCE = 15.0

@@ -9,16 +9,10 @@ import numpy as np
 import pandas as pd
 
 from lvef.cardiac import chords_to_polygon
-from lvef.data.filelist import FileList, first_reason
+from lvef.data.layouts.echonet.filelist import FileList, first_reason
+from lvef.data.layouts.echonet.tracings import POINTS, key_frames
 from lvef.data.names import picture_size
-from lvef.data.tracings import (
-    POINTS,
-    USUAL_SIZE,
-    Size,
-    key_frames,
-    scale_into,
-    stated_size,
-)
+from lvef.data.pixels import USUAL_SIZE, Size, scale_into, stated_size
 from lvef.errors import VideoError
 
 _OUTSIDE = "tracing outside the picture"
