@@ -47,7 +47,7 @@ class EchoNetDataModule(LightningDataModule):
     once augmented), `ef` float32 `(B,)` percent, `reduced` int64 `(B,)`, `row` int64 `(B,)`.
 
     Args:
-        root: EchoNet-Dynamic folder (FileList.csv, VolumeTracings.csv, Videos/).
+        root: Folder of labelled clips, such as EchoNet-Dynamic's or a phantom's.
         frames: Frames a case consists of, in this order: any of EDF, ESF, MF.
         batch_size: Cases a batch, on each device.
         num_workers: Processes that decode for each device; by default the cores are shared out,
