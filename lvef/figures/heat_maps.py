@@ -55,7 +55,7 @@ def heat_map_sheet(
     """
     if sector is not None:
         frames = frames * sector
-        maps = {name: _blurred_outside(found, sector) for name, found in maps.items()}
+        maps = {name: _blurred_outside(saliency, sector) for name, saliency in maps.items()}
     count = len(names)
     width = 2.3 * count + 1.2
     figure = Figure(figsize=(width, 2.2 * (1 + len(maps)) + 0.9), layout="constrained")

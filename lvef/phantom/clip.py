@@ -84,8 +84,8 @@ class PhantomClip:
         if self._renderer is None:
             rng = np.random.default_rng(self._render_seed)
             drawn = self._drawn
-            look, valves = (None, VALVES) if drawn is None else (drawn.look, drawn.valves)
-            self._renderer = Renderer(self.anatomy, self.scanner, rng, look, valves)
+            echo, valves = (None, VALVES) if drawn is None else (drawn.echo, drawn.valves)
+            self._renderer = Renderer(self.anatomy, self.scanner, rng, echo, valves)
         return self._renderer
 
     @property

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from lvef.cardiac import PICTURE_SIZE
 from lvef.phantom.anatomy import Anatomy, Contraction, mean_contraction
+from lvef.phantom.echogenicity import Echogenicity, Span
 from lvef.phantom.grid import smooth_noise, to_grid
-from lvef.phantom.look import Look, Range
 from lvef.phantom.outlines import annulus_points, tricuspid_points
 from lvef.phantom.tissue import draw_tissue
 
@@ -107,7 +107,7 @@ class Renderer:
         anatomy: The heart.
         scanner: Acquisition settings.
         rng: Source of randomness for everything that is fixed within the clip.
-        look: How strongly tissue reflects.
+        echo: How strongly tissue reflects.
         valves: Range of the strength of the leaflets.
     """
 
@@ -116,12 +116,12 @@ class Renderer:
         anatomy: Anatomy,
         scanner: Scanner,
         rng: np.random.Generator,
-        look: Look | None = None,
-        valves: Range = VALVES,
+        echo: Echogenicity | None = None,
+        valves: Span = VALVES,
     ) -> None:
         self.anatomy = anatomy
         self.scanner = scanner
-        self.tissue = draw_tissue(anatomy, rng, look)
+        self.tissue = draw_tissue(anatomy, rng, echo)
         self.valve_strength = rng.uniform(*valves)
         self._haze = rng.standard_normal((*_HAZE_FIELDS, 2), dtype=np.float32)
         self._drift = rng.uniform(-2, 2, 2) / 2 * scanner.drift

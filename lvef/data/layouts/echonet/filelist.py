@@ -69,13 +69,13 @@ def read_filelist(path: Path, videos: Path) -> FileList:
     """
     cells = read_table(path, _COLUMNS, _NEEDED, ("FileName", "EF", "Split"))
     stated = cells["FileName"].map(stem)
-    found = _locate(cells["FileName"], stated, videos)
+    files = _locate(cells["FileName"], stated, videos)
     ef, converted = _percent(cells["EF"])
     table = pd.DataFrame(
         {
             "video": [_name(file) if file else _name(own) for file, own in
-                      zip(found, stated, strict=True)],
-            "path": [str(videos / file) if file else "" for file in found],
+                      zip(files, stated, strict=True)],
+            "path": [str(videos / file) if file else "" for file in files],
             "split": _splits(cells["Split"], path),
             "ef": ef,
             **{column.lower(): _optional(cells, column) for column in ("EDV", "ESV")},
@@ -160,11 +160,11 @@ def _locate(names: pd.Series, stems: pd.Series, videos: Path) -> list[str]:
     full = [str(name).strip().replace("\\", "/").rpartition("/")[2] for name in names]
     bare = [_name(own) for own in stems]
     exact, alike = match(full, sizes), match(bare, by_stem)
-    found = []
+    files = []
     for name, own in zip(full, bare, strict=True):
         file = exact[name] if name != own and name in exact else by_stem.get(alike.get(own, ""), "")
-        found.append(file if file and sizes[file] > 0 else "")
-    return found
+        files.append(file if file and sizes[file] > 0 else "")
+    return files
 
 
 def _reasons(table: pd.DataFrame) -> tuple[pd.Series, list[str]]:

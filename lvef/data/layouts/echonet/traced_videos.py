@@ -35,11 +35,11 @@ def join_tracings(
     reasons = files.reasons.where(files.reasons != "", _reasons(traced))
     factors: dict[str, tuple[float, float]] = {}
     for row in traced[(reasons == "") & _doubtful(traced)].index:
-        found = _placed(traced.loc[row], tracings)
-        if isinstance(found, str):
-            reasons[row] = found
+        place = _placed(traced.loc[row], tracings)
+        if isinstance(place, str):
+            reasons[row] = place
             continue
-        scale, size = found
+        scale, size = place
         traced.loc[row, ["frame_height", "frame_width"]] = size
         if scale != (1.0, 1.0):
             factors[str(traced.loc[row, "video"])] = scale
