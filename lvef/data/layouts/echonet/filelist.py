@@ -11,7 +11,7 @@ import pandas as pd
 
 from lvef.cardiac import ejection_fraction
 from lvef.data.layouts.folder import SPLITS
-from lvef.data.names import CLIP_EXTENSIONS, is_clip, match, stem
+from lvef.data.names import CLIP_EXTENSIONS, is_clip, match_names, stem
 from lvef.data.tables import numbers, read_table
 from lvef.errors import DatasetError
 
@@ -159,7 +159,7 @@ def _locate(names: pd.Series, stems: pd.Series, videos: Path) -> list[str]:
             by_stem[_name(name)] = name
     full = [str(name).strip().replace("\\", "/").rpartition("/")[2] for name in names]
     bare = [_name(own) for own in stems]
-    exact, alike = match(full, sizes), match(bare, by_stem)
+    exact, alike = match_names(full, sizes), match_names(bare, by_stem)
     files = []
     for name, own in zip(full, bare, strict=True):
         file = exact[name] if name != own and name in exact else by_stem.get(alike.get(own, ""), "")

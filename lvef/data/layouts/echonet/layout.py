@@ -15,7 +15,7 @@ from lvef.data.layouts.echonet.filelist import read_filelist
 from lvef.data.layouts.echonet.traced_videos import join_tracings
 from lvef.data.layouts.echonet.tracings import POINTS, read_tracings
 from lvef.data.layouts.folder import LabelFolder, check_excluded
-from lvef.data.names import alike, match
+from lvef.data.names import alike, match_names
 from lvef.data.pixels import Size, stated_size
 from lvef.errors import DatasetError
 
@@ -135,7 +135,7 @@ def _parts(root: Path) -> list[Path]:
     paths = [root / part for part in (FILE_LIST, TRACINGS, VIDEOS)]
     for path in paths:
         if not (path.is_dir() if path.name == VIDEOS else path.is_file()):
-            other = match([path.name], names).get(path.name, path.name)
+            other = match_names([path.name], names).get(path.name, path.name)
             advice = _advice(root) if other == path.name else f"Rename {other} to {path.name}"
             raise DatasetError(f"{path} not found. {advice}")
     return paths

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lvef.cardiac import chords_to_polygon, ordered_tracings, polygon_area
-from lvef.data.names import match, stem
+from lvef.data.names import match_names, stem
 from lvef.data.tables import numbers, read_table
 
 POINTS = ["X1", "Y1", "X2", "Y2"]
@@ -38,7 +38,7 @@ def read_tracings(path: Path, videos: Iterable[str]) -> tuple[pd.DataFrame, int]
     """
     cells = read_table(path, _COLUMNS, list(_COLUMNS), ("FileName",))
     names = {written: stem(written).rpartition("/")[2] for written in cells["FileName"].unique()}
-    meant = match(names.values(), videos)
+    meant = match_names(names.values(), videos)
     names = {written: meant.get(name, name) for written, name in names.items()}
     table = pd.DataFrame({"video": cells["FileName"].map(names)})
     for column in (*POINTS, "Frame"):
