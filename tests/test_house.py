@@ -1,6 +1,7 @@
 """The rooms of the house: who may import whom, and what one room alone knows."""
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -235,3 +236,9 @@ def test_evaluation_loads_no_matplotlib_but_what_torchmetrics_does():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent
     )
     assert run.stdout.strip() == "[]"
+
+
+def test_colours_of_figures_stand_once():
+    named = re.compile(r'"#[0-9a-fA-F]{3,8}"')
+    assert [path.name for path in (PACKAGE / "figures").glob("*.py")
+            if named.search(path.read_text())] == ["style.py"]  # fmt: skip

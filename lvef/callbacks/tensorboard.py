@@ -21,7 +21,7 @@ from lvef.data.shown import shown_frames
 from lvef.evaluation.uncertainty import LEVELS
 from lvef.figures import gallery
 from lvef.figures import predictions as figures
-from lvef.figures import residuals as residual_figures
+from lvef.figures.data import ef_distribution, sample_sheet
 from lvef.figures.masks import mask_sheet
 from lvef.files import write_figure
 from lvef.models import EFClassifier, EFPredictor, EFTask, LVSegmenter
@@ -58,7 +58,7 @@ class TensorBoardFigures(Callback):
         first = trainer.global_step == 0 and batch_idx == 0 and "frames" in batch
         if first and isinstance(pl_module, EFTask) and _shows(trainer):
             rows = batch["row"][: self.max_samples].cpu().numpy()
-            sheet = figures.sample_sheet(
+            sheet = sample_sheet(
                 _samples(trainer, pl_module, rows).numpy(),
                 pl_module.frames,
                 batch["ef"][: self.max_samples].cpu().numpy(),
@@ -160,7 +160,7 @@ def _figures(trainer: Trainer, task: EFTask, split: str) -> dict[str, Figure]:
         }
     if split == "TEST":
         splits = trainer.datamodule.table.groupby("split")["ef"]  # type: ignore[attr-defined]
-        drawn["ef_distribution"] = residual_figures.ef_distribution(
+        drawn["ef_distribution"] = ef_distribution(
             {name: splits.get_group(name) for name in SPLITS if name in splits.groups},
             f"{_data(trainer)}EF by split",
         )

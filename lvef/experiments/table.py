@@ -26,8 +26,7 @@ from lvef.errors import CheckpointError, ConfigurationError
 from lvef.evaluation.ceilings import ef_from_volume
 from lvef.evaluation.metrics import classification_metrics, regression_metrics
 from lvef.experiments.table_report import write_report
-from lvef.figures.predictions import sample_sheet
-from lvef.figures.residuals import ef_distribution
+from lvef.figures.data import ef_distribution, sample_sheet
 from lvef.files import write_figure, write_json
 from lvef.models.loading import describe
 from lvef.options import COUNT, SHARE, check_numbers

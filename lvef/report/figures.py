@@ -15,7 +15,7 @@ from lvef.data.layouts import SPLITS, read_labels
 from lvef.errors import LvefError
 from lvef.evaluation.uncertainty import LEVELS
 from lvef.figures import gallery
-from lvef.figures.residuals import ef_distribution
+from lvef.figures.data import ef_distribution
 from lvef.figures.training import training_curves
 from lvef.report.history import read_history
 from lvef.report.run import Run
