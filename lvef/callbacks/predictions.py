@@ -112,7 +112,8 @@ class PredictionWriter(Callback):
             rows, beats = geometric_table(table)
         else:
             rows, beats = prediction_table(table, batches)
-        taught = trainer.datamodule.finder if isinstance(task, LVSegmenter) else task  # type: ignore[attr-defined]
+        found_by = getattr(trainer.datamodule, "finder", None)  # type: ignore[attr-defined]
+        taught = found_by if isinstance(task, LVSegmenter) else task
         trained_on = getattr(taught, "trained_on", "")
         if trained_on:
             rows["trained_on"] = str(trained_on)
@@ -130,8 +131,9 @@ def _about(trainer: Trainer, task: LightningModule, trained_on: str) -> dict[str
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
     calibration = getattr(task, "calibration", None)
     # What found the beats, where they were found.
-    finder = {} if data.finder is None else {
-        "segmenter": str(data.segmenter), "segmenter_trained_on": str(data.finder.trained_on),
+    found_by = getattr(data, "finder", None)
+    finder = {} if found_by is None else {
+        "segmenter": str(data.segmenter), "segmenter_trained_on": str(found_by.trained_on),
     }  # fmt: skip
     return {
         "note": NOT_FOR_DIAGNOSIS,

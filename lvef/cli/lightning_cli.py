@@ -30,11 +30,11 @@ from lvef.callbacks.options import check_callbacks
 from lvef.callbacks.run_record import recorded, words_of
 from lvef.cli.option_errors import told
 from lvef.cli.rules import apply_rules
-from lvef.data.datamodule import EchoNetDataModule
 from lvef.errors import ConfigurationError, LvefError
 from lvef.files import write_text
 from lvef.models import Task
 from lvef.options import SEED, check_numbers
+from lvef.predict.datamodule import EchoNetDataModule
 from lvef.predict.find import refuse_expanded
 from lvef.runs import (
     LOG_FOLDER,
@@ -175,23 +175,17 @@ class LvefCLI(LightningCLI):
         return trainer
 
     def instantiate_classes(self) -> None:
-        """Let `predict` find the beats of new videos."""
+        """Tell callbacks and data what the configuration has beside them."""
         super().instantiate_classes()
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, SaliencyMaps):
                 callback.wanted = self._get(self.config_init, "saliency")
-        datamodule = self.datamodule
-        datamodule.key = self._key()
-        if datamodule.feature_cache == "auto":
-            datamodule.feature_cache = str(self._logs() / "features")
-        if self.subcommand == "predict" and datamodule.videos is not None:
-            from lvef.predict.finder import BeatFinder
-
-            datamodule.run_folder = self._run_folder
-
-            datamodule.finder = BeatFinder(
-                datamodule.segmenter, self._overlay_folder, self._run_folder, datamodule.fps
-            )
+        labelled, new = self.datamodule.labelled, self.datamodule.new
+        key = self._key()
+        if new is not None:
+            new.key = key
+        if getattr(labelled, "feature_cache", None) == "auto":
+            labelled.feature_cache = str(self._logs() / "features")
 
     def _key(self) -> Path | None:
         """Return where it stands which clip each number is; None where clips keep their names.
@@ -302,16 +296,6 @@ class LvefCLI(LightningCLI):
 
     def _logs(self) -> Path:
         return log_folder(self._get(self.config, "trainer.default_root_dir"))
-
-    def _overlay_folder(self) -> Path | None:
-        """Return where overlays go, None where they are not wanted or another process writes."""
-        folder = self._run_folder() if self.datamodule.save_overlays else None
-        return None if folder is None else folder / "overlays"
-
-    def _run_folder(self) -> Path | None:
-        """Return the log folder, None where another process writes."""
-        folder = self.trainer.log_dir or self.trainer.default_root_dir  # all processes agree on it
-        return Path(folder) if self.trainer.is_global_zero else None
 
 
 def run(words: list[str]) -> LvefCLI:

@@ -17,11 +17,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from lvef.cardiac import polygon_mask
+from lvef.cardiac import polygon_mask, survey
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, collate, prepare_for_workers
 from lvef.data.echonet import EchoNetFolder, read_echonet
 from lvef.data.formats import read_frames
-from lvef.data.sector import find_sector, sector_probe
+from lvef.data.sector import find_sector
 from lvef.errors import ConfigurationError
 from lvef.evaluation.map_measures import (
     area_under,
@@ -174,7 +174,8 @@ def _regions(
 
 
 def _traced(folder: EchoNetFolder, row: Any, frame: int) -> dict[str, Mask]:
-    sector = find_sector(read_frames(row["path"], sector_probe(int(row["num_frames"]) - 1)))
+    spread = survey(int(row["num_frames"]), each_once=True)
+    sector = find_sector(read_frames(row["path"], spread.tolist()))
     height, width = sector.shape
     side = max(height, width)  # as `to_square` pads it
     margin = np.array([(side - width) // 2, (side - height) // 2])
