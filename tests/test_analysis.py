@@ -25,19 +25,19 @@ import lvef
 from lvef.analysis import ClipAnalyser
 from lvef.analysis.calibration import Calibration
 from lvef.analysis.plot import write_overlay
-from lvef.callbacks.predictions import geometric_table
 from lvef.cardiac import edge_contrast
 from lvef.cli.commands import main
 from lvef.data import decode
 from lvef.data.formats import clip_info, read_frames, write_video
 from lvef.data.prepare import prepare_file, prepare_frames
 from lvef.errors import ConfigurationError, VideoError, WeightsError
-from lvef.evaluation.beats import combine_beats
 from lvef.evaluation.overlap import dice
 from lvef.models.segmenter import SHIPPED, read_weights, weights_file
 from lvef.phantom import PhantomClip
 from lvef.phantom.pool import PhantomKind
+from lvef.predict.combine import combine_beats
 from lvef.predict.record import file_name
+from lvef.predict.rows import geometric_table
 from lvef.pretraining.segmenter import (
     PhantomCase,
     analyse_phantoms,

@@ -108,12 +108,17 @@ class NewClipsDataModule(LightningDataModule):
         """Let every process know what the first one found.
 
         Raises:
-            ConfigurationError: Something else is asked for than to predict.
+            ConfigurationError: Something else is asked for than to predict, or `prepare_data`
+                was never called.
         """
         if stage != "predict":
             raise ConfigurationError(f"new clips have no labels: they are for predict, not {stage}")
         if self.trainer is not None and self.trainer.world_size > 1:
             self.table = self.trainer.strategy.broadcast(self.table)
+        if self.table.empty:
+            raise ConfigurationError(
+                "beats are found by prepare_data, which a Trainer calls: call it before setup"
+            )
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """Return batches of the beats that can be used; none where geometry alone answers."""

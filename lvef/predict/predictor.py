@@ -9,17 +9,16 @@ from typing import Any
 import pandas as pd
 import torch
 
-from lvef.callbacks.predictions import geometric_table, prediction_table
 from lvef.data.dataset import prepare_for_workers
 from lvef.data.views import FrameOptions
 from lvef.errors import ConfigurationError
-from lvef.evaluation.beats import BEAT_COLUMNS
-from lvef.models import EFTask, LVSegmenter
 from lvef.models.inference import best_device, predict_batches
 from lvef.models.loading import describe, load_task
 from lvef.models.segmenter import SHIPPED
+from lvef.predict.combine import BEAT_COLUMNS
 from lvef.predict.finder import BeatFinder
 from lvef.predict.frames import key_frame_batches
+from lvef.predict.rows import clip_rows
 from lvef.predict.video_table import video_table
 
 _BATCH = 16
@@ -51,14 +50,13 @@ class Predictor:
     ) -> None:
         self.task = load_task(checkpoint)
         trained_with: dict[str, Any] = describe(checkpoint)["data"]
-        finds_itself = isinstance(self.task, LVSegmenter)
         self.seen = FrameOptions(
             tuple(getattr(self.task, "frames", ())),
             trained_with.get("image_size", 112),
             trained_with.get("remove_artifacts", True),
         )
         self.device = best_device(device)
-        weights = checkpoint if finds_itself else segmenter
+        weights = checkpoint if self.task.finds_beats else segmenter
         self.finder = BeatFinder(weights, seen=self.seen, device=self.device)
         self.beats = pd.DataFrame(columns=BEAT_COLUMNS)
 
@@ -83,19 +81,15 @@ class Predictor:
             DatasetError: There is no clip.
             ConfigurationError: Key frames are given for an LV segmenter, which finds the beats.
         """
-        if keyframes is not None and not isinstance(self.task, EFTask):
+        if keyframes is not None and self.task.finds_beats:
             raise ConfigurationError(
                 "an LV segmenter finds the beats: keyframes are for a model of EF"
             )
         self.finder.restart(fps)
         prepare_for_workers()
         table = video_table(paths, keyframes, self.finder)
-        if isinstance(self.task, EFTask):
-            videos, beats = prediction_table(table, self._predicted(table))
-        else:
-            videos, beats = geometric_table(table)
-        if self.task.trained_on:
-            videos["trained_on"] = str(self.task.trained_on)
+        batches = None if self.task.finds_beats else self._predicted(table)
+        videos, beats = clip_rows(table, batches, str(self.task.trained_on))
         self.beats = beats.reset_index(drop=True)
         return videos.reset_index(drop=True)
 
