@@ -40,6 +40,7 @@ from lvef.models.loading import describe, load_task
 from lvef.options import COUNT, SEED, check_numbers
 from lvef.phantom import MARKER
 from lvef.precision import cpu_precision
+from lvef.runs import data_options
 
 OFFSETS = tuple(range(-5, 6))
 """Frames by which a key frame is picked too early or too late."""
@@ -181,7 +182,7 @@ def _data_of(config: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{config}: not readable as YAML") from error
     if not isinstance(held, dict) or not isinstance(held.get("data"), dict):
         raise ConfigurationError(f"{config} has no data section; give the config.yaml of a run")
-    return dict(held["data"])
+    return dict(data_options(held))
 
 
 @torch.inference_mode()

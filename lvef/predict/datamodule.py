@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -126,6 +127,26 @@ class EchoNetDataModule(LightningDataModule):
         self.__dict__["_trainer"] = trainer
         for job in self._jobs:
             job.trainer = trainer
+
+    @property
+    def feature_cache(self) -> str | None:
+        """Folder where features are kept, of whatever computes any."""
+        return getattr(self.labelled, "feature_cache", None)
+
+    @feature_cache.setter
+    def feature_cache(self, folder: str | None) -> None:
+        if isinstance(self.labelled, KeyFrameDataModule):
+            self.labelled.feature_cache = folder
+
+    @property
+    def key(self) -> Path | None:
+        """See `NewClipsDataModule`."""
+        return None if self.new is None else self.new.key
+
+    @key.setter
+    def key(self, key: Path | None) -> None:
+        if self.new is not None:
+            self.new.key = key
 
     def prepare_data(self) -> None:
         """Find the beats of new videos, once for all processes."""
