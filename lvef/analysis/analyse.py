@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter1d
 
@@ -34,6 +35,7 @@ from lvef.cardiac import (
 )
 from lvef.data.prepare import PreparedClip, prepare_file, prepare_frames
 from lvef.data.timing import checked_rate
+from lvef.models.inference import best_device
 from lvef.models.segmentation.network import LVSegmentationNet
 from lvef.models.segmenter import SHIPPED, load_weights, read_weights, weights_file
 
@@ -50,17 +52,16 @@ class ClipAnalyser:
 
     Args:
         weights: "shipped", or a file of segmenter weights or a checkpoint of an `LVSegmenter`.
-        device: Where the network runs.
+        device: Where the network runs; see `best_device`.
 
     Raises:
         WeightsError: The weights cannot be read.
     """
 
-    def __init__(self, weights: str | Path = SHIPPED, device: str = "cpu") -> None:
+    def __init__(self, weights: str | Path = SHIPPED, device: str | torch.device = "cpu") -> None:
         self.net = LVSegmentationNet()
         about = load_weights(self.net, weights)
-        self.net.eval().to(device)
-        self.device = device
+        self.net.eval().to(best_device(device))
         self.trained_on = about.get("trained_on", "")
         if "calibration" not in about and weights_file(SHIPPED).is_file():
             about = read_weights(SHIPPED)[1]
@@ -91,7 +92,7 @@ class ClipAnalyser:
         else:
             clip = prepare_frames(source, fps)
         even = evened(clip)
-        probability = segment_closely(self.net, even.frames, even.fps, self.device)
+        probability = segment_closely(self.net, even.frames, even.fps)
         return in_own_frames(_analyse(even, probability, self.calibration), clip)
 
 

@@ -11,7 +11,7 @@ from lvef.cli.checkpoint import chosen, match, members, resolve
 from lvef.errors import ConfigurationError
 from lvef.models import EFEnsemble, LVSegmenter, Task
 from lvef.precision import cpu_precision
-from lvef.runs import checkpoint_in, log_folder, newest_run
+from lvef.runs import checkpoint_in, data_options, log_folder, newest_run
 
 _CONVERTING = ("16-true", "bf16-true", "64-true", "64", "transformer-engine")
 _NEEDED = {
@@ -104,7 +104,11 @@ def print_less(config: Namespace, command: str) -> None:
 
 def predict_on_one_device(config: Namespace, command: str) -> None:
     """Take one device for new videos: a few cannot be shared among many."""
-    if command == "predict" and config.data.videos and config.trainer.devices == "auto":
+    if (
+        command == "predict"
+        and data_options(config).get("videos")
+        and config.trainer.devices == "auto"
+    ):
         config.trainer.devices = 1
 
 
@@ -148,16 +152,20 @@ def _take_segmenter(config: Namespace) -> None:
     Raises:
         ConfigurationError: There is no clip to find them in, or their frames are given.
     """
-    if config.data.videos is None:
+    options = data_options(config)
+    if options.get("videos") is None:
         raise ConfigurationError(
             "an LV segmenter predicts clips: give a file, a folder or a glob with --data.videos"
         )
-    if config.data.keyframes is not None:
+    if options.get("keyframes") is not None:
         raise ConfigurationError(
             "an LV segmenter finds the beats itself; --data.keyframes is for a model of EF"
         )
-    config.data.segmenter = config.get("ckpt_path") or config.data.segmenter
-    config.data.masks = True  # there is no batch to predict: the beats are found already
+    options.segmenter = config.get("ckpt_path") or options.segmenter
+    if "masks" in options:
+        options.masks = True  # there is no batch to predict: the beats are found already
+    else:
+        options.frames = None
     config.ckpt_path = None
 
 

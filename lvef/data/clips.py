@@ -9,12 +9,12 @@ import torch
 from torch.utils.data import Dataset
 
 from lvef.cardiac import polygon_mask, survey, window
-from lvef.data.dataset import to_square
 from lvef.data.formats import read_frames
 from lvef.data.layouts import LabelFolder
 from lvef.data.names import frame_rate
 from lvef.data.order import Draw
 from lvef.data.pixels import into_picture, stated_size
+from lvef.data.views import to_square
 from lvef.errors import DatasetError, VideoError
 
 WINDOW = 12

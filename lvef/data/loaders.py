@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
@@ -17,6 +17,23 @@ from lvef.data.dataset import (
     prepare_for_workers,
 )
 from lvef.data.layouts import LabelFolder, check_excluded
+from lvef.data.options import default_workers
+
+if TYPE_CHECKING:
+    from lightning import Trainer
+
+
+def workers_of(asked: int | None, trainer: Trainer | None) -> int:
+    """Return how many processes decode for this one.
+
+    Args:
+        asked: What the data module was told; None shares the cores out.
+        trainer: Knows how many processes there are; None for this one alone.
+    """
+    if asked is not None:
+        return asked
+    sharing = trainer.num_devices if trainer is not None else 1
+    return max(1, default_workers() // max(1, sharing))
 
 
 def decoding_loader(

@@ -39,6 +39,7 @@ from lvef.models import EFClassifier, EFEnsemble, EFTask, ResNet50Backbone
 from lvef.models.loading import describe, load_task
 from lvef.options import COUNT, SEED, check_numbers
 from lvef.precision import cpu_precision
+from lvef.runs import data_options
 
 OFFSETS = tuple(range(-5, 6))
 """Frames by which a key frame is picked too early or too late."""
@@ -105,7 +106,7 @@ def robustness(
         config: config.yaml of the run.
         ckpt_path: Checkpoint; by default the best beside the config.
         output: Folder to write; by default `robustness` beside the config.
-        root: EchoNet-Dynamic folder, or a phantom; by default what the config says.
+        root: Folder of labelled clips, or a phantom; by default what the config says.
         num_cases: Cases of TEST, drawn at random; all by default.
         seed: Seed of the drawing and of the noise.
     """
@@ -180,7 +181,7 @@ def _data_of(config: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{config}: not readable as YAML") from error
     if not isinstance(held, dict) or not isinstance(held.get("data"), dict):
         raise ConfigurationError(f"{config} has no data section; give the config.yaml of a run")
-    return dict(held["data"])
+    return dict(data_options(held))
 
 
 @torch.inference_mode()

@@ -17,11 +17,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from lvef.cardiac import PICTURE_SIZE, polygon_mask
+from lvef.cardiac import PICTURE_SIZE, polygon_mask, survey
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, collate, prepare_for_workers
 from lvef.data.formats import read_frames
 from lvef.data.layouts import MAX_EXCLUDED, LabelFolder, read_labels
-from lvef.data.sector import find_sector, sector_probe
+from lvef.data.sector import find_sector
 from lvef.errors import ConfigurationError
 from lvef.evaluation.map_measures import (
     area_under,
@@ -75,7 +75,7 @@ def saliency(
 
     Args:
         ckpt_path: Checkpoint of a classifier, regressor, Gaussian process or ensemble.
-        root: EchoNet-Dynamic folder, or a phantom.
+        root: Folder of labelled clips, or a phantom.
         output: Folder to write; by default `saliency` beside the checkpoint's folder.
         num_cases: Cases of TEST, drawn at random.
         steps: Steps of integrated gradients.
@@ -172,7 +172,8 @@ def _regions(folder: LabelFolder, row: Any, frames: list[str], size: int) -> lis
 
 
 def _traced(folder: LabelFolder, row: Any, frame: int) -> dict[str, Mask]:
-    sector = find_sector(read_frames(row["path"], sector_probe(int(row["num_frames"]) - 1)))
+    spread = survey(int(row["num_frames"]), each_once=True)
+    sector = find_sector(read_frames(row["path"], spread.tolist()))
     height, width = sector.shape
     side = max(height, width)  # as `to_square` pads it
     margin = np.array([(side - width) // 2, (side - height) // 2])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.transforms.v2.functional import gaussian_blur
 
+from lvef.cardiac import PICTURE_SIZE
 from lvef.models.base import EFTask
 from lvef.models.classifier import EFClassifier
 from lvef.models.ensemble import EFEnsemble
@@ -234,7 +235,7 @@ def to_float(frames: Tensor) -> Tensor:
 
 def blurred(frames: Tensor) -> Tensor:
     """Return float frames `(B, F, 3, H, W)` in which no structure of the heart is left."""
-    sigma = _BASELINE_BLUR * frames.shape[-1] / 112
+    sigma = _BASELINE_BLUR * frames.shape[-1] / PICTURE_SIZE
     size = 2 * round(2 * sigma) + 1
     smooth: Tensor = gaussian_blur(frames.flatten(0, 1), [size, size], [sigma, sigma])
     return smooth.view(frames.shape)

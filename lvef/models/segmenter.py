@@ -46,6 +46,7 @@ class LVSegmenter(Task):
 
     monitor = "val/dice"
     monitor_mode = "max"
+    finds_beats = True
 
     def __init__(
         self, weights: str | None = None, lr: float = 3e-3, weight_decay: float = 0.02

@@ -29,6 +29,7 @@ class Task(LightningModule):
     monitor_mode: str
     source: str = ""
     smallest_batch: ClassVar[int] = 2
+    finds_beats: ClassVar[bool] = False
     trained_on: str = ""
     patients: bool = False
 

@@ -137,8 +137,7 @@ def run(recipe: Recipe, job: Job, results: Any) -> None:
         results.put((recipe, (steps, seconds, weights)))
         if job.judges:
             measured = {
-                judge: measure(net, dict(np.load(job.judges / f"{judge}.npz")), job.device)
-                for judge in JUDGES
+                judge: measure(net, dict(np.load(job.judges / f"{judge}.npz"))) for judge in JUDGES
             }
             results.put((recipe, measured))
         else:
