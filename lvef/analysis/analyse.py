@@ -58,7 +58,9 @@ class ClipAnalyser:
         WeightsError: The weights cannot be read.
     """
 
-    def __init__(self, weights: str | Path = SHIPPED, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self, weights: str | Path = SHIPPED, device: str | torch.device | None = None
+    ) -> None:
         self.net = LVSegmentationNet()
         about = load_weights(self.net, weights)
         self.net.eval().to(best_device(device))

@@ -1,10 +1,10 @@
-"""How a task is asked: on which device, in which precision, and one loop over batches of cases."""
+"""How networks are run to predict: on which device, in which precision, and by which loop."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -12,32 +12,36 @@ from torch import Tensor, nn
 from lvef.errors import ConfigurationError
 from lvef.precision import cpu_precision
 
+if TYPE_CHECKING:
+    from lvef.models.base import Cases
+    from lvef.models.task import Task
+
 
 def best_device(asked: str | torch.device | None = None) -> torch.device:
-    """Return the device that networks run on: a GPU if there is one, Apple's where it works.
+    """Return the device that networks run on.
 
     Args:
-        asked: A device that is asked for by name; None leaves the choice.
+        asked: A device that is asked for by name; None takes a CUDA GPU if there is one, else the
+            CPU. Apple's GPU must be asked for: it has no double precision, which Gaussian
+            processes need.
 
     Raises:
         ConfigurationError: There is no such device.
     """
     if asked is None:
-        names = ("cuda", "mps", "cpu")
-        return next(device for device in map(torch.device, names) if _works(device))
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(asked)
     except RuntimeError:
-        raise ConfigurationError(f"--device {asked}: no kind of device; give cpu or cuda") from None
-    if not _works(device):
-        raise ConfigurationError(f"--device {asked}: there is none; leave it away, or give cpu")
+        raise ConfigurationError(f"device {asked}: no kind of device; give cpu or cuda") from None
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(device.type, False):
+        raise ConfigurationError(f"device {asked}: there is none here; give cpu, or leave it away")
     return device
-
-
-def _works(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()
-    return device.type == "cpu" or (device.type == "mps" and torch.backends.mps.is_available())
 
 
 def device_of(module: nn.Module) -> torch.device:
@@ -51,35 +55,61 @@ def inference(device: torch.device, fast: bool = False) -> Iterator[None]:
 
     Args:
         device: Where they run.
-        fast: Whether in bfloat16 where that is faster: features and answers change in the third
-            digit.
+        fast: In bfloat16 where that is faster; answers then change in their third digit.
     """
     lower = fast and (device.type == "cuda" or cpu_precision() == "bf16-mixed")
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=lower):
         yield
 
 
-def predict_batches(
-    task: Any, batches: Iterable[dict[str, Any]], device: str | torch.device | None = None
-) -> list[dict[str, Any]]:
-    """Return what a task predicts of batches of cases, as `predict_step` returns it.
+class FramePredictor:
+    """Predicts frames with a task, on one device.
 
     Args:
-        task: The task, which stays where it is brought to.
-        batches: As data modules make them.
+        task: The task; it stays where it is brought to, in evaluation mode.
         device: Where it runs; see `best_device`.
+        fast: Whether backbones run in bfloat16 where that is faster; heads never do.
     """
-    place = best_device(device)
-    task.to(place).eval()
-    with inference(place):
-        return [
-            task.predict_step(on_device(batch, place), number)
-            for number, batch in enumerate(batches)
-        ]
+
+    def __init__(
+        self, task: Task, device: str | torch.device | None = None, fast: bool = False
+    ) -> None:
+        self.task: Any = task
+        self.device = best_device(device)
+        self.fast = fast
+        self.task.to(self.device).eval()
+
+    def batches(self, batches: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return what is predicted of batches of a data module, as `predict_step` returns it."""
+        with inference(self.device):
+            return [
+                self.task.predict_step(_on_device(batch, self.device), number)
+                for number, batch in enumerate(batches)
+            ]
+
+    def frames(self, frames: Tensor) -> Cases:
+        """Return the answers to frames `(B, F, 3, H, W)`, CPU tensors `(B,)` by column."""
+        with inference(self.device, self.fast):
+            return self._answers(self.task(frames.to(self.device)))
+
+    def features(self, features: Tensor) -> Cases:
+        """Return the answers to features `(B, F * d)`, CPU tensors `(B,)` by column."""
+        with inference(self.device):
+            return self._answers(self.task.batch_output({"features": features.to(self.device)}))
+
+    def extract(self, backbone: nn.Module, frames: Tensor) -> Tensor:
+        """Return the features `(B, F * d)` float32 of frames `(B, F, 3, H, W)`, on the device."""
+        with inference(self.device, self.fast):
+            features: Tensor = backbone(frames.to(self.device))
+            return features.float()
+
+    def _answers(self, output: Tensor) -> Cases:
+        raw = {name: value.float().cpu() for name, value in self.task.raw_answer(output).items()}
+        answers: Cases = self.task.calibrated_answer(raw)
+        return answers
 
 
-def on_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """Return a batch whose tensors are on a device."""
+def _on_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
     return {
         name: value.to(device) if isinstance(value, Tensor) else value
         for name, value in batch.items()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -99,7 +100,9 @@ class NewClipsDataModule(LightningDataModule):
             OutputError: What was found cannot be written.
         """
         run = getattr(self.trainer, "run_folder", None)  # `log_dir` would wait for the others
-        self.finder = BeatFinder(self.segmenter, run, self.save_overlays, self.fps, self._seen())
+        self.finder = BeatFinder(
+            self.segmenter, run, self.save_overlays, self.fps, self._seen(), self._device()
+        )
         prepare_for_workers()
         bar = partial(tqdm, desc="finding beats", unit="clip")
         journal = None if run is None else run / JOURNAL
@@ -133,3 +136,10 @@ class NewClipsDataModule(LightningDataModule):
         if self.frames is None:
             return None
         return FrameOptions(tuple(self.frames), self.image_size, self.remove_artifacts)
+
+    def _device(self) -> torch.device | None:
+        """Return where the trainer's model runs, for the segmenter to run there, too."""
+        if self.trainer is None:
+            return None
+        device = self.trainer.strategy.root_device
+        return None if device.type == "mps" else device

@@ -13,7 +13,7 @@ from lvef.cardiac import PICTURE_SIZE
 from lvef.data.dataset import prepare_for_workers
 from lvef.data.views import FrameOptions
 from lvef.errors import ConfigurationError
-from lvef.models.inference import best_device, predict_batches
+from lvef.models.inference import FramePredictor, best_device
 from lvef.models.loading import describe, load_task
 from lvef.models.segmenter import SHIPPED
 from lvef.predict.combine import BEAT_COLUMNS
@@ -96,7 +96,7 @@ class Predictor:
 
     def _predicted(self, table: pd.DataFrame) -> list[dict[str, Any]]:
         batches = key_frame_batches(table, self.seen, _BATCH, workers=0)
-        return predict_batches(self.task, batches, self.device)
+        return FramePredictor(self.task, self.device).batches(batches)
 
 
 def load(
