@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from lightning import Trainer
 
@@ -30,6 +31,16 @@ class RunTrainer(Trainer):
         if self.run_folder is None:
             return super().log_dir
         return str(self.strategy.broadcast(str(self.run_folder)))
+
+
+def data_options(config: Any) -> Any:
+    """Return the options of the data module that a run's configuration states.
+
+    Args:
+        config: The configuration, a mapping; its `data` are options, or a class path with options.
+    """
+    options = config["data"]
+    return options.get("init_args", {}) if "class_path" in options else options
 
 
 def log_folder(root: str | None) -> Path:

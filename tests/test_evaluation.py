@@ -18,6 +18,7 @@ from lvef.evaluation.summary import (
     summarise_regression,
 )
 from lvef.figures import predictions as figures
+from lvef.figures.data import sample_sheet
 
 RNG = np.random.default_rng(0)
 REDUCED = (RNG.random(300) < 0.15).astype(int)
@@ -114,7 +115,7 @@ def test_a_volume_that_decides_ef_predicts_it():
 
 
 def test_every_figure_shows_what_it_was_given():
-    sheet = figures.sample_sheet(
+    sheet = sample_sheet(
         RNG.integers(0, 255, (4, 2, 3, 16, 16), dtype=np.uint8), ["EDF", "ESF"], EF[:4], "TRAIN"
     )
     assert len(sheet.axes) == 8

@@ -92,7 +92,7 @@ def test_what_a_reader_leaves_out_on_every_side_is_told_apart_from_a_wrong_outli
     narrow = np.stack([measuring._signed_distance(mask) <= -2.0 for mask in truth])
     given = iter((narrow[:14], narrow[14:]))
     monkeypatch.setattr(measuring, "segment_closely", lambda *_: next(given).astype(np.float32))
-    figures = measuring.summarise(measuring.measure(None, held, "cpu"))
+    figures = measuring.summarise(measuring.measure(None, held))
     assert figures["dice"] < 0.95
     assert figures["dice_fitted"] > 0.98
     assert figures["edv_error"] < -15

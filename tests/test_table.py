@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lvef.data.echonet import read_echonet
+from lvef.data.layouts import read_labels
 from lvef.errors import ConfigurationError
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.table import (
@@ -242,7 +242,7 @@ def test_what_is_given_a_true_volume_is_judged_on_the_videos_that_can_be_read(
 ):
     root = tmp_path / "data"
     shutil.copytree(phantom_root, root)
-    videos = read_echonet(root).table
+    videos = read_labels(root).table
     unreadable = videos.loc[videos["split"] == "TEST", "path"].iloc[0]
     Path(unreadable).write_bytes(b"no video")
     said = {}

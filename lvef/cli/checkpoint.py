@@ -9,7 +9,7 @@ from jsonargparse import Namespace
 
 from lvef.errors import CheckpointError
 from lvef.models.loading import describe_checkpoint, task_class
-from lvef.runs import checkpoint_in, log_folder, newest_run
+from lvef.runs import checkpoint_in, data_options, log_folder, newest_run
 
 _MUST_AGREE = ("frames", "image_size", "remove_artifacts")
 _NAMES = ("best", "last", "hpc")
@@ -74,7 +74,11 @@ def match(config: Namespace, command: str) -> None:
         raise CheckpointError(f"{path} holds a {about['task']}, but the config asks for {asked}")
     for name in _MUST_AGREE:
         _agree(about, config, name, path)
-    if about["data"].get("is_phantom") and command == "predict" and config.data.videos:
+    if (
+        about["data"].get("is_phantom")
+        and command == "predict"
+        and data_options(config).get("videos")
+    ):
         print("Note: this model was trained on phantoms; what it says of patients means nothing.")
     if command == "fit":
         _resume(config, about)
@@ -133,8 +137,9 @@ def _resume(config: Namespace, about: dict[str, Any]) -> None:
 
 
 def _agree(about: dict[str, Any], config: Namespace, name: str, path: str) -> None:
-    if name in about["data"] and about["data"][name] != config.data[name]:
+    asked = data_options(config).get(name, about["data"].get(name))
+    if name in about["data"] and about["data"][name] != asked:
         raise CheckpointError(
             f"{path} was trained with data.{name} = {about['data'][name]}, but the config "
-            f"says {config.data[name]}"
+            f"says {asked}"
         )

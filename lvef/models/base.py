@@ -177,7 +177,7 @@ class EFTask(Task):
         visible: Visible,
     ) -> dict[str, Figure]:
         """Return how the cases of a split are predicted, and for TEST how EF is distributed."""
-        from lvef.figures.residuals import ef_distribution  # matplotlib, which a fit need not have
+        from lvef.figures.data import ef_distribution  # matplotlib, which a fit need not have
 
         title = f"{data}{split}, {len(self.cases['row'])} videos, {' + '.join(self.frames)}"
         drawn = self.case_figures(split, table, title)
