@@ -82,9 +82,15 @@ def discard_empty() -> None:
 
 def next_run(runs: Path) -> Path:
     """Return the folder that the next run of an experiment will have."""
-    numbers = [path.name.removeprefix(_RUN) for path in runs.glob(f"{_RUN}*")]
-    number = max((int(name) for name in numbers if name.isdigit()), default=-1) + 1
-    return runs / f"{_RUN}{number}"
+    numbers = [number_of(path) for path in runs.glob(f"{_RUN}*")]
+    newest = max((number for number in numbers if number is not None), default=-1)
+    return runs / f"{_RUN}{newest + 1}"
+
+
+def number_of(run: Path) -> int | None:
+    """Return the number in the name of a run's folder; None where there is none."""
+    number = run.name.removeprefix(_RUN)
+    return int(number) if number.isdigit() else None
 
 
 def run_of(checkpoint: Path | str) -> Path | None:

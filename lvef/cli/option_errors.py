@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentError
 from itertools import pairwise
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from lvef.errors import ConfigurationError, LvefError, one_line
-from lvef.models import LVSegmenter
 
 
 def told(error: Exception) -> LvefError | None:
     """Return in one line what a user can do about; None for a fault of ours."""
     if isinstance(error, (ArgumentError, MisconfigurationException)):
-        if LVSegmenter.__name__ in str(error) and "'backbone." in str(error):
-            return ConfigurationError(
-                "an LV segmenter has no backbone, which configs/phantom.yaml is about: leave that "
-                "away, and name the folder of phantoms with --data.root"
-            )
-        return _missing(error) or one_line(error)
+        return _without_backbone(error) or _missing(error) or one_line(error)
     own = _own_error(error) or _missing(error) or _unfit(error)
     return own or (one_line(error) if _complains_of_options(error) else None)
 
@@ -29,6 +24,18 @@ def _own_error(error: BaseException | None) -> LvefError | None:
     while error is not None and not isinstance(error, LvefError):
         error = error.__cause__ or error.__context__
     return error
+
+
+def _without_backbone(error: Exception) -> LvefError | None:
+    """Return that a task has no backbone where options of one are given, as an overlay does."""
+    problem = r"Problem with given class_path '[\w.]*?(\w+)':\s+Option 'backbone\."
+    refused = re.search(problem, str(error))
+    if refused is None:
+        return None
+    return ConfigurationError(
+        f"{refused[1]} has no backbone, which the overlay phantom is about: leave that away, and "
+        "name the folder of phantoms with --data.root"
+    )
 
 
 def _missing(error: Exception) -> LvefError | None:

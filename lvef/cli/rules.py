@@ -8,6 +8,7 @@ import torch
 from jsonargparse import Namespace
 
 from lvef.cli.checkpoint import chosen, match, members, resolve
+from lvef.cli.noise import mute
 from lvef.errors import ConfigurationError
 from lvef.models import EFEnsemble, LVSegmenter, Task
 from lvef.precision import cpu_precision
@@ -42,6 +43,7 @@ def apply_rules(config: Namespace, command: str) -> None:
     print_less(config, command)
     predict_on_one_device(config, command)
     choose_checkpoint(config, command, task)
+    mute_what_is_meant(config, command, task)
 
 
 def refuse_nothing_to_do(config: Namespace, command: str) -> None:
@@ -126,6 +128,17 @@ def choose_checkpoint(config: Namespace, command: str, task: type[Task]) -> None
             config.model.init_args.members = members(config)
     if config.get("ckpt_path"):
         match(config, command)
+
+
+def mute_what_is_meant(config: Namespace, command: str, task: type[Task]) -> None:
+    """Leave out Lightning's warnings of what this very fit was asked for, and of no other."""
+    if command != "fit":
+        return
+    backbone = config.model.init_args.get("backbone")
+    if not getattr(task, "learns", True) or (backbone is not None and backbone.freeze):
+        mute(r"Found \d+ module\(s\) in eval mode at the start of training")
+    if config.get("ckpt_path"):  # it goes on beside its own checkpoints
+        mute(r"Checkpoint directory .* exists and is not empty")
 
 
 def task_class(class_path: str) -> type[Task]:

@@ -33,6 +33,7 @@ from lvef.files import write_figure, write_json
 from lvef.models.loading import describe
 from lvef.options import COUNT, SHARE, check_numbers
 from lvef.phantom import MARKER
+from lvef.runs import next_run
 
 _FRAMES = ("edf", "esf", "mf", "edf_esf")
 ENSEMBLES = {
@@ -288,10 +289,7 @@ def _fit(begun: Path, made_from: dict[str, Any]) -> dict[str, Any]:
         words += ["--ckpt_path", str(last)]
         earlier = before["minutes"] + max(last.stat().st_mtime - before["since"], 0.0) / 60
     else:
-        # As Lightning's logger counts.
-        names = [path.name.removeprefix("version_") for path in runs.glob("version_*")]
-        number = max((int(name) for name in names if name.isdigit()), default=-1) + 1
-        before = {"folder": str(runs / f"version_{number}")}
+        before = {"folder": str(next_run(runs))}
         for other in runs.glob("*.begun"):  # an interrupted fit that never made its folder
             if _read_begun(other).get("folder") == before["folder"]:
                 other.unlink()
