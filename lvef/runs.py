@@ -107,10 +107,10 @@ def checkpoints_of(run: Path) -> Path:
 
 def newest_run(folder: Path) -> Path | None:
     """Return the run under a folder whose checkpoints are the newest, or None."""
-    found = [*folder.glob(f"**/{_CHECKPOINTS}/*.ckpt"), *folder.glob("**/hpc_ckpt_*.ckpt")]
-    if not found:
+    checkpoints = [*folder.glob(f"**/{_CHECKPOINTS}/*.ckpt"), *folder.glob("**/hpc_ckpt_*.ckpt")]
+    if not checkpoints:
         return None
-    newest = max(found, key=lambda path: (path.stat().st_mtime_ns, str(path)))
+    newest = max(checkpoints, key=lambda path: (path.stat().st_mtime_ns, str(path)))
     return newest.parent.parent if newest.parent.name == _CHECKPOINTS else newest.parent
 
 

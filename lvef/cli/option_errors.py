@@ -11,7 +11,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lvef.errors import ConfigurationError, LvefError, one_line
 
 
-def told(error: Exception) -> LvefError | None:
+def user_error(error: Exception) -> LvefError | None:
     """Return in one line what a user can do about; None for a fault of ours."""
     if isinstance(error, (ArgumentError, MisconfigurationException)):
         return _without_backbone(error) or _missing(error) or one_line(error)
@@ -44,12 +44,12 @@ def _missing(error: Exception) -> LvefError | None:
     jsonargparse says so among the other types that an option may have.
     """
     lines = [line.strip() for line in str(error).splitlines()]
-    said = [line for line in lines if " not met" in line or "No module named" in line]
-    if not said and isinstance(error, ImportError):
-        said = lines
-    if not said:
+    reasons = [line for line in lines if " not met" in line or "No module named" in line]
+    if not reasons and isinstance(error, ImportError):
+        reasons = lines
+    if not reasons:
         return None
-    return ConfigurationError(f"an option asks for a package that is not there: {said[0]}")
+    return ConfigurationError(f"an option asks for a package that is not there: {reasons[0]}")
 
 
 def _unfit(error: Exception) -> LvefError | None:
