@@ -57,6 +57,12 @@ def test_an_unknown_config_is_told_with_the_nearest(capsys, name, message):
     assert message in line
 
 
+def test_an_overlay_without_an_experiment_is_told(capsys):
+    assert main(["fit", "--config", "phantom"]) == 1
+    (line,) = told(capsys.readouterr().err)
+    assert "give an experiment before the overlay" in line
+
+
 def test_an_experiment_and_an_overlay_say_by_name_what_they_say_by_path(
     tmp_path, monkeypatch, capsys
 ):

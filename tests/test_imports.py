@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from helpers import told, words
 
 from lvef.cli.commands import main
 from lvef.cli.imports import take_imports
-from lvef.models.loading import describe
+from lvef.models.loading import describe_checkpoint
 
 MY_MODELS = '''
 from lvef.models import EFRegressor
@@ -87,14 +88,24 @@ def test_a_command_that_loads_none_does_not_take_it(capsys):
 
 
 @pytest.mark.slow
-def test_a_task_of_ones_own_is_fitted_and_tested(phantom_root, folder):
+def test_a_task_of_ones_own_is_fitted_tested_and_exported(phantom_root, folder):
     (folder / "my_models.py").write_text(MY_MODELS)
-    own = ["--import", "my_models", "--model", "my_models.MyRegressor"]
-    own += ["--trainer.accelerator", "cpu"]
-    logs = folder / "logs"
-    for command, more in (("fit", ["--model.backbone.freeze", "true"]), ("test", [])):
-        typed = words(command, "esf_mlp", phantom_root, logs, *own, *more)
-        process = [sys.executable, "-m", "lvef", *typed]
-        done = subprocess.run(process, cwd=folder, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-    assert describe(logs / "esf_mlp/version_0/checkpoints/best.ckpt")["task"] == "MyRegressor"
+    logs, imported = folder / "logs", ["--import", "my_models"]
+    own = [*imported, "--model", "my_models.MyRegressor", "--trainer.accelerator", "cpu"]
+    frozen = ["--model.backbone.freeze", "true"]
+    run(folder, *words("fit", "esf_mlp", phantom_root, logs, *own, *frozen))
+    run(folder, *words("test", "esf_mlp", phantom_root, logs, *own))
+    checkpoint = logs / "esf_mlp/version_0/checkpoints/best.ckpt"
+    assert describe_checkpoint(checkpoint)["class_path"] == "my_models.MyRegressor"
+    export = ["export", "--ckpt_path", str(checkpoint), "--output", "own.onnx"]
+    assert "add --import my_models" in run(folder, *export, code=1)
+    run(folder, *export, *imported)
+    assert (folder / "own.onnx").is_file()
+
+
+def run(folder: Path, *command: str, code: int = 0) -> str:
+    """Run a command in a folder, and return what it says of errors."""
+    process = [sys.executable, "-m", "lvef", *command]
+    done = subprocess.run(process, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    return done.stderr

@@ -9,6 +9,7 @@ from itertools import pairwise
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from lvef.errors import ConfigurationError, LvefError, one_line
+from lvef.models import Task
 
 
 def user_error(error: Exception) -> LvefError | None:
@@ -32,6 +33,11 @@ def _without_backbone(error: Exception) -> LvefError | None:
     refused = re.search(problem, str(error))
     if refused is None:
         return None
+    if refused[1] == Task.__name__:
+        return ConfigurationError(
+            "no task: give an experiment before the overlay, as in --config esf_cls --config "
+            "phantom, or name one with --model"
+        )
     return ConfigurationError(
         f"{refused[1]} has no backbone, which the overlay phantom is about: leave that away, and "
         "name the folder of phantoms with --data.root"
