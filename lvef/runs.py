@@ -93,9 +93,15 @@ def discard_empty() -> None:
 
 def next_run(runs: Path) -> Path:
     """Return the folder that the next run of an experiment will have."""
-    numbers = [path.name.removeprefix(_RUN) for path in runs.glob(f"{_RUN}*")]
-    number = max((int(name) for name in numbers if name.isdigit()), default=-1) + 1
-    return runs / f"{_RUN}{number}"
+    numbers = [number_of(path) for path in runs.glob(f"{_RUN}*")]
+    newest = max((number for number in numbers if number is not None), default=-1)
+    return runs / f"{_RUN}{newest + 1}"
+
+
+def number_of(run: Path) -> int | None:
+    """Return the number in the name of a run's folder; None where there is none."""
+    number = run.name.removeprefix(_RUN)
+    return int(number) if number.isdigit() else None
 
 
 def run_of(checkpoint: Path | str) -> Path | None:
@@ -112,10 +118,10 @@ def checkpoints_of(run: Path) -> Path:
 
 def newest_run(folder: Path) -> Path | None:
     """Return the run under a folder whose checkpoints are the newest, or None."""
-    found = [*folder.glob(f"**/{_CHECKPOINTS}/*.ckpt"), *folder.glob("**/hpc_ckpt_*.ckpt")]
-    if not found:
+    checkpoints = [*folder.glob(f"**/{_CHECKPOINTS}/*.ckpt"), *folder.glob("**/hpc_ckpt_*.ckpt")]
+    if not checkpoints:
         return None
-    newest = max(found, key=lambda path: (path.stat().st_mtime_ns, str(path)))
+    newest = max(checkpoints, key=lambda path: (path.stat().st_mtime_ns, str(path)))
     return newest.parent.parent if newest.parent.name == _CHECKPOINTS else newest.parent
 
 

@@ -76,10 +76,10 @@ def main(args: Sequence[str] | None = None) -> int:
     except LvefError as error:
         return _failed(error)
     except OSError as error:
-        about_files = of_files(error)
-        if about_files is None:
+        line = of_files(error)
+        if line is None:
             raise
-        return _failed(about_files)
+        return _failed(line)
     return 0
 
 
@@ -148,13 +148,13 @@ def _call(command: str, words: list[str]) -> Any:
 def _spelt_out(words: list[str], function: Callable[..., Any]) -> list[str]:
     """Return the words of a command; a bare `--flag` means `--flag true`."""
     parameters = signature(function).parameters.items()
-    flags = {f"--{name}" for name, about in parameters if isinstance(about.default, bool)}
-    said = []
+    flags = {f"--{name}" for name, option in parameters if isinstance(option.default, bool)}
+    spelt = []
     for word, following in zip_longest(words, words[1:], fillvalue="--"):
-        said.append(word)
+        spelt.append(word)
         if word in flags and following.startswith("--"):
-            said.append("true")
-    return said
+            spelt.append("true")
+    return spelt
 
 
 def _parser() -> argparse.ArgumentParser:

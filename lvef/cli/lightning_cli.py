@@ -34,7 +34,7 @@ from lvef.cli.kept_checkpoints import (
     with_checkpoint_io,
 )
 from lvef.cli.new_clips import find_key
-from lvef.cli.option_errors import told
+from lvef.cli.option_errors import user_error
 from lvef.cli.rules import apply_rules
 from lvef.cli.run_folder import RunConfig, run_and_loggers
 from lvef.errors import LvefError
@@ -215,7 +215,7 @@ def run(words: Sequence[str], typed: Sequence[str] | None = None) -> LvefCLI:
         raise
     except Exception as error:
         discard_empty()
-        line = told(error)
+        line = user_error(error)
         if line is None:
             raise
         raise line from error

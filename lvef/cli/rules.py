@@ -7,7 +7,8 @@ import os
 import torch
 from jsonargparse import Namespace
 
-from lvef.cli.checkpoint import chosen, locate_member, match, resolve
+from lvef.cli.checkpoint import locate_member, newest_checkpoint, resolve, take_architecture
+from lvef.cli.noise import mute
 from lvef.errors import ConfigurationError
 from lvef.models.loading import task_class
 from lvef.models.task import Task
@@ -44,6 +45,7 @@ def apply_rules(config: Namespace, command: str) -> None:
     print_less(config, command)
     predict_on_one_device(config, command)
     choose_checkpoint(config, command, task)
+    mute_what_is_meant(config, command, task)
 
 
 def refuse_nothing_to_do(config: Namespace, command: str) -> None:
@@ -136,7 +138,7 @@ def choose_checkpoint(config: Namespace, command: str, task: type[Task]) -> None
     if command == "predict" and task.finds_beats:
         _take_segmenter(config)
     elif command != "fit":
-        config.ckpt_path = config.get("ckpt_path") or chosen(config)
+        config.ckpt_path = config.get("ckpt_path") or newest_checkpoint(config)
     elif not config.get("ckpt_path"):
         config.ckpt_path = _requeued(config)
         if config.ckpt_path is None:
@@ -147,7 +149,18 @@ def choose_checkpoint(config: Namespace, command: str, task: type[Task]) -> None
                 if value != config.model.init_args[name]:
                     config.model.init_args[name] = value
     if config.get("ckpt_path"):
-        match(config, command)
+        take_architecture(config, command)
+
+
+def mute_what_is_meant(config: Namespace, command: str, task: type[Task]) -> None:
+    """Leave out Lightning's warnings of what this very fit was asked for, and of no other."""
+    if command != "fit":
+        return
+    backbone = config.model.init_args.get("backbone")
+    if not task.learns or (backbone is not None and backbone.freeze):
+        mute(r"Found \d+ module\(s\) in eval mode at the start of training")
+    if config.get("ckpt_path"):  # it goes on beside its own checkpoints
+        mute(r"Checkpoint directory .* exists and is not empty")
 
 
 def _on_cpu(config: Namespace) -> bool:

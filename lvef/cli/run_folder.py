@@ -12,7 +12,7 @@ from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from lvef.files import write_text
-from lvef.runs import next_run, reserve, run_of
+from lvef.runs import next_run, number_of, reserve, run_of
 
 
 class RunConfig(SaveConfigCallback):
@@ -74,8 +74,8 @@ def _new_run(runs: Path, loggers: list[Logger]) -> Path:
 
 def _own_logger(run: Path) -> TensorBoardLogger:
     """Return what logs into a run's folder."""
-    number = run.name.removeprefix("version_")  # a progress bar shows it, and the end of a text
-    version = int(number) if number.isdigit() else run.name
+    number = number_of(run)  # a progress bar shows it, and the end of a text
+    version = run.name if number is None else number
     return TensorBoardLogger(
         str(run.parent.parent), run.parent.name, version, default_hp_metric=False
     )

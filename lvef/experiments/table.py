@@ -31,6 +31,7 @@ from lvef.figures.data import ef_distribution, sample_sheet
 from lvef.files import write_figure, write_json
 from lvef.models.loading import describe_checkpoint, task_class
 from lvef.options import COUNT, SHARE, check_numbers
+from lvef.runs import next_run
 
 _FRAMES = ("edf", "esf", "mf", "edf_esf")
 ENSEMBLES = {
@@ -145,8 +146,10 @@ def _check(experiments: list[str], configs: Path | None) -> None:
     for place, name in enumerate(experiments):
         config = _config_of(name, configs)
         models = [_read_config(file).get("model") or {} for file in files_of(config)]
-        class_paths = [model["class_path"] for model in models if "class_path" in model]
-        task = task_class(str(next(iter(class_paths), None)))
+        classes = [str(model["class_path"]) for model in models if "class_path" in model]
+        if not classes:
+            raise ConfigurationError(f"{name} is no row of the table: {config} names no task")
+        task = task_class(classes[0])
         is_row = task.stands_alone and not task.finds_beats
         if name not in ENSEMBLES and not is_row:
             raise ConfigurationError(
@@ -285,10 +288,7 @@ def _fit(begun: Path, made_from: dict[str, Any]) -> dict[str, Any]:
         words += ["--ckpt_path", str(last)]
         earlier = before["minutes"] + max(last.stat().st_mtime - before["since"], 0.0) / 60
     else:
-        # As Lightning's logger counts.
-        names = [path.name.removeprefix("version_") for path in runs.glob("version_*")]
-        number = max((int(name) for name in names if name.isdigit()), default=-1) + 1
-        before = {"folder": str(runs / f"version_{number}")}
+        before = {"folder": str(next_run(runs))}
         for other in runs.glob("*.begun"):  # an interrupted fit that never made its folder
             if _read_begun(other).get("folder") == before["folder"]:
                 other.unlink()
