@@ -122,16 +122,16 @@ def _timing(info: ClipInfo, fps: float | None) -> Timing:
 
 def _all_pictures(path: Path, num_frames: int) -> NDArray[np.uint8] | None:
     """Return every frame of a file, None where they would not fit or are more than it says."""
-    held: NDArray[np.uint8] | None = None
+    pictures: NDArray[np.uint8] | None = None
     count = 0
     for part in stream_frames(path):
-        if held is None and num_frames * part[0].nbytes <= _HELD:
-            held = np.empty((num_frames, *part.shape[1:]), np.uint8)
-        if held is None or count + len(part) > num_frames:
+        if pictures is None and num_frames * part[0].nbytes <= _HELD:
+            pictures = np.empty((num_frames, *part.shape[1:]), np.uint8)
+        if pictures is None or count + len(part) > num_frames:
             return None
-        held[count : count + len(part)] = part
+        pictures[count : count + len(part)] = part
         count += len(part)
-    return None if held is None else held[:count]
+    return None if pictures is None else pictures[:count]
 
 
 def _probe(path: Path, count: int) -> NDArray[np.uint8]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lvef.analysis.calibration import Calibration
 from lvef.errors import ConfigurationError
+from lvef.evaluation.uncertainty import LEVEL
 from lvef.files import make_room, write_tensors, write_text
 from lvef.models.segmentation.network import LVSegmentationNet
 from lvef.models.segmenter import read_weights
@@ -18,7 +19,7 @@ from lvef.phantom.hard import evenly
 from lvef.phantom.pool import PhantomKind
 from lvef.phantom.randomised import APICAL_MARGIN, MARGIN
 from lvef.pretraining.segmenter import PhantomCase, analyse_phantoms
-from lvef.pretraining.segmenter_summary import BANDS, LEVEL, calibrate, summary
+from lvef.pretraining.segmenter_summary import BANDS, calibrate, summary
 
 _RANGES = {
     "calibration_clips": Range(40),  # ten of the second generator
