@@ -62,12 +62,12 @@ class ClipAnalyser:
         self, weights: str | Path = SHIPPED, device: str | torch.device | None = None
     ) -> None:
         self.net = LVSegmentationNet()
-        about = load_weights(self.net, weights)
+        metadata = load_weights(self.net, weights)
         self.net.eval().to(best_device(device))
-        self.trained_on = about.get("trained_on", "")
-        if "calibration" not in about and weights_file(SHIPPED).is_file():
-            about = read_weights(SHIPPED)[1]
-        self.calibration = Calibration.read(about.get("calibration", "{}"))
+        self.trained_on = metadata.get("trained_on", "")
+        if "calibration" not in metadata and weights_file(SHIPPED).is_file():
+            metadata = read_weights(SHIPPED)[1]
+        self.calibration = Calibration.read(metadata.get("calibration", "{}"))
 
     def __call__(
         self, source: str | Path | NDArray[np.uint8] | PreparedClip, fps: float | None = None
@@ -139,8 +139,8 @@ def _analyse(
     area[area == 0] = np.nan
     shapes = np.array([mask_volume(mask) for mask in masks])
     curve, agreement = _fullness(clip, masks, area)
-    found = usable_beats(find_beats(curve, clip.fps), clip.frames, clip.fps)
-    motions = _motions(clip, masks, shapes[:, 0], found)
+    usable = usable_beats(find_beats(curve, clip.fps), clip.frames, clip.fps)
+    motions = _motions(clip, masks, shapes[:, 0], usable)
     pairs = [calibration.both(m.ef_by_motion, m.ef_by_contours, m.contrast) for m in motions]
     efs = np.array(pairs).reshape(-1, 2).T
     evidence = Evidence(
@@ -151,9 +151,9 @@ def _analyse(
         masks=masks,
         sector=clip.sector,
         agreement=agreement,
-        periodicity=periodicity(curve, clip.fps)[1] if found else 0.0,
-        spans=tuple((beat.ed_frame, beat.end_frame + 1) for beat in found),
-        depths=np.array([beat.depth for beat in found]),
+        periodicity=periodicity(curve, clip.fps)[1] if usable else 0.0,
+        spans=tuple((beat.ed_frame, beat.end_frame + 1) for beat in usable),
+        depths=np.array([beat.depth for beat in usable]),
         ef_by_motion=efs[0],
         ef_by_contours=efs[1],
         fault=layout_fault(clip.frames),
@@ -163,7 +163,7 @@ def _analyse(
     pixels, scale = clip.pixels, clip.millimetres_per_pixel
     cubic = pixels**3 * (scale**3 / 1000 if scale else 1.0)
     beats, contours = [], []
-    for beat, motion, quality in zip(found, motions, verdict.beats, strict=True):
+    for beat, motion, quality in zip(usable, motions, verdict.beats, strict=True):
         if refused or quality <= 0:
             continue
         ef = calibration.combined(motion.ef_by_motion, motion.ef_by_contours, motion.contrast)

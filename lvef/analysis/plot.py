@@ -174,8 +174,8 @@ def overlay_frames(
 def _words(analysis: ClipAnalysis, side: int) -> list[tuple[Caption, int]]:
     """Return what stands at the foot of the picture, and how far down each line is."""
     white, grey = (255, 255, 255), (200, 200, 200)
-    said = fitted(headline(analysis), _WORDS, side - 8, most=2)
-    captions = [Caption.of(line, _WORDS, white) for line in said]
+    lines_of_text = fitted(headline(analysis), _WORDS, side - 8, most=2)
+    captions = [Caption.of(line, _WORDS, white) for line in lines_of_text]
     captions += [
         Caption.of(line, _SMALL, grey) for line in fitted(NOT_FOR_DIAGNOSIS, _SMALL, side - 8, 2)
     ]

@@ -73,23 +73,23 @@ def segment(net: LVSegmentationNet, frames: NDArray[np.uint8], fps: float) -> ND
     device = device_of(net)
     looked = looks(len(frames), fps)
     spread = torch.from_numpy(frames[survey(len(frames))])[None].to(device)
-    found = np.empty((len(looked), *frames.shape[1:]), np.float32)
+    probabilities = np.empty((len(looked), *frames.shape[1:]), np.float32)
     for start in range(0, len(looked), _AT_ONCE):
         first, stop = max(start - _OVERLAP, 0), min(start + _AT_ONCE + _OVERLAP, len(looked))
         clip = torch.from_numpy(frames[looked[first:stop]])[None].to(device)
         with inference(device):
             probability = full_size(net(clip, spread).float().sigmoid())[0].cpu().numpy()
         kept = probability[start - first : start - first + _AT_ONCE]
-        found[start : start + len(kept)] = kept
+        probabilities[start : start + len(kept)] = kept
     if len(looked) == len(frames):
-        return found
+        return probabilities
     if len(looked) == 1:
-        return np.repeat(found, len(frames), axis=0)
+        return np.repeat(probabilities, len(frames), axis=0)
     after = np.clip(np.searchsorted(looked, np.arange(len(frames))), 1, len(looked) - 1)
     before = after - 1
     share = (np.arange(len(frames)) - looked[before]) / (looked[after] - looked[before])
     share = np.clip(share, 0, 1).astype(np.float32)[:, None, None]
-    return np.asarray(found[before] * (1 - share) + found[after] * share)
+    return np.asarray(probabilities[before] * (1 - share) + probabilities[after] * share)
 
 
 def one_ventricle(probability: NDArray[np.float32]) -> NDArray[np.bool_]:

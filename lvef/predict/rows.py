@@ -71,10 +71,10 @@ def prediction_table(
             if name not in result:
                 result[name] = np.nan
             result.loc[batch["row"].numpy(), name] = value.numpy()
-    said = result.reindex(columns=["ef", "p_reduced"]).notna().any(axis=1)
-    unsaid = (result["status"] == "ok") & ~said
-    result.loc[unsaid, "status"] = "failed"
-    result.loc[unsaid, "reason"] = _NOT_REACHED
+    answered = result.reindex(columns=["ef", "p_reduced"]).notna().any(axis=1)
+    unanswered = (result["status"] == "ok") & ~answered
+    result.loc[unanswered, "status"] = "failed"
+    result.loc[unanswered, "reason"] = _NOT_REACHED
     return by_video(result)
 
 
@@ -95,9 +95,9 @@ def geometric_table(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def by_video(result: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Put the beats of each video together."""
-    found = "beat" in result
+    has_beats = "beat" in result
     rows = []
-    for _, beats in result.groupby("path" if found else "video", sort=False):
+    for _, beats in result.groupby("path" if has_beats else "video", sort=False):
         good = beats[beats["status"] == "ok"]
         if len(good) > 1:
             rows.append(combine_beats(good))
@@ -110,12 +110,12 @@ def by_video(result: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         if flag in videos:
             videos[flag] = videos[flag].astype(float).astype("Int64")
     columns = [*COLUMNS]
-    if found and (result["quality"].notna().any() or (result["beat"] > 0).any()):
+    if has_beats and (result["quality"].notna().any() or (result["beat"] > 0).any()):
         videos["num_beats"] = videos["num_beats"].astype("Int64")
         columns += _FOUND_COLUMNS
     if "ef_label" in result and result["ef_label"].notna().any():
         columns += ["ef_label"]
     beats = result[result["status"] == "ok"]
-    if found:
+    if has_beats:
         beats = beats.drop(columns="quality").rename(columns={"beat_quality": "quality"})
     return videos.reindex(columns=columns), beats.reindex(columns=BEAT_COLUMNS)
