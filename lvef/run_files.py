@@ -1,6 +1,7 @@
 """What the files of a run are called, in its own folder; one that writes or reads them imports it.
 
-What they hold, their writers say; the columns of the tables stand in `lvef.columns`.
+What they hold, their writers say; the columns of the tables stand in `lvef.columns`. Where
+checkpoints lie, `lvef.runs` says.
 """
 
 from __future__ import annotations
@@ -21,7 +22,3 @@ FOUND_BEATS = "found.csv"
 """The beats of new videos, a row a beat, as soon as they are known."""
 EXCLUDED = "excluded.csv"
 """Videos of a labelled folder that were set aside, and why."""
-CHECKPOINTS = "checkpoints"
-"""The folder of checkpoints."""
-BEST, LAST = "best.ckpt", "last.ckpt"
-"""The best checkpoint by the monitor, and the newest."""

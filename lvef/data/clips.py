@@ -12,7 +12,7 @@ from lvef.cardiac import polygon_mask, survey, window
 from lvef.data.formats import read_frames
 from lvef.data.layouts import LabelFolder
 from lvef.data.names import frame_rate
-from lvef.data.order import Draw
+from lvef.data.order import SeededCase
 from lvef.data.pixels import into_picture, stated_size
 from lvef.data.views import to_square
 from lvef.errors import DatasetError, VideoError
@@ -47,7 +47,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
         """Return the number of videos."""
         return len(self.rows)
 
-    def __getitem__(self, asked: int | Draw) -> dict[str, Any]:
+    def __getitem__(self, asked: int | SeededCase) -> dict[str, Any]:
         """Decode one window; a video without a picture or a mask becomes a failure."""
         item, seed = asked if isinstance(asked, tuple) else (asked, 0)
         case = self.rows.iloc[item]

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
 
+from lvef.evaluation.metrics import normal_reach
 from lvef.evaluation.review import error_rejection
 from lvef.evaluation.uncertainty import LEVELS
 from lvef.figures.style import BLUE, GREY, LEGEND, numbered_style, square_figure, titled_figure
@@ -90,7 +90,7 @@ def reliability(p_reduced: ArrayLike, reduced_true: ArrayLike, title: str) -> Fi
 
 def _wilson(share: NDArray[np.float64], count: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the ends of 95 % intervals of shares, `(2, n)` (Wilson, JASA 1927)."""
-    z = norm.ppf(0.975)
+    z = float(normal_reach(0.95))
     centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     variance = share * (1 - share) / count + z**2 / (4 * count**2)
     reach = z * np.sqrt(variance) / (1 + z**2 / count)

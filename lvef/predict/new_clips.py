@@ -22,9 +22,7 @@ from lvef.models.segmentation.weights import SHIPPED
 from lvef.predict.finder import BeatFinder
 from lvef.predict.frames import key_frame_batches
 from lvef.predict.video_table import video_table
-
-JOURNAL = "found.csv"
-"""What was found of new videos, a row a beat, in the log folder as soon as it is known."""
+from lvef.run_files import FOUND_BEATS
 
 
 class NewClipsDataModule(LightningDataModule):
@@ -105,7 +103,7 @@ class NewClipsDataModule(LightningDataModule):
         )
         prepare_for_workers()
         bar = partial(tqdm, desc="finding beats", unit="clip")
-        journal = None if run is None else run / JOURNAL
+        journal = None if run is None else run / FOUND_BEATS
         self.table = video_table(self.videos, self.keyframes, self.finder, bar, journal, self.key)
 
     def setup(self, stage: str) -> None:

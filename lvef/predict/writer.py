@@ -12,8 +12,7 @@ from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.evaluation.uncertainty import LEVEL
 from lvef.files import write_csv, write_json
 from lvef.predict.rows import Tables
-
-PREDICTIONS, BEATS = "predictions.csv", "beats.csv"
+from lvef.run_files import BEATS, PREDICTIONS
 
 
 def write_predictions(folder: Path, tables: Tables, made_with: dict[str, Any]) -> Path:

@@ -11,16 +11,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from lvef.data.dataset import FRAME_COLUMNS
 from lvef.errors import ConfigurationError
 from lvef.evaluation.review import BORDERLINE, format_review
+from lvef.evaluation.uncertainty import LEVEL
 
-_FRAMES = ("EDF", "ESF", "MF")
+_FRAMES = tuple(FRAME_COLUMNS)
 _NAME = re.compile(r"[A-Za-z]\w{0,59}", re.ASCII)
 _WORDS = re.compile(r"[A-Za-z][A-Za-z ,-]{0,59}", re.ASCII)
 _NETWORK = re.compile(r"[A-Za-z][\w ,;.()/-]{0,119}", re.ASCII)
 _VERSION = re.compile(r"[0-9][\w.+]{0,39}", re.ASCII)
 _METRIC_PARTS = ("value", "lower", "upper", "baseline")
-_LEVEL = 0.9
 _KINDS = ("classification", "regression", "segmentation")
 _KIND_OF = {
     "EFClassifier": "classification", "EFRegressor": "regression", "EFEnsemble": "regression",
@@ -58,7 +59,7 @@ class About:
     trained_on: str = ""
     checkpoint: str = ""
     threshold: float | None = None
-    level: float = _LEVEL
+    level: float = LEVEL
     num_cases: int | None = None
     baseline: str = ""
     version: str = field(default_factory=lambda: version("lvef"))
@@ -91,7 +92,7 @@ def read_about(path: Path, notes: list[str]) -> About:
         "trained_on": reader.take("trained_on", _taught, "", needed=False),
         "checkpoint": reader.take("checkpoint", _text, "", needed=False),
         "threshold": reader.take("threshold", _share, None, needed=False),
-        "level": reader.take("level", _share, _LEVEL),
+        "level": reader.take("level", _share, LEVEL),
         "version": reader.take("version", lambda v: _matching(_VERSION, v), ""),
     }
     if path.name == "metrics.json":

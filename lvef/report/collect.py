@@ -40,7 +40,7 @@ from lvef.report.case import CaseFrame, ReportCase, heat_uri, picture_uri
 from lvef.report.known import Known
 from lvef.report.run import Run
 
-SHOWN = ("EDF", "ESF", "MF")
+SHOWN = tuple(FRAME_COLUMNS)
 _BATCH = 16
 _SMALLEST, _LARGEST = 16, 1024
 _TOLD = 10
