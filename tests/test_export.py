@@ -24,7 +24,7 @@ from lvef.export import ExportError, check, export
 from lvef.models import EFClassifier, EFEnsemble, EFGaussianProcess, EFRegressor, ExactGPHead
 from lvef.models.answers import ANSWERS
 from lvef.models.gp.posterior import GPPosterior
-from lvef.models.loading import TASKS, load_task
+from lvef.models.loading import load_task
 from lvef.models.options import BackboneOptions, GPOptions
 
 SIZE, CASES = 32, 12
@@ -249,10 +249,6 @@ def test_an_ensemble_calibrated_on_patients_keeps_saying_what_taught_its_members
     assert load_task(path).trained_on == "phantoms"
     again = saved(load_task(path), tmp_path / "again.ckpt", root=None)
     assert load_task(again).trained_on == "phantoms"
-
-
-def test_tasks_and_answers_name_the_same_tasks():
-    assert set(ANSWERS) <= set(TASKS)
 
 
 def foreign(folder: Path) -> dict[str, tuple[Path, str]]:

@@ -54,6 +54,7 @@ def test_volumes_are_millilitres_where_the_file_states_its_scale(shown):
     assert analysis.volume_unit == "mL"
     true = np.array([phantom.volume(frame) for frame in range(FRAMES)])
     assert np.nanmedian(analysis.volume / true) == pytest.approx(1, abs=0.3)
+    assert analysis.beats
     for beat in analysis.beats:
         assert beat.edv == pytest.approx(true[beat.ed_frame], rel=0.35)
         assert beat.esv == pytest.approx(beat.edv * (1 - beat.ef / 100))
