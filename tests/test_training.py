@@ -18,6 +18,7 @@ from helpers import newest, words
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lvef.cli.commands import main
+from lvef.models.loading import load_task
 
 FROZEN = ["--model.backbone.freeze", "true", "--data.feature_batch_size", "8"]
 RATE = 0.002
@@ -59,10 +60,15 @@ def fit(config: str, root: Path, logs: Path, *more: str) -> Run:
 
 
 @pytest.fixture(scope="module")
-def regressor(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("logs")
+
+
+@pytest.fixture(scope="module")
+def regressor(root: Path, logs: Path) -> Run:
     """The third epoch is the best and three worse ones follow; the first is the worst."""
     return fit(
-        "esf_mlp", root, tmp_path_factory.mktemp("mlp"), *FROZEN, "--trainer.max_epochs", "9",
+        "esf_mlp", root, logs, *FROZEN, "--trainer.max_epochs", "9",
         "--model.optimizer.schedule", "plateau", "--model.optimizer.patience", "1",
         "--early_stopping.patience", "3", "--trainer.callbacks+=bright.Planted",
         "--trainer.callbacks.shift", "[9, 5, 0, 6, 7, 8, 0, 0, 0]",
@@ -70,10 +76,10 @@ def regressor(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def classifier(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def classifier(root: Path, logs: Path) -> Run:
     """Only the second of five epochs tells reduced from normal; the others say the contrary."""
     return fit(
-        "esf_cls", root, tmp_path_factory.mktemp("cls"), *FROZEN, "--trainer.max_epochs", "5",
+        "esf_cls", root, logs, *FROZEN, "--trainer.max_epochs", "5",
         "--model.optimizer.warmup_epochs", "1", "--early_stopping.patience", "3",
         "--trainer.callbacks+=bright.Planted", "--trainer.callbacks.sign", "[-1, 1, -1, -1, -1]",
     )  # fmt: skip
@@ -123,6 +129,27 @@ def test_a_cosine_rises_over_its_warm_up_and_falls_to_nothing_at_the_end(classif
         expected.append(RATE * (1 + math.cos(math.pi * progress)) / 2)
     assert rates == pytest.approx(expected, rel=1e-4)
     assert rates[-1] < 0.02 * RATE
+
+
+def test_a_fit_that_goes_on_knows_what_was_best_before_it_stopped(regressor, root, logs):
+    """The seventh epoch is better than the three before it, and worse than the third."""
+    more = [*FROZEN, "--trainer.max_epochs", "7", "--model.optimizer.schedule", "plateau"]
+    more += ["--early_stopping.patience", "9", "--trainer.callbacks+=bright.Planted"]
+    more += ["--trainer.callbacks.shift", "[9, 5, 0, 6, 7, 8, 4]"]
+    last = newest(logs / "esf_mlp", "last.ckpt")
+    longer = fit("esf_mlp", root, logs, *more, "--ckpt_path", str(last))
+    assert longer.curves["val/mae"][-1] < min(regressor.curves["val/mae"][3:])
+    assert longer.best["epoch"] == 2
+    assert longer.last["epoch"] == 6
+    assert longer.curves["best_val/mae"][-1] == regressor.curves["val/mae"][2]
+
+
+def test_a_checkpoint_says_all_that_its_task_was_made_with(regressor, classifier, logs):
+    for name, schedule in (("esf_mlp", "plateau"), ("esf_cls", "cosine")):
+        task = load_task(newest(logs / name, "best.ckpt"))
+        assert task.hparams["optimizer"]["lr"] == RATE
+        assert task.hparams["optimizer"]["schedule"] == schedule
+        assert task.hparams["backbone"]["freeze"] is True
 
 
 def test_what_is_not_turned_over_is_learned(regressor, classifier):
