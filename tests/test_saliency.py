@@ -256,6 +256,13 @@ def test_a_test_run_leaves_heat_maps_of_telling_cases(logs, phantom_root, tmp_pa
     assert {"most certain right", "borderline"} <= set(table["kind"])
     assert table["video"].is_unique
     assert all(is_drawn(folder / f"{name}.png") for name in table["picture"])
+    cases = pd.read_csv(folder.parent / "cases.csv").set_index("video")
+    for shown in table.itertuples():
+        case = cases.loc[shown.video]
+        assert shown.words.startswith(
+            f"true EF {case.get('ef_true', case['ef']):.0f} %, predicted "
+        )
+        assert shown.words.endswith(" %, flagged" if case["review"] else " %")
 
 
 def test_of_patients_the_traced_ventricle_is_known(phantom_root, tmp_path):

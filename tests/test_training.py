@@ -7,6 +7,8 @@ that never falls, or a backbone that never thaws cannot pass.
 from __future__ import annotations
 
 import math
+from dataclasses import asdict, is_dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +20,21 @@ from helpers import newest, words
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lvef.cli.commands import main
-from lvef.models.loading import load_task
+from lvef.models import (
+    EFClassifier,
+    EFEnsemble,
+    EFGaussianProcess,
+    EFRegressor,
+    LVSegmenter,
+    Task,
+)
+from lvef.models.options import (
+    BackboneOptions,
+    GPOptions,
+    HeadOptions,
+    OptimizerOptions,
+    UncertaintyOptions,
+)
 
 FROZEN = ["--model.backbone.freeze", "true", "--data.feature_batch_size", "8"]
 RATE = 0.002
@@ -144,12 +160,45 @@ def test_a_fit_that_goes_on_knows_what_was_best_before_it_stopped(regressor, roo
     assert longer.curves["best_val/mae"][-1] == regressor.curves["val/mae"][2]
 
 
-def test_a_checkpoint_says_all_that_its_task_was_made_with(regressor, classifier, logs):
-    for name, schedule in (("esf_mlp", "plateau"), ("esf_cls", "cosine")):
-        task = load_task(newest(logs / name, "best.ckpt"))
-        assert task.hparams["optimizer"]["lr"] == RATE
-        assert task.hparams["optimizer"]["schedule"] == schedule
-        assert task.hparams["backbone"]["freeze"] is True
+BACKBONE = BackboneOptions(None, freeze=True, lr_factor=0.3)
+UNCERTAINTY = UncertaintyOptions(level=0.5, review_share=0.3)
+TRAINED = {
+    "frames": ["MF"], "backbone": BACKBONE, "head": HeadOptions(hidden=1, dropout=0.1),
+    "optimizer": OptimizerOptions(0.5, 0.01, "plateau", 2.0, 1),
+}  # fmt: skip
+OPTIONS: dict[type[Task], dict[str, Any]] = {
+    EFClassifier: {**TRAINED, "class_weights": "balanced", "label_smoothing": 0.1},
+    EFRegressor: {**TRAINED, "loss": "mae", "uncertainty": UNCERTAINTY},
+    EFGaussianProcess: {
+        "frames": ["EDF", "ESF"], "backbone": BACKBONE, "uncertainty": UNCERTAINTY,
+        "gp": GPOptions("matern52", "pca", 1, 1, "single", 50),
+    },
+    LVSegmenter: {"lr": 0.5, "weight_decay": 0.3},
+}  # fmt: skip
+"""What tasks can be made with, all of it other than the default."""
+
+
+def assert_kept(task: Task, said: dict[str, Any]) -> None:
+    """Check that a checkpoint of the task would say all that it was made with."""
+    for name, value in said.items():
+        plain = asdict(value) if is_dataclass(value) else value
+        assert task.hparams[name] == plain, name
+        assert signature(type(task)).parameters[name].default != value, "no default"
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_a_task_keeps_all_that_it_was_made_with(kind):
+    task = kind(**OPTIONS[kind])
+    assert_kept(task, OPTIONS[kind])
+    again = kind(**task.hparams)
+    assert dict(again.hparams) == dict(task.hparams)
+
+
+def test_an_ensemble_keeps_how_it_weighs_its_members(regressor, logs):
+    said = {"frames": ["ESF"], "weighting": "inverse_variance", "uncertainty": UNCERTAINTY}
+    ensemble = EFEnsemble(members=[str(newest(logs / "esf_mlp", "best.ckpt"))], **said)
+    assert_kept(ensemble, said)
+    assert EFEnsemble(**ensemble.hparams).weighting == "inverse_variance"
 
 
 def test_what_is_not_turned_over_is_learned(regressor, classifier):
