@@ -85,17 +85,17 @@ def test_cross_entropy_counts_classes_as_asked(balanced):
     task = EFClassifier(
         ["ESF"], BackboneOptions(weights=None), class_weights="balanced" if balanced else None
     )
-    task.learn_population(np.array([30.0, 50.0, 60.0, 65.0]))
+    task.take_training_statistics(np.array([30.0, 50.0, 60.0, 65.0]))
     normal, reduced = (4 / 6, 2.0) if balanced else (1.0, 1.0)
     expected = [
         normal * cross_entropy(2, 0), normal * cross_entropy(0, 1), reduced * cross_entropy(3, 0),
     ]  # fmt: skip
-    loss = task.case_loss(OUTPUT, {"reduced": REDUCED, "reduced_true": REDUCED})
+    loss = task.case_loss(OUTPUT, {"reduced_true": REDUCED})
     assert loss.tolist() == pytest.approx(expected, rel=1e-5)
 
 
 def test_smoothed_labels_give_the_other_class_its_share():
     task = EFClassifier(["ESF"], BackboneOptions(weights=None), label_smoothing=0.2)
-    loss = task.case_loss(OUTPUT, {"reduced": REDUCED, "reduced_true": REDUCED})
+    loss = task.case_loss(OUTPUT, {"reduced_true": REDUCED})
     right, wrong = cross_entropy(3, 0), cross_entropy(0, 3)
     assert float(loss[2]) == pytest.approx(0.9 * right + 0.1 * wrong, rel=1e-5)
