@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers import best, newest, told, words
+from helpers import best, is_drawn, newest, told, words
 
 from lvef.cli.commands import main
 from lvef.data.fingerprint import folder_fingerprint
@@ -242,7 +242,7 @@ def test_the_command_measures_regions_curves_and_randomisation(
     assert "Claim of the reference results" in text
     assert "not for diagnosis" in text
     for picture in ("regions", "curves", "example_1"):
-        assert (out / f"{picture}.png").stat().st_size > 5000
+        assert is_drawn(out / f"{picture}.png")
     capsys.readouterr()
     assert main([*arguments[:2], str(tmp_path / "no.ckpt"), *arguments[3:]]) == 1
     assert "no.ckpt not found" in told(capsys.readouterr().err)[0]
@@ -255,7 +255,14 @@ def test_a_test_run_leaves_heat_maps_of_telling_cases(logs, phantom_root, tmp_pa
     table = pd.read_csv(folder / "cases.csv")
     assert {"most certain right", "borderline"} <= set(table["kind"])
     assert table["video"].is_unique
-    assert all((folder / f"{name}.png").stat().st_size > 5000 for name in table["picture"])
+    assert all(is_drawn(folder / f"{name}.png") for name in table["picture"])
+    cases = pd.read_csv(folder.parent / "cases.csv").set_index("video")
+    for shown in table.itertuples():
+        case = cases.loc[shown.video]
+        assert shown.words.startswith(
+            f"true EF {case.get('ef_true', case['ef']):.0f} %, predicted "
+        )
+        assert shown.words.endswith(" %, flagged" if case["review"] else " %")
 
 
 def test_of_patients_the_traced_ventricle_is_known(phantom_root, tmp_path):
