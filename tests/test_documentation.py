@@ -1,0 +1,144 @@
+"""What the documents say is there is there: links, files, names, options; every command parses.
+
+That the commands also work is tested by `test_documented_commands.py`, which takes minutes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import chdir, redirect_stdout
+from functools import cache
+from importlib import import_module
+from io import StringIO
+from typing import Any
+
+import pytest
+import yaml
+from documented import BY_NAME, ENDS, MORE, NotRunError, Plan, known, plan
+from documents import ROOT, anchors, code_spans, commands, commands_of, documents, links
+from jsonargparse import ArgumentParser
+
+from lvef.cli.commands import _POSITIONAL as POSITIONAL
+from lvef.cli.commands import LIGHTNING_COMMANDS, OTHER_COMMANDS, main
+
+DOCUMENTS = pytest.mark.parametrize(
+    "document", documents(), ids=lambda path: path.relative_to(ROOT).as_posix()
+)
+
+
+@cache
+def printed(words: tuple[str, ...]) -> dict[str, Any]:
+    """Return the configuration that a command of Lightning's is parsed to; errors are its own."""
+    out = StringIO()
+    with redirect_stdout(out), chdir(ROOT), pytest.raises(SystemExit) as end:
+        assert main([*words, "--print_config"]) == 0, f"not parsed: {' '.join(words)}"
+    assert not end.value.code, f"not parsed: {' '.join(words)}"
+    return yaml.safe_load(out.getvalue())
+
+
+@cache
+def of_our_own(command: str) -> ArgumentParser:
+    """Return the parser of one of our own commands."""
+    module, name = OTHER_COMMANDS[command][0].split(":")
+    parser = ArgumentParser(exit_on_error=False)
+    positional = command in POSITIONAL
+    parser.add_function_arguments(getattr(import_module(module), name), as_positional=positional)
+    return parser
+
+
+def keys(config: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the options that a configuration holds, as they are given on the command line."""
+    for name, value in config.items():
+        yield f"--{prefix}{name}"
+        if isinstance(value, dict):
+            yield from keys(value, prefix if name == "init_args" else f"{prefix}{name}.")
+
+
+def of_the_package(plan: Plan) -> tuple[str, ...] | None:
+    """Return what of a plan is a command of this package, None where nothing is."""
+    return next((plan.words[at:] for at, word in enumerate(plan.words) if word in MORE), None)
+
+
+def test_a_command_that_nothing_says_how_to_run_is_noticed():
+    for text in ("python -m lvef dance --root DIR", "python tests/benchmarks/dance.py", "dance"):
+        (command,) = commands_of(text)
+        with pytest.raises(NotRunError, match="this command is not run"):
+            plan(command)
+
+
+def test_every_command_is_run_by_a_test_and_parses():
+    for command in (*commands(), *known()):
+        words = of_the_package(plan(command))  # raises where no table knows it
+        if words is None or set(words) & set(ENDS):
+            continue
+        if words[0] in LIGHTNING_COMMANDS:
+            printed(words)
+        else:
+            of_our_own(words[0]).parse_args(words[1:])
+
+
+def test_options_that_documents_name_exist():
+    options = {"--help", "--version", "--print_config", "--model.help", "--config"}
+    for file in (ROOT / "tests" / "benchmarks").glob("*.py"):
+        options |= set(re.findall(r'add_argument\("(--\w+)"', file.read_text()))
+    for command in (*commands(), *known()):
+        words = of_the_package(plan(command))
+        if words and words[0] in LIGHTNING_COMMANDS and not set(words) & set(ENDS):
+            options |= set(keys(printed(words)))
+    for name in OTHER_COMMANDS:
+        options |= set(of_our_own(name)._option_string_actions)
+    for document in documents():
+        for span in code_spans(document):
+            for option in re.findall(r"(?<!\S)--[a-z_][\w.]*", span):
+                assert option in options, f"{document.relative_to(ROOT)}: no option {option}"
+
+
+def test_what_is_run_as_something_else_is_in_a_document():
+    written = {str(command) for command in (*commands(), *known())}
+    assert set(BY_NAME) <= written, "an entry of a table that stands for nothing"
+
+
+def test_make_targets_of_the_documents_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for document in documents():
+        for span in code_spans(document):
+            if span.startswith("make "):
+                assert span.split()[1] in targets, f"{document.name}: {span}"
+
+
+@DOCUMENTS
+def test_every_link_leads_somewhere(document):
+    for link in links(document):
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path).resolve() if path else document
+        assert target.exists(), f"{link} leads nowhere"
+        if anchor:
+            assert anchor in anchors(target), f"{link}: no heading of {target.name} is called so"
+
+
+@DOCUMENTS
+def test_every_file_and_name_in_a_document_exists(document):
+    for span in code_spans(document):
+        if re.fullmatch(r"(lvef|configs|tests|\.github|\.ci)/[\w./*-]*", span):
+            assert list(ROOT.glob(span)), f"no file {span}"
+        elif re.fullmatch(r"\w+\.py", span):
+            assert any((at / span).is_file() for at in (ROOT, document.parent)), f"no file {span}"
+        elif re.fullmatch(r"lvef(\.\w+)+", span):
+            assert _resolves(span), f"no {span}"
+
+
+def _resolves(name: str) -> bool:
+    """Tell whether a dotted name is a module or something in one."""
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        try:
+            found: Any = import_module(".".join(parts[:end]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[end:]:
+            if not hasattr(found, part):
+                return False
+            found = getattr(found, part)
+        return True
+    return False
