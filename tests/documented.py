@@ -93,7 +93,7 @@ python -m lvef fit --config configs/esf_cls.yaml --config configs/phantom.yaml
 python -m lvef fit --config configs/lv_seg.yaml --data.root /data/EchoNet-Dynamic
 python -m lvef pretrain --output weights/phantom_resnet50.safetensors
 """
-"""What the other commands stand on, in this order: their runs have the numbers that documents say."""
+"""What the other commands stand on, in this order: their runs have the numbers documents say."""
 
 CLIPS, EPOCHS, IMAGES = 36, 2, 96
 
@@ -274,7 +274,14 @@ class Sandbox:
         torch.save(resnet50().state_dict(), downloads / name)  # stands for what would be downloaded
         for command in commands_of(FIRST):
             assert self.run(command) == 0, str(command)
-        best = self.folder / "lightning_logs" / "edf_esf_mlp" / "version_0" / "checkpoints" / "best.ckpt"
+        best = (
+            self.folder
+            / "lightning_logs"
+            / "edf_esf_mlp"
+            / "version_0"
+            / "checkpoints"
+            / "best.ckpt"
+        )
         shutil.copyfile(best, self.folder / "best.ckpt")
         shutil.copyfile(next((self.folder / "clips/").glob("*.avi")), self.folder / "clip.avi")
 

@@ -52,7 +52,10 @@ class Command:
 def documents() -> list[Path]:
     """Return the documents of the repository: those at its top and in its rooms."""
     rooms = (ROOT / name for name in ("configs", "lvef", "tests"))
-    return [*sorted(ROOT.glob("*.md")), *(path for room in rooms for path in sorted(room.rglob("*.md")))]
+    return [
+        *sorted(ROOT.glob("*.md")),
+        *(path for room in rooms for path in sorted(room.rglob("*.md"))),
+    ]
 
 
 def blocks(document: Path, *languages: str) -> list[Block]:
@@ -71,7 +74,7 @@ def is_script(block: Block) -> bool:
 
 
 def commands_of(text: str, where: str = "") -> list[Command]:
-    """Return the commands of a shell's text: lines joined, comments left out, taken apart at `&&`."""
+    """Return the commands of a shell's text: lines joined, without comments, split at `&&`."""
     found = []
     for line in text.replace("\\\n", " ").splitlines():
         words: list[str] = []
