@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -216,8 +215,3 @@ def _plain(value: Any) -> Any:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def words_of(args: Any) -> list[str]:
-    """Return the words of a command line; those of the process where none are given."""
-    return [str(word) for word in (sys.argv[1:] if args is None else args)]

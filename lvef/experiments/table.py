@@ -17,6 +17,7 @@ from scipy.special import expit
 
 from lvef.cardiac import REDUCED_EF, is_reduced
 from lvef.cli.commands import run_lightning
+from lvef.cli.configs import files_of, find_config
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset
 from lvef.data.echonet import SPLITS, read_echonet
 from lvef.data.loaders import without_unreadable
@@ -59,7 +60,7 @@ def table(
     root: str,
     output: Path,
     experiments: list[str] = EXPERIMENTS,
-    configs: Path = Path("configs"),
+    configs: Path | None = None,
     weights: str | None = None,
     max_epochs: int | None = None,
     max_excluded: float = 0.05,
@@ -78,7 +79,8 @@ def table(
         output: Folder for the runs and the table; that of a quick look lies in its folder `quick`.
         experiments: Names of configs of a classifier, a regressor or a Gaussian process, or
             ensemble_mlp, ensemble_gpr, ensemble_pair, ensemble_all.
-        configs: Folder that holds the configs.
+        configs: Folder that holds the configs; by default `configs` here, or else those of this
+            package.
         weights: Backbone weights for every experiment (see --model.backbone.weights); by default
             what the configs say.
         max_epochs: Epochs of every experiment; by default what the configs say.
@@ -89,13 +91,13 @@ def table(
     check_numbers("--", _RANGES, {"max_epochs": max_epochs, "max_excluded": max_excluded})
     _check(experiments, configs)
     # The same experiment, from wherever and however it is named.
-    root, output, configs = str(Path(root).resolve()), output.resolve(), configs.resolve()
+    root, output = str(Path(root).resolve()), output.resolve()
     if weights is not None and Path(weights).is_file():
         weights = str(Path(weights).resolve())
     folder = read_echonet(root, max_excluded)
     if check_videos:  # as every experiment does: what is given a true volume sees the same videos
         folder = without_unreadable(folder, _IMAGE_SIZE, default_workers(), max_excluded)
-    overlays = [configs / "phantom.yaml"] if (Path(root) / MARKER).is_file() else []
+    overlays = [_config_of("phantom", configs)] if (Path(root) / MARKER).is_file() else []
     phantom = bool(overlays)
     shown = output / "quick" if quick else output
     shown.mkdir(parents=True, exist_ok=True)
@@ -113,7 +115,8 @@ def table(
         own, built_on = _own_words(name, rows, weights)
         config = _config_of(name, configs)
         words = ["--config", str(config), *shared, *own]
-        made_from = _made_from(words, built_on, [config, *overlays], Path(root))
+        read = [file for each in (config, *overlays) for file in files_of(each)]
+        made_from = _made_from(words, built_on, read, Path(root))
         made_from["videos"] = videos
         rows[name] = _run(name, made_from, output)
     usable = folder.table
@@ -128,16 +131,26 @@ def table(
     return write_report(shown, rows, _ceilings(usable), phantom, note)
 
 
-def _config_of(name: str, configs: Path) -> Path:
-    return configs / f"{'ensemble' if name in ENSEMBLES else name}.yaml"
+def _config_of(name: str, configs: Path | None) -> Path:
+    """Return the config of an experiment.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    file = f"{'ensemble' if name in ENSEMBLES else name}.yaml"
+    if configs is None:
+        return find_config(Path("configs") / file).resolve()
+    if not (configs / file).is_file():
+        raise ConfigurationError(f"no config {file} in {configs}; see --configs")
+    return (configs / file).resolve()
 
 
-def _check(experiments: list[str], configs: Path) -> None:
+def _check(experiments: list[str], configs: Path | None) -> None:
     for place, name in enumerate(experiments):
         config = _config_of(name, configs)
-        if not config.is_file():
-            raise ConfigurationError(f"no config {config.name} in {configs}; see --configs")
-        task = str((_read_config(config).get("model") or {}).get("class_path")).split(".")[-1]
+        models = [_read_config(file).get("model") or {} for file in files_of(config)]
+        classes = [model["class_path"] for model in models if "class_path" in model]
+        task = str(next(iter(classes), None)).split(".")[-1]
         if name not in ENSEMBLES and task in _NO_ROWS:
             raise ConfigurationError(
                 f"{name} is no row of the table: {config} makes an {task}; the table's ensembles "
@@ -182,11 +195,12 @@ def _made_from(
     Args:
         words: Its options.
         built_on: Checkpoints that it is built on.
-        configs: The configs among the options.
+        configs: The configs among the options, and what they build on.
         root: Folder of the labels.
     """
     named = [word for config in configs for word in _named_in(config)]
     files = [Path(word) for word in (*words, *built_on, *named) if Path(word).is_file()]
+    files += [config for config in configs if config not in files]
     files += [root / part for part in ("FileList.csv", "VolumeTracings.csv")]
     return {
         "words": words,
