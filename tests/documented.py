@@ -11,16 +11,20 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import chdir
+from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass, field
+from functools import cache
+from io import StringIO
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import torch
-from documents import ROOT, Command, commands_of
+import yaml
+from documents import ROOT, Command, commands, commands_of
 from torchvision.models import ResNet50_Weights, resnet50
 
-from lvef.cli.commands import main
+from lvef.cli.commands import LIGHTNING_COMMANDS, main
 
 OLD = """
 make demo
@@ -218,7 +222,8 @@ def _small(words: Sequence[str]) -> tuple[str, ...]:
         raise NotRunError(f"this command is not run: {' '.join(words)}")
     if given[:1] and given[0] in ENDS:
         return tuple(words)
-    added = _SEGMENTER if "configs/lv_seg.yaml" in given else MORE[name]
+    segments = {"lv_seg", "configs/lv_seg.yaml"} & set(given)
+    added = _SEGMENTER if segments else MORE[name]
     small = [name, *_replaced(given, writes=name == "phantom")]
     for option, value in zip(added[::2], added[1::2], strict=True):
         small += [] if option in given else [option, value]
@@ -246,9 +251,52 @@ def _benchmark(file: Path, words: Sequence[str]) -> tuple[str, ...]:
     return (sys.executable, "-c", code, *words)
 
 
-def known() -> list[Command]:
+def of_before() -> list[Command]:
     """Return the README's commands of before."""
     return commands_of(OLD, "README.md of before")
+
+
+def by_name(command: Command) -> Command:
+    """Return a command with the names of configs in place of their paths."""
+    words = (re.sub(r"^configs/(\w+)\.yaml$", r"\1", word) for word in command.words)
+    return Command(tuple(words), command.where)
+
+
+def to_run() -> list[Command]:
+    """Return every command to run: the documents', and those of before that say something else."""
+    others = [command for command in of_before() if by_name(command).words not in _written()]
+    return [*commands(), *others]
+
+
+def said_anew() -> list[tuple[Command, Command]]:
+    """Return the commands of before that the documents say in other words, with these."""
+    pairs = [(command, by_name(command)) for command in of_before()]
+    return [(old, new) for old, new in pairs if old.words != new.words in _written()]
+
+
+@cache
+def _written() -> set[tuple[str, ...]]:
+    return {command.words for command in commands()}
+
+
+def of_the_package(plan: Plan) -> tuple[str, ...] | None:
+    """Return what of a plan is a command of this package that is parsed, None where nothing is."""
+    found = next((plan.words[at:] for at, word in enumerate(plan.words) if word in MORE), None)
+    return None if found is None or set(found) & set(ENDS) else found
+
+
+@cache
+def printed(words: tuple[str, ...]) -> dict[str, Any]:
+    """Return the configuration that a command of Lightning's is parsed to."""
+    assert words[0] in LIGHTNING_COMMANDS
+    out = StringIO()
+    with redirect_stdout(out), chdir(ROOT):
+        try:
+            code = main([*words, "--print_config"])
+        except SystemExit as end:
+            code = end.code
+    assert not code, f"not parsed: {' '.join(words)}"
+    return yaml.safe_load(out.getvalue())
 
 
 @dataclass

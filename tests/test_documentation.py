@@ -8,34 +8,30 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
-from contextlib import chdir, redirect_stdout
 from functools import cache
 from importlib import import_module
-from io import StringIO
 from typing import Any
 
 import pytest
 import yaml
-from documented import BY_NAME, ENDS, MORE, NotRunError, Plan, known, plan
-from documents import ROOT, anchors, code_spans, commands, commands_of, documents, links
+from documented import (
+    BY_NAME,
+    NotRunError,
+    of_the_package,
+    plan,
+    printed,
+    said_anew,
+    to_run,
+)  # fmt: skip
+from documents import ROOT, anchors, code_spans, commands_of, documents, links
 from jsonargparse import ArgumentParser
 
 from lvef.cli.commands import _POSITIONAL as POSITIONAL
-from lvef.cli.commands import LIGHTNING_COMMANDS, OTHER_COMMANDS, main
+from lvef.cli.commands import LIGHTNING_COMMANDS, OTHER_COMMANDS
 
 DOCUMENTS = pytest.mark.parametrize(
     "document", documents(), ids=lambda path: path.relative_to(ROOT).as_posix()
 )
-
-
-@cache
-def printed(words: tuple[str, ...]) -> dict[str, Any]:
-    """Return the configuration that a command of Lightning's is parsed to; errors are its own."""
-    out = StringIO()
-    with redirect_stdout(out), chdir(ROOT), pytest.raises(SystemExit) as end:
-        assert main([*words, "--print_config"]) == 0, f"not parsed: {' '.join(words)}"
-    assert not end.value.code, f"not parsed: {' '.join(words)}"
-    return yaml.safe_load(out.getvalue())
 
 
 @cache
@@ -56,11 +52,6 @@ def keys(config: dict[str, Any], prefix: str = "") -> Iterator[str]:
             yield from keys(value, prefix if name == "init_args" else f"{prefix}{name}.")
 
 
-def of_the_package(plan: Plan) -> tuple[str, ...] | None:
-    """Return what of a plan is a command of this package, None where nothing is."""
-    return next((plan.words[at:] for at, word in enumerate(plan.words) if word in MORE), None)
-
-
 def test_a_command_that_nothing_says_how_to_run_is_noticed():
     for text in ("python -m lvef dance --root DIR", "python tests/benchmarks/dance.py", "dance"):
         (command,) = commands_of(text)
@@ -69,9 +60,9 @@ def test_a_command_that_nothing_says_how_to_run_is_noticed():
 
 
 def test_every_command_is_run_by_a_test_and_parses():
-    for command in (*commands(), *known()):
+    for command in to_run():
         words = of_the_package(plan(command))  # raises where no table knows it
-        if words is None or set(words) & set(ENDS):
+        if words is None:
             continue
         if words[0] in LIGHTNING_COMMANDS:
             printed(words)
@@ -79,13 +70,23 @@ def test_every_command_is_run_by_a_test_and_parses():
             of_our_own(words[0]).parse_args(words[1:])
 
 
+@pytest.mark.slow
+def test_commands_of_before_mean_what_they_are_called_now():
+    assert said_anew()
+    for old, new in said_anew():
+        before, now = of_the_package(plan(old)), of_the_package(plan(new))
+        assert before is not None
+        assert now is not None
+        assert printed(before) == printed(now), str(old)
+
+
 def test_options_that_documents_name_exist():
-    options = {"--help", "--version", "--print_config", "--model.help", "--config"}
+    options = {"--help", "--version", "--print_config", "--model.help", "--config", "--import"}
     for file in (ROOT / "tests" / "benchmarks").glob("*.py"):
         options |= set(re.findall(r'add_argument\("(--\w+)"', file.read_text()))
-    for command in (*commands(), *known()):
+    for command in to_run():
         words = of_the_package(plan(command))
-        if words and words[0] in LIGHTNING_COMMANDS and not set(words) & set(ENDS):
+        if words and words[0] in LIGHTNING_COMMANDS:
             options |= set(keys(printed(words)))
     for name in OTHER_COMMANDS:
         options |= set(of_our_own(name)._option_string_actions)
@@ -96,7 +97,7 @@ def test_options_that_documents_name_exist():
 
 
 def test_what_is_run_as_something_else_is_in_a_document():
-    written = {str(command) for command in (*commands(), *known())}
+    written = {str(command) for command in to_run()}
     assert set(BY_NAME) <= written, "an entry of a table that stands for nothing"
 
 

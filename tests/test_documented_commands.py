@@ -6,10 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from documented import Sandbox, known
-from documents import SHELL, Block, Command, blocks, commands, documents, is_script
+from documented import Sandbox, to_run
+from documents import SHELL, Block, Command, blocks, documents, is_script
 
-COMMANDS = list({command.words: command for command in (*commands(), *known())}.values())
 SCRIPTS = [block for path in documents() for block in blocks(path, *SHELL) if is_script(block)]
 
 
@@ -22,7 +21,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", COMMANDS, ids=str)
+@pytest.mark.parametrize("command", to_run(), ids=str)
 def test_every_command_of_the_documents_works(command: Command, sandbox: Sandbox):
     assert sandbox.run(command) == 0, command.where
 
