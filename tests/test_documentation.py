@@ -28,6 +28,7 @@ from jsonargparse import ArgumentParser
 
 from lvef.cli.commands import _POSITIONAL as POSITIONAL
 from lvef.cli.commands import LIGHTNING_COMMANDS, OTHER_COMMANDS
+from lvef.columns import columns_of
 
 DOCUMENTS = pytest.mark.parametrize(
     "document", documents(), ids=lambda path: path.relative_to(ROOT).as_posix()
@@ -130,6 +131,16 @@ def test_every_file_and_name_in_a_document_exists(document):
             assert any((at / span).is_file() for at in (ROOT, document.parent)), f"no file {span}"
         elif re.fullmatch(r"lvef(\.\w+)+", span):
             assert _resolves(span), f"no {span}"
+
+
+@pytest.mark.parametrize(
+    ("place", "document"),
+    [("predictions.csv", "lvef/predict/README.md"), ("beats.csv", "lvef/predict/README.md"),
+     ("cases.csv", "configs/README.md")],
+)  # fmt: skip
+def test_every_column_of_a_table_is_told(place, document):
+    told = {word for span in code_spans(ROOT / document) for word in span.split()}
+    assert set(columns_of(place)) <= told
 
 
 def test_the_citation_names_this_version():
