@@ -31,15 +31,15 @@ def measure(net: LVSegmentationNet, arrays: dict[str, NDArray[Any]]) -> dict[str
         span = slice(*arrays["starts"][number : number + 2])
         frames = np.array(arrays["frames"][span])
         truth = np.unpackbits(arrays["masks"][span], axis=-1).astype(bool)
-        found = one_ventricle(segment_closely(net, frames, CLIP_FPS))
-        rows["dice"].append(float(dice(found, truth).mean()))
-        outside = np.stack([_signed_distance(mask) for mask in found])
+        masks = one_ventricle(segment_closely(net, frames, CLIP_FPS))
+        rows["dice"].append(float(dice(masks, truth).mean()))
+        outside = np.stack([_signed_distance(mask) for mask in masks])
         for offset in _OFFSETS:
             rows[_wider(offset)].append(float(dice(outside <= offset, truth).mean()))
-        rows["area_error"].append(float(area_error(found, truth).mean()))
+        rows["area_error"].append(float(area_error(masks, truth).mean()))
         ends = arrays["beats"][slice(*arrays["beat_starts"][number : number + 2])]
         volumes = np.array(
-            [[[mask_volume(m[i])[0] for i in pair] for pair in ends] for m in (found, truth)]
+            [[[mask_volume(m[i])[0] for i in pair] for pair in ends] for m in (masks, truth)]
         ).reshape(2, -1, 2)
         error = 100 * (volumes[0] / volumes[1] - 1)
         rows["ef_masks"].append(_median(ejection_fraction(*volumes[0].T)))
