@@ -37,7 +37,10 @@ _REGISTRY: dict[str, type[Task]] = {}
 
 
 def registered_tasks() -> dict[str, type[Task]]:
-    """Return every task that is complete and imported by now, by class path."""
+    """Return every task of the package and every other one that is imported, by class path."""
+    from lvef.models import import_all  # which imports this module
+
+    import_all()
     return {path: task for path, task in sorted(_REGISTRY.items()) if not _is_abstract(task)}
 
 
