@@ -20,7 +20,6 @@ from lvef.evaluation.beats import BEAT_COLUMNS, combine_beats
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.evaluation.uncertainty import LEVEL
 from lvef.files import write_csv, write_json
-from lvef.models import EFClassifier, LVSegmenter
 from lvef.predict.video_table import told_of
 
 COLUMNS = [
@@ -28,7 +27,7 @@ COLUMNS = [
     "ef_upper", "p_reduced", "reduced", "review",
 ]  # fmt: skip
 """Columns of predictions.csv; where beats were found `num_beats`, `ef_spread`, `ef_geometric` and
-`quality` follow, where the true EF is known `ef_label`, and `trained_on` where phantoms taught the
+`quality` follow, where the true EF is known `ef_true`, and `trained_on` where phantoms taught the
 model."""
 _FOUND_COLUMNS = ["num_beats", "ef_spread", "ef_geometric", "quality"]
 _SECONDS = 10.0
@@ -52,7 +51,7 @@ class PredictionWriter(Callback):
         if stage == "predict":
             self._batches, self._due = [], time.monotonic() + _SECONDS
             path = self._write(trainer, pl_module, [])
-            if path is not None and isinstance(pl_module, LVSegmenter):
+            if path is not None and pl_module.finds_beats:
                 self._tell(path)
 
     def on_predict_batch_end(
@@ -75,7 +74,7 @@ class PredictionWriter(Callback):
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gather every process's predictions and write them."""
         batches = self._batches
-        if isinstance(pl_module, LVSegmenter):
+        if pl_module.finds_beats:
             return
         if trainer.world_size > 1:
             gathered: list[Any] = [None] * trainer.world_size
@@ -108,11 +107,11 @@ class PredictionWriter(Callback):
         new = trainer.datamodule.videos is not None  # type: ignore[attr-defined]
         if not new:
             table = table[table["split"] == "TEST"]
-        if isinstance(task, LVSegmenter):
+        if task.finds_beats:
             rows, beats = geometric_table(table)
         else:
             rows, beats = prediction_table(table, batches)
-        taught = trainer.datamodule.finder if isinstance(task, LVSegmenter) else task  # type: ignore[attr-defined]
+        taught = trainer.datamodule.finder if task.finds_beats else task  # type: ignore[attr-defined]
         trained_on = getattr(taught, "trained_on", "")
         if trained_on:
             rows["trained_on"] = str(trained_on)
@@ -128,7 +127,7 @@ class PredictionWriter(Callback):
 def _about(trainer: Trainer, task: LightningModule, trained_on: str) -> dict[str, Any]:
     """Return what predictions were made with."""
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
-    calibration = getattr(task, "calibration", None)
+    level = getattr(task, "interval_level", None)
     # What found the beats, where they were found.
     finder = {} if data.finder is None else {
         "segmenter": str(data.segmenter), "segmenter_trained_on": str(data.finder.trained_on),
@@ -136,12 +135,13 @@ def _about(trainer: Trainer, task: LightningModule, trained_on: str) -> dict[str
     return {
         "note": NOT_FOR_DIAGNOSIS,
         "task": type(task).__name__,
+        "kind": getattr(task, "kind", None),
         "frames": list(getattr(task, "frames", [])),
         "checkpoint": str(trainer.ckpt_path or getattr(task, "source", "")),
         "trained_on": trained_on,
         "phantom": data.videos is None and data.is_phantom,
-        "threshold": float(task.threshold) if isinstance(task, EFClassifier) else None,
-        "level": float(getattr(calibration, "level", LEVEL)),
+        "threshold": getattr(task, "decision_threshold", None),
+        "level": LEVEL if level is None else level,
         "version": version("lvef"),
         **finder,
     }
@@ -163,7 +163,6 @@ def prediction_table(
     result = table.copy()
     result["reason"] = table.get("reason", "")
     result["status"] = np.where(result["reason"] == "", "ok", "failed")
-    result = result.rename(columns={"ef": "ef_label"})
     for batch in batches:
         for row, reason in batch["failures"]:
             result.loc[row, "status"] = "failed"
@@ -182,7 +181,7 @@ def prediction_table(
 
 def geometric_table(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the same tables with the EF that geometry tells, where there is no model of EF."""
-    result = table.drop(columns="ef").copy()
+    result = table.drop(columns="ef_true").copy()
     result["status"] = np.where(result["reason"] == "", "ok", "failed")
     result["ef"], result["ef_std"] = result["ef_geometric"], result["ef_geometric_std"]
     reach = norm.ppf(0.5 + LEVEL / 2) * result["ef_std"]
@@ -215,8 +214,8 @@ def _by_video(result: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     if found and (result["quality"].notna().any() or (result["beat"] > 0).any()):
         videos["num_beats"] = videos["num_beats"].astype("Int64")
         columns += _FOUND_COLUMNS
-    if "ef_label" in result and result["ef_label"].notna().any():
-        columns += ["ef_label"]
+    if "ef_true" in result and result["ef_true"].notna().any():
+        columns += ["ef_true"]
     beats = result[result["status"] == "ok"]
     if found:
         beats = beats.drop(columns="quality").rename(columns={"beat_quality": "quality"})

@@ -254,7 +254,7 @@ class EchoNetDataModule(LightningDataModule):
 
     def feature_table(self, split: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Return features `(n, F * d)` and EF `(n,)` of a split that `compute_features` ran on."""
-        ef = torch.as_tensor(self.split(split)["ef"].to_numpy(np.float32))
+        ef = torch.as_tensor(self.split(split)["ef_true"].to_numpy(np.float32))
         return self._features[split], ef
 
     def train_dataloader(self) -> DataLoader[Any]:

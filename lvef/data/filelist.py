@@ -77,7 +77,7 @@ def read_filelist(path: Path, videos: Path) -> FileList:
                       zip(found, stated, strict=True)],
             "path": [str(videos / file) if file else "" for file in found],
             "split": _splits(cells["Split"], path),
-            "ef": ef,
+            "ef_true": ef,
             **{column.lower(): _optional(cells, column) for column in ("EDV", "ESV")},
             "fps": numbers(cells["FPS"]),
             "num_frames": numbers(cells["NumberOfFrames"]),
@@ -169,7 +169,7 @@ def _locate(names: pd.Series, stems: pd.Series, videos: Path) -> list[str]:
 
 def _reasons(table: pd.DataFrame) -> tuple[pd.Series, list[str]]:
     """Return why each row cannot be used, and what a human should look at all the same."""
-    edv, esv, ef = table["edv"], table["esv"], table["ef"]
+    edv, esv, ef = table["edv"], table["esv"], table["ef_true"]
     impossible = (edv <= 0) | (esv < 0) | (esv >= edv)
     apart = (pd.Series(ejection_fraction(edv, esv), index=table.index) - ef).abs()
     apart = apart[~impossible & ef.between(0, 100)].reindex(table.index)

@@ -35,9 +35,9 @@ from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.study_record import write_study_record
 from lvef.figures.robustness import robustness_figure
 from lvef.files import make_room, write_csv, write_figure, write_json, write_text
-from lvef.models import EFClassifier, EFEnsemble, EFTask
+from lvef.models import EFTask
 from lvef.models.backbones import Backbone
-from lvef.models.loading import describe, load_task
+from lvef.models.loading import describe_checkpoint, load_ef_task
 from lvef.options import COUNT, SEED, check_numbers
 from lvef.phantom import MARKER
 from lvef.precision import cpu_precision
@@ -118,13 +118,11 @@ def robustness(
     told = {"limit": data.get("limit"), "max_excluded": data.get("max_excluded")}
     check_numbers(f"{config}: data.", {name: DATA_RANGES[name] for name in told}, told)
     ckpt_path = ckpt_path or config.parent / "checkpoints" / "best.ckpt"
-    task = load_task(ckpt_path)
-    if not isinstance(task, EFTask):
-        raise ConfigurationError(f"{ckpt_path} holds a {type(task).__name__}, which says no EF")
+    task = load_ef_task(ckpt_path)
     root = root or data.get("root")
     if root is None:
         raise ConfigurationError(f"{config} says no data.root: give one with --root DIR")
-    seen, most = describe(ckpt_path)["data"], data.get("max_excluded", 0.05)
+    seen, most = describe_checkpoint(ckpt_path)["data"], data.get("max_excluded", 0.05)
     folder = read_echonet(root, most)
     test = folder.table[folder.table["split"] == "TEST"]
     if data.get("limit") is not None:
@@ -194,7 +192,7 @@ def _predict(
     seed: int,
     forgiving: bool,
 ) -> tuple[list[dict[str, Tensor]], dict[int, str]]:
-    """Return what the task says under each condition, columns `(n,)` as `EFTask.conclude`.
+    """Return what the task says under each condition, columns `(n,)` as `calibrated_answer`.
 
     If forgiving, rows whose video cannot be read have no part in it; they come second, with why.
     """
@@ -206,7 +204,8 @@ def _predict(
     task.to(device)
     lower = device == "cuda" or cpu_precision() == "bf16-mixed"
     # Frames that many conditions share go through the backbone once.
-    backbone = None if isinstance(task, EFEnsemble) else task.backbone.folded()
+    has_own = task.parts()[0][0] is task
+    backbone = task.backbone.folded() if has_own else None
     parts: list[list[dict[str, Tensor]]] = [[] for _ in conditions]
     failed: dict[int, str] = {}
     with tqdm(total=len(rows), desc="robustness", unit="video") as bar:
@@ -267,8 +266,8 @@ def _features(
 
 
 def _concluded(task: EFTask, output: Tensor) -> dict[str, Tensor]:
-    said = {name: value.float().cpu() for name, value in task.case_outputs(output).items()}
-    return task.conclude(said)
+    raw = {name: value.float().cpu() for name, value in task.raw_answer(output).items()}
+    return task.calibrated_answer(raw)
 
 
 def _looks(
@@ -285,11 +284,11 @@ def _measure(
     task: EFTask, said: list[dict[str, Tensor]], conditions: list[Condition], rows: pd.DataFrame
 ) -> pd.DataFrame:
     """Return a row a condition: metrics, and what the first costs with a 95 % interval."""
-    ef = rows["ef"].to_numpy(float)
-    classifier = isinstance(task, EFClassifier)
-    threshold = float(task.threshold) if isinstance(task, EFClassifier) else 0.5
+    ef = rows["ef_true"].to_numpy(float)
+    classifier = task.kind == "classification"
+    threshold = 0.5 if task.decision_threshold is None else task.decision_threshold
     truth = is_reduced(ef).astype(int) if classifier else ef
-    name = "p_reduced" if classifier else "ef_predicted"
+    name = "p_reduced" if classifier else "ef"
     answers = [cases[name].double().numpy() for cases in said]
     main, sign = ("balanced_accuracy", -1) if classifier else ("mae", 1)
     shown = _CLASSIFICATION if classifier else _REGRESSION

@@ -29,7 +29,7 @@ from lvef.experiments.table_report import write_report
 from lvef.figures.predictions import sample_sheet
 from lvef.figures.residuals import ef_distribution
 from lvef.files import write_figure, write_json
-from lvef.models.loading import describe
+from lvef.models.loading import describe_checkpoint, task_class
 from lvef.options import COUNT, SHARE, check_numbers
 from lvef.phantom import MARKER
 
@@ -48,7 +48,6 @@ EXPERIMENTS = [
     *(f"{frames}_{head}" for head in ("cls", "mlp", "gpr") for frames in _FRAMES),
     *ENSEMBLES,
 ]
-_NO_ROWS = ("EFEnsemble", "LVSegmenter")
 _QUICK_LIMIT, _QUICK_EPOCHS = 200, 4
 _IMAGE_SIZE = 112
 _SAMPLES = 8
@@ -137,11 +136,13 @@ def _check(experiments: list[str], configs: Path) -> None:
         config = _config_of(name, configs)
         if not config.is_file():
             raise ConfigurationError(f"no config {config.name} in {configs}; see --configs")
-        task = str((_read_config(config).get("model") or {}).get("class_path")).split(".")[-1]
-        if name not in ENSEMBLES and task in _NO_ROWS:
+        class_path = str((_read_config(config).get("model") or {}).get("class_path"))
+        task = task_class(class_path)
+        is_row = task.stands_alone and not task.finds_beats
+        if name not in ENSEMBLES and not is_row:
             raise ConfigurationError(
-                f"{name} is no row of the table: {config} makes an {task}; the table's ensembles "
-                f"are {', '.join(ENSEMBLES)}"
+                f"{name} is no row of the table: {config} makes an {task.__name__}; "
+                f"the table's ensembles are {', '.join(ENSEMBLES)}"
             )
         needed = ENSEMBLES.get(name, ([], ""))[0]
         missing = [member for member in needed if member not in experiments[:place]]
@@ -309,7 +310,7 @@ def _read_begun(begun: Path, made_from: dict[str, Any] | None = None) -> dict[st
 
 def _readable(checkpoint: Path) -> bool:
     try:
-        describe(str(checkpoint))
+        describe_checkpoint(str(checkpoint))
     except CheckpointError:
         return False
     return True
@@ -328,7 +329,7 @@ def _draw_data(rows: pd.DataFrame, output: Path, phantom: bool) -> None:
             f"{data}TEST: the first {len(shown)} videos",
         )  # fmt: skip
         write_figure(output / "samples.png", sheet, dpi=120)
-    splits = rows.groupby("split")["ef"]
+    splits = rows.groupby("split")["ef_true"]
     held = {name: splits.get_group(name) for name in SPLITS if name in splits.groups}
     figure = ef_distribution(held, f"{data}EF by split")
     write_figure(output / "ef_distribution.png", figure, dpi=120)
@@ -337,17 +338,17 @@ def _draw_data(rows: pd.DataFrame, output: Path, phantom: bool) -> None:
 def _ceilings(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Return the metrics on TEST of a model that is given a true volume, and of the mean."""
     train, test = rows[rows["split"] == "TRAIN"], rows[rows["split"] == "TEST"]
-    said: dict[str, ArrayLike] = {"mean of TRAIN": [train["ef"].mean()] * len(test)}
+    said: dict[str, ArrayLike] = {"mean of TRAIN": [train["ef_true"].mean()] * len(test)}
     for name in ("EDV", "ESV"):
         if rows[name.lower()].notna().all():  # else the figures would be of other cases
-            known = ef_from_volume(train[name.lower()], train["ef"], test[name.lower()])
+            known = ef_from_volume(train[name.lower()], train["ef_true"], test[name.lower()])
             said[f"{name} only"] = known
-    reduced = is_reduced(test["ef"])
+    reduced = is_reduced(test["ef_true"])
     # Any rising function of how far EF lies below 40 ranks cases as that does, and calls them so.
     return {
         name: {
             **classification_metrics(expit(REDUCED_EF - np.asarray(ef)), reduced),
-            **regression_metrics(ef, test["ef"]),
+            **regression_metrics(ef, test["ef_true"]),
         }
         for name, ef in said.items()
     }

@@ -27,13 +27,13 @@ _GRID = np.linspace(0, 1, 101)
 _RESAMPLES = 300
 
 
-def sample_sheet(frames: Array, names: Sequence[str], ef: Array, title: str) -> Figure:
+def sample_sheet(frames: Array, names: Sequence[str], ef_true: Array, title: str) -> Figure:
     """Show cases as columns and their frames as rows, with EF above.
 
     Args:
         frames: `(n, F, 3, H, W)` uint8, or float in 0..1.
         names: Names of the `F` frames.
-        ef: `(n,)` EF in percent.
+        ef_true: `(n,)` EF in percent.
         title: Title of the figure.
     """
     count, slots = frames.shape[:2]
@@ -47,23 +47,23 @@ def sample_sheet(frames: Array, names: Sequence[str], ef: Array, title: str) -> 
             axis.set_xticks([])
             axis.set_yticks([])
             if slot == 0:
-                axis.set_title(f"EF {ef[case]:.0f} %", fontsize=9)
+                axis.set_title(f"EF {ef_true[case]:.0f} %", fontsize=9)
         axes[slot, 0].set_ylabel(names[slot])
     figure.suptitle(title, fontsize=10)
     return figure
 
 
-def predicted_and_true(ef_predicted: Array, ef: Array, title: str) -> Figure:
+def predicted_and_true(ef: Array, ef_true: Array, title: str) -> Figure:
     """Plot predicted against true EF with the identity and both 40 % lines.
 
     Args:
-        ef_predicted: `(n,)` in percent.
-        ef: `(n,)` truth in percent.
+        ef: `(n,)` in percent.
+        ef_true: `(n,)` truth in percent.
         title: Which data, split and how many.
     """
-    metrics = regression_metrics(ef_predicted, ef)
+    metrics = regression_metrics(ef, ef_true)
     figure, axis = _one_axis(title, width=4.6)
-    axis.scatter(ef, ef_predicted, s=10, color=_BLUE, alpha=0.5, linewidths=0)
+    axis.scatter(ef_true, ef, s=10, color=_BLUE, alpha=0.5, linewidths=0)
     ends = (0.0, 90.0)
     axis.plot(ends, ends, color="black", linewidth=1, label="identity")
     axis.axvline(REDUCED_EF, color=_ORANGE, linestyle="--", linewidth=1, label="EF 40 %")
@@ -75,21 +75,24 @@ def predicted_and_true(ef_predicted: Array, ef: Array, title: str) -> Figure:
     return figure
 
 
-def roc_and_pr(p_reduced: Array, reduced: Array, threshold: float, title: str) -> Figure:
+def roc_and_pr(p_reduced: Array, reduced_true: Array, threshold: float, title: str) -> Figure:
     """Plot the ROC and the precision-recall curve with bootstrap bands and the operating point.
 
     Args:
         p_reduced: `(n,)` probability of EF <= 40.
-        reduced: `(n,)` 1 where EF <= 40, 0 elsewhere.
+        reduced_true: `(n,)` 1 where EF <= 40, 0 elsewhere.
         threshold: Decision threshold.
         title: Which data, split and how many.
     """
-    probability, truth = as_tensor(np.array(p_reduced, float)), as_tensor(np.array(reduced, int))
-    metrics = classification_metrics(p_reduced, reduced, threshold)
+    probability, truth = (
+        as_tensor(np.array(p_reduced, float)),
+        as_tensor(np.array(reduced_true, int)),
+    )
+    metrics = classification_metrics(p_reduced, reduced_true, threshold)
     figure = Figure(figsize=(8.2, 4.2), layout="constrained")
     figure.suptitle(title, fontsize=10)
     left, right = figure.subplots(1, 2)
-    band = _bands(np.asarray(p_reduced, float), np.asarray(reduced, int) > 0)
+    band = _bands(np.asarray(p_reduced, float), np.asarray(reduced_true, int) > 0)
     for axis, (low, high) in zip((left, right), band, strict=True):
         axis.fill_between(_GRID, low, high, color=_BLUE, alpha=0.15, linewidth=0, label="95 %")
     false_positive, true_positive, _ = binary_roc(probability, truth)
@@ -113,17 +116,17 @@ def roc_and_pr(p_reduced: Array, reduced: Array, threshold: float, title: str) -
     return figure
 
 
-def confusion_matrix(p_reduced: Array, reduced: Array, threshold: float, title: str) -> Figure:
+def confusion_matrix(p_reduced: Array, reduced_true: Array, threshold: float, title: str) -> Figure:
     """Show how many cases of each class were called what.
 
     Args:
         p_reduced: `(n,)` probability of EF <= 40.
-        reduced: `(n,)` 1 where EF <= 40, 0 elsewhere.
+        reduced_true: `(n,)` 1 where EF <= 40, 0 elsewhere.
         threshold: Decision threshold.
         title: Which data, split and how many.
     """
     called = as_tensor(np.asarray(p_reduced, float) >= threshold).long()
-    truth = as_tensor(np.array(reduced, int))
+    truth = as_tensor(np.array(reduced_true, int))
     counts = binary_confusion_matrix(called, truth).numpy()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure, axis = _one_axis(title, width=4.2)
@@ -142,14 +145,14 @@ def confusion_matrix(p_reduced: Array, reduced: Array, threshold: float, title: 
 
 
 def _bands(
-    probability: NDArray[np.float64], reduced: NDArray[np.bool_]
+    probability: NDArray[np.float64], reduced_true: NDArray[np.bool_]
 ) -> list[NDArray[np.float64]]:
     """Return 95 % bootstrap bands, `(2, 101)`, of the ROC and of precision against recall."""
     rng = np.random.default_rng(0)
     curves: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]] = ([], [])
     for _ in range(_RESAMPLES):
-        drawn = rng.integers(0, len(reduced), len(reduced))
-        truth = reduced[drawn][np.argsort(-probability[drawn], kind="stable")]
+        drawn = rng.integers(0, len(reduced_true), len(reduced_true))
+        truth = reduced_true[drawn][np.argsort(-probability[drawn], kind="stable")]
         hits, misses = np.cumsum(truth), np.cumsum(~truth)
         if not hits[-1] or not misses[-1]:
             continue

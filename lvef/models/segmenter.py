@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from lvef.evaluation.overlap import area_error, boundary_distance, dice
+from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.models.cases import CaseStore
 from lvef.models.schedule import one_cycle
 from lvef.models.segmentation.loss import segmentation_loss
 from lvef.models.segmentation.network import LVSegmentationNet, full_size
 from lvef.models.segmentation.weights import load_weights, weights_file
-from lvef.models.task import Task
+from lvef.models.task import Task, TestReport, Visible
 from lvef.options import LEARNING_RATE, WEIGHT_DECAY, check_numbers
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from lvef.models.answers import Answer
 
 _RANGES = {"lr": LEARNING_RATE, "weight_decay": WEIGHT_DECAY}
 
@@ -37,8 +45,11 @@ class LVSegmenter(Task):
         shown: Clip, masks and probabilities of the first batch of the last evaluation.
     """
 
+    kind = "segmentation"
     monitor = "val/dice"
     monitor_mode = "max"
+    finds_beats = True
+    data_arguments = MappingProxyType({"masks": True})
 
     def __init__(
         self, weights: str | None = None, lr: float = 3e-3, weight_decay: float = 0.02
@@ -49,7 +60,6 @@ class LVSegmenter(Task):
         self.weights = weights
         self.net = LVSegmentationNet()
         self.store = CaseStore("dice", "distance", "area_error")
-        self.cases: dict[str, Tensor] = {}
         self.shown: dict[str, Tensor] = {}
 
     def forward(self, clip: Tensor, survey: Tensor) -> Tensor:
@@ -90,6 +100,53 @@ class LVSegmenter(Task):
     def on_test_epoch_end(self) -> None:
         """Log the metrics of TEST."""
         self._conclude("test")
+
+    def test_report(self, title: str) -> TestReport:
+        """Return how well the masks fit, with the spread between videos."""
+        table = pd.DataFrame({n: c.numpy() for n, c in self.cases.items() if n != "row"})
+        quantiles = table.quantile([0.05, 0.5, 0.95])
+        metrics = {
+            str(name): {"mean": float(table[name].mean()), "p5": low, "median": middle, "p95": high}
+            for name, (low, middle, high) in quantiles.items()
+        }
+        lines = [
+            f"{title}. {NOT_FOR_DIAGNOSIS}",
+            pd.DataFrame(metrics).T.round(3).to_string(),
+            "dice; distance of the boundaries in pixels; error of the area in percent, signed",
+        ]
+        return TestReport(metrics, "\n".join(lines))
+
+    def figures(
+        self,
+        split: Literal["VAL", "TEST"],
+        table: pd.DataFrame,
+        data: str,
+        visible: Visible,
+    ) -> dict[str, Figure]:
+        """Return the masks of the first traced look of each case of the first batch."""
+        from lvef.figures.masks import mask_sheet
+
+        slots = self.shown["traced"].int().argmax(1)
+        cases = torch.arange(len(slots))
+        dices = dict(zip(self.cases["row"].tolist(), self.cases["dice"].tolist(), strict=True))
+        clips = self.shown["clip"].numpy()
+        nothing = np.zeros(clips.shape[2:], bool)
+        sectors = [visible(clip) for clip in clips]
+        may_be_seen = np.stack([nothing if sector is None else sector for sector in sectors])
+        sheet = mask_sheet(
+            self.shown["clip"][cases, slots].numpy() * may_be_seen,
+            self.shown["probability"][cases, slots].numpy(),
+            self.shown["mask"][cases, slots].numpy().astype(bool),
+            [f"Dice {dices[row]:.2f}" for row in self.shown["row"].tolist()],
+            f"{data}{split}: the first {len(slots)} of {len(self.cases['row'])} videos",
+        )
+        return {"masks": sheet}
+
+    def exportable(self) -> Answer:
+        """Return the probability of the ventricle, as a function of looks at clips."""
+        from lvef.models.answers import LVAnswer
+
+        return LVAnswer(self)
 
     def configure_optimizers(self) -> Any:
         """Return AdamW with a one-cycle schedule."""

@@ -14,8 +14,7 @@ from lvef.callbacks.predictions import geometric_table, prediction_table
 from lvef.data.dataset import KeyFrameDataset, collate, prepare_for_workers
 from lvef.errors import ConfigurationError
 from lvef.evaluation.beats import BEAT_COLUMNS
-from lvef.models import EFTask, LVSegmenter
-from lvef.models.loading import describe, load_task
+from lvef.models.loading import describe_checkpoint, load_task
 from lvef.models.segmentation.weights import SHIPPED
 from lvef.predict.finder import BeatFinder
 from lvef.predict.video_table import video_table
@@ -28,6 +27,7 @@ class Predictor:
         checkpoint: Checkpoint of any task of this package.
         segmenter: What finds the beats: "shipped", a file of segmenter weights, or a checkpoint
             of an LV segmenter. A checkpoint that is an LV segmenter's finds them itself.
+        trusted: Modules outside this package that may be imported for a task of a user's own.
 
     Raises:
         CheckpointError: The checkpoint is missing, unreadable, or of another package.
@@ -37,11 +37,15 @@ class Predictor:
         beats: After a prediction a row a beat, as `beats.csv`.
     """
 
-    def __init__(self, checkpoint: str | Path, segmenter: str | Path = SHIPPED) -> None:
-        self.task = load_task(checkpoint)
-        self.about: dict[str, Any] = describe(checkpoint)["data"]
-        finds_itself = isinstance(self.task, LVSegmenter)
-        self.finder = BeatFinder(checkpoint if finds_itself else segmenter)
+    def __init__(
+        self,
+        checkpoint: str | Path,
+        segmenter: str | Path = SHIPPED,
+        trusted: Sequence[str] = (),
+    ) -> None:
+        self.task: Any = load_task(checkpoint, trusted)
+        self.about: dict[str, Any] = describe_checkpoint(checkpoint)["data"]
+        self.finder = BeatFinder(checkpoint if self.task.finds_beats else segmenter)
         self.beats = pd.DataFrame(columns=BEAT_COLUMNS)
 
     @torch.inference_mode()
@@ -66,14 +70,14 @@ class Predictor:
             DatasetError: There is no clip.
             ConfigurationError: Key frames are given for an LV segmenter, which finds the beats.
         """
-        if keyframes is not None and not isinstance(self.task, EFTask):
+        if keyframes is not None and self.task.finds_beats:
             raise ConfigurationError(
                 "an LV segmenter finds the beats: keyframes are for a model of EF"
             )
         self.finder.fps = fps
         prepare_for_workers()
         table = video_table(paths, keyframes, self.finder)
-        if isinstance(self.task, EFTask):
+        if not self.task.finds_beats:
             videos, beats = prediction_table(table, self._predicted(table))
         else:
             videos, beats = geometric_table(table)
@@ -83,7 +87,6 @@ class Predictor:
         return videos.reset_index(drop=True)
 
     def _predicted(self, table: pd.DataFrame) -> list[dict[str, Any]]:
-        assert isinstance(self.task, EFTask)
         dataset = KeyFrameDataset(
             table[table["reason"] == ""],
             self.task.frames,
@@ -95,6 +98,8 @@ class Predictor:
         return [self.task.predict_step(batch, number) for number, batch in enumerate(loader)]
 
 
-def load(checkpoint: str | Path, segmenter: str | Path = SHIPPED) -> Predictor:
+def load(
+    checkpoint: str | Path, segmenter: str | Path = SHIPPED, trusted: Sequence[str] = ()
+) -> Predictor:
     """Load a checkpoint, to predict new clips with; see `Predictor`."""
-    return Predictor(checkpoint, segmenter)
+    return Predictor(checkpoint, segmenter, trusted)

@@ -29,8 +29,8 @@ percent, and `quality`), the clip's `quality` from 0 to 1, and `reason`: why the
 used, empty where it can.
 """
 _EMPTY: dict[str, object] = {
-    "split": "", "ef": np.nan, "num_frames": 0, "ed_frame": -1, "es_frame": -1, "mid_frame": -1,
-    "reason": "", "beat": 0, "ef_geometric": np.nan, "ef_geometric_std": np.nan,
+    "split": "", "ef_true": np.nan, "num_frames": 0, "ed_frame": -1, "es_frame": -1,
+    "mid_frame": -1, "reason": "", "beat": 0, "ef_geometric": np.nan, "ef_geometric_std": np.nan,
     "beat_quality": np.nan, "quality": np.nan,
 }  # fmt: skip
 _NO_FRAMES = "ED and ES frames unknown: give them with --data.keyframes FILE.csv (video, ed, es)"
@@ -59,8 +59,8 @@ def video_table(
             that an interruption loses none.
 
     Returns:
-        Columns as `EchoNetFolder.table`, `ef` all NaN, and `reason`: why a video cannot be used,
-        empty where it can. `shown` is what reasons call the file. `video` is the file's name
+        Columns as `EchoNetFolder.table`, `ef_true` all NaN, and `reason`: why a video cannot be
+        used, empty where it can. `shown` is what reasons call the file. `video` is the file's name
         without extension, with as many folders before it as tell it from the others. `beat`
         counts from 0; where beats were found, `ef_geometric`, `ef_geometric_std` (percent) and
         `beat_quality` (0 to 1) are the beat's, `quality` the clip's.
@@ -120,7 +120,9 @@ def _known(
 
 def _append(rows: list[dict[str, object]], journal: Path) -> None:
     """Add rows to a journal, and bring them to the disk."""
-    table = pd.DataFrame(rows).reindex(columns=["video", *_EMPTY]).drop(columns=["split", "ef"])
+    table = (
+        pd.DataFrame(rows).reindex(columns=["video", *_EMPTY]).drop(columns=["split", "ef_true"])
+    )
     append_csv(journal, table)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -169,13 +169,13 @@ def _mapper(
         return None, []
     try:
         task = load_task(path)
-        if not isinstance(task, EFTask):
+        if not task.explains:
             return None, []
         if not run.data.get("remove_artifacts", True):
             run.notes.append(
                 "The model sees frames with their artifacts; heat maps are of frames without them."
             )
-        return SaliencyMapper(task), task.frames
+        return SaliencyMapper(cast(EFTask, task)), task.frames
     except (FitError, NotFittedError):
         run.notes.append("This Gaussian process was approximated: it has no heat maps.")
     except LvefError:

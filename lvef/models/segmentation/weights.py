@@ -15,7 +15,7 @@ from lvef.models.segmentation.network import LVSegmentationNet
 
 SHIPPED = "shipped"
 """The weights that come with the package, trained on phantoms only."""
-_TASK = "LVSegmenter"
+_TASK = "lvef.models.LVSegmenter"
 
 
 def weights_file(weights: str | Path) -> Path:
@@ -31,12 +31,12 @@ def load_weights(net: LVSegmentationNet, weights: str | Path) -> dict[str, str]:
     Raises:
         WeightsError: They cannot be read, or are another network's.
     """
-    state, about = read_weights(weights)
+    state, metadata = read_weights(weights)
     try:
         net.load_state_dict(state)
     except RuntimeError as error:
         raise WeightsError(f"{weights}: of another version of the segmenter") from error
-    return about
+    return metadata
 
 
 def read_weights(weights: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -54,14 +54,14 @@ def read_weights(weights: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, "pt") as opened:
-                about = dict(opened.metadata() or {})
-            return load_file(path), about
-        held = read_checkpoint(path)
+                return load_file(path), dict(opened.metadata() or {})
+        checkpoint = read_checkpoint(path)
     except (SafetensorError, OSError, CheckpointError) as error:
         raise WeightsError(f"{path}: not readable segmenter weights") from error
-    about = held["lvef"]
-    if about["task"] != _TASK:
-        raise WeightsError(f"{path} holds a {about['task']}, not an {_TASK}")
-    phantoms = about["data"].get("is_phantom") and not about.get("patients", False)
-    state = {k.removeprefix("net."): v for k, v in held["state_dict"].items() if k[:4] == "net."}
+    metadata = checkpoint["lvef"]
+    if metadata["class_path"] != _TASK:
+        raise WeightsError(f"{path} holds a {metadata['task']}, not an LVSegmenter")
+    phantoms = metadata["data"].get("is_phantom") and not metadata.get("patients", False)
+    tensors = checkpoint["state_dict"].items()
+    state = {name.removeprefix("net."): v for name, v in tensors if name.startswith("net.")}
     return state, {"trained_on": "phantoms" if phantoms else ""}
