@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from helpers import PATIENT, WARD, best, newest, words
@@ -15,6 +16,12 @@ from lvef.phantom import PhantomClip, write_phantoms
 
 # Two workers share two cores; more threads than cores only wait for each other.
 torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Random numbers of one test alone: which others run before it changes nothing."""
+    return np.random.default_rng(7)
 
 
 @pytest.fixture(scope="session")

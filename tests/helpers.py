@@ -66,6 +66,16 @@ def limited(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+def is_drawn(path: Path) -> bool:
+    """Return whether a picture can be decoded, is no thumbnail, and shows something."""
+    picture = cv2.imread(str(path))
+    if picture is None or min(picture.shape[:2]) < 100:
+        return False
+    background = np.median(picture.reshape(-1, 3), axis=0)
+    ink = np.abs(picture - background).max(-1) > 40
+    return bool(0.005 < ink.mean() < 0.95 and np.ptp(picture) > 100)
+
+
 def data_of(page: Path) -> dict:
     """Return the data that a report holds."""
     held = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text(),

@@ -53,6 +53,19 @@ def test_what_came_before_is_written_first(tmp_path, monkeypatch):
     assert torch.load(tmp_path / "best.ckpt", weights_only=True)["epoch"] == 1, "as last says"
 
 
+def test_between_two_writes_of_a_file_lies_the_interval_however_long_the_run(tmp_path, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    late, path = UnhurriedCheckpointIO(interval=10), tmp_path / "last.ckpt"
+    written = []
+    for second in range(0, 60, 4):
+        now = float(second)
+        late.save_checkpoint({"second": second}, path)
+        if path.exists():
+            written.append(torch.load(path, weights_only=True)["second"])
+    assert sorted(set(written)) == [12, 24, 36, 48]
+
+
 def test_a_waiting_file_can_be_read_and_removed(tmp_path):
     late = UnhurriedCheckpointIO(interval=3600)
     late.save_checkpoint({"epoch": 4}, tmp_path / "a.ckpt")

@@ -18,12 +18,18 @@ from lvef.evaluation.summary import (
     summarise_regression,
 )
 from lvef.figures import predictions as figures
+from lvef.figures.data import sample_sheet
 
-RNG = np.random.default_rng(0)
-REDUCED = (RNG.random(300) < 0.15).astype(int)
-PROBABILITY = np.clip(0.3 * REDUCED + RNG.random(300) * 0.6, 0, 1)
-EF = RNG.normal(55, 12, 300).clip(10, 85)
-PREDICTED = EF + RNG.normal(1, 5, 300)
+
+def _cases() -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(0)
+    reduced = (rng.random(300) < 0.15).astype(int)
+    ef = rng.normal(55, 12, 300).clip(10, 85)
+    probability = np.clip(0.3 * reduced + rng.random(300) * 0.6, 0, 1)
+    return reduced, probability, ef, ef + rng.normal(1, 5, 300)
+
+
+REDUCED, PROBABILITY, EF, PREDICTED = _cases()
 
 
 def test_classification_metrics_agree_with_scikit_learn():
@@ -80,8 +86,8 @@ def test_the_threshold_maximises_balanced_accuracy():
     assert best_threshold([0.4, 0.4, 0.4], [1, 0, 1]) in (0.0, 1.0)
 
 
-def test_a_bootstrap_interval_has_the_width_that_theory_gives():
-    sample = RNG.normal(3, 2, 400)
+def test_a_bootstrap_interval_has_the_width_that_theory_gives(rng):
+    sample = rng.normal(3, 2, 400)
     interval = bootstrap_interval(lambda x: {"mean": float(x.mean())}, sample)["mean"]
     half = 1.96 * sample.std(ddof=1) / np.sqrt(400)
     assert interval == pytest.approx((sample.mean() - half, sample.mean() + half), abs=0.06)
@@ -106,16 +112,16 @@ def test_the_mean_stands_beside_the_regressor_in_the_table():
     assert f"{summary['mae']['value']:.2f}" in text
 
 
-def test_a_volume_that_decides_ef_predicts_it():
-    volume = np.exp(RNG.normal(4, 0.5, 400))
+def test_a_volume_that_decides_ef_predicts_it(rng):
+    volume = np.exp(rng.normal(4, 0.5, 400))
     ef = 100 - 20 * np.log(volume)
     said = ef_from_volume(volume[:200], ef[:200], volume[200:])
     assert np.abs(said - ef[200:]).mean() < 0.5
 
 
-def test_every_figure_shows_what_it_was_given():
-    sheet = figures.sample_sheet(
-        RNG.integers(0, 255, (4, 2, 3, 16, 16), dtype=np.uint8), ["EDF", "ESF"], EF[:4], "TRAIN"
+def test_every_figure_shows_what_it_was_given(rng):
+    sheet = sample_sheet(
+        rng.integers(0, 255, (4, 2, 3, 16, 16), dtype=np.uint8), ["EDF", "ESF"], EF[:4], "TRAIN"
     )
     assert len(sheet.axes) == 8
     assert sheet.axes[0].get_title() == f"EF {EF[0]:.0f} %"

@@ -8,19 +8,26 @@ import pytest
 
 from lvef.evaluation.uncertainty import LEVELS
 from lvef.figures import gallery
-from lvef.figures.heat_maps import heat_map_sheet, region_figure
+from lvef.figures.comparison import learning_curves
+from lvef.figures.data import ef_distribution
+from lvef.figures.heat_maps import heat_map_sheet
+from lvef.figures.map_measures import region_figure
 from lvef.figures.residuals import (
     bland_altman,
-    ef_distribution,
     residual_distribution,
     residuals,
 )
 from lvef.figures.robustness import robustness_figure
-from lvef.figures.training import learning_curves, training_curves
+from lvef.figures.training import training_curves
 
-RNG = np.random.default_rng(0)
-EF = RNG.uniform(20, 75, 80)
-PREDICTED = EF + RNG.normal(2.0, 4.0, 80)
+
+def _cases() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    ef = rng.uniform(20, 75, 80)
+    return ef, ef + rng.normal(2.0, 4.0, 80)
+
+
+EF, PREDICTED = _cases()
 
 
 def texts(figure):
@@ -40,8 +47,8 @@ def test_bland_altman_states_bias_and_limits():
     np.testing.assert_allclose(points[:, 1], difference)
 
 
-def test_residuals_are_shown_by_ef_by_volume_and_by_band():
-    volume = RNG.uniform(60, 200, 80)
+def test_residuals_are_shown_by_ef_by_volume_and_by_band(rng):
+    volume = rng.uniform(60, 200, 80)
     volume[3] = np.nan
     figure = residuals(PREDICTED, EF, volume, "TEST")
     assert [axis.get_xlabel() for axis in figure.axes] == [
@@ -103,9 +110,9 @@ def test_training_has_a_panel_a_metric():
     assert {"edf_mlp", "esf_mlp"} <= set(texts(both))
 
 
-def test_heat_maps_stand_below_their_frames_with_a_scale():
+def test_heat_maps_stand_below_their_frames_with_a_scale(rng):
     frames = np.zeros((2, 3, 16, 16), np.uint8)
-    maps = {"Grad-CAM": RNG.random((2, 16, 16)), "integrated gradients": np.zeros((2, 16, 16))}
+    maps = {"Grad-CAM": rng.random((2, 16, 16)), "integrated gradients": np.zeros((2, 16, 16))}
     figure = heat_map_sheet(frames, maps, ["EDF", "ESF"], "PHANTOM TEST", None)
     said = texts(figure)
     assert {"EDF", "ESF", "Grad-CAM", "integrated gradients\n(nothing found)"} <= set(said)

@@ -377,12 +377,20 @@ def test_single_precision_reaches_the_same_optimum():
     assert single == pytest.approx(double, abs=2e-3)
 
 
-def test_above_the_largest_exact_size_gpytorchs_iterations_come_close():
-    x, y = sample(120)
-    new, _ = sample(20, seed=1)
-    exact, exact_std = ExactGPHead().fit(x, y).predict(new)
+@pytest.mark.parametrize("reduction", [None, "pca"])
+def test_above_the_largest_exact_size_gpytorchs_iterations_come_close(reduction):
+    def wide(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Three directions stand in six of twenty features; the others say nothing."""
+        x, y = sample(count, 3, seed)
+        mixed = x @ torch.randn(3, 6, generator=torch.Generator().manual_seed(99))
+        noise = torch.randn(count, 14, generator=torch.Generator().manual_seed(seed + 10))
+        return torch.cat([mixed, noise], dim=1), y
+
+    (x, y), (new, _) = wide(120, 0), wide(20, 1)
+    options = {"reduction": reduction, "components": 4}
+    exact, exact_std = ExactGPHead(**options).fit(x, y).predict(new)
     with pytest.warns(UserWarning, match="conjugate gradients"):
-        head = ExactGPHead(max_cholesky=60).fit(x, y)
+        head = ExactGPHead(max_cholesky=60, **options).fit(x, y)
     approximate, std = head.predict(new)
     assert float((exact - approximate).abs().mean()) < 0.3
     assert float((exact_std - std).abs().mean()) < 0.3

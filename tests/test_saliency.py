@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers import best, newest, told, words
+from helpers import best, is_drawn, newest, told, words
 
 from lvef.cli.commands import main
-from lvef.data.echonet import read_echonet
 from lvef.data.fingerprint import folder_fingerprint
+from lvef.data.layouts import read_labels
 from lvef.errors import NotFittedError
 from lvef.evaluation.map_measures import (
     CURVE_SHARES,
@@ -242,7 +242,7 @@ def test_the_command_measures_regions_curves_and_randomisation(
     assert "Claim of the reference results" in text
     assert "not for diagnosis" in text
     for picture in ("regions", "curves", "example_1"):
-        assert (out / f"{picture}.png").stat().st_size > 5000
+        assert is_drawn(out / f"{picture}.png")
     capsys.readouterr()
     assert main([*arguments[:2], str(tmp_path / "no.ckpt"), *arguments[3:]]) == 1
     assert "no.ckpt not found" in told(capsys.readouterr().err)[0]
@@ -255,7 +255,14 @@ def test_a_test_run_leaves_heat_maps_of_telling_cases(logs, phantom_root, tmp_pa
     table = pd.read_csv(folder / "cases.csv")
     assert {"most certain right", "borderline"} <= set(table["kind"])
     assert table["video"].is_unique
-    assert all((folder / f"{name}.png").stat().st_size > 5000 for name in table["picture"])
+    assert all(is_drawn(folder / f"{name}.png") for name in table["picture"])
+    cases = pd.read_csv(folder.parent / "cases.csv").set_index("video")
+    for shown in table.itertuples():
+        case = cases.loc[shown.video]
+        assert shown.words.startswith(
+            f"true EF {case.get('ef_true', case['ef']):.0f} %, predicted "
+        )
+        assert shown.words.endswith(" %, flagged" if case["review"] else " %")
 
 
 def test_of_patients_the_traced_ventricle_is_known(phantom_root, tmp_path):
@@ -263,7 +270,7 @@ def test_of_patients_the_traced_ventricle_is_known(phantom_root, tmp_path):
     root.mkdir()
     for name in ("FileList.csv", "VolumeTracings.csv", "Videos"):
         (root / name).symlink_to(phantom_root / name)
-    folder = read_echonet(root)
+    folder = read_labels(root)
     row = folder.table.iloc[0]
     traced = _regions(folder, row, ["ESF", "MF"], 112)
     assert set(traced[0]) == {"lv_cavity", "endocardium", "rest_of_sector", "outside_sector"}
@@ -279,7 +286,7 @@ def test_of_patients_the_traced_ventricle_is_known(phantom_root, tmp_path):
 
 
 def test_the_share_of_an_even_map_is_that_of_the_area(phantom_root):
-    table = read_echonet(phantom_root)
+    table = read_labels(phantom_root)
     rows = table.table.head(3)
     regions = [_regions(table, row, ["ESF"], 112) for _, row in rows.iterrows()]
     found = _places(np.ones((3, 1, 112, 112), np.float32), regions)

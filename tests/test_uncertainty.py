@@ -21,10 +21,9 @@ from lvef.evaluation.uncertainty import (
     temperature,
 )
 from lvef.figures import uncertainty as figures
+from lvef.figures.comparison import forest
 from lvef.models.ensemble import mixture
 from lvef.models.uncertainty import ClassCalibration, EFCalibration
-
-RNG = np.random.default_rng(7)
 
 
 def test_the_conformal_quantile_is_the_rank_of_the_book():
@@ -36,11 +35,11 @@ def test_the_conformal_quantile_is_the_rank_of_the_book():
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_conformal_intervals_cover_what_they_promise_whatever_the_residuals(level):
+def test_conformal_intervals_cover_what_they_promise_whatever_the_residuals(level, rng):
     covered = []
     for _ in range(300):
         # Heavy tails, and standard deviations that are wrong by a factor.
-        ef = 50 + 4 * RNG.standard_t(3, 140)
+        ef = 50 + 4 * rng.standard_t(3, 140)
         raw = torch.full((140,), 0.3)
         said = torch.full((140,), 50.0)
         truth = torch.as_tensor(ef)
@@ -80,10 +79,10 @@ def test_the_level_of_the_interval_can_be_chosen():
     assert 2 < widths[1] / widths[0] < 4, "1.96 to 0.674 standard deviations"
 
 
-def test_straddling_forty_or_a_large_spread_is_flagged_and_a_constant_spread_is_not():
+def test_straddling_forty_or_a_large_spread_is_flagged_and_a_constant_spread_is_not(rng):
     calibration = EFCalibration(0.1)
     std = torch.linspace(1, 2, 101)
-    calibration.fit(torch.zeros(101), std, std * torch.tensor(RNG.standard_normal(101)).float())
+    calibration.fit(torch.zeros(101), std, std * torch.tensor(rng.standard_normal(101)).float())
     own = calibration.std(torch.tensor([1.0, 1.0, 1.95]))
     lower, upper = torch.tensor([38.0, 45.0, 50.0]), torch.tensor([44.0, 52.0, 58.0])
     assert calibration.review(lower, upper, own).tolist() == [1, 0, 1]
@@ -109,9 +108,9 @@ def test_the_scores_are_those_of_a_normal_distribution():
     assert metrics["crps"] == pytest.approx(expected, abs=1e-6)
 
 
-def test_the_temperature_undoes_overconfidence():
-    odds = RNG.normal(-1, 2, 20000)
-    truth = RNG.random(20000) < expit(odds)
+def test_the_temperature_undoes_overconfidence(rng):
+    odds = rng.normal(-1, 2, 20000)
+    truth = rng.random(20000) < expit(odds)
     assert temperature(3 * odds, truth) == pytest.approx(3, rel=0.05)
     assert temperature(odds, np.ones(20000)) == 1.0
     # Four cases on the right side would be likeliest at no temperature at all.
@@ -178,9 +177,9 @@ def test_the_mixture_adds_the_spread_of_the_means():
     assert variance.tolist() == pytest.approx([6.4 + 16, 9])
 
 
-def test_paired_p_values_tell_a_real_difference_from_none():
-    ef = RNG.normal(55, 12, 300)
-    good, same, bad = (ef + RNG.normal(0, s, 300) for s in (3, 3, 4.5))
+def test_paired_p_values_tell_a_real_difference_from_none(rng):
+    ef = rng.normal(55, 12, 300)
+    good, same, bad = (ef + rng.normal(0, s, 300) for s in (3, 3, 4.5))
     drawn = resampled(300)
     scores = {
         name: bootstrap_mae(said, ef, drawn)
@@ -193,19 +192,19 @@ def test_paired_p_values_tell_a_real_difference_from_none():
     np.testing.assert_allclose(scores["good"].mean(), np.abs(good - ef).mean(), rtol=0.02)
 
 
-def test_the_bootstrapped_auc_is_the_auc():
+def test_the_bootstrapped_auc_is_the_auc(rng):
     from sklearn.metrics import roc_auc_score
 
-    reduced = (RNG.random(80) < 0.3).astype(float)
-    said = np.round(RNG.random(80) + 0.3 * reduced, 1)  # with ties
+    reduced = (rng.random(80) < 0.3).astype(float)
+    said = np.round(rng.random(80) + 0.3 * reduced, 1)  # with ties
     drawn = resampled(80, resamples=5)
     expected = [roc_auc_score(reduced[rows], said[rows]) for rows in drawn]
     np.testing.assert_allclose(bootstrap_auc(said, reduced, drawn), expected)
     assert np.isnan(bootstrap_auc(said, np.zeros(80), drawn)).all()
 
 
-def test_the_constant_answer_has_intervals_too():
-    ef = RNG.normal(55, 12, 400)
+def test_the_constant_answer_has_intervals_too(rng):
+    ef = rng.normal(55, 12, 400)
     ends = np.stack([ef] * 4, axis=1)
     spread = (np.full(400, 1.0), ends - 1, ends + 1)
     summary = summarise_regression(ef + 0.5, ef, 55.0, 12.0, spread)
@@ -225,6 +224,6 @@ def test_the_figures_show_what_they_were_given():
     stated = figures.reliability([0.05, 0.05, 0.95, 0.95], [0, 0, 1, 0], "TEST")
     np.testing.assert_allclose(stated.axes[0].lines[1].get_ydata(), [0, 0.5])
     rows = [("esf_mlp", 5.0, 4.5, 5.5), ("edf_mlp", 8.0, 7.0, 9.0)]
-    plot = figures.forest(rows, {"always the mean": 9.0}, "MAE", "PHANTOM TEST").axes[0]
+    plot = forest(rows, {"always the mean": 9.0}, "MAE", "PHANTOM TEST").axes[0]
     assert [text.get_text() for text in plot.get_yticklabels()] == ["esf_mlp", "edf_mlp"]
     assert plot.get_legend().get_texts()[0].get_text() == "always the mean"

@@ -142,6 +142,12 @@ class EFTask(Task):
     def calibrate(self, cases: Cases) -> None:
         """Choose on VAL what is chosen on VAL; kept in buffers, so that checkpoints carry it."""
 
+    @property
+    def network_title(self) -> str:
+        """The backbone, and what it gives."""
+        seen = f"{self.backbone.title}, {self.backbone.num_features:,} features a frame"
+        return f"{seen}, shared by all frames"
+
     def parts(self) -> list[tuple[EFTask, list[int]]]:
         """Return the networks that make the answer, each with the slots of a case it looks at."""
         return [(self, list(range(len(self.frames))))]
@@ -171,7 +177,7 @@ class EFTask(Task):
         visible: Visible,
     ) -> dict[str, Figure]:
         """Return how the cases of a split are predicted, and for TEST how EF is distributed."""
-        from lvef.figures.residuals import ef_distribution  # matplotlib, which a fit need not have
+        from lvef.figures.data import ef_distribution  # matplotlib, which a fit need not have
 
         title = f"{data}{split}, {len(self.cases['row'])} videos, {' + '.join(self.frames)}"
         drawn = self.case_figures(split, table, title)

@@ -137,7 +137,7 @@ class EFClassifier(TrainedTask):
             if split == "TRAIN":
                 raise ConfigurationError(
                     f"{lacking}: a classifier learns from both; give more videos (--data.limit, "
-                    "Split in FileList.csv), or fit a regressor, such as configs/esf_mlp.yaml"
+                    "the splits of the folder), or fit a regressor, such as configs/esf_mlp.yaml"
                 )
             if self.monitor == type(self).monitor:
                 self.watch("val/loss", "min")

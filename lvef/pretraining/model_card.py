@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from lvef.analysis.calibration import Calibration
+from lvef.evaluation.uncertainty import LEVEL
 from lvef.phantom.randomised import APICAL_MARGIN, MARGIN
-from lvef.pretraining.phantom_figures import BANDS, LEVEL
+from lvef.pretraining.phantom_figures import BANDS
 
 _ROWS = (
     ("Dice, mean over clips", "mean_dice", "{:.3f}"),

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
+from lvef.evaluation.metrics import normal_reach
+from lvef.evaluation.uncertainty import LEVEL
 from lvef.pretraining.phantom_cases import KINDS, PhantomCase
 
 BANDS = ((0, 30), (30, 40), (40, 55), (55, 100))
 """Bands of EF in percent, above the first number and up to the second."""
-LEVEL = 0.9
-"""Share of true EFs that the stated error should reach."""
 
 
 def summary(cases: Sequence[PhantomCase]) -> dict[str, float]:
@@ -52,7 +51,7 @@ def _ef_figures(cases: Sequence[PhantomCase]) -> dict[str, float]:
     ef, geometric_ef, std = table[np.isfinite(table).all(1)].T
     error = geometric_ef - ef
     figures = {"ef_mae": _mean(np.abs(error)), "ef_bias": _mean(error)}
-    figures["ef_within"] = _mean(np.abs(error) <= norm.ppf(0.5 + LEVEL / 2) * std)
+    figures["ef_within"] = _mean(np.abs(error) <= float(normal_reach(LEVEL)) * std)
     for low, high in BANDS:
         band = (ef > low) & (ef <= high)
         figures[f"clips_{low}_{high}"] = int(band.sum())
