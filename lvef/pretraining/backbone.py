@@ -94,7 +94,7 @@ def pretrain(
     trainer.fit(module, loader)
     state = module.backbone.network.state_dict()
     tensors = {key: value.detach().to("cpu", torch.float32) for key, value in state.items()}
-    about = {"trained_on": f"PHANTOM seed {seed}, {num_images} frames"}
-    write_tensors(output, tensors, about)
+    metadata = {"trained_on": f"PHANTOM seed {seed}, {num_images} frames"}
+    write_tensors(output, tensors, metadata)
     print("Trained on phantoms only; not for diagnosis.")
     return output

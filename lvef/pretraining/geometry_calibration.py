@@ -31,7 +31,9 @@ def calibrate(groups: Sequence[Sequence[PhantomCase]], trust: float) -> Calibrat
     motion = _least_squares(tables, lambda m, _c, s: np.stack([m, m**2 / 100, m * s], axis=1))
     contours = _least_squares(tables, lambda _m, c, _s: np.stack([c, c**2 / 100], axis=1))
     fitted = Calibration((motion[0], motion[1], motion[2]), (contours[0], contours[1]), trust)
-    errors = [[fitted.combined(*found) - ef for ef, *found in table.tolist()] for table in tables]
+    errors = [
+        [fitted.combined(*measured) - ef for ef, *measured in table.tolist()] for table in tables
+    ]
     worst = max(float(np.sqrt(np.mean(np.square(each)))) for each in errors)
     return replace(fitted, std=worst)
 

@@ -70,16 +70,16 @@ def weights(
     if output.suffix != ".safetensors":
         raise ConfigurationError(f"--output is {output}, but weights are written as .safetensors")
     make_room(output)
-    state, about = read_weights(ckpt_path)
-    if about.get("trained_on") != "phantoms":
+    state, origin = read_weights(ckpt_path)
+    if origin.get("trained_on") != "phantoms":
         raise ConfigurationError(
             f"{ckpt_path} was not trained on phantoms alone: weights of patients do not ship"
         )
     quarter = range(calibration_clips // 4)
     plain = Calibration()
 
-    def analysed(kind: PhantomKind, numbers: range, known: Calibration) -> list[PhantomCase]:
-        return analyse_phantoms(ckpt_path, kind, numbers, known)
+    def analysed(kind: PhantomKind, numbers: range, calibration: Calibration) -> list[PhantomCase]:
+        return analyse_phantoms(ckpt_path, kind, numbers, calibration)
 
     first = [
         case
@@ -100,13 +100,13 @@ def weights(
             ("solid", PhantomKind(seed + 6, solid=True), test_clips * 3 // 2),
         )
     }
-    about = {
+    metadata = {
         "trained_on": "phantoms",
         "version": version("lvef"),
         "calibration": json.dumps(asdict(calibration)),
         "figures": json.dumps(figures),
     }
-    write_tensors(output, {key: value.float() for key, value in state.items()}, about)
+    write_tensors(output, {key: value.float() for key, value in state.items()}, metadata)
     parameters = sum(parameter.numel() for parameter in LVSegmentationNet().parameters())
     card = output.with_name("MODEL_CARD.md")
     write_text(card, model_card(calibration, figures, seed, breadth, parameters))

@@ -27,7 +27,7 @@ _DEEPEST = 4
 _PARTS = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.", "layer4.")
 
 
-def resnet50_state(held: Any, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def resnet50_state(content: Any, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the weights of the ResNet-50 that a file holds, without its classifier.
 
     They may lie in `state_dict`, `model` or any other dict, under any prefix of a wrapper or a
@@ -35,29 +35,29 @@ def resnet50_state(held: Any, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]
     as in `nn.Sequential`. Heads and other networks beside it are left out.
 
     Args:
-        held: What the file holds.
+        content: What the file holds.
         wanted: The network's own tensors by name.
 
     Raises:
         UnreadableError: There is none, it is another network, or there are several; in words.
     """
-    tensors = dict(_flat(held))
+    tensors = dict(_flat(content))
     if not tensors:
         raise UnreadableError("it holds no named tensors")
-    found = {prefix: _under(prefix, tensors) for prefix in _prefixes(tensors)}
-    if not found:
+    networks = {prefix: _under(prefix, tensors) for prefix in _prefixes(tensors)}
+    if not networks:
         raise UnreadableError(_what_it_is(tensors))
-    prefix = _meant(found)
-    state = found[prefix]
+    prefix = _meant(networks)
+    state = networks[prefix]
     _check(prefix, state, wanted)
     return {name: state[name] for name in wanted if name in state}
 
 
-def _flat(held: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
+def _flat(content: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
     """Yield the tensors of nested dicts, their names joined by dots."""
-    if not isinstance(held, Mapping) or depth > _DEEPEST:  # a dict may hold itself
+    if not isinstance(content, Mapping) or depth > _DEEPEST:  # a dict may hold itself
         return
-    for name, value in held.items():
+    for name, value in content.items():
         if isinstance(value, Tensor):
             yield f"{prefix}{name}", value
         else:
@@ -88,15 +88,15 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _meant(found: Mapping[str, Mapping[str, Tensor]]) -> str:
-    if len(found) == 1:
-        return next(iter(found))
+def _meant(networks: Mapping[str, Mapping[str, Tensor]]) -> str:
+    if len(networks) == 1:
+        return next(iter(networks))
     for preferred in _PREFERRED:
-        chosen = [p for p in found if p == preferred or (preferred and p.endswith(preferred))]
+        chosen = [p for p in networks if p == preferred or (preferred and p.endswith(preferred))]
         if len(chosen) == 1:
             return chosen[0]
-    networks = ", ".join(repr(prefix) for prefix in found)
-    raise UnreadableError(f"it holds several networks ({networks}): save one of them alone")
+    prefixes = ", ".join(repr(prefix) for prefix in networks)
+    raise UnreadableError(f"it holds several networks ({prefixes}): save one of them alone")
 
 
 def _check(prefix: str, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
@@ -139,17 +139,17 @@ def _what_it_is(tensors: Mapping[str, Tensor]) -> str:
 def _architecture(tensors: Mapping[str, Tensor]) -> str:
     """Return which ResNet tensors are, whatever their prefix; empty where they are none."""
     inner = "layer1.0.conv2.weight"
-    found = next((name for name in tensors if _ends(name, inner)), None)
-    if found is None:
+    example = next((name for name in tensors if _ends(name, inner)), None)
+    if example is None:
         return ""
-    prefix = found[: -len(inner)]
+    prefix = example[: -len(inner)]
     blocks = tuple(
         len({n.removeprefix(start).split(".")[0] for n in tensors if n.startswith(start)})
         for start in (f"{prefix}layer{number}." for number in (1, 2, 3, 4))
     )
     kind = "bottleneck" if f"{prefix}layer1.0.conv3.weight" in tensors else "basic"
     name = _DEPTHS.get(blocks, {}).get(kind, f"ResNet of {blocks} {kind} blocks")
-    shape = tuple(tensors[found].shape)
+    shape = tuple(tensors[example].shape)
     if kind == "bottleneck" and shape[:2] != (64, 64):
         grouped = "grouped or wide convolutions (ResNeXt, Wide ResNet)"
         name = f"{name} with {grouped}"

@@ -69,7 +69,7 @@ def _groups() -> list[tuple[Path, str, str]]:
         lines = [line.split(":", 2) for line in _OWN_GROUPS.read_text().splitlines()]
     except OSError:
         lines = []
-    found = []
+    groups = []
     for root, kinds, limit, used in (
         (_CONTROL_GROUPS, "", "memory.max", "memory.current"),
         (_CONTROL_GROUPS / "memory", "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
@@ -77,8 +77,8 @@ def _groups() -> list[tuple[Path, str, str]]:
         own = [line[2] for line in lines if len(line) == 3 and kinds in line[1].split(",")]
         inner = [root / path.strip("/") for path in own]
         folders = {root, *inner, *(p for f in inner for p in f.parents if root in p.parents)}
-        found += [(folder, limit, used) for folder in sorted(folders)]
-    return found
+        groups += [(folder, limit, used) for folder in sorted(folders)]
+    return groups
 
 
 def _free_memory() -> int:
