@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from lvef.errors import CheckpointError, ConfigurationError, LvefError
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.files import make_room
-from lvef.models.answers import ANSWERS, Answer
-from lvef.models.loading import describe, load_task
+from lvef.models.answers import Answer
+from lvef.models.loading import describe_checkpoint, load_task
 from lvef.options import Range, check_numbers
 
 _OLDEST_OPSET = 18
@@ -66,14 +66,12 @@ def export(ckpt_path: Path, output: Path, opset: int | None = None) -> Path:
     _require("onnx", "onnxscript")
     _check_opset(opset)
     make_room(output)
-    about, task = describe(ckpt_path), load_task(ckpt_path)
-    if about["task"] not in ANSWERS:
-        raise CheckpointError(f"{ckpt_path} holds a {about['task']}: export {', '.join(ANSWERS)}")
+    about, task = describe_checkpoint(ckpt_path), load_task(ckpt_path)
     if "image_size" not in about["data"]:
         raise CheckpointError(
             f"{ckpt_path} does not say its image size: fit it with an EchoNetDataModule"
         )
-    answer, size = ANSWERS[about["task"]](task).eval(), int(about["data"]["image_size"])
+    answer, size = task.exportable().eval(), int(about["data"]["image_size"])
     metadata = _metadata(about, answer, task)
     program = _convert(answer, size, opset)
     program.model.metadata_props.update(metadata)

@@ -383,7 +383,7 @@ def test_beats_are_combined_by_their_median_and_their_spread_adds_to_the_error()
 
 def test_the_spread_between_beats_counts_once_in_a_geometric_ef():
     table = pd.DataFrame({
-        "video": "a", "path": "a.avi", "reason": "", "beat": [0, 1], "ef": np.nan,
+        "video": "a", "path": "a.avi", "reason": "", "beat": [0, 1], "ef_true": np.nan,
         "ef_geometric": [44.0, 56.0], "ef_geometric_std": 5.5,
         "quality": 0.9, "beat_quality": 0.8, "ed_frame": [1, 40], "es_frame": [20, 60],
     })  # fmt: skip

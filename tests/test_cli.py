@@ -147,11 +147,11 @@ def test_test_of_a_regressor_agrees_with_its_cases(logs, phantom_root):
     metrics = json.loads(path.read_text())["metrics"]
     cases = pd.read_csv(path.parent / "cases.csv")
     assert metrics["mae"]["value"] == pytest.approx(
-        (cases["ef_predicted"] - cases["ef"]).abs().mean(), abs=1e-4
+        (cases["ef"] - cases["ef_true"]).abs().mean(), abs=1e-4
     )
     train = pd.read_csv(phantom_root / "FileList.csv").query("Split == 'TRAIN'")["EF"]
     assert metrics["mae"]["baseline"] == pytest.approx(
-        (cases["ef"] - train.mean()).abs().mean(), abs=1e-3
+        (cases["ef_true"] - train.mean()).abs().mean(), abs=1e-3
     )
     assert (path.parent / "predicted_and_true.png").is_file()
 
@@ -167,7 +167,7 @@ def test_predict_without_videos_predicts_the_test_split(logs, phantom_root):
     assert (rows["ef_upper"] - rows["ef_lower"]).between(0, 99, inclusive="neither").all()
     assert rows["ef"].between(rows["ef_lower"], rows["ef_upper"]).all()
     assert rows["p_reduced"].between(0, 1).all()
-    np.testing.assert_allclose(rows["ef_label"], expected["EF"], rtol=1e-5)
+    np.testing.assert_allclose(rows["ef_true"], expected["EF"], rtol=1e-5)
 
 
 def test_predict_new_videos_gives_a_row_each_and_a_reason_to_those_that_fail(

@@ -29,8 +29,8 @@ def test_a_case_holds_the_traced_frames_in_the_order_asked_for(phantom_root):
     assert sample["frames"].dtype == torch.uint8
     assert sample["frames"].shape == (3, 3, 112, 112)
     np.testing.assert_array_equal(sample["frames"].permute(0, 2, 3, 1), expected)
-    assert float(sample["ef"]) == pytest.approx(row["ef"], rel=1e-6)
-    assert int(sample["reduced"]) == int(row["ef"] <= 40)
+    assert float(sample["ef_true"]) == pytest.approx(row["ef_true"], rel=1e-6)
+    assert int(sample["reduced_true"]) == int(row["ef_true"] <= 40)
     assert int(sample["row"]) == 5
 
 
@@ -74,7 +74,7 @@ def test_an_unreadable_video_becomes_a_failure_and_stops_all_but_predict(tmp_pat
     bad = tmp_path / "bad.avi"
     bad.write_bytes(b"no video")
     table = pd.DataFrame(
-        {"path": [str(bad)], "num_frames": [9], "ef": [50.0], "es_frame": [4]}, index=[7]
+        {"path": [str(bad)], "num_frames": [9], "ef_true": [50.0], "es_frame": [4]}, index=[7]
     )
     batch = collate([KeyFrameDataset(table, ["ESF"])[0]])
     assert "frames" not in batch
@@ -146,7 +146,7 @@ def test_balanced_sampling_draws_both_classes_alike(phantom_root):
     data = EchoNetDataModule(str(phantom_root), batch_size=2, num_workers=0, balanced=True)
     data.setup("fit")
     sampler = data.train_dataloader().sampler
-    reduced = data.split("TRAIN")["ef"].to_numpy() <= 40
+    reduced = data.split("TRAIN")["ef_true"].to_numpy() <= 40
     assert 0 < reduced.mean() < 0.4
     drawn = np.concatenate([list(sampler) for _ in range(60)])
     assert reduced[drawn].mean() == pytest.approx(0.5, abs=0.06)
@@ -261,7 +261,7 @@ def test_beats_of_one_new_clip_are_cropped_alike(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (len(clip) - 60, 140, 45), np.uint8)
     clip[60:, 60:200, 350:395] = noise  # something else moves, but late
     write_video(tmp_path / "large.avi", clip, 50)
-    beat = {"path": str(tmp_path / "large.avi"), "num_frames": len(clip), "ef": np.nan}
+    beat = {"path": str(tmp_path / "large.avi"), "num_frames": len(clip), "ef_true": np.nan}
     first, last = len(clip) // 4, len(clip) - 5
     beats = pd.DataFrame([{**beat, "ed_frame": first}, {**beat, "ed_frame": last}])
     dataset = KeyFrameDataset(beats, ["EDF"], crop=True)

@@ -231,7 +231,7 @@ def test_a_batch_of_features_is_cut_at_once(phantom_root):
     batch = dataset.__getitems__([4, 1])
     assert batch["features"].tolist() == [[8, 9], [2, 3]]
     assert batch["row"].tolist() == rows.index[[4, 1]].tolist()
-    assert batch["ef"].tolist() == pytest.approx(rows["ef"].iloc[[4, 1]].tolist())
-    assert dataset[4]["reduced"] == int(rows["ef"].iloc[4] <= 40)
+    assert batch["ef_true"].tolist() == pytest.approx(rows["ef_true"].iloc[[4, 1]].tolist())
+    assert dataset[4]["reduced_true"] == int(rows["ef_true"].iloc[4] <= 40)
     request = Request(rows, ["ESF"], 32, True, "x")
     assert request.digest("ESF") != request.digest("EDF")

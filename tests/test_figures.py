@@ -60,8 +60,8 @@ def test_few_cases_make_figures_too(count):
     ef, predicted = EF[:count], PREDICTED[:count]
     reduced = (ef <= 40).astype(int)
     cases = {
-        "ef": ef, "ef_predicted": predicted, "p_reduced": (predicted < 40) * 0.8 + 0.1,
-        "called": (predicted <= 40).astype(float), "reduced": reduced,
+        "ef_true": ef, "ef": predicted, "p_reduced": (predicted < 40) * 0.8 + 0.1,
+        "reduced": (predicted <= 40).astype(float), "reduced_true": reduced,
     }  # fmt: skip
     drawn = gallery.predictor_figures(cases, dict.fromkeys(LEVELS, 0.5), None, "TEST")
     drawn |= {f"c_{n}": f for n, f in gallery.classifier_figures(cases, 0.5, "TEST").items()}

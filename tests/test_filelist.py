@@ -173,7 +173,7 @@ def test_volumes_are_not_needed(folder, tables):
 def test_ef_as_a_fraction_becomes_percent_and_that_is_said(folder, tables):
     files, tracings = tables
     read = read_labels(put(folder, files.assign(EF=files.EF / 100), tracings))
-    np.testing.assert_allclose(read.table["ef"], files.EF)
+    np.testing.assert_allclose(read.table["ef_true"], files.EF)
     assert "EF is written as a fraction of 1: taken times 100" in read.summary()
     kept = set_aside(read, {0: "unreadable"}, 0.1)
     assert "fraction of 1" in kept.summary(), "nor is it forgotten when a video is set aside"
@@ -183,7 +183,7 @@ def test_ef_with_a_percent_sign_is_in_percent(folder, tables):
     files, tracings = tables
     signed = files.assign(EF=files.EF.round(1).astype(str) + " %")
     read = read_labels(put(folder, signed, tracings))
-    np.testing.assert_allclose(read.table["ef"], files.EF.round(1))
+    np.testing.assert_allclose(read.table["ef_true"], files.EF.round(1))
     assert not read.notes
     with pytest.raises(DatasetError, match="32 EF of 1 % or less"):
         read_labels(put(folder, files.assign(EF=(files.EF / 100).astype(str) + "%"), tracings))
@@ -204,7 +204,7 @@ def test_ef_of_two_planes_is_kept_and_counted_and_another_patients_is_not(folder
     assert len(read.table) == 31
     assert read.excluded["reason"].tolist() == ["EF inconsistent with volumes"]
     assert "EF of 31 is 2 to 15 points from what the volumes say (median" in read.summary()
-    np.testing.assert_allclose(read.table["ef"], from_elsewhere.drop(3))
+    np.testing.assert_allclose(read.table["ef_true"], from_elsewhere.drop(3))
 
 
 def test_where_ef_was_made_of_the_volumes_one_that_differs_is_a_mistake(folder, tables):

@@ -57,7 +57,7 @@ def test_a_gaussian_process_is_tested_with_intervals_and_review(logs, phantom_ro
     cases = pd.read_csv(path.parent / "cases.csv")
     assert cases["ef_std"].gt(0).all()
     assert (cases["ef_upper"] - cases["ef_lower"]).between(0, 99, inclusive="neither").all()
-    inside = cases["ef"].between(cases["ef_lower"], cases["ef_upper"])
+    inside = cases["ef_true"].between(cases["ef_lower"], cases["ef_upper"])
     assert about["metrics"]["coverage_50"]["value"] == pytest.approx(inside.mean(), abs=1e-6)
     for figure in ("coverage.png", "error_rejection.png", "predicted_and_true.png"):
         assert (path.parent / figure).stat().st_size > 5000
@@ -143,8 +143,8 @@ def test_the_ensemble_is_the_average_of_its_members(logs, phantom_root):
         name: pd.read_csv(newest(logs / name, "cases.csv")).set_index("video")
         for name in ("esf_mlp", "edf_esf_gpr", "ensemble")
     }
-    expected = (said["esf_mlp"]["ef_predicted"] + said["edf_esf_gpr"]["ef_predicted"]) / 2
-    pd.testing.assert_series_equal(said["ensemble"]["ef_predicted"], expected, atol=1e-3)
+    expected = (said["esf_mlp"]["ef"] + said["edf_esf_gpr"]["ef"]) / 2
+    pd.testing.assert_series_equal(said["ensemble"]["ef"], expected, atol=1e-3)
     assert main(words("predict", "ensemble", phantom_root, logs)) == 0
     rows = pd.read_csv(newest(logs / "ensemble", "predictions.csv")).set_index("video")
     pd.testing.assert_series_equal(

@@ -157,29 +157,29 @@ def test_mixed_precision_does_not_round_ef():
 
 def test_the_regressor_starts_at_the_mean_of_train():
     task = EFRegressor(["EDF", "ESF"], BackboneOptions(weights=None))
-    task.learn_population(np.array([30.0, 60.0, 66.0]))
+    task.take_training_statistics(np.array([30.0, 60.0, 66.0]))
     task.eval()
-    said = task.case_outputs(task(frames(3, 2)))["ef_predicted"]
+    said = task.raw_answer(task(frames(3, 2)))["ef"]
     torch.testing.assert_close(said, torch.full((3,), 52.0))
 
 
 def test_the_losses_are_those_of_their_names():
-    batch = {"ef": torch.tensor([60.0, 20.0])}
+    batch = {"ef_true": torch.tensor([60.0, 20.0])}
     output = torch.tensor([[0.0], [0.0]])
     expected = {"mse": [1.0, 9.0], "mae": [1.0, 3.0], "huber": [0.5, 2.5]}
     for name, values in expected.items():
         task = EFRegressor(["ESF"], BackboneOptions(weights=None), loss=name)
-        task.learn_population(np.array([40.0, 60.0]))  # mean 50, standard deviation 10
+        task.take_training_statistics(np.array([40.0, 60.0]))  # mean 50, standard deviation 10
         torch.testing.assert_close(task.case_loss(output, batch), torch.tensor(values))
 
 
 def test_balanced_class_weights_weigh_both_classes_alike():
     task = EFClassifier(["ESF"], BackboneOptions(weights=None), class_weights="balanced")
-    task.learn_population(np.array([30.0, 50.0, 60.0, 65.0]))
+    task.take_training_statistics(np.array([30.0, 50.0, 60.0, 65.0]))
     assert task.class_weight.tolist() == pytest.approx([4 / 6, 2.0])
     assert int(task.majority) == 0
     with pytest.raises(ConfigurationError, match="twice"):
-        task.learn_population(np.array([30.0, 50.0]), balanced_sampling=True)
+        task.take_training_statistics(np.array([30.0, 50.0]), balanced_sampling=True)
 
 
 @pytest.mark.parametrize("way", ["class weights", "sampling"])
@@ -188,9 +188,9 @@ def test_a_balanced_classifier_reports_the_risk_at_the_prevalence_of_train(way):
     task = EFClassifier(
         ["ESF"], BackboneOptions(weights=None), class_weights="balanced" if weighted else None
     )
-    task.learn_population(np.array([30.0] + 7 * [60.0]), balanced_sampling=not weighted)
+    task.take_training_statistics(np.array([30.0] + 7 * [60.0]), balanced_sampling=not weighted)
     # Knowing nothing, a balanced loss is least at even odds: the head's output is then zero.
-    said = task.conclude(task.case_outputs(torch.zeros(1, 2)))
+    said = task.calibrated_answer(task.raw_answer(torch.zeros(1, 2)))
     assert said["p_reduced"].tolist() == pytest.approx([0.125])
 
 
@@ -199,9 +199,9 @@ def test_weights_that_move_on_leave_behind_what_val_taught_of_others(kind):
     task = kind(["ESF"], BackboneOptions(weights=None))
     names = [name for name in task.state_dict() if "calibration" in name or name == "threshold"]
     before = {name: task.state_dict()[name].clone() for name in names}
-    said = {"log_odds": torch.tensor([-2.0, 1.0, 3.0]), "reduced": torch.tensor([0, 0, 1])}
-    said |= {"ef_predicted": torch.tensor([50.0, 41.0, 30.0]), "raw_std": torch.full((3,), 9.0)}
-    task.calibrate({**said, "ef": torch.tensor([60.0, 44.0, 33.0])})
+    said = {"log_odds": torch.tensor([-2.0, 1.0, 3.0]), "reduced_true": torch.tensor([0, 0, 1])}
+    said |= {"ef": torch.tensor([50.0, 41.0, 30.0]), "raw_std": torch.full((3,), 9.0)}
+    task.calibrate({**said, "ef_true": torch.tensor([60.0, 44.0, 33.0])})
     assert all(not torch.equal(task.state_dict()[name], before[name]) for name in names)
     task.on_train_epoch_start()
     after = {name: task.state_dict()[name] for name in names}
@@ -211,25 +211,25 @@ def test_weights_that_move_on_leave_behind_what_val_taught_of_others(kind):
 def test_threshold_and_temperature_chosen_on_val_travel_in_the_state_dict():
     task = EFClassifier(["ESF"], BackboneOptions(weights=None))
     reduced = torch.tensor([0, 0, 1, 0, 1, 1])
-    cases = {"log_odds": torch.tensor([-9.0, -6.0, -3.0, 2.0, 4.0, 7.0]), "reduced": reduced}
+    cases = {"log_odds": torch.tensor([-9.0, -6.0, -3.0, 2.0, 4.0, 7.0]), "reduced_true": reduced}
     task.calibrate(cases)
     assert float(task.calibration.temperature) > 1, "so sure and once wrong: it was too sure"
     fresh = EFClassifier(["ESF"], BackboneOptions(weights=None))
     fresh.load_state_dict(task.state_dict())
-    said, again = task.conclude(cases), fresh.conclude(cases)
-    for name in ("p_reduced", "called", "review"):
+    said, again = task.calibrated_answer(cases), fresh.calibrated_answer(cases)
+    for name in ("p_reduced", "reduced", "review"):
         torch.testing.assert_close(said[name], again[name])
-    assert said["called"].tolist() in ([0, 0, 1, 1, 1, 1], [0, 0, 0, 0, 1, 1])
+    assert said["reduced"].tolist() in ([0, 0, 1, 1, 1, 1], [0, 0, 0, 0, 1, 1])
     assert said["p_reduced"][0] > torch.sigmoid(cases["log_odds"][0])
 
 
 def test_the_regressor_tells_an_interval_from_the_residuals_on_val():
     task = EFRegressor(["ESF"], BackboneOptions(weights=None)).eval()
-    task.learn_population(np.array([30.0, 42.0, 54.0]))
+    task.take_training_statistics(np.array([30.0, 42.0, 54.0]))
     residual = torch.linspace(-10, 10, 41)
     val = {
-        "ef_predicted": 50 + residual,
-        "ef": torch.full((41,), 50.0),
+        "ef": 50 + residual,
+        "ef_true": torch.full((41,), 50.0),
         "raw_std": task.ef_scale.expand(41),
     }
     task.calibrate(val)

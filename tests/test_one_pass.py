@@ -62,9 +62,8 @@ def test_a_clip_is_decoded_once_from_its_file_to_the_frames_of_its_model(clip, o
 
 def test_frames_that_are_not_kept_are_read_anew_in_the_sector_that_was_found(clip, opened):
     decoded = decode_file(clip)
-    row = {"path": str(clip), "num_frames": decoded.info.num_frames, "ef": np.nan,
+    row = {"path": str(clip), "num_frames": decoded.info.num_frames, "ef_true": np.nan,
            "ed_frame": 3, "es_frame": 11}  # fmt: skip
-    row["ef_true"] = np.nan
     shut = np.zeros_like(decoded.sector)
     shut[20:60, 30:70] = True
     view = ClipView.of(decoded)

@@ -24,8 +24,8 @@ from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.transforms import Augmentation, ClipAugmentation
 from lvef.errors import ConfigurationError, LvefError, OutputError, one_line
 from lvef.files import make_room
-from lvef.models.loading import TASKS
 from lvef.models.options import HeadOptions, options
+from lvef.models.task import registered_tasks
 
 BILLION = "1000000000"
 INTEGERS = ("-1", "0", "1.5", ".nan", ".inf", BILLION)
@@ -88,7 +88,7 @@ WORKS: dict[str, dict[str, str]] = {
 """What of the values tried is no mistake, and why; everything else must be refused."""
 
 CLASSES: dict[str, tuple[Any, str]] = {
-    **{name: (getattr(import_module(module), name), "model") for name, module in TASKS.items()},
+    **{task.__name__: (task, "model") for task in registered_tasks().values()},
     "EchoNetDataModule": (EchoNetDataModule, "data"),
     "Augmentation": (Augmentation, "data.augmentation"),
     "ClipAugmentation": (ClipAugmentation, "data.augmentation"),

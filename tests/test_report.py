@@ -20,8 +20,8 @@ def test_a_test_run_becomes_a_page_with_every_case(tested):
     cases = data_of(tested)["cases"]
     known = pd.read_csv(newest(tested.parent, "cases.csv"))
     assert [case["number"] for case in cases] == list(range(1, len(known) + 1))
-    np.testing.assert_allclose([c["ef"] for c in cases], known["ef_predicted"], atol=1e-3)
-    np.testing.assert_allclose([c["ef_label"] for c in cases], known["ef"], atol=1e-3)
+    np.testing.assert_allclose([c["ef"] for c in cases], known["ef"], atol=1e-3)
+    np.testing.assert_allclose([c["ef_true"] for c in cases], known["ef_true"], atol=1e-3)
     for case in cases:
         assert [frame["name"] for frame in case["frames"]] == ["EDF", "ESF", "MF"]
         assert case["frames"][2]["heat"] is None, "the model sees no mid frame"
@@ -68,7 +68,7 @@ def test_an_ensemble_of_the_test_split_and_geometry_alone_make_pages_too(
     assert main(["report", str(run), "--output", str(page)]) == 0
     cases = data_of(page)["cases"]
     assert len(cases) == 7
-    assert all(case["ef_label"] is not None and case["frames"] for case in cases)
+    assert all(case["ef_true"] is not None and case["frames"] for case in cases)
     assert "each member has its own" in page.read_text()
 
     videos = str(next((phantom_root / "Videos").glob("*000031.avi")))

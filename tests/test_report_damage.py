@@ -160,7 +160,7 @@ def test_a_page_of_a_damaged_test_shows_the_rest(runs, tmp_path):
     lines = (run / "cases.csv").read_text().splitlines()
     fields = lines[0].split(",")
     broken = lines[1].split(",")
-    broken[fields.index("ef_predicted")] = "inf"
+    broken[fields.index("ef")] = "inf"
     (run / "cases.csv").write_text("\n".join([lines[0], ",".join(broken), *lines[2:5]])[:-9])
     about = json.loads((run / "metrics.json").read_text())
     del about["metrics"]["mae"]["lower"], about["review"]["flagged"], about["level"]
@@ -170,7 +170,7 @@ def test_a_page_of_a_damaged_test_shows_the_rest(runs, tmp_path):
     text = page.read_text()
     assert code == 0
     for note in (
-        "cases.csv ends within a line", "1 values in ef_predicted are none that can stand there",
+        "cases.csv ends within a line", "1 values in ef are none that can stand there",
         "The figures are of 7 cases, cases.csv holds 4", "config.yaml cannot be read",
         "metrics.json does not say, or not as it should: level, review", "Figures are of 2 of 4",
     ):  # fmt: skip

@@ -100,7 +100,7 @@ def test_processes_share_the_order_of_one():
 
 
 def test_balanced_weights_draw_both_classes_alike():
-    weights = class_weights(pd.DataFrame({"ef": [30.0, 60, 60, 60]}))
+    weights = class_weights(pd.DataFrame({"ef_true": [30.0, 60, 60, 60]}))
     assert weights.tolist() == pytest.approx([1, 1 / 3, 1 / 3, 1 / 3])
 
 

@@ -65,7 +65,7 @@ def test_gradcam_weights_the_channels_of_the_last_block_by_their_gradient(pair, 
     backbone = mapper.evidence.parts[0].backbone
     activations = backbone.feature_maps(image[0])[-1].detach().requires_grad_()
     features = activations.mean((2, 3)).reshape(1, -1)
-    ef = pair.case_outputs(mapper.evidence.parts[0].head(features))["ef_predicted"]
+    ef = pair.raw_answer(mapper.evidence.parts[0].head(features))["ef"]
     (gradient,) = torch.autograd.grad(sign * ef.sum(), activations)
     coarse = (gradient.mean((2, 3), keepdim=True) * activations.detach()).sum(1, keepdim=True)
     expected = torch.nn.functional.interpolate(coarse, (64, 64), mode="bilinear").relu()[:, 0]
@@ -104,9 +104,9 @@ def test_a_classifier_is_explained_for_the_class_it_called(frames):
     mapper = SaliencyMapper(task)
     said = mapper.evidence.answer(to_float(frames))
     with torch.no_grad():
-        own = task.case_outputs(task(frames))["log_odds"]
+        own = task.raw_answer(task(frames))["log_odds"]
     torch.testing.assert_close(said, own, rtol=1e-4, atol=1e-4)
-    called = task.conclude({"log_odds": own})["called"]
+    called = task.calibrated_answer({"log_odds": own})["reduced"]
     assert mapper.sides(frames).tolist() == (2 * called - 1).tolist()
     other = mapper.maps(frames, "gradcam", -mapper.sides(frames))
     assert not torch.allclose(mapper.maps(frames, "gradcam"), other)
@@ -117,7 +117,7 @@ def test_a_gaussian_process_is_explained_through_its_mean(logs, frames):
     assert isinstance(task, EFGaussianProcess)
     mapper = SaliencyMapper(task, steps=4)
     with torch.no_grad():
-        own = task.case_outputs(task(frames))["ef_predicted"]
+        own = task.raw_answer(task(frames))["ef"]
     torch.testing.assert_close(mapper.evidence.answer(to_float(frames)), own, rtol=1e-3, atol=1e-2)
     for method in METHODS:
         assert bool(torch.isfinite(mapper.maps(frames, method)).all())

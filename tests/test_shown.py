@@ -178,7 +178,7 @@ def test_what_is_shown_does_not_change_what_a_model_sees(clip, frames, tmp_path)
     seen[56::2, 30:46, 96:] = 255
     write_video(tmp_path / "a.avi", seen, 50)
     rows = pd.DataFrame({
-        "path": [str(tmp_path / "a.avi")], "num_frames": 80, "ef": 50.0, "ed_frame": 20,
+        "path": [str(tmp_path / "a.avi")], "num_frames": 80, "ef_true": 50.0, "ed_frame": 20,
     })  # fmt: skip
     one, other = (KeyFrameDataset(rows, ["EDF"]) for _ in range(2))
     case_sector(one, 0)
@@ -193,8 +193,9 @@ def marked(clip, frames, tmp_path_factory):
     write_video(folder / "a.avi", seen, 50)
     write_video(folder / "still.avi", np.repeat(seen[:1], 80, 0), 50)
     rows = pd.DataFrame({
-        "path": [str(folder / "a.avi"), str(folder / "still.avi")], "num_frames": 80, "ef": 50.0,
-        "ed_frame": 20, "es_frame": 34, "mid_frame": 27, "video": ["a", "still"], "split": "TRAIN",
+        "path": [str(folder / "a.avi"), str(folder / "still.avi")], "num_frames": 80,
+        "ef_true": 50.0, "ed_frame": 20, "es_frame": 34, "mid_frame": 27,
+        "video": ["a", "still"], "split": "TRAIN",
     })  # fmt: skip
     return rows, letters
 

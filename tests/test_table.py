@@ -78,9 +78,9 @@ def test_the_table_continues_where_it_was_interrupted(
         assert checkpoint in str(both["made_from"]["words"])
         assert checkpoint in both["made_from"]["files"], "a member fitted anew is another ensemble"
     cases = pd.read_csv(both["cases"])
-    said = [torch.as_tensor(cases[name].to_numpy()) for name in ("ef_predicted", "ef_std")]
+    said = [torch.as_tensor(cases[name].to_numpy()) for name in ("ef", "ef_std")]
     lower, upper = load_task(both["checkpoint"]).calibration.interval(*said, 0.5)
-    inside = cases["ef"].between(lower.numpy(), upper.numpy())
+    inside = cases["ef_true"].between(lower.numpy(), upper.numpy())
     assert both["metrics"]["coverage_50"]["value"] == pytest.approx(inside.mean(), abs=1e-6)
 
     quick = {**arguments, "quick": True}

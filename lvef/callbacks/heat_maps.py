@@ -23,8 +23,9 @@ from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.evaluation.uncertainty import doubt
 from lvef.figures.heat_maps import heat_map_sheet
 from lvef.files import write_csv, write_figure
-from lvef.models import EFClassifier, EFTask
 from lvef.models.attribution import METHOD_NAMES, METHODS, SaliencyMapper
+from lvef.models.base import EFTask
+from lvef.models.task import Cases
 
 FOLDER = "saliency"
 """Where the pictures go, in the log folder."""
@@ -51,16 +52,17 @@ class SaliencyMaps(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save heat maps of chosen cases of TEST."""
-        if self.wanted is False or not isinstance(pl_module, EFTask):
+        task: Any = pl_module
+        if self.wanted is False or not task.explains:
             return
         folder = _folder(trainer)  # all processes agree on it
         if not trainer.is_global_zero:
             return
-        mapper = _mapper(pl_module)
+        mapper = _mapper(task)
         if mapper is None:
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        chosen = choose_cases(pl_module, self.cases)
+        chosen = choose_cases(task.cases, task.decision_threshold, self.cases)
         rows = data.table.loc[chosen["row"]]
         dataset = KeyFrameDataset(rows, data.frames, data.image_size, data.remove_artifacts)
         frames = collate([dataset[item] for item in range(len(dataset))])["frames"]
@@ -69,19 +71,19 @@ class SaliencyMaps(Callback):
         sectors = [case_sector(dataset, item) for item in range(len(dataset))]
         names = map(picture_name, chosen["picture"], sectors)
         chosen = chosen.assign(picture=list(names))
-        sheets = _sheets(mapper, frames.to(pl_module.device), pl_module.frames, titles, sectors)
+        sheets = _sheets(mapper, frames.to(task.device), task.frames, titles, sectors)
         for name, sheet in zip(chosen["picture"], sheets, strict=True):
             write_figure(folder / f"{name}.png", sheet, dpi=110)
             for logger in trainer.loggers:
                 if isinstance(logger, TensorBoardLogger):
                     logger.experiment.add_figure(f"test/{FOLDER}/{name}", sheet)
-        told = chosen.assign(video=rows["video"].to_numpy()).drop(columns="row")
-        write_csv(folder / "cases.csv", told)
+        table = chosen.assign(video=rows["video"].to_numpy()).drop(columns="row")
+        write_csv(folder / "cases.csv", table)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prepare what makes heat maps, and where they go."""
-        asked = self.wanted and isinstance(pl_module, EFTask)
-        self._mapper = _mapper(pl_module) if asked else None  # type: ignore[arg-type]
+        task: Any = pl_module
+        self._mapper = _mapper(task) if self.wanted and task.explains else None
         if self._mapper is not None:
             self._pictures = _folder(trainer)
 
@@ -95,25 +97,26 @@ class SaliencyMaps(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Save heat maps of a batch."""
-        if self._mapper is None or "frames" not in batch or not isinstance(pl_module, EFTask):
+        task: Any = pl_module
+        if self._mapper is None or "frames" not in batch:
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         table = data.table
         rows = table.loc[batch["row"].cpu().numpy()]
         seen = (data.image_size, data.remove_artifacts, data.videos is not None)
-        dataset = KeyFrameDataset(rows, pl_module.frames, *seen)
+        dataset = KeyFrameDataset(rows, task.frames, *seen)
         sectors = [case_sector(dataset, item) for item in range(len(dataset))]
         beats = table["video"].value_counts()
-        said = {k: v for k, v in outputs.items() if isinstance(v, Tensor)}
+        columns = {k: v for k, v in outputs.items() if isinstance(v, Tensor)}
         names, titles = [], []
-        taught = f", model trained on {pl_module.trained_on}" if pl_module.trained_on else ""
+        taught = f", model trained on {task.trained_on}" if task.trained_on else ""
         for number, row in enumerate(rows.itertuples()):
             several = beats[row.video] > 1
             names.append(quote(str(row.video), safe=" ") + (f"_beat{row.beat}" if several else ""))
-            words = _said({name: float(value[number]) for name, value in said.items()})
+            words = _in_words({name: float(value[number]) for name, value in columns.items()})
             titles.append(words + (f", beat {row.beat}" if several else "") + taught)
         names = list(map(picture_name, names, sectors))
-        sheets = _sheets(self._mapper, batch["frames"], pl_module.frames, titles, sectors)
+        sheets = _sheets(self._mapper, batch["frames"], task.frames, titles, sectors)
         for name, sheet in zip(names, sheets, strict=True):
             write_figure(self._pictures / f"{name}.png", sheet, dpi=110)
 
@@ -123,51 +126,48 @@ class SaliencyMaps(Callback):
             rank_zero_info(f"Heat maps: {self._pictures}")
 
 
-def choose_cases(task: EFTask, count: int) -> pd.DataFrame:
+def choose_cases(cases: Cases, threshold: float | None, count: int) -> pd.DataFrame:
     """Return cases worth looking at: certain and right, certain and wrong, borderline, flagged.
 
     Args:
-        task: After an epoch of evaluation.
+        cases: Columns of the cases after an epoch of evaluation; see `lvef.columns`.
+        threshold: Probability from which a case is called reduced; None for even odds.
         count: Most cases of each kind.
 
     Returns:
         A row a case: `row` of the data module's table, `kind`, `picture` (a name) and `words`.
     """
-    cases = {name: column.numpy() for name, column in task.cases.items()}
-    threshold = float(task.threshold) if isinstance(task, EFClassifier) else 0.5
-    doubts = doubt(cases["p_reduced"], threshold)
-    wrong = cases["called"] != cases["reduced"]
+    columns = {name: column.numpy() for name, column in cases.items()}
+    doubts = doubt(columns["p_reduced"], 0.5 if threshold is None else threshold)
+    wrong = columns["reduced"] != columns["reduced_true"]
     kinds = {
         "most certain right": (~wrong, doubts),
         "most certain wrong": (wrong, doubts),
         "borderline": (np.ones_like(wrong), -doubts),
-        "flagged for review": (cases["review"] > 0, cases.get("ef_std", doubts) * -1.0),
+        "flagged for review": (columns["review"] > 0, columns.get("ef_std", doubts) * -1.0),
     }
-    found, taken = [], set()
+    chosen, taken = [], set()
     for kind, (belongs, order) in kinds.items():
         ranked = [int(i) for i in np.argsort(order, kind="stable") if belongs[i]]
         fresh = [i for i in ranked if i not in taken][:count]
         taken.update(fresh)
         for number, i in enumerate(fresh, start=1):
-            said = {name: float(column[i]) for name, column in cases.items()}
+            case = {name: float(column[i]) for name, column in columns.items()}
             picture = f"{kind.replace(' ', '_')}_{number}"
-            words = f"true EF {said['ef']:.0f} %, {_said(said)}"
-            found.append(
-                {"row": int(said["row"]), "kind": kind, "picture": picture, "words": words}
+            words = f"true EF {case['ef_true']:.0f} %, {_in_words(case)}"
+            chosen.append(
+                {"row": int(case["row"]), "kind": kind, "picture": picture, "words": words}
             )
-    return pd.DataFrame(found)
+    return pd.DataFrame(chosen)
 
 
-def _said(case: dict[str, float]) -> str:
-    """Return what a model said of a case, in words."""
-    ef = case.get("ef_predicted", case.get("ef") if "ef_std" in case else None)
-    called = case.get("called", case.get("reduced", 0.0))
-    if ef is not None:
-        words = f"predicted {ef:.0f} ± {case['ef_std']:.0f} %"
+def _in_words(case: dict[str, float]) -> str:
+    """Return the answer to a case in words."""
+    if "ef" in case:
+        words = f"predicted {case['ef']:.0f} ± {case['ef_std']:.0f} %"
     else:
-        p = 100 * case["p_reduced"]
-        words = f"probability of EF ≤ 40 %: {p:.1f} %"
-        words += ", called reduced" if called else ", called normal"
+        words = f"probability of EF ≤ 40 %: {100 * case['p_reduced']:.1f} %"
+        words += ", called reduced" if case["reduced"] else ", called normal"
     return words + (", flagged" if case["review"] else "")
 
 

@@ -9,11 +9,9 @@ from typing import Any
 import pandas as pd
 from lightning import Callback, LightningModule, Trainer
 
-from lvef.evaluation.review import format_review, review_report
-from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS, format_summary
-from lvef.evaluation.uncertainty import LEVEL, doubt
+from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.evaluation.uncertainty import LEVEL
 from lvef.files import write_csv, write_json
-from lvef.models import EFClassifier, EFTask, LVSegmenter
 
 
 class TestResults(Callback):
@@ -23,80 +21,38 @@ class TestResults(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write and print the results of TEST."""
+        task: Any = pl_module
         folder = Path(trainer.log_dir or trainer.default_root_dir)
-        if trainer.is_global_zero and isinstance(pl_module, LVSegmenter):
-            _write_segmentation(trainer, pl_module, folder)
-        if not trainer.is_global_zero or not isinstance(pl_module, EFTask):
+        if not trainer.is_global_zero:
             return
-        cases = pl_module.cases
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
-        summary = pl_module.summary(cases)
-        review = _review(pl_module)
+        count = len(task.cases["row"])
+        on_frames = f" on {' + '.join(task.frames)}" if task.frames else ""
         data = "PHANTOM " if datamodule.is_phantom else ""
-        title = (
-            f"{data}TEST, {len(cases['row'])} videos, {type(pl_module).__name__} "
-            f"on {' + '.join(pl_module.frames)}"
-        )
-        about = {
+        title = f"{data}TEST, {count} videos, {type(task).__name__}{on_frames}"
+        report = task.test_report(title)
+        metadata = {
             "title": title,
             "note": NOT_FOR_DIAGNOSIS,
             "phantom": datamodule.is_phantom,
-            "task": type(pl_module).__name__,
-            "frames": pl_module.frames,
+            "task": type(task).__name__,
+            "kind": task.kind,
             "split": "TEST",
-            "num_cases": len(cases["row"]),
-            "baseline": pl_module.baseline,
-            "threshold": float(pl_module.threshold) if isinstance(pl_module, EFClassifier) else 0.5,
-            "trained_on": pl_module.trained_on,
-            "level": float(getattr(pl_module.calibration, "level", LEVEL)),
-            "checkpoint": str(trainer.ckpt_path or pl_module.source),
+            "num_cases": count,
+            "level": LEVEL if task.interval_level is None else task.interval_level,
+            "checkpoint": str(trainer.ckpt_path or task.source),
             "version": version("lvef"),
-            "metrics": summary,
-            "review": review,
+            **report.facts,
+            "metrics": report.metrics,
         }
-        write_json(folder / "metrics.json", about)
-        videos = datamodule.table.loc[cases["row"].numpy(), "video"].to_numpy()
-        table = pd.DataFrame({name: column.numpy() for name, column in cases.items()})
-        table = table.drop(columns="row").assign(video=videos).set_index("video")
-        write_csv(folder / "cases.csv", table, index=True)
-        print(format_summary(summary, title, pl_module.baseline, format_review(review)))
+        write_json(folder / "metrics.json", metadata)
+        write_csv(folder / "cases.csv", _table(task.cases, datamodule.table), index=True)
+        print(report.text)
         print(f"Results: {folder}")
 
 
-def _write_segmentation(trainer: Trainer, task: LVSegmenter, folder: Path) -> None:
-    datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
-    data = "PHANTOM " if datamodule.is_phantom else ""
-    cases = {name: column.numpy() for name, column in task.cases.items()}
-    videos = datamodule.table.loc[cases.pop("row"), "video"].to_numpy()
-    table = pd.DataFrame(cases, index=pd.Index(videos, name="video"))
-    spread = table.quantile([0.05, 0.5, 0.95])
-    about = {
-        "title": f"{data}TEST, {len(table)} videos, LVSegmenter",
-        "note": NOT_FOR_DIAGNOSIS,
-        "phantom": datamodule.is_phantom,
-        "task": "LVSegmenter",
-        "split": "TEST",
-        "num_cases": len(table),
-        "checkpoint": str(trainer.ckpt_path or task.source),
-        "version": version("lvef"),
-        "metrics": {
-            name: {"mean": float(table[name].mean()), "p5": low, "median": middle, "p95": high}
-            for name, (low, middle, high) in spread.items()
-        },
-    }
-    write_json(folder / "metrics.json", about)
-    write_csv(folder / "cases.csv", table, index=True)
-    print(f"{about['title']}. {NOT_FOR_DIAGNOSIS}")
-    print(pd.DataFrame(about["metrics"]).T.round(3).to_string())
-    print("dice; distance of the boundaries in pixels; error of the area in percent, signed")
-    print(f"Results: {folder}")
-
-
-def _review(task: EFTask) -> dict[str, Any]:
-    cases = {name: column.numpy() for name, column in task.cases.items()}
-    wrong = cases["called"] != cases["reduced"]
-    if isinstance(task, EFClassifier):
-        doubts = doubt(cases["p_reduced"], float(task.threshold))
-        return review_report(wrong, cases["review"], doubts, cases["ef"])
-    error = abs(cases["ef_predicted"] - cases["ef"])
-    return review_report(wrong, cases["review"], doubt(cases["p_reduced"]), cases["ef"], error)
+def _table(cases: dict[str, Any], of_data: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of cases by the name of the video."""
+    table = pd.DataFrame({name: column.numpy() for name, column in cases.items()})
+    videos = of_data.loc[table["row"], "video"].to_numpy()
+    return table.drop(columns="row").assign(video=videos).set_index("video")

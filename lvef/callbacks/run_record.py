@@ -19,7 +19,7 @@ from lvef.circumstances import machine, package, versions
 from lvef.data.fingerprint import clips_fingerprint, file_digest, folder_fingerprint
 from lvef.errors import CheckpointError, LvefError
 from lvef.files import finite, write_json
-from lvef.models.loading import describe
+from lvef.models.loading import describe_checkpoint
 from lvef.models.segmenter import weights_file
 from lvef.runs import data_options
 
@@ -171,7 +171,7 @@ def _of_checkpoints(trainer: Trainer) -> dict[str, Any]:
             kept[kind] = file_record(path)
             if kind == "best":
                 with suppress(CheckpointError):
-                    said = figures(describe(path).get("figures", {}))
+                    said = figures(describe_checkpoint(path).get("figures", {}))
     return {"checkpoints": kept, "figures": said}
 
 

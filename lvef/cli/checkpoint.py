@@ -8,7 +8,7 @@ from typing import Any
 from jsonargparse import Namespace
 
 from lvef.errors import CheckpointError
-from lvef.models.loading import describe
+from lvef.models.loading import describe_checkpoint, task_class
 from lvef.runs import checkpoint_in, data_options, log_folder, newest_run
 
 _MUST_AGREE = ("frames", "image_size", "remove_artifacts")
@@ -68,9 +68,9 @@ def match(config: Namespace, command: str) -> None:
         CheckpointError: The checkpoint is missing, unreadable, or of another task.
     """
     path = config.ckpt_path
-    about = describe(path)
+    about = describe_checkpoint(path)
     asked = config.model.class_path.rsplit(".", 1)[-1]
-    if about["task"] != asked:
+    if about["class_path"] != task_class(config.model.class_path).class_path():
         raise CheckpointError(f"{path} holds a {about['task']}, but the config asks for {asked}")
     for name in _MUST_AGREE:
         _agree(about, config, name, path)
@@ -94,30 +94,27 @@ def match(config: Namespace, command: str) -> None:
             config.model.init_args[name] = value
 
 
-def members(config: Namespace) -> list[str]:
-    """Return the checkpoints of an ensemble's members, given as files, folders or experiments.
+def locate_member(config: Namespace, name: str) -> str:
+    """Return the checkpoint file that a task is built on, given as file, folder or experiment.
 
     Raises:
-        CheckpointError: One is missing, or saw other pictures than the config makes.
+        CheckpointError: It is missing, or saw other pictures than the config makes.
     """
-    found = []
-    for member in config.model.init_args.members:
-        path = Path(str(member))
-        if not path.is_file():
-            logs = log_folder(config.trainer.default_root_dir)
-            run = newest_run(path if path.is_dir() else logs / str(member))
-            best = None if run is None else checkpoint_in(run, "best")
-            if best is None:
-                raise CheckpointError(
-                    f"ensemble member {member!r}: neither a checkpoint nor an experiment whose "
-                    f"newest run has a best one in {logs}; fit it first, or set --model.members"
-                )
-            path = best
-        about = describe(path)
-        for name in ("image_size", "remove_artifacts"):
-            _agree(about, config, name, str(path))
-        found.append(str(path))
-    return found
+    path = Path(name)
+    if not path.is_file():
+        logs = log_folder(config.trainer.default_root_dir)
+        run = newest_run(path if path.is_dir() else logs / name)
+        best = None if run is None else checkpoint_in(run, "best")
+        if best is None:
+            raise CheckpointError(
+                f"ensemble member {name!r}: neither a checkpoint nor an experiment whose "
+                f"newest run has a best one in {logs}; fit it first, or set --model.members"
+            )
+        path = best
+    metadata = describe_checkpoint(path)
+    for option in ("image_size", "remove_artifacts"):
+        _agree(metadata, config, option, str(path))
+    return str(path)
 
 
 def namespace(**values: Any) -> Namespace:

@@ -7,9 +7,10 @@ import os
 import torch
 from jsonargparse import Namespace
 
-from lvef.cli.checkpoint import chosen, match, members, resolve
+from lvef.cli.checkpoint import chosen, locate_member, match, resolve
 from lvef.errors import ConfigurationError
-from lvef.models import EFEnsemble, LVSegmenter, Task
+from lvef.models.loading import task_class
+from lvef.models.task import Task
 from lvef.precision import cpu_precision
 from lvef.runs import checkpoint_in, data_options, log_folder, newest_run
 
@@ -37,6 +38,7 @@ def apply_rules(config: Namespace, command: str) -> None:
     task = task_class(config.model.class_path)
     refuse_nothing_to_do(config, command)
     refuse_barebones(config)
+    take_what_the_task_needs(config, task, command)
     watch_the_tasks_metric(config, task)
     choose_precision(config)
     print_less(config, command)
@@ -71,6 +73,17 @@ def refuse_barebones(config: Namespace) -> None:
             "--trainer.barebones true would leave no checkpoint, no metric and no log: for a quick "
             "try take --trainer.fast_dev_run true"
         )
+
+
+def take_what_the_task_needs(config: Namespace, task: type[Task], command: str) -> None:
+    """Give trainer and data module the arguments without which the task cannot work."""
+    options = data_options(config)
+    for name, value in task.data_arguments.items():
+        if name in options:  # a data module for this kind of task alone need not be told
+            options[name] = value
+    if command == "fit":
+        for name, value in task.trainer_arguments.items():
+            config.trainer[name] = value
 
 
 def watch_the_tasks_metric(config: Namespace, task: type[Task]) -> None:
@@ -120,23 +133,21 @@ def choose_checkpoint(config: Namespace, command: str, task: type[Task]) -> None
         ConfigurationError: A segmenter has no clip to look at.
     """
     resolve(config)
-    if command == "predict" and task is LVSegmenter:
+    if command == "predict" and task.finds_beats:
         _take_segmenter(config)
     elif command != "fit":
         config.ckpt_path = config.get("ckpt_path") or chosen(config)
     elif not config.get("ckpt_path"):
         config.ckpt_path = _requeued(config)
-        if task is EFEnsemble and config.ckpt_path is None:
-            config.model.init_args.members = members(config)
+        if config.ckpt_path is None:
+            complete = task.complete_arguments(
+                config.model.init_args.as_dict(), lambda name: locate_member(config, name)
+            )
+            for name, value in complete.items():
+                if value != config.model.init_args[name]:
+                    config.model.init_args[name] = value
     if config.get("ckpt_path"):
         match(config, command)
-
-
-def task_class(class_path: str) -> type[Task]:
-    """Return the task that a configuration names."""
-    module, name = class_path.rsplit(".", 1)
-    task: type[Task] = getattr(__import__(module, fromlist=[name]), name)
-    return task
 
 
 def _on_cpu(config: Namespace) -> bool:
@@ -162,10 +173,8 @@ def _take_segmenter(config: Namespace) -> None:
             "an LV segmenter finds the beats itself; --data.keyframes is for a model of EF"
         )
     options.segmenter = config.get("ckpt_path") or options.segmenter
-    if "masks" in options:
-        options.masks = True  # there is no batch to predict: the beats are found already
-    else:
-        options.frames = None
+    if "masks" not in options:
+        options.frames = None  # there is no batch to predict: the beats are found already
     config.ckpt_path = None
 
 

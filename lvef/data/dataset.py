@@ -30,14 +30,14 @@ _FEWEST_PROBED = 50
 class Sample(TypedDict, total=False):
     """One case; a batch holds the same keys with a leading dimension `B`.
 
-    `frames` is uint8 `(F, 3, H, W)`, `ef` float32 in percent (NaN where unknown), `reduced` int64
-    (1 for EF <= 40, 0 above, -1 where unknown), `row` int64 of the data module's table. A case
-    that could not be read carries `row` and `failure` instead.
+    `frames` is uint8 `(F, 3, H, W)`, `ef_true` float32 in percent (NaN where unknown),
+    `reduced_true` int64 (1 for EF <= 40, 0 above, -1 where unknown), `row` int64 of the data
+    module's table. A case that could not be read carries `row` and `failure` instead.
     """
 
     frames: Tensor
-    ef: Tensor
-    reduced: Tensor
+    ef_true: Tensor
+    reduced_true: Tensor
     row: Tensor
     failure: str
 
@@ -65,7 +65,7 @@ class KeyFrameDataset(Dataset[Sample]):
         self.rows = table.index.to_numpy(np.int64)
         self.paths = table["path"].tolist()
         self.counts = table["num_frames"].to_numpy(np.int64)
-        self.ef = table["ef"].to_numpy(np.float32)
+        self.ef = table["ef_true"].to_numpy(np.float32)
         self.indices = table[[FRAME_COLUMNS[name] for name in frames]].to_numpy(np.int64)
         self.image_size = image_size
         self.remove_artifacts = remove_artifacts
@@ -89,8 +89,8 @@ class KeyFrameDataset(Dataset[Sample]):
         ef = self.ef[item]
         return {
             "frames": frames,
-            "ef": torch.tensor(ef),
-            "reduced": torch.tensor(-1 if np.isnan(ef) else int(is_reduced(ef))),
+            "ef_true": torch.tensor(ef),
+            "reduced_true": torch.tensor(-1 if np.isnan(ef) else int(is_reduced(ef))),
             "row": row,
         }
 

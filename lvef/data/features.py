@@ -147,11 +147,13 @@ class FeatureDataset(Dataset[dict[str, Tensor]]):
     """
 
     def __init__(self, rows: pd.DataFrame, features: Tensor) -> None:
-        ef = rows["ef"].to_numpy(np.float32)
+        ef = rows["ef_true"].to_numpy(np.float32)
         self.columns = {
             "features": features,
-            "ef": torch.as_tensor(ef.copy()),
-            "reduced": torch.as_tensor(np.where(np.isnan(ef), -1, is_reduced(ef)).astype(np.int64)),
+            "ef_true": torch.as_tensor(ef.copy()),
+            "reduced_true": torch.as_tensor(
+                np.where(np.isnan(ef), -1, is_reduced(ef)).astype(np.int64)
+            ),
             "row": torch.as_tensor(rows.index.to_numpy(np.int64).copy()),
         }
 

@@ -27,9 +27,9 @@ class KeyFrameDataModule(LabelledDataModule):
     """Key frames of a labelled folder, decoded on the fly.
 
     A batch is a dict: `frames` uint8 `(B, F, 3, H, W)` in the order of `frames` (float in 0..1
-    once augmented), `ef` float32 `(B,)` percent, `reduced` int64 `(B,)`, `row` int64 `(B,)`. Once
-    `compute_features` ran, TRAIN and VAL of that fit have `features` float32 `(B, F * d)` in place
-    of `frames`.
+    once augmented), `ef_true` float32 `(B,)` percent, `reduced_true` int64 `(B,)`, `row` int64
+    `(B,)`. Once `compute_features` ran, TRAIN and VAL of that fit have `features` float32
+    `(B, F * d)` in place of `frames`.
 
     Args:
         root: The folder.
@@ -131,7 +131,7 @@ class KeyFrameDataModule(LabelledDataModule):
 
     def feature_table(self, split: str) -> tuple[Tensor, Tensor]:
         """Return features `(n, F * d)` and EF `(n,)` of a split that `compute_features` ran on."""
-        ef = torch.as_tensor(self.split(split)["ef"].to_numpy(np.float32))
+        ef = torch.as_tensor(self.split(split)["ef_true"].to_numpy(np.float32))
         return self._features[split], ef
 
     def training_batch_size(self) -> int:

@@ -91,6 +91,6 @@ class EpochOrder(DistributedSampler[int | SeededCase]):
 
 def class_weights(rows: pd.DataFrame) -> Tensor:
     """Return `(n,)` weights by which reduced and normal cases are drawn equally often."""
-    reduced = is_reduced(rows["ef"])
+    reduced = is_reduced(rows["ef_true"])
     size = np.where(reduced, max(int(reduced.sum()), 1), max(int((~reduced).sum()), 1))
     return torch.as_tensor(1.0 / size)

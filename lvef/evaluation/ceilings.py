@@ -21,8 +21,8 @@ def ef_from_volume(
     Returns:
         `(m,)` EF in percent, within the range seen in TRAIN.
     """
-    log_volume, ef = np.log(np.asarray(train_volume, float)), np.asarray(train_ef, float)
+    log_volume, ef_true = np.log(np.asarray(train_volume, float)), np.asarray(train_ef, float)
     centre, spread = log_volume.mean(), log_volume.std()
-    fit = np.polynomial.Polynomial.fit((log_volume - centre) / spread, ef, _DEGREE)
+    fit = np.polynomial.Polynomial.fit((log_volume - centre) / spread, ef_true, _DEGREE)
     inside = np.clip(np.log(np.asarray(volume, float)), log_volume.min(), log_volume.max())
-    return np.asarray(np.clip(fit((inside - centre) / spread), ef.min(), ef.max()))
+    return np.asarray(np.clip(fit((inside - centre) / spread), ef_true.min(), ef_true.max()))

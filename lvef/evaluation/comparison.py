@@ -41,27 +41,27 @@ def resampled(count: int, resamples: int = _RESAMPLES, seed: int = 0) -> NDArray
     return np.random.default_rng(seed).integers(0, count, (resamples, count))
 
 
-def bootstrap_mae(ef_predicted: Array, ef: Array, drawn: NDArray[np.int64]) -> Array:
+def bootstrap_mae(ef: Array, ef_true: Array, drawn: NDArray[np.int64]) -> Array:
     """Return the mean absolute error of each resample, `(resamples,)`.
 
     Args:
-        ef_predicted: `(n,)` in percent.
-        ef: `(n,)` truth in percent.
+        ef: `(n,)` in percent.
+        ef_true: `(n,)` truth in percent.
         drawn: See `resampled`.
     """
-    return np.asarray(np.abs(ef_predicted - ef)[drawn].mean(axis=1))
+    return np.asarray(np.abs(ef - ef_true)[drawn].mean(axis=1))
 
 
-def bootstrap_auc(p_reduced: Array, reduced: Array, drawn: NDArray[np.int64]) -> Array:
+def bootstrap_auc(p_reduced: Array, reduced_true: Array, drawn: NDArray[np.int64]) -> Array:
     """Return the ROC-AUC of each resample, NaN where one class is missing.
 
     Args:
         p_reduced: `(n,)` probability of EF <= 40.
-        reduced: `(n,)` 1 where EF <= 40, 0 elsewhere.
+        reduced_true: `(n,)` 1 where EF <= 40, 0 elsewhere.
         drawn: See `resampled`.
     """
     ranks = rankdata(p_reduced[drawn], axis=1)
-    positive = reduced[drawn] == 1
+    positive = reduced_true[drawn] == 1
     few = positive.sum(axis=1).astype(float)
     rest = positive.shape[1] - few
     above = np.where(positive, ranks, 0.0).sum(axis=1) - few * (few + 1) / 2

@@ -50,13 +50,13 @@ METRIC_NAMES = {
 
 
 def classification_metrics(
-    p_reduced: ArrayLike, reduced: ArrayLike, threshold: float = 0.5
+    p_reduced: ArrayLike, reduced_true: ArrayLike, threshold: float = 0.5
 ) -> Metrics:
     """Measure a classifier of reduced EF, the positive class.
 
     Args:
         p_reduced: `(n,)` probability of EF <= 40.
-        reduced: `(n,)` 1 where EF <= 40, 0 elsewhere.
+        reduced_true: `(n,)` 1 where EF <= 40, 0 elsewhere.
         threshold: Probability from which a case is called reduced.
 
     Returns:
@@ -65,7 +65,7 @@ def classification_metrics(
         only one class is there.
     """
     probability = torch.as_tensor(np.array(p_reduced, dtype=np.float64))
-    truth = torch.as_tensor(np.array(reduced, dtype=np.int64))
+    truth = torch.as_tensor(np.array(reduced_true, dtype=np.int64))
     called = (probability >= threshold).long()
     scores = binary_stat_scores(called, truth, validate_args=False).tolist()
     metrics = _from_counts(*(float(score) for score in scores[:4]))
@@ -77,25 +77,25 @@ def classification_metrics(
     return metrics
 
 
-def regression_metrics(ef_predicted: ArrayLike, ef: ArrayLike) -> Metrics:
+def regression_metrics(ef: ArrayLike, ef_true: ArrayLike) -> Metrics:
     """Measure predictions of EF.
 
     Args:
-        ef_predicted: `(n,)` in percent.
-        ef: `(n,)` truth in percent.
+        ef: `(n,)` in percent.
+        ef_true: `(n,)` truth in percent.
 
     Returns:
         mae, rmse, bias (mean of predicted minus true), loa_lower and loa_upper (95 % limits of
         agreement, Bland & Altman, *Lancet* 1986), all in EF points, r2, and roc_auc of finding
         EF <= 40 by a low prediction.
     """
-    predicted = torch.as_tensor(np.array(ef_predicted, dtype=np.float64))
-    truth = torch.as_tensor(np.array(ef, dtype=np.float64))
+    predicted = torch.as_tensor(np.array(ef, dtype=np.float64))
+    truth = torch.as_tensor(np.array(ef_true, dtype=np.float64))
     difference = predicted - truth
     spread = LIMITS_OF_AGREEMENT * float(difference.std()) if len(truth) > 1 else float("nan")
     varied = len(truth) > 1 and float(truth.std()) > 0
-    reduced = torch.as_tensor(is_reduced(truth.numpy())).long()
-    both = 0 < int(reduced.sum()) < len(reduced)
+    reduced_true = torch.as_tensor(is_reduced(truth.numpy())).long()
+    both = 0 < int(reduced_true.sum()) < len(reduced_true)
     # A score in 0..1, or torchmetrics would take it for a logit and squash it.
     score = 1 - predicted.clamp(-100, 200).add(100).div(300)
     return {
@@ -105,24 +105,24 @@ def regression_metrics(ef_predicted: ArrayLike, ef: ArrayLike) -> Metrics:
         "bias": float(difference.mean()),
         "loa_lower": float(difference.mean()) - spread,
         "loa_upper": float(difference.mean()) + spread,
-        "roc_auc": float(binary_auroc(score, reduced, validate_args=False))
+        "roc_auc": float(binary_auroc(score, reduced_true, validate_args=False))
         if both
         else float("nan"),
     }
 
 
-def best_threshold(p_reduced: ArrayLike, reduced: ArrayLike) -> float:
+def best_threshold(p_reduced: ArrayLike, reduced_true: ArrayLike) -> float:
     """Return the threshold with the best balanced accuracy, to be chosen on VAL.
 
     Args:
         p_reduced: `(n,)` probability of EF <= 40.
-        reduced: `(n,)` 1 where EF <= 40, 0 elsewhere.
+        reduced_true: `(n,)` 1 where EF <= 40, 0 elsewhere.
 
     Returns:
         A point half-way between two neighbouring probabilities, 0.5 if only one class is there.
     """
     probability = np.asarray(p_reduced, dtype=np.float64)
-    truth = np.asarray(reduced, dtype=bool)
+    truth = np.asarray(reduced_true, dtype=bool)
     if truth.all() or not truth.any():
         return 0.5
     order = np.argsort(probability)

@@ -18,7 +18,7 @@ def review_report(
     wrong: ArrayLike,
     review: ArrayLike,
     doubt: ArrayLike,
-    ef: ArrayLike,
+    ef_true: ArrayLike,
     absolute_error: ArrayLike | None = None,
 ) -> dict[str, Any]:
     """Say what the review flag is worth, and where the misclassifications lie.
@@ -27,7 +27,7 @@ def review_report(
         wrong: `(n,)` whether the call at EF 40 is wrong.
         review: `(n,)` whether the case is flagged.
         doubt: `(n,)` the more, the less certain.
-        ef: `(n,)` true EF in percent.
+        ef_true: `(n,)` true EF in percent.
         absolute_error: `(n,)` in EF points, for regressors.
 
     Returns:
@@ -35,7 +35,7 @@ def review_report(
         `error_rate_ratio`, `bands`, `borderline` and `error_rejection`.
     """
     mistakes = np.asarray(wrong, dtype=bool)
-    flags, truth = np.asarray(review, dtype=bool), np.asarray(ef, dtype=np.float64)
+    flags, truth = np.asarray(review, dtype=bool), np.asarray(ef_true, dtype=np.float64)
     error = None if absolute_error is None else np.asarray(absolute_error, dtype=np.float64)
     groups = {
         name: _group(mistakes[chosen], None if error is None else error[chosen])
@@ -89,9 +89,9 @@ def error_rejection(
     return shares, np.array([mistakes[start:].mean() for start in first])
 
 
-def errors_by_band(wrong: ArrayLike, ef: ArrayLike) -> list[dict[str, Any]]:
+def errors_by_band(wrong: ArrayLike, ef_true: ArrayLike) -> list[dict[str, Any]]:
     """Return for each band of true EF its cases, its mistakes and its error rate."""
-    mistakes, truth = np.asarray(wrong, dtype=bool), np.asarray(ef, dtype=np.float64)
+    mistakes, truth = np.asarray(wrong, dtype=bool), np.asarray(ef_true, dtype=np.float64)
     bands = []
     for low, high in pairwise(EF_BANDS):
         inside = (truth > low) & (truth <= high)
@@ -112,9 +112,9 @@ def _percent(share: float | None) -> str:
 
 
 def _share_in(
-    wrong: NDArray[np.bool_], ef: NDArray[np.float64], low: float, high: float
+    wrong: NDArray[np.bool_], ef_true: NDArray[np.float64], low: float, high: float
 ) -> dict[str, Any]:
-    inside = (ef > low) & (ef <= high)
+    inside = (ef_true > low) & (ef_true <= high)
     return {
         "zone": f"{low}-{high}",
         "share_of_cases": float(inside.mean()),

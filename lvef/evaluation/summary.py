@@ -24,7 +24,7 @@ Summary = dict[str, dict[str, Any]]
 
 def summarise_classification(
     p_reduced: ArrayLike,
-    reduced: ArrayLike,
+    reduced_true: ArrayLike,
     threshold: float,
     majority: int = 0,
     prevalence: float | None = None,
@@ -33,7 +33,7 @@ def summarise_classification(
 
     Args:
         p_reduced: `(n,)` probability of EF <= 40.
-        reduced: `(n,)` 1 where EF <= 40, 0 elsewhere.
+        reduced_true: `(n,)` 1 where EF <= 40, 0 elsewhere.
         threshold: Decision threshold, chosen on VAL.
         majority: The class most frequent in TRAIN.
         prevalence: Share of reduced EF in TRAIN, which the trivial answer states as the
@@ -47,15 +47,17 @@ def summarise_classification(
         called = classification_metrics(probability, truth, threshold)
         return {**called, **probability_metrics(probability, truth)}
 
-    constant = np.full(len(np.asarray(reduced)), float(majority))
+    constant = np.full(len(np.asarray(reduced_true)), float(majority))
     stated = constant if prevalence is None else np.full_like(constant, prevalence)
-    baseline = classification_metrics(constant, reduced) | probability_metrics(stated, reduced)
-    return _beside(metric, (p_reduced, reduced), baseline)
+    baseline = classification_metrics(constant, reduced_true) | probability_metrics(
+        stated, reduced_true
+    )
+    return _beside(metric, (p_reduced, reduced_true), baseline)
 
 
 def summarise_regression(
-    ef_predicted: ArrayLike,
     ef: ArrayLike,
+    ef_true: ArrayLike,
     train_mean: float,
     train_std: float | None = None,
     spread: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
@@ -63,8 +65,8 @@ def summarise_regression(
     """Summarise a regressor beside always answering with the mean EF of TRAIN.
 
     Args:
-        ef_predicted: `(n,)` in percent.
-        ef: `(n,)` truth in percent.
+        ef: `(n,)` in percent.
+        ef_true: `(n,)` truth in percent.
         train_mean: Mean EF of the training split in percent.
         train_std: Its standard deviation, for the intervals of the constant answer.
         spread: Standard deviations `(n,)` and both ends of the intervals at `LEVELS`,
@@ -73,11 +75,11 @@ def summarise_regression(
     Returns:
         As `summarise_classification`.
     """
-    count = len(np.asarray(ef))
+    count = len(np.asarray(ef_true))
     constant = np.full(count, train_mean)
-    baseline = regression_metrics(constant, ef)
+    baseline = regression_metrics(constant, ef_true)
     if spread is None or train_std is None:
-        return _beside(regression_metrics, (ef_predicted, ef), baseline)
+        return _beside(regression_metrics, (ef, ef_true), baseline)
 
     def metric(
         predicted: ArrayLike, truth: ArrayLike, std: ArrayLike, low: ArrayLike, high: ArrayLike
@@ -87,8 +89,8 @@ def summarise_regression(
 
     reach = train_std * normal_reach(LEVELS)
     low, high = (np.tile(train_mean + sign * reach, (count, 1)) for sign in (-1, 1))
-    baseline |= interval_metrics(constant, np.full(count, train_std), low, high, ef)
-    return _beside(metric, (ef_predicted, ef, *spread), baseline)
+    baseline |= interval_metrics(constant, np.full(count, train_std), low, high, ef_true)
+    return _beside(metric, (ef, ef_true, *spread), baseline)
 
 
 def format_summary(summary: Summary, title: str, baseline: str, note: str = "") -> str:

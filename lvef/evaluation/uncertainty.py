@@ -43,21 +43,21 @@ def conformal_quantile(scores: ArrayLike, level: float) -> float:
 
 
 def interval_metrics(
-    ef_predicted: ArrayLike,
+    ef: ArrayLike,
     ef_std: ArrayLike,
     lower: ArrayLike,
     upper: ArrayLike,
-    ef: ArrayLike,
+    ef_true: ArrayLike,
     levels: Sequence[float] = LEVELS,
 ) -> Metrics:
     """Measure how true a stated uncertainty of EF is.
 
     Args:
-        ef_predicted: `(n,)` in percent.
+        ef: `(n,)` in percent.
         ef_std: `(n,)` standard deviation of the prediction.
         lower: `(n, L)` lower ends of the intervals at `levels`.
         upper: `(n, L)` upper ends.
-        ef: `(n,)` truth in percent.
+        ef_true: `(n,)` truth in percent.
         levels: Their nominal coverages.
 
     Returns:
@@ -65,7 +65,7 @@ def interval_metrics(
         (negative log predictive density) and crps (continuous ranked probability score, in EF
         points; Gneiting & Raftery, JASA 2007), both of a normal distribution.
     """
-    truth = np.asarray(ef, dtype=np.float64)
+    truth = np.asarray(ef_true, dtype=np.float64)
     low, high = np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64)
     inside = (low <= truth[:, None]) & (truth[:, None] <= high)
     metrics = {
@@ -73,7 +73,7 @@ def interval_metrics(
     }
     chosen = list(levels).index(LEVEL)
     metrics["width_90"] = float((high - low)[:, chosen].mean())
-    mean, std = np.asarray(ef_predicted, dtype=np.float64), np.asarray(ef_std, dtype=np.float64)
+    mean, std = np.asarray(ef, dtype=np.float64), np.asarray(ef_std, dtype=np.float64)
     z = (truth - mean) / std
     metrics["nlpd"] = float(-norm.logpdf(truth, mean, std).mean())
     crps = std * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - 1 / math.sqrt(math.pi))
@@ -81,18 +81,18 @@ def interval_metrics(
     return metrics
 
 
-def probability_metrics(p_reduced: ArrayLike, reduced: ArrayLike) -> Metrics:
+def probability_metrics(p_reduced: ArrayLike, reduced_true: ArrayLike) -> Metrics:
     """Measure how true stated probabilities are.
 
     Args:
         p_reduced: `(n,)` probability of EF <= 40.
-        reduced: `(n,)` 1 where EF <= 40, 0 elsewhere.
+        reduced_true: `(n,)` 1 where EF <= 40, 0 elsewhere.
 
     Returns:
         ece (expected calibration error over ten bins), brier (mean squared error) and log_loss.
     """
     probability = np.asarray(p_reduced, dtype=np.float64)
-    truth = np.asarray(reduced, dtype=np.float64)
+    truth = np.asarray(reduced_true, dtype=np.float64)
     safe = np.clip(probability, 1e-12, 1 - 1e-12)
     error = binary_calibration_error(
         torch.as_tensor(probability), torch.as_tensor(truth).long(), n_bins=_CALIBRATION_BINS
@@ -104,7 +104,7 @@ def probability_metrics(p_reduced: ArrayLike, reduced: ArrayLike) -> Metrics:
     }
 
 
-def temperature(logits: ArrayLike, reduced: ArrayLike) -> float:
+def temperature(logits: ArrayLike, reduced_true: ArrayLike) -> float:
     """Return the temperature that makes held-out cases likeliest (Guo et al., ICML 2017).
 
     A standard normal prior on its logarithm, as much as one case, keeps it finite where few cases
@@ -112,12 +112,12 @@ def temperature(logits: ArrayLike, reduced: ArrayLike) -> float:
 
     Args:
         logits: `(n,)` log odds of EF <= 40.
-        reduced: `(n,)` 1 where EF <= 40, 0 elsewhere.
+        reduced_true: `(n,)` 1 where EF <= 40, 0 elsewhere.
 
     Returns:
         What to divide the log odds by; 1 where only one class is there.
     """
-    odds, truth = np.asarray(logits, dtype=np.float64), np.asarray(reduced, dtype=bool)
+    odds, truth = np.asarray(logits, dtype=np.float64), np.asarray(reduced_true, dtype=bool)
     if truth.all() or not truth.any():
         return 1.0
 

@@ -35,10 +35,10 @@ from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.study_record import write_study_record
 from lvef.figures.robustness import robustness_figure
 from lvef.files import make_room, write_csv, write_figure, write_json, write_text
-from lvef.models import EFClassifier, EFEnsemble, EFTask, ResNet50Backbone
-from lvef.models.loading import describe, load_task
+from lvef.models import EFTask
+from lvef.models.inference import FramePredictor
+from lvef.models.loading import describe_checkpoint, load_ef_task
 from lvef.options import COUNT, SEED, check_numbers
-from lvef.precision import cpu_precision
 from lvef.runs import data_options
 
 OFFSETS = tuple(range(-5, 6))
@@ -117,13 +117,12 @@ def robustness(
     told = {"limit": data.get("limit"), "max_excluded": data.get("max_excluded")}
     check_numbers(f"{config}: data.", {name: DATA_RANGES[name] for name in told}, told)
     ckpt_path = ckpt_path or config.parent / "checkpoints" / "best.ckpt"
-    task = load_task(ckpt_path)
-    if not isinstance(task, EFTask):
-        raise ConfigurationError(f"{ckpt_path} holds a {type(task).__name__}, which says no EF")
+    task = load_ef_task(ckpt_path)
     root = root or data.get("root")
     if root is None:
         raise ConfigurationError(f"{config} says no data.root: give one with --root DIR")
-    seen, most = describe(ckpt_path)["data"], data.get("max_excluded", MAX_EXCLUDED)
+    seen = describe_checkpoint(ckpt_path)["data"]
+    most = data.get("max_excluded", MAX_EXCLUDED)
     folder = read_labels(root, most)
     test = folder.table[folder.table["split"] == "TEST"]
     if data.get("limit") is not None:
@@ -184,7 +183,6 @@ def _data_of(config: Path) -> dict[str, Any]:
     return dict(data_options(held))
 
 
-@torch.inference_mode()
 def _predict(
     task: EFTask,
     rows: pd.DataFrame,
@@ -193,7 +191,7 @@ def _predict(
     seed: int,
     forgiving: bool,
 ) -> tuple[list[dict[str, Tensor]], dict[int, str]]:
-    """Return what the task says under each condition, columns `(n,)` as `EFTask.conclude`.
+    """Return what the task says under each condition, columns `(n,)` as `calibrated_answer`.
 
     If forgiving, rows whose video cannot be read have no part in it; they come second, with why.
     """
@@ -201,11 +199,7 @@ def _predict(
     dataset = KeyFrameDataset(
         rows, task.frames, seen.get("image_size", PICTURE_SIZE), seen.get("remove_artifacts", True)
     )
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    task.to(device)
-    lower = device == "cuda" or cpu_precision() == "bf16-mixed"
-    # Frames that many conditions share go through the backbone once.
-    backbone = None if isinstance(task, EFEnsemble) else task.backbone.folded()
+    predictor = FramePredictor(task, fast=True)
     parts: list[list[dict[str, Tensor]]] = [[] for _ in conditions]
     failed: dict[int, str] = {}
     with tqdm(total=len(rows), desc="robustness", unit="video") as bar:
@@ -222,52 +216,34 @@ def _predict(
             bar.update(len(items))
             if not pictures:
                 continue
-            features = [_features(backbone, held, device, lower) for held, _ in pictures]
+            # Frames that many conditions share go through the backbone once.
+            features = [_features(predictor, frames) for frames, _ in pictures]
             for number, condition in enumerate(conditions):
                 if features[0] and condition.kind not in CORRUPTIONS:
-                    known = [
-                        torch.cat([held[wanted[number][name]] for name in task.frames])
-                        for held, (_, wanted) in zip(features, pictures, strict=True)
+                    shared = [
+                        torch.cat([known[wanted[number][name]] for name in task.frames])
+                        for known, (_, wanted) in zip(features, pictures, strict=True)
                     ]
-                    parts[number].append(
-                        _concluded(task, task.batch_output({"features": torch.stack(known)}))
-                    )
+                    parts[number].append(predictor.from_features(torch.stack(shared)))
                     continue
                 frames = torch.stack(
                     [
-                        torch.stack([held[wanted[number][name]] for name in task.frames])
-                        for held, wanted in pictures
+                        torch.stack([looks[wanted[number][name]] for name in task.frames])
+                        for looks, wanted in pictures
                     ]
                 )
                 if condition.kind in CORRUPTIONS:
                     generator = torch.Generator().manual_seed(seed + first)
                     frames = CORRUPTIONS[condition.kind][0](frames, condition.level, generator)
-                with torch.autocast(device, torch.bfloat16, enabled=lower):
-                    if backbone is None:
-                        output = task(frames.to(device))
-                    else:
-                        output = task.batch_output(
-                            {"features": backbone(frames.to(device)).float()}
-                        )
-                parts[number].append(_concluded(task, output))
-    said = [{name: torch.cat([part[name] for part in own]) for name in own[0]} for own in parts]
-    return said, failed
+                parts[number].append(predictor.frames(frames))
+    answers = [{name: torch.cat([part[name] for part in own]) for name in own[0]} for own in parts]
+    return answers, failed
 
 
-def _features(
-    backbone: ResNet50Backbone | None, held: dict[int, Tensor], device: str, lower: bool
-) -> dict[int, Tensor]:
-    """Return the features `(2048,)` of every frame; nothing where each member has a backbone."""
-    if backbone is None:
-        return {}
-    with torch.autocast(device, torch.bfloat16, enabled=lower):
-        found = backbone(torch.stack(list(held.values()))[:, None].to(device)).float()
-    return dict(zip(held, found, strict=True))
-
-
-def _concluded(task: EFTask, output: Tensor) -> dict[str, Tensor]:
-    said = {name: value.float().cpu() for name, value in task.case_outputs(output).items()}
-    return task.conclude(said)
+def _features(predictor: FramePredictor, frames: dict[int, Tensor]) -> dict[int, Tensor]:
+    """Return the features `(d,)` of every frame; nothing where each member has a backbone."""
+    features = predictor.features(torch.stack(list(frames.values())))
+    return {} if features is None else dict(zip(frames, features, strict=True))
 
 
 def _looks(
@@ -284,11 +260,11 @@ def _measure(
     task: EFTask, said: list[dict[str, Tensor]], conditions: list[Condition], rows: pd.DataFrame
 ) -> pd.DataFrame:
     """Return a row a condition: metrics, and what the first costs with a 95 % interval."""
-    ef = rows["ef"].to_numpy(float)
-    classifier = isinstance(task, EFClassifier)
-    threshold = float(task.threshold) if isinstance(task, EFClassifier) else 0.5
+    ef = rows["ef_true"].to_numpy(float)
+    classifier = task.kind == "classification"
+    threshold = 0.5 if task.decision_threshold is None else task.decision_threshold
     truth = is_reduced(ef).astype(int) if classifier else ef
-    name = "p_reduced" if classifier else "ef_predicted"
+    name = "p_reduced" if classifier else "ef"
     answers = [cases[name].double().numpy() for cases in said]
     main, sign = ("balanced_accuracy", -1) if classifier else ("mae", 1)
     shown = _CLASSIFICATION if classifier else _REGRESSION

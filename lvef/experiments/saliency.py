@@ -35,10 +35,10 @@ from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.saliency_report import CLAIMED, OUTSIDE, draw_saliency, format_saliency
 from lvef.experiments.study_record import write_study_record
 from lvef.files import make_room, write_json, write_text
-from lvef.models import EFClassifier, EFTask
 from lvef.models.attribution import METHOD_NAMES, METHODS, SaliencyMapper, blurred, to_float
 from lvef.models.gp.posterior import GPPosterior
-from lvef.models.loading import describe, load_task
+from lvef.models.inference import best_device
+from lvef.models.loading import describe_checkpoint, load_ef_task
 from lvef.options import SEED, SHARE, Range, check_numbers
 from lvef.phantom import open_phantom
 from lvef.phantom.regions import phantom_regions
@@ -54,7 +54,6 @@ _RANGES = {
     "seed": SEED,
     "max_excluded": SHARE,
 }
-_ANSWERS = {True: ("reduced", "normal"), False: ("EF above the mean", "EF below the mean")}
 
 
 def saliency(
@@ -85,22 +84,20 @@ def saliency(
     asked = {"num_cases": num_cases, "steps": steps, "seed": seed, "max_excluded": max_excluded}
     check_numbers("--", _RANGES, asked)
     started = datetime.now(UTC)
-    task = load_task(ckpt_path)
-    if not isinstance(task, EFTask):
-        raise ConfigurationError(f"{ckpt_path} holds a {type(task).__name__}, which says no EF")
+    task = load_ef_task(ckpt_path)
     folder = read_labels(root, max_excluded)
     test = folder.table[folder.table["split"] == "TEST"]
     rows = test.sample(min(num_cases, len(test)), random_state=seed).sort_index()
-    seen = describe(ckpt_path)["data"]
+    seen = describe_checkpoint(ckpt_path)["data"]
     dataset, frames = _read(rows, task.frames, seen)
     size = frames.shape[-1]
     regions = [_regions(folder, row, task.frames, size) for _, row in rows.iterrows()]
-    mapper = SaliencyMapper(task, steps)
+    mapper = SaliencyMapper(task.to(best_device()), steps)
     phantom = folder.is_phantom
     output = output or Path(ckpt_path).parent.parent / "saliency"
     make_room(output / "saliency.md")
-    positive, negative = _ANSWERS[isinstance(task, EFClassifier)]
-    answers = np.where(mapper.sides(frames).numpy() > 0, positive, negative)
+    first, second = task.sides
+    answers = np.where(mapper.sides(frames).numpy() > 0, first, second)
     maps = {method: _maps(mapper, frames, method) for method in METHODS}
     measured = {
         METHOD_NAMES[method]: {

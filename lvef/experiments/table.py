@@ -18,8 +18,9 @@ from scipy.special import expit
 from lvef.cardiac import PICTURE_SIZE, REDUCED_EF, is_reduced
 from lvef.cli.commands import run_lightning
 from lvef.cli.configs import files_of, find_config
+from lvef.columns import SPLITS
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset
-from lvef.data.layouts import MAX_EXCLUDED, SPLITS, find_layout, read_labels
+from lvef.data.layouts import MAX_EXCLUDED, find_layout, read_labels
 from lvef.data.loaders import without_unreadable
 from lvef.data.options import default_workers
 from lvef.data.shown import shown_frames
@@ -29,7 +30,7 @@ from lvef.evaluation.metrics import classification_metrics, regression_metrics
 from lvef.experiments.table_report import write_report
 from lvef.figures.data import ef_distribution, sample_sheet
 from lvef.files import write_figure, write_json
-from lvef.models.loading import describe
+from lvef.models.loading import describe_checkpoint, task_class
 from lvef.options import COUNT, SHARE, check_numbers
 
 _FRAMES = ("edf", "esf", "mf", "edf_esf")
@@ -47,7 +48,6 @@ EXPERIMENTS = [
     *(f"{frames}_{head}" for head in ("cls", "mlp", "gpr") for frames in _FRAMES),
     *ENSEMBLES,
 ]
-_NO_ROWS = ("EFEnsemble", "LVSegmenter")
 _QUICK_LIMIT, _QUICK_EPOCHS = 200, 4
 _SAMPLES = 8
 _RANGES = {"max_epochs": COUNT, "max_excluded": SHARE}
@@ -146,12 +146,13 @@ def _check(experiments: list[str], configs: Path | None) -> None:
     for place, name in enumerate(experiments):
         config = _config_of(name, configs)
         models = [_read_config(file).get("model") or {} for file in files_of(config)]
-        classes = [model["class_path"] for model in models if "class_path" in model]
-        task = str(next(iter(classes), None)).split(".")[-1]
-        if name not in ENSEMBLES and task in _NO_ROWS:
+        class_paths = [model["class_path"] for model in models if "class_path" in model]
+        task = task_class(str(next(iter(class_paths), None)))
+        is_row = task.stands_alone and not task.finds_beats
+        if name not in ENSEMBLES and not is_row:
             raise ConfigurationError(
-                f"{name} is no row of the table: {config} makes an {task}; the table's ensembles "
-                f"are {', '.join(ENSEMBLES)}"
+                f"{name} is no row of the table: {config} makes an {task.__name__}; "
+                f"the table's ensembles are {', '.join(ENSEMBLES)}"
             )
         needed = ENSEMBLES.get(name, ([], ""))[0]
         missing = [member for member in needed if member not in experiments[:place]]
@@ -320,7 +321,7 @@ def _read_begun(begun: Path, made_from: dict[str, Any] | None = None) -> dict[st
 
 def _readable(checkpoint: Path) -> bool:
     try:
-        describe(str(checkpoint))
+        describe_checkpoint(str(checkpoint))
     except CheckpointError:
         return False
     return True
@@ -339,7 +340,7 @@ def _draw_data(rows: pd.DataFrame, output: Path, phantom: bool) -> None:
             f"{data}TEST: the first {len(shown)} videos",
         )  # fmt: skip
         write_figure(output / "samples.png", sheet, dpi=120)
-    splits = rows.groupby("split")["ef"]
+    splits = rows.groupby("split")["ef_true"]
     held = {name: splits.get_group(name) for name in SPLITS if name in splits.groups}
     figure = ef_distribution(held, f"{data}EF by split")
     write_figure(output / "ef_distribution.png", figure, dpi=120)
@@ -348,17 +349,17 @@ def _draw_data(rows: pd.DataFrame, output: Path, phantom: bool) -> None:
 def _ceilings(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Return the metrics on TEST of a model that is given a true volume, and of the mean."""
     train, test = rows[rows["split"] == "TRAIN"], rows[rows["split"] == "TEST"]
-    said: dict[str, ArrayLike] = {"mean of TRAIN": [train["ef"].mean()] * len(test)}
+    said: dict[str, ArrayLike] = {"mean of TRAIN": [train["ef_true"].mean()] * len(test)}
     for name in ("EDV", "ESV"):
         if rows[name.lower()].notna().all():  # else the figures would be of other cases
-            known = ef_from_volume(train[name.lower()], train["ef"], test[name.lower()])
+            known = ef_from_volume(train[name.lower()], train["ef_true"], test[name.lower()])
             said[f"{name} only"] = known
-    reduced = is_reduced(test["ef"])
+    reduced = is_reduced(test["ef_true"])
     # Any rising function of how far EF lies below 40 ranks cases as that does, and calls them so.
     return {
         name: {
             **classification_metrics(expit(REDUCED_EF - np.asarray(ef)), reduced),
-            **regression_metrics(ef, test["ef"]),
+            **regression_metrics(ef, test["ef_true"]),
         }
         for name, ef in said.items()
     }

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lvef.columns import earlier_names
 from lvef.evaluation.comparison import bootstrap_auc, bootstrap_mae, paired_p_values, resampled
 from lvef.evaluation.metrics import METRIC_NAMES
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
@@ -18,6 +19,7 @@ from lvef.experiments.references import CAVEAT, REFERENCES, VIDEO_MODELS
 from lvef.figures import uncertainty as figures
 from lvef.figures.comparison import forest, learning_curves
 from lvef.files import read_csv, write_figure, write_json, write_text
+from lvef.report.about import kind_of
 from lvef.report.history import read_history
 
 Rows = dict[str, dict[str, Any]]
@@ -50,9 +52,9 @@ def write_report(
         The path of table.md.
     """
     data = "PHANTOM: " if phantom else ""
-    classifiers = {k: row for k, row in rows.items() if row["task"] == "EFClassifier"}
-    regressors = {k: row for k, row in rows.items() if row["task"] != "EFClassifier"}
-    cases = {name: read_csv(row["cases"]) for name, row in rows.items()}
+    classifiers = {k: row for k, row in rows.items() if _is_classifier(row)}
+    regressors = {k: row for k, row in rows.items() if not _is_classifier(row)}
+    cases = {name: _read_cases(row["cases"]) for name, row in rows.items()}
     p_values = {
         "roc_auc": _p_values({name: cases[name] for name in classifiers}, "roc_auc"),
         "mae": _p_values({name: cases[name] for name in regressors}, "mae"),
@@ -84,6 +86,15 @@ def write_report(
     write_text(output / "table.md", text)
     print(text)
     return output / "table.md"
+
+
+def _is_classifier(row: dict[str, Any]) -> bool:
+    return kind_of(row) == "classification"
+
+
+def _read_cases(path: str) -> pd.DataFrame:
+    cases = read_csv(path)
+    return cases.rename(columns=earlier_names("cases.csv", cases.columns))
 
 
 def _studies(output: Path) -> list[list[str]]:
@@ -238,7 +249,7 @@ def _learning(rows: Rows, metric: str) -> dict[str, Any]:
 
 
 def _mistakes(cases: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    wrong = (cases["called"] != cases["reduced"]).to_numpy()
+    wrong = (cases["reduced"] != cases["reduced_true"]).to_numpy()
     return wrong, doubt(cases["p_reduced"])
 
 
@@ -252,7 +263,7 @@ def _p_values(cases: Mapping[str, pd.DataFrame], metric: str) -> dict[str, dict[
     scores = {}
     for name, frame in indexed.items():
         row = frame.loc[common]
-        said, truth = ("ef_predicted", "ef") if metric == "mae" else ("p_reduced", "reduced")
+        said, truth = ("ef", "ef_true") if metric == "mae" else ("p_reduced", "reduced_true")
         bootstrap = bootstrap_mae if metric == "mae" else bootstrap_auc
         scores[name] = bootstrap(row[said].to_numpy(float), row[truth].to_numpy(float), drawn)
     return paired_p_values(scores)

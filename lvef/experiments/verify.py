@@ -16,9 +16,9 @@ import yaml
 from lvef.callbacks.run_record import RUN_RECORD, figures
 from lvef.cli.commands import run_lightning
 from lvef.data.fingerprint import file_digest, folder_fingerprint
-from lvef.errors import ConfigurationError, LvefError
+from lvef.errors import CheckpointError, ConfigurationError, LvefError
 from lvef.experiments.stored_run import StoredRun, figures_of_test, read_json, read_stored
-from lvef.models.loading import TASKS, describe
+from lvef.models.loading import describe_checkpoint, task_class
 from lvef.options import Range, check_numbers
 
 _RANGES = {"tolerance": Range(0, 1)}
@@ -155,10 +155,12 @@ def _judge(
         folder: Where to write.
     """
     command = "test" if stored.command == "test" else "validate"
-    task = describe(checkpoint)["task"]
-    if task not in TASKS:
-        raise ConfigurationError(f"{checkpoint} holds a {task}, which this version does not know")
-    model: dict[str, Any] = {"class_path": f"{TASKS[task]}.{task}"}
+    class_path = describe_checkpoint(checkpoint)["class_path"]
+    try:
+        task_class(class_path)
+    except CheckpointError as error:
+        raise ConfigurationError(f"{checkpoint}: {error}") from error
+    model: dict[str, Any] = {"class_path": class_path}
     if stored.level is not None:
         model["init_args"] = {"uncertainty": {"level": stored.level}}
     quiet = {

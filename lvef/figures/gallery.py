@@ -52,11 +52,11 @@ def classifier_figures(cases: Cases, threshold: float, title: str) -> dict[str, 
     """Draw the figures of a classifier.
 
     Args:
-        cases: `p_reduced` and `reduced`, `(n,)` each.
+        cases: `p_reduced` and `reduced_true`, `(n,)` each.
         threshold: Decision threshold.
         title: Which data, split and how many.
     """
-    probability, reduced = cases["p_reduced"], cases["reduced"]
+    probability, reduced = cases["p_reduced"], cases["reduced_true"]
     wrong = (np.asarray(probability, float) >= threshold) != (np.asarray(reduced, int) > 0)
     doubtful = doubt(probability, threshold)
     return {
@@ -78,13 +78,13 @@ def predictor_figures(
     """Draw the figures of a task that predicts EF.
 
     Args:
-        cases: `ef_predicted`, `ef`, `p_reduced`, `called` and `reduced`, `(n,)` each.
+        cases: `ef`, `ef_true`, `p_reduced`, `reduced` and `reduced_true`, `(n,)` each.
         shares_inside: Share of cases inside their interval, by its level.
         end_diastolic_volume: `(n,)` in mL; None where it is not known.
         title: Which data, split and how many.
     """
-    predicted, ef = cases["ef_predicted"], cases["ef"]
-    wrong = np.asarray(cases["called"]) != np.asarray(cases["reduced"])
+    predicted, ef = cases["ef"], cases["ef_true"]
+    wrong = np.asarray(cases["reduced"]) != np.asarray(cases["reduced_true"])
     drawn = {
         "predicted_and_true": figures.predicted_and_true(predicted, ef, title),
         "bland_altman": residual_figures.bland_altman(predicted, ef, title),
@@ -98,9 +98,13 @@ def predictor_figures(
         drawn["coverage"] = uncertainty_figures.coverage(
             {"": [shares_inside[level] for level in LEVELS]}, title
         )
-    called = np.asarray(cases["called"], float)
-    both = 0 < np.asarray(cases["reduced"]).sum() < len(called)
+    called = np.asarray(cases["reduced"], float)
+    both = 0 < np.asarray(cases["reduced_true"]).sum() < len(called)
     if both:
-        drawn["confusion_matrix"] = figures.confusion_matrix(called, cases["reduced"], 0.5, title)
-        drawn["roc_and_pr"] = figures.roc_and_pr(cases["p_reduced"], cases["reduced"], 0.5, title)
+        drawn["confusion_matrix"] = figures.confusion_matrix(
+            called, cases["reduced_true"], 0.5, title
+        )
+        drawn["roc_and_pr"] = figures.roc_and_pr(
+            cases["p_reduced"], cases["reduced_true"], 0.5, title
+        )
     return drawn

@@ -33,17 +33,17 @@ _GRID = np.linspace(0, 1, 101)
 _RESAMPLES = 300
 
 
-def predicted_and_true(ef_predicted: Array, ef: Array, title: str) -> Figure:
+def predicted_and_true(ef: Array, ef_true: Array, title: str) -> Figure:
     """Plot predicted against true EF with the identity and both 40 % lines.
 
     Args:
-        ef_predicted: `(n,)` in percent.
-        ef: `(n,)` truth in percent.
+        ef: `(n,)` in percent.
+        ef_true: `(n,)` truth in percent.
         title: Which data, split and how many.
     """
-    metrics = regression_metrics(ef_predicted, ef)
+    metrics = regression_metrics(ef, ef_true)
     figure, axis = square_figure(4.6, title)
-    axis.scatter(ef, ef_predicted, **DOTS)
+    axis.scatter(ef_true, ef, **DOTS)
     ends = (0.0, 90.0)
     axis.plot(ends, ends, color="black", linewidth=1, label="identity")
     axis.axvline(REDUCED_EF, label="EF 40 %", **THRESHOLD)
@@ -55,20 +55,23 @@ def predicted_and_true(ef_predicted: Array, ef: Array, title: str) -> Figure:
     return figure
 
 
-def roc_and_pr(p_reduced: Array, reduced: Array, threshold: float, title: str) -> Figure:
+def roc_and_pr(p_reduced: Array, reduced_true: Array, threshold: float, title: str) -> Figure:
     """Plot the ROC and the precision-recall curve with bootstrap bands and the operating point.
 
     Args:
         p_reduced: `(n,)` probability of EF <= 40.
-        reduced: `(n,)` 1 where EF <= 40, 0 elsewhere.
+        reduced_true: `(n,)` 1 where EF <= 40, 0 elsewhere.
         threshold: Decision threshold.
         title: Which data, split and how many.
     """
-    probability, truth = as_tensor(np.array(p_reduced, float)), as_tensor(np.array(reduced, int))
-    metrics = classification_metrics(p_reduced, reduced, threshold)
+    probability, truth = (
+        as_tensor(np.array(p_reduced, float)),
+        as_tensor(np.array(reduced_true, int)),
+    )
+    metrics = classification_metrics(p_reduced, reduced_true, threshold)
     figure = titled_figure(8.2, 4.2, title)
     left, right = figure.subplots(1, 2)
-    band = _bands(np.asarray(p_reduced, float), np.asarray(reduced, int) > 0)
+    band = _bands(np.asarray(p_reduced, float), np.asarray(reduced_true, int) > 0)
     for axis, (low, high) in zip((left, right), band, strict=True):
         axis.fill_between(_GRID, low, high, color=BLUE, alpha=0.15, linewidth=0, label="95 %")
     false_positive, true_positive, _ = binary_roc(probability, truth)
@@ -92,17 +95,17 @@ def roc_and_pr(p_reduced: Array, reduced: Array, threshold: float, title: str) -
     return figure
 
 
-def confusion_matrix(p_reduced: Array, reduced: Array, threshold: float, title: str) -> Figure:
+def confusion_matrix(p_reduced: Array, reduced_true: Array, threshold: float, title: str) -> Figure:
     """Show how many cases of each class were called what.
 
     Args:
         p_reduced: `(n,)` probability of EF <= 40.
-        reduced: `(n,)` 1 where EF <= 40, 0 elsewhere.
+        reduced_true: `(n,)` 1 where EF <= 40, 0 elsewhere.
         threshold: Decision threshold.
         title: Which data, split and how many.
     """
     called = as_tensor(np.asarray(p_reduced, float) >= threshold).long()
-    truth = as_tensor(np.array(reduced, int))
+    truth = as_tensor(np.array(reduced_true, int))
     counts = binary_confusion_matrix(called, truth).numpy()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure, axis = square_figure(4.2, title)
@@ -121,14 +124,14 @@ def confusion_matrix(p_reduced: Array, reduced: Array, threshold: float, title: 
 
 
 def _bands(
-    probability: NDArray[np.float64], reduced: NDArray[np.bool_]
+    probability: NDArray[np.float64], reduced_true: NDArray[np.bool_]
 ) -> list[NDArray[np.float64]]:
     """Return 95 % bootstrap bands, `(2, 101)`, of the ROC and of precision against recall."""
     rng = np.random.default_rng(0)
     curves: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]] = ([], [])
     for _ in range(_RESAMPLES):
-        drawn = rng.integers(0, len(reduced), len(reduced))
-        truth = reduced[drawn][np.argsort(-probability[drawn], kind="stable")]
+        drawn = rng.integers(0, len(reduced_true), len(reduced_true))
+        truth = reduced_true[drawn][np.argsort(-probability[drawn], kind="stable")]
         hits, misses = np.cumsum(truth), np.cumsum(~truth)
         if not hits[-1] or not misses[-1]:
             continue

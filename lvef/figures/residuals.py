@@ -29,17 +29,17 @@ from lvef.figures.style import (
 Array = NDArray[np.float64]
 
 
-def bland_altman(ef_predicted: ArrayLike, ef: ArrayLike, title: str) -> Figure:
+def bland_altman(ef: ArrayLike, ef_true: ArrayLike, title: str) -> Figure:
     """Plot the difference of predicted and true EF against their mean, with limits of agreement.
 
     Bland & Altman, *Lancet* 327:307-310 (1986).
 
     Args:
-        ef_predicted: `(n,)` in percent.
-        ef: `(n,)` truth in percent.
+        ef: `(n,)` in percent.
+        ef_true: `(n,)` truth in percent.
         title: Which data, split and how many.
     """
-    predicted, truth = np.asarray(ef_predicted, float), np.asarray(ef, float)
+    predicted, truth = np.asarray(ef, float), np.asarray(ef_true, float)
     difference = predicted - truth
     bias = float(difference.mean())
     reach = LIMITS_OF_AGREEMENT * float(difference.std(ddof=1)) if len(truth) > 1 else 0.0
@@ -61,18 +61,18 @@ def bland_altman(ef_predicted: ArrayLike, ef: ArrayLike, title: str) -> Figure:
 
 
 def residuals(
-    ef_predicted: ArrayLike, ef: ArrayLike, end_diastolic_volume: ArrayLike | None, title: str
+    ef: ArrayLike, ef_true: ArrayLike, end_diastolic_volume: ArrayLike | None, title: str
 ) -> Figure:
     """Plot residuals against true EF, against the end-diastolic volume, and by band of EF.
 
     Args:
-        ef_predicted: `(n,)` in percent.
-        ef: `(n,)` truth in percent.
+        ef: `(n,)` in percent.
+        ef_true: `(n,)` truth in percent.
         end_diastolic_volume: `(n,)` in mL, NaN where unknown; None where none is.
         title: Which data, split and how many.
     """
-    truth = np.asarray(ef, float)
-    error = np.asarray(ef_predicted, float) - truth
+    truth = np.asarray(ef_true, float)
+    error = np.asarray(ef, float) - truth
     volume = None if end_diastolic_volume is None else np.asarray(end_diastolic_volume, float)
     known = volume is not None and bool(np.isfinite(volume).any())
     panels = 3 if known else 2
@@ -99,15 +99,15 @@ def residuals(
     return figure
 
 
-def residual_distribution(ef_predicted: ArrayLike, ef: ArrayLike, title: str) -> Figure:
+def residual_distribution(ef: ArrayLike, ef_true: ArrayLike, title: str) -> Figure:
     """Plot the histogram of residuals beside a normal distribution, and their Q-Q plot.
 
     Args:
-        ef_predicted: `(n,)` in percent.
-        ef: `(n,)` truth in percent.
+        ef: `(n,)` in percent.
+        ef_true: `(n,)` truth in percent.
         title: Which data, split and how many.
     """
-    error = np.asarray(ef_predicted, float) - np.asarray(ef, float)
+    error = np.asarray(ef, float) - np.asarray(ef_true, float)
     figure = titled_figure(8.2, 3.9, title)
     left, right = figure.subplots(1, 2)
     left.hist(error, bins="auto", density=True, color=PALE_BLUE, edgecolor=BLUE)
@@ -125,8 +125,8 @@ def residual_distribution(ef_predicted: ArrayLike, ef: ArrayLike, title: str) ->
     return figure
 
 
-def _in_band(ef: Array, low: float, high: float) -> NDArray[np.bool_]:
-    return (ef > low) & (ef <= high) if low else ef <= high
+def _in_band(ef_true: Array, low: float, high: float) -> NDArray[np.bool_]:
+    return (ef_true > low) & (ef_true <= high) if low else ef_true <= high
 
 
 def _trend(axis: Axes, x: Array, error: Array) -> None:

@@ -60,15 +60,15 @@ def error_rejection_curve(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], tit
     return figure
 
 
-def reliability(p_reduced: ArrayLike, reduced: ArrayLike, title: str) -> Figure:
+def reliability(p_reduced: ArrayLike, reduced_true: ArrayLike, title: str) -> Figure:
     """Plot how often EF is reduced against the probability stated, over equal bins.
 
     Args:
         p_reduced: `(n,)` probability of EF <= 40.
-        reduced: `(n,)` 1 where EF <= 40, 0 elsewhere.
+        reduced_true: `(n,)` 1 where EF <= 40, 0 elsewhere.
         title: Which data, split and how many.
     """
-    probability, truth = np.asarray(p_reduced, float), np.asarray(reduced, float)
+    probability, truth = np.asarray(p_reduced, float), np.asarray(reduced_true, float)
     figure = titled_figure(4.6, 5.2, title)
     upper, lower = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     bins = np.minimum((probability * _BINS).astype(int), _BINS - 1)

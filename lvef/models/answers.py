@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lvef.cardiac import SURVEY_FRAMES
+from lvef.columns import described
 from lvef.errors import NotFittedError
 from lvef.evaluation.uncertainty import EF_RANGE, conformal_quantile
 from lvef.models.classifier import EFClassifier
@@ -42,17 +43,12 @@ class Answer(nn.Module):
 
     def __init__(self, task: Task) -> None:
         super().__init__()
-        if not self.is_calibrated(task):
+        if not task.is_calibrated:
             raise NotFittedError(
                 f"the {type(task).__name__} was never calibrated, as its run judged no VAL: "
                 f"{', '.join(self.outputs)} would mean nothing"
             )
         self.task = for_export(task)
-
-    @staticmethod
-    @abstractmethod
-    def is_calibrated(task: Any) -> bool:
-        """Return whether VAL has taught the task what its answers need."""
 
     @abstractmethod
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -81,29 +77,20 @@ class Answer(nn.Module):
     @torch.no_grad()
     def of_task(task: Any, *inputs: Tensor) -> dict[str, Tensor]:
         """Return what the task itself says to the same inputs, the way predictions are made."""
-        said = task.case_outputs(task(*inputs))
-        cases = task.conclude({name: value.float() for name, value in said.items()})
-        predicted: dict[str, Tensor] = task.prediction(cases)
-        return predicted
+        raw = {name: value.float() for name, value in task.raw_answer(task(*inputs)).items()}
+        answer: dict[str, Tensor] = task.calibrated_answer(raw)
+        return answer
 
 
 class ClassAnswer(Answer):
     """The answer of a classifier."""
 
-    outputs: ClassVar[dict[str, str]] = {
-        "p_reduced": "calibrated probability of EF <= 40 % at the prevalence of the training data"
-    }
+    outputs: ClassVar[dict[str, str]] = {"p_reduced": described("p_reduced")}
     task: EFClassifier
-
-    @staticmethod
-    def is_calibrated(task: EFClassifier) -> bool:
-        """Return whether VAL chose temperature and threshold."""
-        held = task.calibration
-        return len(held.normal_scores) + len(held.reduced_scores) > 0
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Return `p_reduced`."""
-        log_odds = self.task.case_outputs(self.task(*inputs))["log_odds"]
+        log_odds = self.task.raw_answer(self.task(*inputs))["log_odds"]
         return (self.task.calibration.probability(log_odds.float()),)
 
     def facts(self) -> dict[str, str]:
@@ -118,10 +105,7 @@ class EFAnswer(Answer):
     """The answer of a task that predicts EF."""
 
     outputs: ClassVar[dict[str, str]] = {
-        "ef": "ejection fraction in percent",
-        "ef_std": "its calibrated standard deviation in percentage points",
-        "ef_lower": "lower end of its conformal interval in percent",
-        "ef_upper": "upper end of its conformal interval in percent",
+        name: described(name) for name in ("ef", "ef_std", "ef_lower", "ef_upper")
     }
     scale: ClassVar[float] = 10.0  # an EF near 0 is a sum of terms that are not
     task: EFPredictor
@@ -129,20 +113,15 @@ class EFAnswer(Answer):
 
     def __init__(self, task: EFPredictor) -> None:
         super().__init__(task)
-        held = task.calibration
-        reach = conformal_quantile(held.scores.cpu().numpy(), held.level)
+        calibration = task.calibration
+        reach = conformal_quantile(calibration.scores.cpu().numpy(), calibration.level)
         self.register_buffer("reach", torch.tensor(reach, dtype=torch.float32))
-
-    @staticmethod
-    def is_calibrated(task: EFPredictor) -> bool:
-        """Return whether VAL scaled the standard deviations."""
-        return bool(torch.isfinite(task.calibration.std_factor))
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Return `ef`, `ef_std`, `ef_lower` and `ef_upper`."""
-        cases = self.task.case_outputs(self.task(*inputs))
-        ef = cases["ef_predicted"].float()
-        std = self.task.calibration.std(cases["raw_std"].float())
+        raw = self.task.raw_answer(self.task(*inputs))
+        ef = raw["ef"].float()
+        std = self.task.calibration.std(raw["raw_std"].float())
         lower, upper = ef - self.reach * std, ef + self.reach * std
         return ef, std, lower.clamp(*EF_RANGE), upper.clamp(*EF_RANGE)
 
@@ -154,18 +133,11 @@ class EFAnswer(Answer):
 class LVAnswer(Answer):
     """The answer of a segmenter: short clips in, the ventricle in each of their looks out."""
 
-    outputs: ClassVar[dict[str, str]] = {
-        "lv_probability": "probability of the left ventricle, (batch, looks, height, width)"
-    }
+    outputs: ClassVar[dict[str, str]] = {"lv_probability": described("lv_probability")}
     varies: ClassVar[dict[str, dict[int, str]]] = {
         "clip": {0: "batch", 1: "looks"}, "survey": {0: "batch"},
     }  # fmt: skip
     task: LVSegmenter
-
-    @staticmethod
-    def is_calibrated(task: LVSegmenter) -> bool:  # noqa: ARG004
-        """Return true: there is nothing to calibrate."""
-        return True
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Return `lv_probability`."""
@@ -196,16 +168,6 @@ class LVAnswer(Answer):
         return {"lv_probability": full_size(task(*inputs).float().sigmoid())}
 
 
-ANSWERS: dict[str, type[Answer]] = {
-    "EFClassifier": ClassAnswer,
-    "EFEnsemble": EFAnswer,
-    "EFGaussianProcess": EFAnswer,
-    "EFRegressor": EFAnswer,
-    "LVSegmenter": LVAnswer,
-}
-"""By name of a task, how it answers."""
-
-
 class ChannelAffine(nn.Module):
     """A batch norm in evaluation mode: a scale and a shift of each channel.
 
@@ -220,9 +182,9 @@ class ChannelAffine(nn.Module):
 
     def __init__(self, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
         super().__init__()
-        held = {name: value.detach().double() for name, value in norm.state_dict().items()}
-        scale = held["weight"] * (held["running_var"] + norm.eps).rsqrt()
-        shift = held["bias"] - held["running_mean"] * scale
+        state = {name: value.detach().double() for name, value in norm.state_dict().items()}
+        scale = state["weight"] * (state["running_var"] + norm.eps).rsqrt()
+        shift = state["bias"] - state["running_mean"] * scale
         shape = (-1, 1, 1) if isinstance(norm, nn.BatchNorm2d) else (-1,)
         self.register_buffer("scale", scale.float().view(shape))
         self.register_buffer("shift", shift.float().view(shape))

@@ -13,11 +13,9 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from lvef.cardiac import PICTURE_SIZE
 from lvef.models.base import EFTask
-from lvef.models.classifier import EFClassifier
-from lvef.models.ensemble import EFEnsemble
 from lvef.models.gp.head import ExactGPHead
 from lvef.models.gp.posterior import GPPosterior
-from lvef.models.predictor import EFPredictor
+from lvef.models.inference import device_of
 
 Method = Literal["gradcam", "hirescam", "integrated_gradients"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -71,8 +69,8 @@ class SaliencyMapper:
             `(B, F, H, W)` float32, not negative, in the evidence's own units (log odds or EF
             points a cell or pixel): frames of a case, and cases, can be compared.
         """
-        images = to_float(frames)
-        sides = self.sides(images) if sides is None else sides
+        images = self._images(frames)
+        sides = self.sides(images).to(images) if sides is None else sides.to(images)
         batch = max(1, _IMAGES_AT_ONCE // frames.shape[1])
         parts = [
             self._integrated(part, side)
@@ -82,7 +80,7 @@ class SaliencyMapper:
                 torch.split(images, batch), torch.split(sides, batch), strict=True
             )
         ]
-        return torch.cat(parts).float()
+        return torch.cat(parts).float().cpu()
 
     def score(self, frames: Tensor, sides: Tensor | None = None) -> Tensor:
         """Return how strongly frames speak for an answer, `(B,)`.
@@ -91,15 +89,19 @@ class SaliencyMapper:
             frames: `(B, F, 3, H, W)`, uint8 or float in 0..1.
             sides: `(B,)` 1 or -1, which answer; by default the one that these frames get.
         """
-        images = to_float(frames)
+        images = self._images(frames)
         with torch.no_grad():
-            chosen = self.evidence.sides(images) if sides is None else sides
-            return cast(Tensor, self.evidence(images, chosen))
+            chosen = self.evidence.sides(images) if sides is None else sides.to(images)
+            return cast(Tensor, self.evidence(images, chosen)).cpu()
 
     def sides(self, frames: Tensor) -> Tensor:
         """Return which answer frames get, `(B,)`: 1 or -1, see `Evidence.sides`."""
         with torch.no_grad():
-            return self.evidence.sides(to_float(frames))
+            return self.evidence.sides(self._images(frames)).cpu()
+
+    def _images(self, frames: Tensor) -> Tensor:
+        """Return frames as floats where the network is."""
+        return to_float(frames.to(device_of(self.evidence)))
 
     def randomised(
         self, depth: Literal["head", "last_block", "all"], seed: int = 0
@@ -160,50 +162,31 @@ class Evidence(nn.Module):
         task: A trained task; it stays as it is, and its weights are copied.
 
     Attributes:
-        parts: One for a task of its own, one for each member of an ensemble.
+        parts: One for each network that makes the answer; see `EFTask.parts`.
     """
 
     def __init__(self, task: EFTask) -> None:
         super().__init__()
         self._task = [task]  # in a list, so as to be no part of this module
-        members: list[EFTask] = [task]
-        slots = [list(range(len(task.frames)))]
-        if isinstance(task, EFEnsemble):
-            members, slots = [cast(EFTask, m) for m in task.members], task.slots
         self.parts: list[EvidencePart] = []
-        for number, (member, own) in enumerate(zip(members, slots, strict=True)):
-            part = EvidencePart(member, own)
+        for number, (member, slots) in enumerate(task.parts()):
+            part = EvidencePart(member, slots)
             self.add_module(f"part{number}", part)
             self.parts.append(part)
         self.eval().requires_grad_(False)
 
     def forward(self, frames: Tensor, sides: Tensor) -> Tensor:
-        """Return `(B,)` log odds of the called class, or EF in the direction of its side."""
+        """Return `(B,)` the explained number in the direction of a side; see `EFTask.sides`."""
         return self.answer(frames) * sides
 
     def answer(self, frames: Tensor) -> Tensor:
-        """Return `(B,)` log odds of reduced EF, or EF in percent."""
+        """Return `(B,)` the number that is explained: log odds of reduced EF, or EF in percent."""
         task = self._task[0]
-        outputs = [part(frames) for part in self.parts]
-        if isinstance(task, EFEnsemble):
-            said = []
-            for part, output in zip(self.parts, outputs, strict=True):
-                member = cast(EFPredictor, part.task[0])
-                cases = member.case_outputs(output)
-                std = member.calibration.std(cases["raw_std"].float())
-                said.append(torch.stack([cases["ef_predicted"].float(), std], dim=1))
-            outputs = [torch.stack(said, dim=1)]
-        cases = task.case_outputs(outputs[0])
-        return cases["log_odds" if isinstance(task, EFClassifier) else "ef_predicted"].float()
+        return task.explained(task.raw_answer(task.joined([part(frames) for part in self.parts])))
 
     def sides(self, frames: Tensor) -> Tensor:
-        """Return `(B,)` 1 where EF is called reduced, or is above TRAIN's mean; -1 elsewhere."""
-        task, answer = self._task[0], self.answer(frames)
-        if isinstance(task, EFClassifier):
-            called = task.conclude({"log_odds": answer.cpu()})["called"].to(answer)
-        else:
-            called = (answer > cast(EFPredictor, task).ef_mean.to(answer)).float()
-        return 2 * called - 1
+        """Return `(B,)` which side the answer is on: 1 or -1, see `EFTask.side_of`."""
+        return self._task[0].side_of(self.answer(frames))
 
 
 class EvidencePart(nn.Module):

@@ -4,49 +4,63 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lvef.columns import SPLITS
 from lvef.errors import ConfigurationError
 from lvef.evaluation.metrics import Metrics
-from lvef.evaluation.summary import Summary
+from lvef.evaluation.review import format_review, review_report
+from lvef.evaluation.summary import Summary, format_summary
+from lvef.evaluation.uncertainty import doubt
 from lvef.models.backbones.resnet50 import ResNet50Backbone, fingerprint, taught_by
 from lvef.models.cases import CaseStore
 from lvef.models.options import BackboneOptions, options, plain
-from lvef.models.task import Task
+from lvef.models.task import Batch, Cases, Task, TestReport, Visible
 from lvef.models.uncertainty import Calibration
 
-Batch = dict[str, Tensor]
-Cases = dict[str, Tensor]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Batch", "Cases", "EFTask"]
 
 
 class EFTask(Task):
     """Base of the tasks that predict from key frames.
 
-    A subclass says what its head puts out, what that means for a case (`case_outputs`), its loss
-    (`case_loss`), and how a set of cases is judged (`conclude`, `epoch_metrics`, `summary`).
+    What is said of a case comes about in three stages. The head puts out a *raw output*
+    `(B, ...)`; `raw_answer` says what that means, in the columns `raw_columns`;
+    `calibrated_answer` says what follows from it once VAL has taught the task its mistakes, in the
+    columns of `cases.csv` and `predictions.csv` (see `lvef.columns`).
+
+    A subclass says besides its loss (`case_loss`), what it takes from TRAIN
+    (`take_training_statistics`), and how a set of cases is judged (`calibrate`, `epoch_metrics`,
+    `summary`).
 
     While the backbone is frozen its features are computed once, before the first epoch, and
-    batches carry `features` float32 `(B, F * 2048)` in place of `frames`.
+    batches carry `features` float32 `(B, F * num_features)` in place of `frames`.
 
     Args:
         frames: Names of the frames of a case, in slot order; taken from the data module.
-        backbone: The shared ResNet-50; None for a task that brings its own.
+        backbone: The shared backbone; None for a task that brings its own.
         own: Further hyperparameters, plain data.
 
     Attributes:
         baseline: What the trivial answer of `summary` is, in words.
-        outputs: Names of what `case_outputs` says.
+        raw_columns: Names of what `raw_answer` says.
+        sides: What the two directions of an answer are called that heat maps speak for.
         calibration: What VAL teaches about its mistakes.
-        cases: After an epoch of evaluation, what was said of every case (CPU tensors `(n,)`).
     """
 
+    explains = True
     baseline: ClassVar[str]
-    outputs: ClassVar[tuple[str, ...]]
+    raw_columns: ClassVar[tuple[str, ...]]
+    sides: ClassVar[tuple[str, str]]
     calibration: Calibration
     head: nn.Module
 
@@ -59,8 +73,7 @@ class EFTask(Task):
             self.backbone = ResNet50Backbone(None, self.backbone_options.freeze)
             own["backbone"] = plain(self.backbone_options)
         self.save_hyperparameters({"frames": self.frames, **own}, logger=False)
-        self.store = CaseStore("ef", "reduced", "loss", *self.outputs)
-        self.cases: Cases = {}
+        self.store = CaseStore("ef_true", "reduced_true", "loss", *self.raw_columns)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return the head's raw output `(B, ...)` for frames `(B, F, 3, H, W)`."""
@@ -80,17 +93,30 @@ class EFTask(Task):
         return self(batch["frames"])  # type: ignore[no-any-return]
 
     @abstractmethod
-    def learn_population(self, ef: NDArray[np.float64], balanced_sampling: bool = False) -> None:
+    def take_training_statistics(
+        self, ef_true: NDArray[np.float64], balanced_sampling: bool = False
+    ) -> None:
         """Take what is needed of TRAIN into buffers.
 
         Args:
-            ef: `(n,)` EF in percent.
+            ef_true: `(n,)` EF in percent.
             balanced_sampling: Whether batches hold both classes alike.
         """
 
     @abstractmethod
-    def case_outputs(self, output: Tensor) -> Cases:
-        """Return what the head's raw output says of each case, `(B,)` float32 a name."""
+    def raw_answer(self, output: Tensor) -> Cases:
+        """Return what the head's raw output says of each case, `(B,)` float32 a column.
+
+        On whatever device the output is, and in nothing but tensor operations, through which
+        gradients reach the frames.
+        """
+
+    def calibrated_answer(self, raw: Cases) -> Cases:
+        """Return what follows from the raw answer of cases (CPU tensors `(n,)`) once calibrated.
+
+        Other columns of the cases, such as the truth, are passed on.
+        """
+        return raw
 
     @abstractmethod
     def case_loss(self, output: Tensor, batch: Batch) -> Tensor:
@@ -104,12 +130,63 @@ class EFTask(Task):
     def summary(self, cases: Cases) -> Summary:
         """Return the metrics with intervals and baseline."""
 
+    @abstractmethod
+    def explained(self, raw: Cases) -> Tensor:
+        """Return the number of a raw answer that heat maps explain, `(B,)`."""
+
+    @abstractmethod
+    def side_of(self, explained: Tensor) -> Tensor:
+        """Return which of `sides` an answer is on, `(B,)`: 1 for the first, -1 for the second."""
+
     def calibrate(self, cases: Cases) -> None:
         """Choose on VAL what is chosen on VAL; kept in buffers, so that checkpoints carry it."""
 
-    def conclude(self, cases: Cases) -> Cases:
-        """Return cases (CPU tensors `(n,)`) with what follows from the outputs once calibrated."""
-        return cases
+    def parts(self) -> list[tuple[EFTask, list[int]]]:
+        """Return the networks that make the answer, each with the slots of a case it looks at."""
+        return [(self, list(range(len(self.frames))))]
+
+    def joined(self, outputs: Sequence[Tensor]) -> Tensor:
+        """Return the raw output that the raw outputs of all `parts`, in order, make together."""
+        return outputs[0]
+
+    def test_report(self, title: str) -> TestReport:
+        """Return the table of TEST, with what metrics.json says beside it."""
+        summary, review = self.summary(self.cases), self._review()
+        text = format_summary(summary, title, self.baseline, format_review(review))
+        facts = {
+            "frames": self.frames,
+            "baseline": self.baseline,
+            "threshold": self._threshold,
+            "trained_on": self.trained_on,
+            "review": review,
+        }
+        return TestReport(summary, text, facts)
+
+    def figures(
+        self,
+        split: Literal["VAL", "TEST"],
+        table: pd.DataFrame,
+        data: str,
+        visible: Visible,
+    ) -> dict[str, Figure]:
+        """Return how the cases of a split are predicted, and for TEST how EF is distributed."""
+        from lvef.figures.data import ef_distribution  # matplotlib, which a fit need not have
+
+        title = f"{data}{split}, {len(self.cases['row'])} videos, {' + '.join(self.frames)}"
+        drawn = self.case_figures(split, table, title)
+        if split == "TEST":
+            of_split = table.groupby("split")["ef_true"]
+            drawn["ef_distribution"] = ef_distribution(
+                {name: of_split.get_group(name) for name in SPLITS if name in of_split.groups},
+                f"{data}EF by split",
+            )
+        return drawn
+
+    @abstractmethod
+    def case_figures(
+        self, split: Literal["VAL", "TEST"], table: pd.DataFrame, title: str
+    ) -> dict[str, Figure]:
+        """Return pictures of `cases` by name; see `figures`."""
 
     def setup(self, stage: str) -> None:
         """Load the backbone's weights and look at TRAIN before training.
@@ -121,8 +198,8 @@ class EFTask(Task):
             return
         self.load_weights()
         datamodule = self._datamodule()
-        ef = datamodule.split("TRAIN")["ef"].to_numpy(np.float64)
-        self.learn_population(ef, datamodule.balanced)
+        ef_true = datamodule.split("TRAIN")["ef_true"].to_numpy(np.float64)
+        self.take_training_statistics(ef_true, datamodule.balanced)
 
     def load_weights(self) -> None:
         """Load what the options say the backbone starts from."""
@@ -166,16 +243,12 @@ class EFTask(Task):
         self._collect(batch)
 
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
-        """Return `row` and the outputs of each case as CPU tensors, and the `failures`."""
+        """Return `row` and the answers of each case as CPU tensors, and the `failures`."""
         cases: dict[str, Any] = {"failures": batch.get("failures", [])}
-        if "frames" in batch:
-            said = self.case_outputs(self.batch_output(batch))
-            known = {name: value.detach().float().cpu() for name, value in said.items()}
-            cases.update(self.prediction(self.conclude(known)), row=batch["row"].cpu())
-        return cases
-
-    def prediction(self, cases: Cases) -> Cases:
-        """Return what `predictions.csv` shows of cases, under its names."""
+        if "frames" in batch or "features" in batch:
+            raw = self.raw_answer(self.batch_output(batch))
+            raw = {name: value.detach().float().cpu() for name, value in raw.items()}
+            cases.update(self.calibrated_answer(raw), row=batch["row"].cpu())
         return cases
 
     def on_validation_epoch_end(self) -> None:
@@ -183,28 +256,41 @@ class EFTask(Task):
         cases = self._gather()
         if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
             self.calibrate(cases)
-        self.cases = self.conclude(cases)
+        self.cases = self.calibrated_answer(cases)
         self._log_metrics("val")
 
     def on_test_epoch_end(self) -> None:
         """Judge TEST."""
-        self.cases = self.conclude(self._gather())
+        self.cases = self.calibrated_answer(self._gather())
         self._log_metrics("test")
 
     def _collect(self, batch: Batch) -> None:
         output = self.batch_output(batch)
         self.store.update(
             row=batch["row"],
-            ef=batch["ef"],
-            reduced=batch["reduced"],
+            ef_true=batch["ef_true"],
+            reduced_true=batch["reduced_true"],
             loss=self.case_loss(output, batch),
-            **self.case_outputs(output),
+            **self.raw_answer(output),
         )
 
     def _gather(self) -> Cases:
         cases = self.store.cases()
         self.store.reset()
         return cases
+
+    @property
+    def _threshold(self) -> float:
+        """The probability from which a case is called reduced; even odds where none is chosen."""
+        return 0.5 if self.decision_threshold is None else self.decision_threshold
+
+    def _review(self) -> dict[str, Any]:
+        """Return what is flagged for a human, and what of it is wrong."""
+        cases = {name: column.numpy() for name, column in self.cases.items()}
+        wrong = cases["reduced"] != cases["reduced_true"]
+        doubts = doubt(cases["p_reduced"], self._threshold)
+        error = abs(cases["ef"] - cases["ef_true"]) if "ef" in cases else None
+        return review_report(wrong, cases["review"], doubts, cases["ef_true"], error)
 
     def _log_metrics(self, stage: str) -> None:
         metrics = {"loss": float(self.cases["loss"].double().mean())}

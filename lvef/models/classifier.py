@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
@@ -21,6 +22,11 @@ from lvef.models.options import BackboneOptions, HeadOptions, OptimizerOptions
 from lvef.models.trained import TrainedTask
 from lvef.models.uncertainty import ClassCalibration
 from lvef.options import Range, check_numbers
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from lvef.models.answers import Answer
 
 _RANGES = {"label_smoothing": Range(0, 1, below=True)}
 
@@ -42,7 +48,9 @@ class EFClassifier(TrainedTask):
     monitor_mode = "max"
     baseline = "always the majority"
     num_outputs = 2
-    outputs = ("log_odds",)
+    kind = "classification"
+    raw_columns = ("log_odds",)
+    sides = ("reduced", "normal")
     calibration: ClassCalibration
     threshold: Tensor
     class_weight: Tensor
@@ -77,13 +85,26 @@ class EFClassifier(TrainedTask):
         self.register_buffer("log_prior_shift", torch.zeros(2))
         self.calibration = ClassCalibration()
 
-    def learn_population(self, ef: NDArray[np.float64], balanced_sampling: bool = False) -> None:
+    @property
+    def decision_threshold(self) -> float:
+        """The probability from which a case is called reduced, chosen on VAL."""
+        return float(self.threshold)
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether VAL chose temperature and threshold."""
+        scores = self.calibration.normal_scores, self.calibration.reduced_scores
+        return sum(map(len, scores)) > 0
+
+    def take_training_statistics(
+        self, ef_true: NDArray[np.float64], balanced_sampling: bool = False
+    ) -> None:
         """Take class weights, the majority class and the prior from TRAIN.
 
         Raises:
             ConfigurationError: The classes would be balanced twice.
         """
-        reduced = is_reduced(ef)
+        reduced = is_reduced(ef_true)
         counts = np.array([np.sum(~reduced), np.sum(reduced)])
         self.majority.fill_(int(counts.argmax()))
         self.prevalence.fill_(float(reduced.mean()))
@@ -93,7 +114,7 @@ class EFClassifier(TrainedTask):
                 "data.balanced and model.class_weights balanced would balance the classes twice; "
                 "choose one"
             )
-        weight = torch.as_tensor(len(ef) / (2 * np.maximum(counts, 1)))
+        weight = torch.as_tensor(len(ef_true) / (2 * np.maximum(counts, 1)))
         if weighted:
             self.class_weight.copy_(weight)
         if weighted or balanced_sampling:
@@ -109,23 +130,23 @@ class EFClassifier(TrainedTask):
         if stage != "fit":
             return
         for split in ("TRAIN", "VAL"):
-            reduced = is_reduced(self._datamodule().split(split)["ef"].to_numpy(np.float64))
+            reduced = is_reduced(self._datamodule().split(split)["ef_true"].to_numpy(np.float64))
             if len(np.unique(reduced)) > 1:
                 continue
-            held = f"{split} holds {'reduced' if reduced[0] else 'normal'} cases only"
+            lacking = f"{split} holds {'reduced' if reduced[0] else 'normal'} cases only"
             if split == "TRAIN":
                 raise ConfigurationError(
-                    f"{held}: a classifier learns from both; give more videos (--data.limit, "
+                    f"{lacking}: a classifier learns from both; give more videos (--data.limit, "
                     "the splits of the folder), or fit a regressor, such as configs/esf_mlp.yaml"
                 )
             if self.monitor == type(self).monitor:
                 self.watch("val/loss", "min")
                 rank_zero_warn(
-                    f"{held}: no ROC-AUC can choose an epoch, so best.ckpt is that of the least "
+                    f"{lacking}: no ROC-AUC can choose an epoch, so best.ckpt is that of the least "
                     "val/loss"
                 )
 
-    def case_outputs(self, output: Tensor) -> Cases:
+    def raw_answer(self, output: Tensor) -> Cases:
         """Return the log odds of reduced EF at the prevalence of TRAIN.
 
         Balancing the classes multiplies their odds; that is taken back, or a risk of one in
@@ -141,33 +162,40 @@ class EFClassifier(TrainedTask):
 
     def calibrate(self, cases: Cases) -> None:
         """Choose on VAL the temperature and the threshold with the best balanced accuracy."""
-        self.calibration.fit(cases["log_odds"], cases["reduced"])
+        self.calibration.fit(cases["log_odds"], cases["reduced_true"])
         probability = self.calibration.probability(cases["log_odds"])
-        self.threshold.fill_(best_threshold(probability.numpy(), cases["reduced"].numpy()))
+        self.threshold.fill_(best_threshold(probability.numpy(), cases["reduced_true"].numpy()))
 
-    def conclude(self, cases: Cases) -> Cases:
-        """Add `p_reduced`, `called` at the threshold, and `review`; all `(n,)`."""
-        probability = self.calibration.probability(cases["log_odds"].float())
+    def calibrated_answer(self, raw: Cases) -> Cases:
+        """Add `p_reduced`, `reduced` at the threshold, and `review`; all `(n,)`."""
+        probability = self.calibration.probability(raw["log_odds"].float())
         return {
-            **cases,
+            **raw,
             "p_reduced": probability,
-            "called": (probability >= self.threshold.cpu()).float(),
+            "reduced": (probability >= self.threshold.cpu()).float(),
             "review": self.calibration.review(probability),
         }
 
-    def prediction(self, cases: Cases) -> Cases:
-        """Return what `predictions.csv` shows."""
-        return {
-            "p_reduced": cases["p_reduced"],
-            "reduced": cases["called"],
-            "review": cases["review"],
-        }
+    def explained(self, raw: Cases) -> Tensor:
+        """Return the log odds of reduced EF."""
+        return raw["log_odds"].float()
+
+    def side_of(self, explained: Tensor) -> Tensor:
+        """Return 1 where EF is called reduced, -1 elsewhere."""
+        probability = self.calibration.probability(explained)
+        return 2 * (probability >= self.threshold.to(probability)).float() - 1
+
+    def exportable(self) -> Answer:
+        """Return the probability of reduced EF, as a function of frames."""
+        from lvef.models.answers import ClassAnswer
+
+        return ClassAnswer(self)
 
     def case_loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the weighted cross-entropy of each case."""
         return functional.cross_entropy(
             output,
-            batch["reduced"],
+            batch["reduced_true"],
             weight=self.class_weight,
             label_smoothing=self.label_smoothing,
             reduction="none",
@@ -175,7 +203,7 @@ class EFClassifier(TrainedTask):
 
     def epoch_metrics(self, cases: Cases) -> Metrics:
         """Return the classification metrics at the chosen threshold."""
-        probability, truth = cases["p_reduced"].numpy(), cases["reduced"].numpy()
+        probability, truth = cases["p_reduced"].numpy(), cases["reduced_true"].numpy()
         metrics = classification_metrics(probability, truth, float(self.threshold))
         return {**metrics, **probability_metrics(probability, truth)}
 
@@ -183,8 +211,20 @@ class EFClassifier(TrainedTask):
         """Return the metrics with intervals, beside always answering with the majority class."""
         return summarise_classification(
             cases["p_reduced"].numpy(),
-            cases["reduced"].numpy(),
+            cases["reduced_true"].numpy(),
             float(self.threshold),
             int(self.majority),
             float(self.prevalence),
         )
+
+    def case_figures(
+        self,
+        split: Literal["VAL", "TEST"],
+        table: pd.DataFrame,
+        title: str,
+    ) -> dict[str, Figure]:
+        """Return how well the classes are told apart, and how true the probabilities are."""
+        from lvef.figures.gallery import classifier_figures
+
+        cases = {name: column.numpy() for name, column in self.cases.items()}
+        return classifier_figures(cases, self.decision_threshold, title)

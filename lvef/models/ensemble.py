@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from lvef.errors import CheckpointError, ConfigurationError
-from lvef.models.base import Cases
+from lvef.models.base import Batch, Cases, EFTask
 from lvef.models.fitted import FittedTask
-from lvef.models.gaussian_process import EFGaussianProcess
-from lvef.models.loading import describe, load_task
+from lvef.models.loading import brought_up, load_task, task_class
 from lvef.models.options import BackboneOptions, UncertaintyOptions, options, plain
 from lvef.models.predictor import EFPredictor
-from lvef.models.regressor import EFRegressor
-
-_MEMBER_TASKS: dict[str, type[EFPredictor]] = {
-    "EFRegressor": EFRegressor,
-    "EFGaussianProcess": EFGaussianProcess,
-}
 
 
 class EFEnsemble(FittedTask):
@@ -40,6 +33,8 @@ class EFEnsemble(FittedTask):
         uncertainty: Level of the stated interval, and what is flagged for review.
     """
 
+    stands_alone = False
+
     def __init__(
         self,
         frames: list[str] = ["EDF", "ESF", "MF"],  # noqa: B006
@@ -52,7 +47,7 @@ class EFEnsemble(FittedTask):
         super().__init__(
             frames,
             None,
-            members=[{"task": type(m).__name__, "hparams": dict(m.hparams)} for m in loaded],
+            members=[{"class_path": m.class_path(), "hparams": dict(m.hparams)} for m in loaded],
             weighting=weighting,
             uncertainty=plain(options(UncertaintyOptions, uncertainty)),
         )
@@ -68,19 +63,42 @@ class EFEnsemble(FittedTask):
         if any(member.trained_on for member in loaded):
             self.trained_on = "phantoms"
 
+    @classmethod
+    def complete_arguments(
+        cls, arguments: Mapping[str, Any], locate: Callable[[str], str]
+    ) -> dict[str, Any]:
+        """Return the arguments with every member's checkpoint."""
+        members = [locate(str(member)) for member in arguments.get("members") or []]
+        return {**arguments, "members": members}
+
     def forward(self, frames: Tensor) -> Tensor:
         """Return `(B, members, 2)`, mean and standard deviation of each in percent."""
-        said = []
-        for member, slots in zip(self._members(), self.slots, strict=True):
-            cases = member.case_outputs(member(frames[:, slots]))
-            std = member.calibration.std(cases["raw_std"].float())
-            said.append(torch.stack([cases["ef_predicted"].float(), std], dim=1))
-        return torch.stack(said, dim=1)
+        parts = self.parts()
+        return self.joined([member(frames[:, slots]) for member, slots in parts])
 
-    def case_outputs(self, output: Tensor) -> Cases:
+    def batch_output(self, batch: Batch) -> Tensor:
+        """Return what `forward` says of a batch's frames: features are each member's own."""
+        return self(batch["frames"])  # type: ignore[no-any-return]
+
+    def parts(self) -> list[tuple[EFTask, list[int]]]:
+        """Return the members, each with the slots of a case it looks at."""
+        members = [member for member in self.members if isinstance(member, EFPredictor)]
+        return list(zip(members, self.slots, strict=True))
+
+    def joined(self, outputs: Sequence[Tensor]) -> Tensor:
+        """Return `(B, members, 2)` from the raw outputs of all members."""
+        answers = []
+        for (member, _), output in zip(self.parts(), outputs, strict=True):
+            assert isinstance(member, EFPredictor)
+            raw = member.raw_answer(output)
+            std = member.calibration.std(raw["raw_std"].float())
+            answers.append(torch.stack([raw["ef"].float(), std], dim=1))
+        return torch.stack(answers, dim=1)
+
+    def raw_answer(self, output: Tensor) -> Cases:
         """Return mean and standard deviation of the mixture."""
         mean, variance = mixture(output[..., 0], output[..., 1].square(), self.weighting)
-        return {"ef_predicted": mean, "raw_std": variance.sqrt()}
+        return {"ef": mean, "raw_std": variance.sqrt()}
 
     def load_weights(self) -> None:
         """Members came with their weights."""
@@ -91,9 +109,6 @@ class EFEnsemble(FittedTask):
     def on_train_epoch_start(self) -> None:
         """Members stay as they are."""
         self.members.eval()
-
-    def _members(self) -> list[EFPredictor]:
-        return [member for member in self.members if isinstance(member, EFPredictor)]
 
 
 def mixture(
@@ -117,16 +132,21 @@ def mixture(
 def _member(member: Any) -> EFPredictor:
     """Return a member from a checkpoint file, or unfilled from what an ensemble's says of it."""
     if isinstance(member, dict):
-        return _MEMBER_TASKS[member["task"]](**member["hparams"])
-    about = describe(str(member))
-    if about["task"] not in _MEMBER_TASKS:
-        raise CheckpointError(
-            f"{member} holds a {about['task']}; an ensemble takes {' or '.join(_MEMBER_TASKS)}"
-        )
-    task = cast(EFPredictor, load_task(str(member)))
-    if not bool(torch.isfinite(task.calibration.std_factor)):
+        metadata = brought_up(member)
+        kind = task_class(metadata["class_path"])
+        if not issubclass(kind, EFPredictor):
+            raise _no_member(f"the checkpoint names a {kind.__name__}")
+        return kind(**metadata["hparams"])
+    task = load_task(str(member))
+    if not isinstance(task, EFPredictor):
+        raise _no_member(f"{member} holds a {type(task).__name__}")
+    if not task.is_calibrated:
         raise CheckpointError(f"{member} was never calibrated: its run judged no VAL")
     return task
+
+
+def _no_member(what: str) -> CheckpointError:
+    return CheckpointError(f"{what}; an ensemble takes tasks that predict EF, such as EFRegressor")
 
 
 def _slots(member: EFPredictor, frames: Sequence[str]) -> list[int]:

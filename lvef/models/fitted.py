@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -10,32 +11,29 @@ from torch import Tensor, nn
 from lvef.models.base import Batch
 from lvef.models.predictor import EFPredictor
 
-_SHORT = {"limit_train_batches": 1, "check_val_every_n_epoch": 1, "val_check_interval": 1.0}
-
 
 class FittedTask(EFPredictor):
     """Base of the tasks that are fitted, or put together, before the first validation.
 
-    Their run is one batch, one validation and one checkpoint, whatever the trainer was told.
+    Their run is one batch, one validation and one checkpoint: `trainer_arguments` say so. With a
+    trainer that was made otherwise more batches do nothing, and the first epoch is the last.
     """
 
+    learns = False
     smallest_batch = 1
+    trainer_arguments = MappingProxyType(
+        {
+            "max_epochs": 1,
+            "max_steps": -1,
+            "limit_train_batches": 1,
+            "check_val_every_n_epoch": 1,
+            "val_check_interval": 1.0,
+        }
+    )
 
-    def on_fit_start(self) -> None:
-        """Shorten the run, also that of a trainer whose epochs are all spent."""
-        super().on_fit_start()
-        trainer, loop = self.trainer, self.trainer.fit_loop
-        self._found = {name: getattr(trainer, name) for name in _SHORT}, loop.max_epochs
-        for name, value in _SHORT.items():
-            setattr(trainer, name, value)
-        loop.max_epochs = 1
-        loop.epoch_progress.reset()
-
-    def on_fit_end(self) -> None:
-        """Leave the trainer as it was found, for whatever it fits next."""
-        held, self.trainer.fit_loop.max_epochs = self._found
-        for name, value in held.items():
-            setattr(self.trainer, name, value)
+    def on_train_epoch_end(self) -> None:
+        """End the run: nothing will be better."""
+        self.trainer.should_stop = True
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return zero, which reaches every parameter, as DDP wants."""

@@ -49,9 +49,9 @@ class EFGaussianProcess(FittedTask):
         self.head = ExactGPHead(**plain(chosen))
         self.add_population(uncertainty)
 
-    def case_outputs(self, output: Tensor) -> Cases:
+    def raw_answer(self, output: Tensor) -> Cases:
         """Return the mean and the standard deviation, noise included, in percent."""
-        return {"ef_predicted": output[:, 0], "raw_std": output[:, 1]}
+        return {"ef": output[:, 0], "raw_std": output[:, 1]}
 
     def on_fit_start(self) -> None:
         """Compute the features of TRAIN and fit to them, before anything is predicted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,8 +14,7 @@ from lvef.errors import ConfigurationError
 from lvef.precision import cpu_precision
 
 if TYPE_CHECKING:
-    from lvef.models.base import Cases
-    from lvef.models.task import Task
+    from lvef.models.task import Cases, Task
 
 
 def best_device(asked: str | torch.device | None = None) -> torch.device:
@@ -89,16 +89,32 @@ class FramePredictor:
 
     def frames(self, frames: Tensor) -> Cases:
         """Return the answers to frames `(B, F, 3, H, W)`, CPU tensors `(B,)` by column."""
+        if self._backbone is not None:
+            return self.from_features(self._extracted(self._backbone, frames))
         with inference(self.device, self.fast):
             return self._answers(self.task(frames.to(self.device)))
 
-    def features(self, features: Tensor) -> Cases:
+    def features(self, frames: Tensor) -> Tensor | None:
+        """Return features `(n, d)` of frames `(n, 3, H, W)`, on the device, to be used repeatedly.
+
+        None of a task whose members each have a backbone of their own.
+        """
+        if self._backbone is None:
+            return None
+        return self._extracted(self._backbone, frames[:, None])
+
+    def from_features(self, features: Tensor) -> Cases:
         """Return the answers to features `(B, F * d)`, CPU tensors `(B,)` by column."""
         with inference(self.device):
             return self._answers(self.task.batch_output({"features": features.to(self.device)}))
 
-    def extract(self, backbone: nn.Module, frames: Tensor) -> Tensor:
-        """Return the features `(B, F * d)` float32 of frames `(B, F, 3, H, W)`, on the device."""
+    @cached_property
+    def _backbone(self) -> nn.Module | None:
+        has_own = self.task.parts()[0][0] is self.task
+        backbone: nn.Module | None = self.task.backbone.folded() if has_own else None
+        return backbone
+
+    def _extracted(self, backbone: nn.Module, frames: Tensor) -> Tensor:
         with inference(self.device, self.fast):
             features: Tensor = backbone(frames.to(self.device))
             return features.float()

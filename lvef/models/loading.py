@@ -2,45 +2,42 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lvef.errors import CheckpointError, LvefError
-from lvef.models.task import Task
+from lvef.models.task import FORMAT, Task
 from lvef.models.torch_file import UnreadableError, read_torch
 
-TASKS = {
-    "EFClassifier": "lvef.models.classifier",
-    "EFEnsemble": "lvef.models.ensemble",
-    "EFGaussianProcess": "lvef.models.gaussian_process",
-    "EFRegressor": "lvef.models.regressor",
-    "LVSegmenter": "lvef.models.segmenter",
-}
-"""Every task that a checkpoint can hold, and the module it lives in. Names, because an ensemble
-loads its members from here."""
-_SAID = {"task", "hparams", "data"}
+if TYPE_CHECKING:
+    from lvef.models.base import EFTask
+
+_STATED = {"task", "hparams", "data"}
+"""What a checkpoint of every version says."""
 
 
-def describe(path: Path | str) -> dict[str, Any]:
+def describe_checkpoint(path: Path | str) -> dict[str, Any]:
     """Return what a checkpoint says of itself.
 
     Args:
         path: Checkpoint file. Its tensors are not read.
 
     Returns:
-        `task`, the name of its class; `hparams`, what that class is made with; and `data`, what
-        its data module made of the pictures (`frames`, `image_size`, `remove_artifacts`,
-        `is_phantom`; empty without a data module).
+        `task` and `class_path`, name and path of its class; `hparams`, what that class is made
+        with; and `data`, what its data module made of the pictures (`frames`, `image_size`,
+        `remove_artifacts`, `is_phantom`; empty without a data module).
 
     Raises:
-        CheckpointError: It is missing, unreadable, of another package or of another version.
+        CheckpointError: It is missing, unreadable, of another package or of a later version.
     """
-    about: dict[str, Any] = read_checkpoint(path)["lvef"]
-    return about
+    metadata: dict[str, Any] = read_checkpoint(path)["lvef"]
+    return metadata
 
 
-def load_task(path: Path | str) -> Task:
+def load_task(path: Path | str, trusted: Iterable[str] = ()) -> Task:
     """Return the task that a checkpoint holds, on the CPU and in evaluation mode.
 
     It predicts as it did when it was saved: its weights, a Gaussian process's training samples,
@@ -48,33 +45,81 @@ def load_task(path: Path | str) -> Task:
 
     Args:
         path: Checkpoint file.
+        trusted: Modules outside this package that may be imported for it; see `task_class`.
 
     Raises:
-        CheckpointError: It is missing, unreadable, of another package or of another version.
+        CheckpointError: It is missing, unreadable, of another package or version, or names a
+            class that may not be imported.
     """
     checkpoint = read_checkpoint(path)
-    name = checkpoint["lvef"]["task"]
-    if name not in TASKS:
-        raise CheckpointError(
-            f"{path} holds a {name}, but this version of the package knows {', '.join(TASKS)}"
-        )
+    metadata = checkpoint["lvef"]
     try:
-        task: Task = getattr(import_module(TASKS[name]), name)(**checkpoint["lvef"]["hparams"])
+        kind = task_class(metadata["class_path"], trusted)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    try:
+        task = kind(**metadata["hparams"])
         task.on_load_checkpoint(checkpoint)
         task.source = str(path)
         task.load_state_dict(checkpoint["state_dict"])
     except (LvefError, KeyError, RuntimeError, TypeError) as error:
+        whose = "this package" if kind.class_path().startswith("lvef.") else kind.__module__
         raise CheckpointError(
-            f"{path}: of another version of this package ({_first_line(error)})"
+            f"{path}: of another version of {whose} ({_first_line(error)})"
         ) from error
     return task.eval()
+
+
+def load_ef_task(path: Path | str, trusted: Iterable[str] = ()) -> EFTask:
+    """Return the task that a checkpoint holds, where it is one of EF from key frames.
+
+    Raises:
+        CheckpointError: See `load_task`; or it holds another task.
+    """
+    from lvef.models.base import EFTask
+
+    task = load_task(path, trusted)
+    if not isinstance(task, EFTask):
+        raise CheckpointError(f"{path} holds a {type(task).__name__}, which says no EF")
+    return task
+
+
+def task_class(class_path: str, trusted: Iterable[str] = ()) -> type[Task]:
+    """Return the task that a class path names.
+
+    Importing a module runs its code. So a path is followed only inside this package, into a module
+    that is imported already, or into one that the caller trusts.
+
+    Args:
+        class_path: Such as lvef.models.EFRegressor or my_models.MyRegressor.
+        trusted: Modules that may be imported.
+
+    Raises:
+        CheckpointError: It may not be followed, leads nowhere, or to what is no task.
+    """
+    module, _, name = class_path.rpartition(".")
+    if module.split(".")[0] != "lvef" and module not in sys.modules and module not in trusted:
+        raise CheckpointError(
+            f"it holds a {class_path}, which is not part of lvef and would run code of that "
+            f"module: if you trust it, add --import {module} (in Python, import it first or give "
+            f"trusted=[{module!r}])"
+        )
+    try:
+        found = getattr(import_module(module), name, None)
+    except (ImportError, ValueError) as error:
+        raise CheckpointError(
+            f"it holds a {class_path}, but {module or 'no module'} cannot be imported ({error})"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, Task)):
+        raise CheckpointError(f"it names {class_path}, which is no task that this version knows")
+    return found
 
 
 def read_checkpoint(path: Path | str) -> dict[str, Any]:
     """Return a checkpoint whose tensors are mapped, and read only where they are used.
 
     Raises:
-        CheckpointError: It is missing, unreadable, of another package or of another version.
+        CheckpointError: It is missing, unreadable, of another package or of a later version.
     """
     if not Path(path).is_file():
         raise CheckpointError(f"{path} not found; --ckpt_path takes a checkpoint file")
@@ -82,16 +127,38 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
         checkpoint = read_torch(Path(path))
     except UnreadableError as error:
         raise CheckpointError(f"{path}: not a readable checkpoint: {error}") from error
-    about = checkpoint.get("lvef") if isinstance(checkpoint, dict) else None
-    if about is None:
+    metadata = checkpoint.get("lvef") if isinstance(checkpoint, dict) else None
+    if not isinstance(metadata, dict):
         raise CheckpointError(f"{path} is not a checkpoint of this package")
-    missing = sorted(_SAID - set(about))
+    missing = sorted(_STATED - set(metadata))
     if missing:
         raise CheckpointError(
             f"{path}: of another version of this package (it does not say its {missing[0]})"
         )
-    held: dict[str, Any] = checkpoint
-    return held
+    try:
+        return {**checkpoint, "lvef": brought_up(metadata)}
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def brought_up(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint says of itself, as a checkpoint of this version would say it.
+
+    Version 0.1 wrote no `format` and no `class_path`, but the name of a task of its own; also of
+    an ensemble's members.
+
+    Raises:
+        CheckpointError: A later version wrote it.
+    """
+    written = metadata.get("format", 0)
+    if not isinstance(written, int) or written > FORMAT:
+        raise CheckpointError(
+            f"written by a later version of lvef (format {written}, this one reads {FORMAT}): "
+            "update lvef"
+        )
+    if "class_path" in metadata:
+        return dict(metadata)
+    return {**metadata, "class_path": f"lvef.models.{metadata.get('task')}"}
 
 
 def _first_line(error: Exception) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Literal
+
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -15,18 +18,25 @@ from lvef.models.base import Batch, Cases, EFTask
 from lvef.models.options import UncertaintyOptions, options
 from lvef.models.uncertainty import EFCalibration, reduced_calls
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from lvef.models.answers import Answer
+
 
 class EFPredictor(EFTask):
     """Base of the tasks that predict EF.
 
-    `case_outputs` says `ef_predicted` and `raw_std`, both in percent; VAL scales the latter and
-    makes split-conformal intervals of it.
+    Its raw answer is `ef` and `raw_std`, both in percent; VAL scales the latter and makes
+    split-conformal intervals of it.
     """
 
     monitor = "val/mae"
     monitor_mode = "min"
     baseline = "always the mean"
-    outputs = ("ef_predicted", "raw_std")
+    kind = "regression"
+    raw_columns = ("ef", "raw_std")
+    sides = ("EF above the mean", "EF below the mean")
     calibration: EFCalibration
     ef_mean: Tensor
     ef_scale: Tensor
@@ -38,57 +48,75 @@ class EFPredictor(EFTask):
         chosen = options(UncertaintyOptions, uncertainty)
         self.calibration = EFCalibration(chosen.review_share, chosen.level or LEVEL)
 
-    def learn_population(self, ef: NDArray[np.float64], balanced_sampling: bool = False) -> None:
+    @property
+    def interval_level(self) -> float:
+        """The coverage that stated intervals promise, in 0..1."""
+        return float(self.calibration.level)
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether VAL scaled the standard deviations."""
+        return bool(torch.isfinite(self.calibration.std_factor))
+
+    def take_training_statistics(
+        self, ef_true: NDArray[np.float64], balanced_sampling: bool = False
+    ) -> None:
         """Take mean and spread of EF from TRAIN."""
-        self.ef_mean.fill_(float(ef.mean()))
-        self.ef_scale.fill_(float(ef.std()) if ef.std() > 0 else 1.0)
+        self.ef_mean.fill_(float(ef_true.mean()))
+        self.ef_scale.fill_(float(ef_true.std()) if ef_true.std() > 0 else 1.0)
 
     def case_loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the squared error in variances of TRAIN."""
-        predicted = self.case_outputs(output)["ef_predicted"]
-        return ((batch["ef"] - predicted) / self.ef_scale).square()
+        predicted = self.raw_answer(output)["ef"]
+        return ((batch["ef_true"] - predicted) / self.ef_scale).square()
 
     def calibrate(self, cases: Cases) -> None:
         """Fit standard deviations and intervals to the residuals on VAL."""
-        self.calibration.fit(cases["ef_predicted"], cases["raw_std"], cases["ef"])
+        self.calibration.fit(cases["ef"], cases["raw_std"], cases["ef_true"])
 
-    def conclude(self, cases: Cases) -> Cases:
-        """Add `ef_std`, the interval, `p_reduced`, `called` and `review`; all `(n,)`."""
-        ef = cases["ef_predicted"].float()
-        std = self.calibration.std(cases["raw_std"].float())
+    def calibrated_answer(self, raw: Cases) -> Cases:
+        """Add `ef_std`, the interval, `p_reduced`, `reduced` and `review`; all `(n,)`."""
+        ef = raw["ef"].float()
+        std = self.calibration.std(raw["raw_std"].float())
         lower, upper = self.calibration.interval(ef, std)
-        said = {name: value for name, value in cases.items() if name != "raw_std"}
+        others = {name: value for name, value in raw.items() if name != "raw_std"}
         return {
-            **said,
+            **others,
             "ef_std": std,
             "ef_lower": lower,
             "ef_upper": upper,
             "p_reduced": torch.special.ndtr((REDUCED_EF - ef) / std),
-            "called": reduced_calls(ef),
+            "reduced": reduced_calls(ef),
             "review": self.calibration.review(lower, upper, std),
         }
 
-    def prediction(self, cases: Cases) -> Cases:
-        """Return what `predictions.csv` shows: EF in percent, not standardised."""
-        names = {"ef_predicted": "ef", "called": "reduced"}
-        return {names.get(name, name): value for name, value in cases.items()}
+    def explained(self, raw: Cases) -> Tensor:
+        """Return EF in percent."""
+        return raw["ef"].float()
+
+    def side_of(self, explained: Tensor) -> Tensor:
+        """Return 1 where EF is above TRAIN's mean, -1 elsewhere."""
+        return 2 * (explained > self.ef_mean.to(explained)).float() - 1
+
+    def exportable(self) -> Answer:
+        """Return EF with its interval, as a function of frames."""
+        from lvef.models.answers import EFAnswer
+
+        return EFAnswer(self)
 
     def epoch_metrics(self, cases: Cases) -> Metrics:
         """Return the regression metrics, and those of the intervals once calibrated."""
-        metrics = regression_metrics(cases["ef_predicted"].numpy(), cases["ef"].numpy())
-        if bool(torch.isfinite(self.calibration.std_factor)):
+        metrics = regression_metrics(cases["ef"].numpy(), cases["ef_true"].numpy())
+        if self.is_calibrated:
             lower, upper = self.intervals(cases)
             metrics.update(
-                interval_metrics(cases["ef_predicted"], cases["ef_std"], lower, upper, cases["ef"])
+                interval_metrics(cases["ef"], cases["ef_std"], lower, upper, cases["ef_true"])
             )
         return metrics
 
     def intervals(self, cases: Cases) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the ends of the intervals at every reported level, `(n, L)` each."""
-        ends = [
-            self.calibration.interval(cases["ef_predicted"], cases["ef_std"], level)
-            for level in LEVELS
-        ]
+        ends = [self.calibration.interval(cases["ef"], cases["ef_std"], level) for level in LEVELS]
         lower, upper = (
             torch.stack(side, dim=1).double().numpy() for side in zip(*ends, strict=True)
         )
@@ -98,9 +126,29 @@ class EFPredictor(EFTask):
         """Return the metrics with intervals, beside always answering with the mean of TRAIN."""
         lower, upper = self.intervals(cases)
         return summarise_regression(
-            cases["ef_predicted"].numpy(),
             cases["ef"].numpy(),
+            cases["ef_true"].numpy(),
             float(self.ef_mean),
             float(self.ef_scale),
             (cases["ef_std"].numpy(), lower, upper),
+        )
+
+    def case_figures(
+        self, split: Literal["VAL", "TEST"], table: pd.DataFrame, title: str
+    ) -> dict[str, Figure]:
+        """Return predicted against true EF; for TEST the errors and the intervals too."""
+        from lvef.figures import gallery
+        from lvef.figures.predictions import predicted_and_true
+
+        cases = {name: column.numpy() for name, column in self.cases.items()}
+        if split == "VAL":
+            figure = predicted_and_true(cases["ef"], cases["ef_true"], title)
+            return {"predicted_and_true": figure}
+        lower, upper = self.intervals(self.cases)
+        inside = (lower <= cases["ef_true"][:, None]) & (cases["ef_true"][:, None] <= upper)
+        return gallery.predictor_figures(
+            cases,
+            dict(zip(LEVELS, inside.mean(axis=0), strict=True)),
+            table.loc[cases["row"], "edv"].to_numpy(float),
+            title,
         )

@@ -58,14 +58,14 @@ class EFRegressor(EFPredictor, TrainedTask):
         self.loss = loss
         self.add_population(uncertainty)
 
-    def case_outputs(self, output: Tensor) -> Cases:
+    def raw_answer(self, output: Tensor) -> Cases:
         """Return EF in percent, and the spread of TRAIN, which VAL scales to the residuals'."""
         ef = self.ef_mean + self.ef_scale * output[:, 0]
-        return {"ef_predicted": ef, "raw_std": self.ef_scale.expand_as(ef)}
+        return {"ef": ef, "raw_std": self.ef_scale.expand_as(ef)}
 
     def case_loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the loss of each case in standard deviations of TRAIN."""
-        target = (batch["ef"] - self.ef_mean) / self.ef_scale
+        target = (batch["ef_true"] - self.ef_mean) / self.ef_scale
         functions: dict[str, Callable[..., Tensor]] = {
             "huber": functional.smooth_l1_loss,
             "mse": functional.mse_loss,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
@@ -15,12 +17,18 @@ from torch.nn import functional
 
 from lvef.errors import CheckpointError, WeightsError
 from lvef.evaluation.overlap import area_error, boundary_distance, dice
+from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.models.cases import CaseStore
 from lvef.models.loading import read_checkpoint
 from lvef.models.schedule import one_cycle
 from lvef.models.segmentation.network import LVSegmentationNet
-from lvef.models.task import Task
+from lvef.models.task import Task, TestReport, Visible
 from lvef.options import LEARNING_RATE, WEIGHT_DECAY, check_numbers
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from lvef.models.answers import Answer
 
 SHIPPED = "shipped"
 """The weights that come with the package, trained on phantoms only."""
@@ -44,9 +52,11 @@ class LVSegmenter(Task):
         shown: Clip, masks and probabilities of the first batch of the last evaluation.
     """
 
+    kind = "segmentation"
     monitor = "val/dice"
     monitor_mode = "max"
     finds_beats = True
+    data_arguments = MappingProxyType({"masks": True})
 
     def __init__(
         self, weights: str | None = None, lr: float = 3e-3, weight_decay: float = 0.02
@@ -57,7 +67,6 @@ class LVSegmenter(Task):
         self.weights = weights
         self.net = LVSegmentationNet()
         self.store = CaseStore("dice", "distance", "area_error")
-        self.cases: dict[str, Tensor] = {}
         self.shown: dict[str, Tensor] = {}
 
     def forward(self, clip: Tensor, survey: Tensor) -> Tensor:
@@ -98,6 +107,53 @@ class LVSegmenter(Task):
     def on_test_epoch_end(self) -> None:
         """Log the metrics of TEST."""
         self._conclude("test")
+
+    def test_report(self, title: str) -> TestReport:
+        """Return how well the masks fit, with the spread between videos."""
+        table = pd.DataFrame({n: c.numpy() for n, c in self.cases.items() if n != "row"})
+        quantiles = table.quantile([0.05, 0.5, 0.95])
+        metrics = {
+            str(name): {"mean": float(table[name].mean()), "p5": low, "median": middle, "p95": high}
+            for name, (low, middle, high) in quantiles.items()
+        }
+        lines = [
+            f"{title}. {NOT_FOR_DIAGNOSIS}",
+            pd.DataFrame(metrics).T.round(3).to_string(),
+            "dice; distance of the boundaries in pixels; error of the area in percent, signed",
+        ]
+        return TestReport(metrics, "\n".join(lines))
+
+    def figures(
+        self,
+        split: Literal["VAL", "TEST"],
+        table: pd.DataFrame,
+        data: str,
+        visible: Visible,
+    ) -> dict[str, Figure]:
+        """Return the masks of the first traced look of each case of the first batch."""
+        from lvef.figures.masks import mask_sheet
+
+        slots = self.shown["traced"].int().argmax(1)
+        cases = torch.arange(len(slots))
+        dices = dict(zip(self.cases["row"].tolist(), self.cases["dice"].tolist(), strict=True))
+        clips = self.shown["clip"].numpy()
+        nothing = np.zeros(clips.shape[2:], bool)
+        sectors = [visible(clip) for clip in clips]
+        may_be_seen = np.stack([nothing if sector is None else sector for sector in sectors])
+        sheet = mask_sheet(
+            self.shown["clip"][cases, slots].numpy() * may_be_seen,
+            self.shown["probability"][cases, slots].numpy(),
+            self.shown["mask"][cases, slots].numpy().astype(bool),
+            [f"Dice {dices[row]:.2f}" for row in self.shown["row"].tolist()],
+            f"{data}{split}: the first {len(slots)} of {len(self.cases['row'])} videos",
+        )
+        return {"masks": sheet}
+
+    def exportable(self) -> Answer:
+        """Return the probability of the ventricle, as a function of looks at clips."""
+        from lvef.models.answers import LVAnswer
+
+        return LVAnswer(self)
 
     def configure_optimizers(self) -> Any:
         """Return AdamW with a one-cycle schedule."""
@@ -195,12 +251,13 @@ def read_weights(weights: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
             with safe_open(path, "pt") as opened:
                 about = dict(opened.metadata() or {})
             return load_file(path), about
-        held = read_checkpoint(path)
+        checkpoint = read_checkpoint(path)
     except (SafetensorError, OSError, CheckpointError) as error:
         raise WeightsError(f"{path}: not readable segmenter weights") from error
-    about = held["lvef"]
-    if about["task"] != LVSegmenter.__name__:
-        raise WeightsError(f"{path} holds a {about['task']}, not an LVSegmenter")
-    phantoms = about["data"].get("is_phantom") and not about.get("patients", False)
-    state = {k.removeprefix("net."): v for k, v in held["state_dict"].items() if k[:4] == "net."}
+    metadata = checkpoint["lvef"]
+    if metadata["class_path"] != LVSegmenter.class_path():
+        raise WeightsError(f"{path} holds a {metadata['task']}, not an LVSegmenter")
+    phantoms = metadata["data"].get("is_phantom") and not metadata.get("patients", False)
+    tensors = checkpoint["state_dict"].items()
+    state = {name.removeprefix("net."): v for name, v in tensors if name.startswith("net.")}
     return state, {"trained_on": "phantoms" if phantoms else ""}

@@ -43,13 +43,13 @@ class EFCalibration(Calibration):
         self.register_buffer("scores", torch.empty(0))
 
     @torch.inference_mode(False)  # or the buffers could never be written to again
-    def fit(self, ef_predicted: Tensor, raw_std: Tensor, ef: Tensor) -> None:
+    def fit(self, ef: Tensor, raw_std: Tensor, ef_true: Tensor) -> None:
         """Learn from held-out cases, all `(n,)` in percent.
 
         The factor is the one with the best predictive density; the conformal scores are the
         residuals in standard deviations.
         """
-        residual = (ef_predicted.double() - ef.double()).abs()
+        residual = (ef.double() - ef_true.double()).abs()
         raw = raw_std.double()
         factor = (residual / raw).square().mean().sqrt().clamp(min=1e-6)
         self.std_factor.fill_(float(factor))
@@ -68,14 +68,14 @@ class EFCalibration(Calibration):
         return raw_std * self.std_factor.to(raw_std)
 
     def interval(
-        self, ef_predicted: Tensor, std: Tensor, level: float | None = None
+        self, ef: Tensor, std: Tensor, level: float | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return the ends of conformal intervals, `(n,)` each, within 0..100."""
         if not bool(torch.isfinite(self.std_factor)):
-            nothing = torch.full_like(ef_predicted, float("nan"))
+            nothing = torch.full_like(ef, float("nan"))
             return nothing, nothing
         reach = conformal_quantile(self.scores.cpu().numpy(), level or self.level)
-        lower, upper = ef_predicted - reach * std, ef_predicted + reach * std
+        lower, upper = ef - reach * std, ef + reach * std
         return lower.clamp(*EF_RANGE), upper.clamp(*EF_RANGE)
 
     def review(self, lower: Tensor, upper: Tensor, std: Tensor) -> Tensor:
@@ -101,11 +101,11 @@ class ClassCalibration(Calibration):
         self.register_buffer("reduced_scores", torch.empty(0))
 
     @torch.inference_mode(False)
-    def fit(self, log_odds: Tensor, reduced: Tensor) -> None:
+    def fit(self, log_odds: Tensor, reduced_true: Tensor) -> None:
         """Learn from held-out cases: log odds of EF <= 40 and classes, `(n,)` each."""
-        self.temperature.fill_(temperature(log_odds.numpy(), reduced.numpy()))
+        self.temperature.fill_(temperature(log_odds.numpy(), reduced_true.numpy()))
         probability = self.probability(log_odds)
-        truth = reduced.bool()
+        truth = reduced_true.bool()
         device = self.temperature.device
         self.normal_scores = probability[~truth].sort().values.float().to(device)
         self.reduced_scores = (1 - probability[truth]).sort().values.float().to(device)
@@ -127,6 +127,6 @@ class ClassCalibration(Calibration):
         return (plausible != 1).float()
 
 
-def reduced_calls(ef_predicted: Tensor) -> Tensor:
+def reduced_calls(ef: Tensor) -> Tensor:
     """Return 1 where a predicted EF is reduced, `(n,)` float."""
-    return torch.as_tensor(np.asarray(is_reduced(ef_predicted.cpu().numpy()), dtype=np.float32))
+    return torch.as_tensor(np.asarray(is_reduced(ef.cpu().numpy()), dtype=np.float32))

@@ -14,7 +14,7 @@ from lvef.data.dataset import prepare_for_workers
 from lvef.data.views import FrameOptions
 from lvef.errors import ConfigurationError
 from lvef.models.inference import FramePredictor, best_device
-from lvef.models.loading import describe, load_task
+from lvef.models.loading import describe_checkpoint, load_task
 from lvef.models.segmenter import SHIPPED
 from lvef.predict.combine import BEAT_COLUMNS
 from lvef.predict.finder import BeatFinder
@@ -33,6 +33,7 @@ class Predictor:
         segmenter: What finds the beats: "shipped", a file of segmenter weights, or a checkpoint
             of an LV segmenter. A checkpoint that is an LV segmenter's finds them itself.
         device: Where the networks run, such as cpu or cuda; a GPU if there is one.
+        trusted: Modules outside this package that may be imported for a task of a user's own.
 
     Raises:
         CheckpointError: The checkpoint is missing, unreadable, or of another package.
@@ -48,11 +49,12 @@ class Predictor:
         checkpoint: str | Path,
         segmenter: str | Path = SHIPPED,
         device: str | torch.device | None = None,
+        trusted: Sequence[str] = (),
     ) -> None:
-        self.task = load_task(checkpoint)
-        trained_with: dict[str, Any] = describe(checkpoint)["data"]
+        self.task: Any = load_task(checkpoint, trusted)
+        trained_with: dict[str, Any] = describe_checkpoint(checkpoint)["data"]
         self.seen = FrameOptions(
-            tuple(getattr(self.task, "frames", ())),
+            tuple(self.task.frames),
             trained_with.get("image_size", PICTURE_SIZE),
             trained_with.get("remove_artifacts", True),
         )
@@ -103,6 +105,7 @@ def load(
     checkpoint: str | Path,
     segmenter: str | Path = SHIPPED,
     device: str | torch.device | None = None,
+    trusted: Sequence[str] = (),
 ) -> Predictor:
     """Load a checkpoint, to predict new clips with; see `Predictor`."""
-    return Predictor(checkpoint, segmenter, device)
+    return Predictor(checkpoint, segmenter, device, trusted)

@@ -19,7 +19,7 @@ COLUMNS = [
     "ef_upper", "p_reduced", "reduced", "review",
 ]  # fmt: skip
 """Columns of predictions.csv; where beats were found `num_beats`, `ef_spread`, `ef_geometric` and
-`quality` follow, where the true EF is known `ef_label`, and `trained_on` where phantoms taught the
+`quality` follow, where the true EF is known `ef_true`, and `trained_on` where phantoms taught the
 model."""
 _FOUND_COLUMNS = ["num_beats", "ef_spread", "ef_geometric", "quality"]
 _NOT_REACHED = "not predicted: the run ended before this video"
@@ -61,7 +61,6 @@ def prediction_table(
     result = table.copy()
     result["reason"] = table.get("reason", "")
     result["status"] = np.where(result["reason"] == "", "ok", "failed")
-    result = result.rename(columns={"ef": "ef_label"})
     for batch in batches:
         for row, reason in batch["failures"]:
             result.loc[row, "status"] = "failed"
@@ -80,7 +79,7 @@ def prediction_table(
 
 def geometric_table(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the same tables with the EF that geometry tells, where there is no model of EF."""
-    result = table.drop(columns="ef").copy()
+    result = table.drop(columns="ef_true").copy()
     result["status"] = np.where(result["reason"] == "", "ok", "failed")
     result["ef"], result["ef_std"] = result["ef_geometric"], result["ef_geometric_std"]
     reach = float(normal_reach(LEVEL)) * result["ef_std"]
@@ -113,8 +112,8 @@ def by_video(result: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     if has_beats and (result["quality"].notna().any() or (result["beat"] > 0).any()):
         videos["num_beats"] = videos["num_beats"].astype("Int64")
         columns += _FOUND_COLUMNS
-    if "ef_label" in result and result["ef_label"].notna().any():
-        columns += ["ef_label"]
+    if "ef_true" in result and result["ef_true"].notna().any():
+        columns += ["ef_true"]
     beats = result[result["status"] == "ok"]
     if has_beats:
         beats = beats.drop(columns="quality").rename(columns={"beat_quality": "quality"})

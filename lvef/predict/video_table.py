@@ -25,11 +25,11 @@ from lvef.predict.numbers import number_clips
 Finder = Callable[[Path, str, ClipInfo], FoundBeats]
 """Finds the beats of a file, given its path, its name in the table, and what the file says."""
 _EMPTY: dict[str, object] = {
-    "split": "", "ef": np.nan, "num_frames": 0, "ed_frame": -1, "es_frame": -1, "mid_frame": -1,
-    "reason": "", "beat": 0, "ef_geometric": np.nan, "ef_geometric_std": np.nan,
+    "split": "", "ef_true": np.nan, "num_frames": 0, "ed_frame": -1, "es_frame": -1,
+    "mid_frame": -1, "reason": "", "beat": 0, "ef_geometric": np.nan, "ef_geometric_std": np.nan,
     "beat_quality": np.nan, "quality": np.nan, VIEW: None,
 }  # fmt: skip
-_NOT_IN_JOURNAL = ("split", "ef", VIEW)
+_NOT_IN_JOURNAL = ("split", "ef_true", VIEW)
 _NO_FRAMES = "ED and ES frames unknown: give them with --data.keyframes FILE.csv (video, ed, es)"
 
 
@@ -56,8 +56,8 @@ def video_table(
             that an interruption loses none.
 
     Returns:
-        Columns as `LabelFolder.table`, `ef` all NaN, and `reason`: why a video cannot be used,
-        empty where it can. `shown` is what reasons call the file. `video` is the file's name
+        Columns as `LabelFolder.table`, `ef_true` all NaN, and `reason`: why a video cannot be
+        used, empty where it can. `shown` is what reasons call the file. `video` is the file's name
         without extension, with as many folders before it as tell it from the others. `beat`
         counts from 0; where beats were found, `ef_geometric`, `ef_geometric_std` (percent) and
         `beat_quality` (0 to 1) are the beat's, `quality` the clip's, and `VIEW` a `ClipView`.

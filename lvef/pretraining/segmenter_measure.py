@@ -45,7 +45,7 @@ def measure(net: LVSegmentationNet, arrays: dict[str, NDArray[Any]]) -> dict[str
         rows["ef_masks"].append(_median(ejection_fraction(*volumes[0].T)))
         rows["edv_error"].append(_median(error[:, 0]))
         rows["esv_error"].append(_median(error[:, 1]))
-    return {"ef": np.array(arrays["ef"]), **{k: np.array(v) for k, v in rows.items()}}
+    return {"ef_true": np.array(arrays["ef_true"]), **{k: np.array(v) for k, v in rows.items()}}
 
 
 def summarise(rows: dict[str, NDArray[Any]]) -> dict[str, float]:
@@ -53,7 +53,7 @@ def summarise(rows: dict[str, NDArray[Any]]) -> dict[str, float]:
 
     `dice_fitted` is Dice where all masks are as much wider or narrower as suits them best.
     """
-    gap = rows["ef_masks"] - rows["ef"]
+    gap = rows["ef_masks"] - rows["ef_true"]
     figures = {
         "dice": float(rows["dice"].mean()),
         # How far readers stay from the edge is a convention that generators need not share.
@@ -65,7 +65,7 @@ def summarise(rows: dict[str, NDArray[Any]]) -> dict[str, float]:
         "ef_mae": _mean(np.abs(gap)),
     }
     for low, high in BANDS:
-        chosen = (rows["ef"] > low) & (rows["ef"] <= high)
+        chosen = (rows["ef_true"] > low) & (rows["ef_true"] <= high)
         figures[f"ef_bias_{low}_{high}"] = _mean(gap[chosen])
     return figures
 

@@ -27,7 +27,7 @@ def joined(clips: list[LookedClip]) -> dict[str, NDArray[Any]]:
         "starts": np.cumsum([0, *(len(clip.frames) for clip in clips)]),
         "beats": np.concatenate([clip.beats for clip in clips]),
         "beat_starts": np.cumsum([0, *(len(clip.beats) for clip in clips)]),
-        "ef": np.array([clip.ef for clip in clips]),
+        "ef_true": np.array([clip.ef for clip in clips]),
         "kinds": np.array([clip.kinds for clip in clips]),
     }
 

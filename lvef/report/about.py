@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +21,12 @@ _NAME = re.compile(r"[A-Za-z]\w{0,59}", re.ASCII)
 _WORDS = re.compile(r"[A-Za-z][A-Za-z ,-]{0,59}", re.ASCII)
 _VERSION = re.compile(r"[0-9][\w.+]{0,39}", re.ASCII)
 _METRIC_PARTS = ("value", "lower", "upper", "baseline")
+_KINDS = ("classification", "regression", "segmentation")
+_KIND_OF = {
+    "EFClassifier": "classification", "EFRegressor": "regression", "EFEnsemble": "regression",
+    "EFGaussianProcess": "regression", "LVSegmenter": "segmentation",
+}  # fmt: skip
+"""Of what version 0.1 wrote, which stated the task alone."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,7 @@ class About:
 
     Attributes:
         task: Name of the task's class; empty where it is not known.
+        kind: classification, regression or segmentation; empty where it is not known.
         frames: Frames that the model sees.
         phantom: Whether every case is a phantom.
         trained_on: "phantoms" where these taught the model, else empty.
@@ -42,6 +50,7 @@ class About:
     """
 
     task: str = ""
+    kind: str = ""
     frames: list[str] = field(default_factory=list)
     phantom: bool = False
     trained_on: str = ""
@@ -73,6 +82,7 @@ def read_about(path: Path, notes: list[str]) -> About:
     frames = reader.take("frames", lambda v: [_one_of(_FRAMES, frame) for frame in _list(v)], [])
     said = {
         "task": reader.take("task", lambda v: _matching(_NAME, v), ""),
+        "kind": reader.take("kind", lambda v: _one_of(_KINDS, v), "", needed=False),
         "frames": frames,
         "phantom": reader.take("phantom", _flag, False),
         "trained_on": reader.take("trained_on", _taught, "", needed=False),
@@ -91,7 +101,13 @@ def read_about(path: Path, notes: list[str]) -> About:
             f"{path.name} does not say, or not as it should: {', '.join(reader.wrong)}. What rests "
             "on it is left out, or as it is by default."
         )
+    said["kind"] = kind_of(said)
     return About(**said)
+
+
+def kind_of(metadata: Mapping[str, Any]) -> str:
+    """Return the kind of task that a run's metrics.json or predictions.json states."""
+    return str(metadata.get("kind") or _KIND_OF.get(str(metadata.get("task")), ""))
 
 
 class _Reader:

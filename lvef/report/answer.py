@@ -25,19 +25,21 @@ def answered_case(number: int, row: Any, run: Run) -> ReportCase:
     reason = str(row["reason"])
     if reason:
         reason = without_names(reason, video)
-    label, called = value("ef_label"), value("called")
+    ef_true, reduced = value("ef_true"), value("reduced")
     case = ReportCase(
         number=number,
         status=str(row["status"]),
         reason=reason,
-        ef_label=label,
+        ef_true=ef_true,
         ef=value("ef"),
         ef_std=value("ef_std"),
         ef_lower=value("ef_lower"),
         ef_upper=value("ef_upper"),
         p_reduced=value("p_reduced"),
-        called=None if called is None else called > 0,
-        wrong=None if None in (called, label) else (called > 0) != (label <= REDUCED_EF),  # type: ignore[operator]
+        reduced=None if reduced is None else reduced > 0,
+        wrong=None
+        if reduced is None or ef_true is None
+        else (reduced > 0) != (ef_true <= REDUCED_EF),
         review=bool(value("review")),
         beats=_beats(run.beats, video),
     )

@@ -77,13 +77,13 @@ class ReportCase:
         number: Its number in the report, from 1; no file is named.
         status: `ok` or `failed`.
         reason: Why it failed.
-        ef_label: True EF.
+        ef_true: True EF.
         ef: Predicted EF.
         ef_std: Its standard deviation.
         ef_lower: Lower end of the interval.
         ef_upper: Upper end of the interval.
         p_reduced: Probability of EF <= 40.
-        called: Whether it was called reduced.
+        reduced: Whether it was called reduced.
         wrong: Whether that is wrong.
         review: Whether a human should look.
         why: Why, in words.
@@ -96,13 +96,13 @@ class ReportCase:
     number: int
     status: str = "ok"
     reason: str = ""
-    ef_label: float | None = None
+    ef_true: float | None = None
     ef: float | None = None
     ef_std: float | None = None
     ef_lower: float | None = None
     ef_upper: float | None = None
     p_reduced: float | None = None
-    called: bool | None = None
+    reduced: bool | None = None
     wrong: bool | None = None
     review: bool = False
     why: str = ""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,7 @@ from lvef.errors import (
 )
 from lvef.models import EFTask
 from lvef.models.attribution import Method, SaliencyMapper
+from lvef.models.inference import best_device
 from lvef.models.loading import load_task
 from lvef.predict.record import ClipRecord, read_record, record_path, write_record
 from lvef.predict.video_table import video_table
@@ -171,13 +172,13 @@ def _mapper(
         return None, []
     try:
         task = load_task(path)
-        if not isinstance(task, EFTask):
+        if not task.explains:
             return None, []
         if not run.data.get("remove_artifacts", True):
             run.notes.append(
                 "The model sees frames with their artifacts; heat maps are of frames without them."
             )
-        return SaliencyMapper(task), task.frames
+        return SaliencyMapper(cast(EFTask, task.to(best_device()))), task.frames
     except (FitError, NotFittedError):
         run.notes.append("This Gaussian process was approximated: it has no heat maps.")
     except LvefError:

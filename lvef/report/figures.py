@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lvef.cardiac import REDUCED_EF
-from lvef.data.layouts import SPLITS, read_labels
+from lvef.columns import SPLITS
+from lvef.data.layouts import read_labels
 from lvef.errors import LvefError
 from lvef.evaluation.uncertainty import LEVELS
 from lvef.figures import gallery
@@ -33,7 +34,7 @@ def test_figures(run: Run, root: str | None, title: str) -> dict[str, Figure]:
     table = _table(run, root)
     drawn = _of_cases(run, table, title)
     if table is not None:
-        splits = table.groupby("split")["ef"]
+        splits = table.groupby("split")["ef_true"]
         drawn["ef_distribution"] = ef_distribution(
             {name: splits.get_group(name) for name in SPLITS if name in splits.groups},
             f"{data}EF by split",
@@ -46,10 +47,10 @@ def test_figures(run: Run, root: str | None, title: str) -> dict[str, Figure]:
 
 def _of_cases(run: Run, table: pd.DataFrame | None, title: str) -> dict[str, Figure]:
     cases, about = run.cases, run.about
-    truth = cases["ef_label"].le(REDUCED_EF).where(cases["ef_label"].notna())
-    cases = cases.assign(reduced=cases["reduced"].fillna(truth.astype(float)))
+    truth = cases["ef_true"].le(REDUCED_EF).where(cases["ef_true"].notna())
+    cases = cases.assign(reduced_true=cases["reduced_true"].fillna(truth.astype(float)))
     regression = cases["ef"].notna().any()
-    needed = ["p_reduced", "reduced", *(["ef", "ef_label", "called"] if regression else [])]
+    needed = ["p_reduced", "reduced_true", *(["ef", "ef_true", "reduced"] if regression else [])]
     whole = cases[cases[needed].notna().all(axis=1)]
     if len(whole) < len(cases):
         run.notes.append(
@@ -62,7 +63,6 @@ def _of_cases(run: Run, table: pd.DataFrame | None, title: str) -> dict[str, Fig
     if not regression:
         threshold = 0.5 if about.threshold is None else about.threshold
         return gallery.classifier_figures(columns, threshold, title)
-    columns = {**columns, "ef_predicted": columns["ef"], "ef": columns["ef_label"]}
     inside = {level: about.metrics.get(f"coverage_{100 * level:.0f}", {}).get("value")
               for level in LEVELS}  # fmt: skip
     known = {level: value for level, value in inside.items() if value is not None}

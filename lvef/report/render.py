@@ -141,7 +141,7 @@ def _row(case: ReportCase) -> dict[str, Any]:
     interval = {"text": "", "value": ""}
     if low is not None and high is not None:
         interval = {"text": f"{low:.0f} to {high:.0f}", "value": f"{high - low:.6g}"}
-    called = {None: "", True: "reduced", False: "normal"}[case.called]
+    called = {None: "", True: "reduced", False: "normal"}[case.reduced]
     right = {None: "", True: "wrong", False: "right"}[case.wrong]
     review = "review" if case.review else ""
     why = case.why or case.reason
@@ -149,7 +149,7 @@ def _row(case: ReportCase) -> dict[str, Any]:
     return {
         "number": case.number,
         "cells": [
-            number(case.ef_label),
+            number(case.ef_true),
             number(case.ef),
             interval,
             number(case.p_reduced, 3),

@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import yaml
 
+from lvef.columns import Place, earlier_names
 from lvef.errors import ConfigurationError
 from lvef.files import read_csv
 from lvef.report.about import About, read_about
@@ -19,13 +20,11 @@ from lvef.runs import data_options
 
 _TEXTS = ("video", "status", "reason")
 _SHARES = ("p_reduced",)
-_FLAGS = ("reduced", "called", "review")
+_FLAGS = ("reduced_true", "reduced", "review")
 _FRAMES = ("ed_frame", "es_frame", "mid_frame")
-_EF = ("ef_label", "ef", "ef_std", "ef_lower", "ef_upper", "ef_geometric")
+_EF = ("ef_true", "ef", "ef_std", "ef_lower", "ef_upper", "ef_geometric")
 _COUNTS = (*_FRAMES, "num_beats")
 _NUMBERS = (*_EF, *_SHARES, *_FLAGS, *_COUNTS)
-_OF_TEST = {"ef_label": "ef", "ef": "ef_predicted"}
-_OF_PREDICTIONS = {"called": "reduced", "reduced": ""}  # the truth is not there
 _UNKNOWN = {"", "nan", "na", "<na>", "none", "null", "nat"}
 _LARGEST_COUNT = 10_000_000
 _LARGEST_EF = 10_000
@@ -42,8 +41,9 @@ class Run:
         about: What metrics.json or predictions.json says.
         config: config.yaml as plain data; empty where there is none.
         cases: A row a case: `video`, `status`, `reason`, and as float, NaN where unknown,
-            `ef_label`, `ef`, `ef_std`, `ef_lower`, `ef_upper` (percent), `p_reduced`, `reduced`
-            (truth), `called`, `review` (0 or 1), `ed_frame`, `es_frame`, `mid_frame`, `num_beats`.
+            `ef_true`, `ef`, `ef_std`, `ef_lower`, `ef_upper` (percent), `p_reduced`,
+            `reduced_true`, `reduced`, `review` (0 or 1), `ed_frame`, `es_frame`, `mid_frame`,
+            `num_beats`; see `lvef.columns`.
         beats: A row a beat of new videos: `video`, the frames, `ef`, `ef_geometric`, `p_reduced`.
         tested: Whether it is of `test`.
         notes: What the report lacks, and why.
@@ -99,16 +99,16 @@ def read_run(source: Path) -> Run:
 
 def _tested(folder: Path, notes: list[str]) -> Run:
     about = read_about(folder / "metrics.json", notes)
-    if about.task == "EFClassifier" and about.threshold is None:
+    if about.kind == "classification" and about.threshold is None:
         raise ConfigurationError(
             f"{folder / 'metrics.json'} states no threshold: it is damaged, or of an older "
             "version; run python -m lvef test"
         )
-    if about.task == "LVSegmenter":
+    if about.kind == "segmentation":
         raise ConfigurationError(f"{folder} is the test of an LV segmenter, which says no EF")
     held = _read_table(folder / "cases.csv", ("video",), notes)
-    expected = ["ef_label", "p_reduced", "called", "reduced", "review"]
-    cases = _checked(held, "cases.csv", _NUMBERS, _OF_TEST, expected, notes)
+    expected = ["ef_true", "p_reduced", "reduced", "reduced_true", "review"]
+    cases = _checked(held, "cases.csv", _NUMBERS, expected, notes)
     cases["status"], cases["reason"] = "ok", ""
     if about.num_cases not in (None, len(cases)):
         notes.append(
@@ -121,8 +121,8 @@ def _tested(folder: Path, notes: list[str]) -> Run:
 
 def _predicted(folder: Path, notes: list[str]) -> Run:
     held = _read_table(folder / "predictions.csv", ("video", "status"), notes)
-    expected = ["ef", "p_reduced", "called", "review", *_FRAMES]
-    cases = _checked(held, "predictions.csv", _NUMBERS, _OF_PREDICTIONS, expected, notes)
+    expected = ["ef", "p_reduced", "reduced", "review", *_FRAMES]
+    cases = _checked(held, "predictions.csv", _NUMBERS, expected, notes)
     strange = ~cases["status"].isin(["ok", "failed"])
     if strange.any():
         notes.append(f"predictions.csv: {int(strange.sum())} cases have no status that is known.")
@@ -170,6 +170,8 @@ def _read_table(path: Path, needed: Iterable[str], notes: list[str]) -> pd.DataF
     if table.empty:
         raise ConfigurationError(f"{path} holds no case")
     table = table.fillna("")  # where a row is shorter than the first
+    place = cast(Place, path.name)
+    table = table.rename(columns=earlier_names(place, table.columns))
     if _is_cut(path):
         table.iloc[-1, [n for n, name in enumerate(table) if name != "video"]] = ""
         notes.append(f"{path.name} ends within a line: it was cut short, and cases may be missing.")
@@ -187,7 +189,6 @@ def _checked(
     held: pd.DataFrame,
     name: str,
     numbers: Iterable[str],
-    names: dict[str, str],
     expected: list[str],
     notes: list[str],
 ) -> pd.DataFrame:
@@ -197,7 +198,6 @@ def _checked(
         held: The table as text.
         name: Name of the file, for the notes.
         numbers: Columns of numbers.
-        names: What a column is called in the file, where that is another name.
         expected: Columns whose lack is worth a note.
         notes: What is lacking is added.
     """
@@ -205,16 +205,14 @@ def _checked(
     table = pd.DataFrame(texts, index=held.index)
     wrong, count = [], 0
     for column in numbers:
-        own = names.get(column, column)
-        if own not in held:
+        if column not in held:
             table[column] = np.nan
             continue
-        table[column], bad = _number(held[own], column)
+        table[column], bad = _number(held[column], column)
         if bad:
-            wrong.append(own)
+            wrong.append(column)
             count += bad
-    lacking = [names.get(column, column) for column in expected if table[column].isna().all()]
-    lacking = [own for own in lacking if own not in held]
+    lacking = [column for column in expected if column not in held]
     if lacking:
         notes.append(f"{name} has no column {', '.join(lacking)}.")
     if wrong:
@@ -257,7 +255,7 @@ def _beats(folder: Path, notes: list[str]) -> pd.DataFrame:
     except ConfigurationError:
         return pd.DataFrame()
     shown = (*_FRAMES, "ef", "ef_geometric", "p_reduced")
-    beats = _checked(held, "beats.csv", shown, {}, [], notes)
+    beats = _checked(held, "beats.csv", shown, [], notes)
     return beats[beats[list(_FRAMES)].notna().all(axis=1)]
 
 

@@ -9,7 +9,7 @@ from lvef.evaluation.metrics import METRIC_NAMES
 from lvef.report.case import ReportCase
 from lvef.report.run import Run
 
-_TILES = {"EFClassifier": ("roc_auc", "balanced_accuracy", "pr_auc", "ece")}
+_TILES = {"classification": ("roc_auc", "balanced_accuracy", "pr_auc", "ece")}
 _NUMBERS = ("mae", "rmse", "r2", "coverage_90")
 
 
@@ -45,7 +45,7 @@ def tiles(run: Run, cases: list[ReportCase]) -> list[dict[str, str]]:
     share = f"{100 * flagged / max(len(cases), 1):.0f} % of {len(cases)}"
     review = [{"value": str(flagged), "label": "cases flagged for review", "detail": share}]
     if not run.tested:
-        reduced = sum(case.called is True for case in cases)
+        reduced = sum(case.reduced is True for case in cases)
         failed = sum(case.status != "ok" for case in cases)
         return [
             {"value": str(len(cases)), "label": "videos", "detail": ""},
@@ -62,7 +62,7 @@ def tiles(run: Run, cases: list[ReportCase]) -> list[dict[str, str]]:
             f"{_number(metrics[name]['upper'])}; trivial answer "
             f"{_number(metrics[name]['baseline'])}",
         }
-        for name in _TILES.get(run.about.task, _NUMBERS)
+        for name in _TILES.get(run.about.kind, _NUMBERS)
         if name in metrics
     ]
     return [*shown, *review]
@@ -71,7 +71,7 @@ def tiles(run: Run, cases: list[ReportCase]) -> list[dict[str, str]]:
 def about_model(run: Run) -> list[tuple[str, str]]:
     """Return name and value of what is told about the model."""
     about = run.about
-    geometry = about.task == "LVSegmenter"
+    geometry = about.kind == "segmentation"
     backbone = "ResNet-50, 2,048 features a frame, shared by all frames"
     if about.task == "EFEnsemble":
         backbone += "; each member has its own"

@@ -38,7 +38,7 @@ def main() -> None:
     found = predictor.predict(table["path"].tolist())
     seconds = (time.perf_counter() - started) / len(table)
     both = pd.DataFrame({
-        "label": table.set_index("video")["ef"],
+        "label": table.set_index("video")["ef_true"],
         "traced": traced.set_index("video")["ef"],
         "found": found.set_index("video")["ef"],
         "geometric": found.set_index("video")["ef_geometric"],

@@ -37,6 +37,7 @@ class ResNet50Backbone(nn.Module):
         WeightsError: The weights cannot be had, read, or do not fit.
     """
 
+    num_features = NUM_FEATURES
     mean: Tensor
     std: Tensor
 

@@ -21,10 +21,10 @@
 
   /* the table: filter and sort */
   const matches = (each) => {
-    const kind = byId("kind").value, ef = known(each.ef) ? each.ef : each.ef_label;
+    const kind = byId("kind").value, ef = known(each.ef) ? each.ef : each.ef_true;
     const low = byId("low").value, high = byId("high").value, number = byId("number").value;
     const kinds = { all: true, flagged: each.review, wrong: each.wrong === true,
-      reduced: each.called === true, failed: each.status !== "ok" };
+      reduced: each.reduced === true, failed: each.status !== "ok" };
     return kinds[kind] && (low === "" || (known(ef) && ef >= Number(low))) &&
       (high === "" || (known(ef) && ef <= Number(high))) &&
       (number === "" || each.number === Number(number));
@@ -76,11 +76,11 @@
       words.push(`${data.level} % interval ${round(each.ef_lower, 0)} to ${round(each.ef_upper, 0)} %`);
     }
     svg.append(make("circle", { cx: x(each.ef), cy: 30.5, r: 5, fill: COLOURS.plain }));
-    if (known(each.ef_label)) {
-      const at = x(each.ef_label);
+    if (known(each.ef_true)) {
+      const at = x(each.ef_true);
       svg.append(make("path", { d: `M${at} 10 l5 6 l-5 6 l-5 -6 z`, fill: "none", stroke: "currentColor",
         "stroke-width": 1.5 }));
-      words.push(`true EF ${round(each.ef_label, 0)} %, the hollow diamond`);
+      words.push(`true EF ${round(each.ef_true, 0)} %, the hollow diamond`);
     }
     words.push("dashed line: EF 40 %");
     svg.setAttribute("aria-label", words.join(", "));
@@ -159,8 +159,8 @@
       if (known(each.ef)) said.push(`EF ${round(each.ef, 1)} %` +
         (known(each.ef_std) ? ` ± ${round(each.ef_std, 1)}` : ""));
       if (known(each.p_reduced)) said.push(`probability of EF ≤ 40 %: ${round(100 * each.p_reduced, 1)} %`);
-      if (known(each.called)) said.push(each.called ? "called reduced" : "called normal");
-      if (known(each.ef_label)) said.push(`true EF ${round(each.ef_label, 1)} %`);
+      if (known(each.reduced)) said.push(each.reduced ? "called reduced" : "called normal");
+      if (known(each.ef_true)) said.push(`true EF ${round(each.ef_true, 1)} %`);
       if (each.wrong !== null) said.push(each.wrong ? "the call is wrong" : "the call is right");
       parts.push(make("p", {}, said.join("; ") + "."));
       if (known(each.ef)) parts.push(scale(each));
@@ -243,16 +243,16 @@
     host.on("plotly_click", (event) => open(event.points[0].customdata));
   };
   const plots = () => {
-    const both = good.filter((c) => known(c.ef) && known(c.ef_label));
+    const both = good.filter((c) => known(c.ef) && known(c.ef_true));
     const predicted = good.filter((c) => known(c.ef)), stated = good.filter((c) => known(c.p_reduced));
     if (both.length) {
-      const bias = both.reduce((sum, c) => sum + c.ef - c.ef_label, 0) / both.length;
-      return [["scatter", points(both, (c) => [c.ef_label, c.ef],
+      const bias = both.reduce((sum, c) => sum + c.ef - c.ef_true, 0) / both.length;
+      return [["scatter", points(both, (c) => [c.ef_true, c.ef],
         "Case %{customdata}<br>true %{x:.1f} %, predicted %{y:.1f} %<extra></extra>"),
         { xaxis: axis("true EF (%)", { range: [0, 100] }), yaxis: axis("predicted EF (%)", { range: [0, 100] }),
           shapes: [line(0, 100, 0, 100, "solid"), line(40, 40, 0, 100, "dash"), line(0, 100, 40, 40, "dash")] },
         "Predicted against true EF of every case"],
-      ["difference", points(both, (c) => [(c.ef + c.ef_label) / 2, c.ef - c.ef_label],
+      ["difference", points(both, (c) => [(c.ef + c.ef_true) / 2, c.ef - c.ef_true],
         "Case %{customdata}<br>mean %{x:.1f} %, difference %{y:+.1f}<extra></extra>"),
         { xaxis: axis("mean of predicted and true EF (%)"), yaxis: axis("predicted - true EF (points)"),
           shapes: [{ ...line(0, 1, bias, bias, "solid"), xref: "paper" }] },
@@ -272,8 +272,8 @@
         "Predicted EF of every case with its interval, in order of EF"]];
     }
     if (stated.length) {
-      const labelled = stated.some((c) => known(c.ef_label));
-      return [["scatter", points(stated, (c) => [labelled ? c.ef_label : c.number, c.p_reduced],
+      const labelled = stated.some((c) => known(c.ef_true));
+      return [["scatter", points(stated, (c) => [labelled ? c.ef_true : c.number, c.p_reduced],
         "Case %{customdata}<br>probability of EF ≤ 40 %: %{y:.3f}<extra></extra>"),
         { xaxis: axis(labelled ? "true EF (%)" : "case"), yaxis: axis("probability of EF ≤ 40 %", { range: [-.03, 1.03] }),
           shapes: [...(labelled ? [line(40, 40, 0, 1, "dash")] : []),

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lvef.cardiac import ejection_fraction
-from lvef.data.layouts.folder import SPLITS
+from lvef.columns import SPLITS
 from lvef.data.names import CLIP_EXTENSIONS, is_clip, match_names, stem
 from lvef.data.tables import numbers, read_table
 from lvef.errors import DatasetError
@@ -46,7 +46,7 @@ class FileList:
 
     Attributes:
         table: A row a row of it: `video` (name without extension), `path` (empty where there is no
-            such file), `split`, `ef` (percent), `edv`, `esv` (mL), `fps`, `num_frames`, and
+            such file), `split`, `ef_true` (percent), `edv`, `esv` (mL), `fps`, `num_frames`, and
             `frame_height` and `frame_width` (pixels); NaN where a number is not known.
         reasons: Why each row cannot be used, empty where it can.
         notes: What was taken otherwise than it is written, and rows that a human should look at.
@@ -77,7 +77,7 @@ def read_filelist(path: Path, videos: Path) -> FileList:
                       zip(files, stated, strict=True)],
             "path": [str(videos / file) if file else "" for file in files],
             "split": _splits(cells["Split"], path),
-            "ef": ef,
+            "ef_true": ef,
             **{column.lower(): _optional(cells, column) for column in ("EDV", "ESV")},
             "fps": numbers(cells["FPS"]),
             "num_frames": numbers(cells["NumberOfFrames"]),
@@ -169,7 +169,7 @@ def _locate(names: pd.Series, stems: pd.Series, videos: Path) -> list[str]:
 
 def _reasons(table: pd.DataFrame) -> tuple[pd.Series, list[str]]:
     """Return why each row cannot be used, and what a human should look at all the same."""
-    edv, esv, ef = table["edv"], table["esv"], table["ef"]
+    edv, esv, ef = table["edv"], table["esv"], table["ef_true"]
     impossible = (edv <= 0) | (esv < 0) | (esv >= edv)
     apart = (pd.Series(ejection_fraction(edv, esv), index=table.index) - ef).abs()
     apart = apart[~impossible & ef.between(0, 100)].reindex(table.index)
