@@ -66,13 +66,13 @@ def export(ckpt_path: Path, output: Path, opset: int | None = None) -> Path:
     _require("onnx", "onnxscript")
     _check_opset(opset)
     make_room(output)
-    about, task = describe_checkpoint(ckpt_path), load_task(ckpt_path)
-    if "image_size" not in about["data"]:
+    checkpoint, task = describe_checkpoint(ckpt_path), load_task(ckpt_path)
+    if "image_size" not in checkpoint["data"]:
         raise CheckpointError(
             f"{ckpt_path} does not say its image size: fit it with an EchoNetDataModule"
         )
-    answer, size = task.exportable().eval(), int(about["data"]["image_size"])
-    metadata = _metadata(about, answer, task)
+    answer, size = task.exportable().eval(), int(checkpoint["data"]["image_size"])
+    metadata = _metadata(checkpoint, answer, task)
     program = _convert(answer, size, opset)
     program.model.metadata_props.update(metadata)
     with TemporaryDirectory(dir=output.parent, prefix=".export") as folder:
@@ -109,18 +109,18 @@ def _check_opset(opset: int | None) -> None:
     check_numbers("--", {"opset": Range(_OLDEST_OPSET, newest)}, {"opset": opset})
 
 
-def _metadata(about: dict[str, Any], answer: Answer, task: Any) -> dict[str, str]:
+def _metadata(checkpoint: dict[str, Any], answer: Answer, task: Any) -> dict[str, str]:
     """Return what the file says of itself, which is all that its user may know of it."""
-    size = about["data"]["image_size"]
-    blanked = bool(about["data"].get("remove_artifacts"))
+    size = checkpoint["data"]["image_size"]
+    blanked = bool(checkpoint["data"].get("remove_artifacts"))
     inputs = {
         name: f"{str(value.dtype).removeprefix('torch.')} (batch, {str(tuple(value.shape[1:]))[1:]}"
         for name, value in answer.random_inputs(1, size).items()
     }
-    said = {
+    metadata = {
         "notice": NOT_FOR_DIAGNOSIS,
-        "task": about["task"],
-        "frames": ", ".join(about["data"]["frames"]),
+        "task": checkpoint["task"],
+        "frames": ", ".join(checkpoint["data"]["frames"]),
         "image_size": str(size),
         "inputs": json.dumps(inputs),
         "preparation": "RGB in 0..255, padded to a square with black, "
@@ -130,8 +130,8 @@ def _metadata(about: dict[str, Any], answer: Answer, task: Any) -> dict[str, str
         "lvef_version": version("lvef"),
     }
     if task.trained_on:
-        said["trained_on"] = task.trained_on
-    return said
+        metadata["trained_on"] = task.trained_on
+    return metadata
 
 
 def _convert(answer: Answer, size: int, opset: int | None) -> Any:
@@ -193,20 +193,22 @@ def check(path: Path, answer: Answer, task: Any, size: int) -> None:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     for count in _CHECKED:
         inputs = answer.random_inputs(count, size, seed=count)
-        said = session.run(
+        outputs = session.run(
             list(answer.outputs), {name: value.numpy() for name, value in inputs.items()}
         )
         expected = answer.of_task(task, *inputs.values())
-        for name, values in zip(answer.outputs, said, strict=True):
+        for name, values in zip(answer.outputs, outputs, strict=True):
             _compare(name, values, expected[name].numpy(), answer.scale)
 
 
 def _compare(
-    name: str, said: NDArray[np.float32], expected: NDArray[np.float32], scale: float
+    name: str, values: NDArray[np.float32], expected: NDArray[np.float32], scale: float
 ) -> None:
-    if said.shape != expected.shape:
-        raise ExportError(f"{name} of the model is {said.shape}, but PyTorch's is {expected.shape}")
-    difference = float(np.abs(said - expected).max())
+    if values.shape != expected.shape:
+        raise ExportError(
+            f"{name} of the model is {values.shape}, but PyTorch's is {expected.shape}"
+        )
+    difference = float(np.abs(values - expected).max())
     allowed = _TOLERANCE * max(scale, float(np.abs(expected).max()))
     if not difference <= allowed:  # which NaN is not, either
         raise ExportError(

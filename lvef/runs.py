@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from lightning import Trainer
 
@@ -30,6 +31,16 @@ class RunTrainer(Trainer):
         if self.run_folder is None:
             return super().log_dir
         return str(self.strategy.broadcast(str(self.run_folder)))
+
+
+def data_options(config: Any) -> Any:
+    """Return the options of the data module that a run's configuration states.
+
+    Args:
+        config: The configuration, a mapping; its `data` are options, or a class path with options.
+    """
+    options = config["data"]
+    return options.get("init_args", {}) if "class_path" in options else options
 
 
 def log_folder(root: str | None) -> Path:
@@ -82,9 +93,15 @@ def discard_empty() -> None:
 
 def next_run(runs: Path) -> Path:
     """Return the folder that the next run of an experiment will have."""
-    numbers = [path.name.removeprefix(_RUN) for path in runs.glob(f"{_RUN}*")]
-    number = max((int(name) for name in numbers if name.isdigit()), default=-1) + 1
-    return runs / f"{_RUN}{number}"
+    numbers = [number_of(path) for path in runs.glob(f"{_RUN}*")]
+    newest = max((number for number in numbers if number is not None), default=-1)
+    return runs / f"{_RUN}{newest + 1}"
+
+
+def number_of(run: Path) -> int | None:
+    """Return the number in the name of a run's folder; None where there is none."""
+    number = run.name.removeprefix(_RUN)
+    return int(number) if number.isdigit() else None
 
 
 def run_of(checkpoint: Path | str) -> Path | None:
@@ -101,10 +118,10 @@ def checkpoints_of(run: Path) -> Path:
 
 def newest_run(folder: Path) -> Path | None:
     """Return the run under a folder whose checkpoints are the newest, or None."""
-    found = [*folder.glob(f"**/{_CHECKPOINTS}/*.ckpt"), *folder.glob("**/hpc_ckpt_*.ckpt")]
-    if not found:
+    checkpoints = [*folder.glob(f"**/{_CHECKPOINTS}/*.ckpt"), *folder.glob("**/hpc_ckpt_*.ckpt")]
+    if not checkpoints:
         return None
-    newest = max(found, key=lambda path: (path.stat().st_mtime_ns, str(path)))
+    newest = max(checkpoints, key=lambda path: (path.stat().st_mtime_ns, str(path)))
     return newest.parent.parent if newest.parent.name == _CHECKPOINTS else newest.parent
 
 

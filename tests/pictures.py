@@ -11,9 +11,9 @@ from helpers import on_screen
 from matplotlib.figure import Figure
 
 import lvef
-from lvef.cardiac import chords_to_polygon
+from lvef.cardiac import chords_to_polygon, survey
 from lvef.data.prepare import prepare_frames
-from lvef.data.sector import blank_outside, find_sector, sector_probe
+from lvef.data.sector import blank_outside, find_sector
 from lvef.phantom import PhantomClip
 from lvef.phantom.solid import SolidClip
 
@@ -47,7 +47,7 @@ def before_and_after(path: Path) -> None:
     axes = figure.subplots(2, 4)
     for column in range(4):
         clip = PhantomClip(SEED, 30 + column, marks="heavy")
-        seen = np.repeat(clip.frames(sector_probe(50))[..., None], 3, axis=-1)
+        seen = np.repeat(clip.frames(survey(51))[..., None], 3, axis=-1)
         cleaned = blank_outside(seen[:1], find_sector(seen))
         for axis, name, frame in (
             (axes[0, column], "before", seen[0]), (axes[1, column], "after", cleaned[0]),

@@ -25,27 +25,28 @@ import lvef
 from lvef.analysis import ClipAnalyser
 from lvef.analysis.calibration import Calibration
 from lvef.analysis.plot import write_overlay
-from lvef.callbacks.predictions import geometric_table
 from lvef.cardiac import edge_contrast
 from lvef.cli.commands import main
-from lvef.data import prepare
+from lvef.data import decode
 from lvef.data.formats import clip_info, read_frames, write_video
 from lvef.data.prepare import prepare_file, prepare_frames
 from lvef.errors import ConfigurationError, VideoError, WeightsError
-from lvef.evaluation.beats import combine_beats
 from lvef.evaluation.overlap import dice
-from lvef.models.segmenter import SHIPPED, read_weights, weights_file
+from lvef.models.segmentation.weights import SHIPPED, read_weights, weights_file
 from lvef.phantom import PhantomClip
 from lvef.phantom.pool import PhantomKind
+from lvef.predict.combine import combine_beats
 from lvef.predict.record import file_name
-from lvef.pretraining.segmenter import (
+from lvef.predict.rows import geometric_table
+from lvef.pretraining.geometry_calibration import calibrate
+from lvef.pretraining.phantom_cases import (
     PhantomCase,
     analyse_phantoms,
     compare,
     kind_of,
     true_beats,
 )
-from lvef.pretraining.segmenter_summary import calibrate, summary
+from lvef.pretraining.phantom_figures import summary
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -393,10 +394,10 @@ def test_the_spread_between_beats_counts_once_in_a_geometric_ef():
 
 
 def test_a_clip_that_is_too_long_is_refused_before_it_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(prepare, "LONGEST", 12)
+    monkeypatch.setattr(decode, "LONGEST", 12)
     frames = np.zeros((13, 16, 16), np.uint8)
     write_video(tmp_path / "long.avi", frames, 50)
-    monkeypatch.setattr(prepare, "stream_frames", None)
+    monkeypatch.setattr(decode, "stream_frames", None)
     for source, fps in ((tmp_path / "long.avi", None), (frames, 50)):
         with pytest.raises(VideoError, match="13 frames, but at most 12"):
             lvef.analyse_clip(source, fps)
@@ -526,6 +527,15 @@ def test_a_beat_whose_filling_is_cut_off_has_its_ef(clip, analysis):
 def test_help_of_the_package_does_not_wait_for_torch():
     code = "import sys, lvef; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_analysis_does_not_wait_for_gpytorch_nor_for_captum():
+    code = (
+        "import sys, lvef.analysis.analyse\n"
+        "sys.exit(', '.join({'gpytorch', 'captum'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.stderr.strip() == ""
 
 
 def test_an_unknown_weights_file_is_told():

@@ -1,5 +1,7 @@
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 from lvef.cardiac import (
     chords_to_polygon,
@@ -9,6 +11,7 @@ from lvef.cardiac import (
     mid_frame,
     polygon_area,
     polygon_mask,
+    straddles_reduced,
 )
 
 
@@ -55,6 +58,15 @@ def test_ejection_fraction_is_the_share_of_the_full_ventricle_that_is_pumped_out
 
 def test_an_ef_of_forty_is_reduced_and_an_unknown_one_is_not():
     assert is_reduced([40.0, 40.1, 20.0, np.nan]).tolist() == [True, False, True, False]
+
+
+@pytest.mark.parametrize("kind", [np.array, torch.tensor, pd.Series])
+def test_an_interval_straddles_forty_where_both_answers_lie_in_it(kind):
+    lower, upper = [30.0, 40.0, 40.1, 30.0, np.nan, 30.0], [50.0, 41.0, 60.0, 40.0, 50.0, np.nan]
+    straddles = straddles_reduced(kind(lower), kind(upper))
+    assert type(straddles) is type(kind(lower))
+    assert straddles.tolist() == [True, True, False, False, False, False]
+    assert straddles_reduced(39.0, 41.0) is True
 
 
 def test_the_mid_frame_lies_half_way_whichever_comes_first():

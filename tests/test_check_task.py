@@ -1,4 +1,4 @@
-"""The conformance suite: every task of the package passes it, and broken ones fail the right check."""
+"""The conformance suite: every task of the package passes it, broken ones fail the right check."""
 
 from __future__ import annotations
 

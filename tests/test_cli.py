@@ -10,19 +10,24 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from helpers import is_drawn, newest, told, words
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.data import DataLoader, Subset
 
 from lvef.callbacks import EarlyStopping, PredictionWriter
 from lvef.cli.commands import main, run_lightning
+from lvef.cli.data_module import names_data_module
 from lvef.data.datamodule import EchoNetDataModule
+from lvef.data.dataset import collate
 from lvef.data.formats import write_video
 from lvef.models import EFClassifier, EFRegressor
 from lvef.models.loading import load_task
 from lvef.phantom import PhantomClip
 from lvef.report.history import read_history
+from lvef.runs import data_options
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +213,50 @@ def test_a_checkpoint_loads_in_plain_lightning_and_predicts_the_same(logs, phant
     assert torch.isfinite(first.calibration.std_factor), "VAL was judged"
     frames = torch.randint(0, 255, (2, 2, 3, 32, 32), dtype=torch.uint8)
     torch.testing.assert_close(first(frames), second(frames))
+
+
+class OwnData(EchoNetDataModule):
+    """A data module as a user would derive one."""
+
+    def predict_dataloader(self):
+        """Leave out all but four cases."""
+        few = Subset(super().predict_dataloader().dataset, range(4))
+        return DataLoader(few, batch_size=4, collate_fn=collate)
+
+
+def test_the_data_module_may_be_a_users_own_and_the_runs_config_says_so(
+    logs, phantom_root, tmp_path
+):
+    path = str(newest(logs / "edf_esf_mlp", "best.ckpt"))
+    more = ["--data", "test_cli.OwnData", "--data.batch_size", "4", "--ckpt_path", path]
+    assert main(words("predict", "edf_esf_mlp", phantom_root, tmp_path, *more)) == 0
+    first = newest(tmp_path, "predictions.csv")
+    assert pd.read_csv(first)["status"].tolist() == ["ok"] * 4 + ["failed"] * 3
+    config = yaml.safe_load(first.with_name("config.yaml").read_text())
+    assert config["data"]["class_path"] == "test_cli.OwnData"
+    assert data_options(config)["batch_size"] == 4
+    again = ["predict", "--config", str(first.with_name("config.yaml"))]
+    assert main([*again, "--trainer.logger", "false"]) == 0
+    assert pd.read_csv(newest(tmp_path, "predictions.csv")).equals(pd.read_csv(first))
+
+
+@pytest.mark.parametrize(
+    ("typed", "named"),
+    [
+        ("--data.videos clips", False),
+        ("--data.root=clips --config esf_mlp", False),
+        ("--data my.Module", True),
+        ("--data=my.Module", True),
+        ("--data.class_path my.Module", True),
+        ("--config {own}", True),
+        ("--config={plain}", False),
+    ],
+)
+def test_a_command_names_its_data_module_or_takes_the_packages(tmp_path, typed, named):
+    own, plain = tmp_path / "own.yaml", tmp_path / "plain.yaml"
+    own.write_text("data:\n  class_path: my.Module\n  init_args:\n    root: a\n")
+    plain.write_text("data:\n  root: a\n")
+    assert names_data_module(["fit", *typed.format(own=own, plain=plain).split()]) == named
 
 
 class Interruption(Callback):

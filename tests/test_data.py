@@ -7,19 +7,21 @@ import pytest
 import torch
 from helpers import on_screen
 
+from lvef.cardiac import survey
 from lvef.data.datamodule import EchoNetDataModule
-from lvef.data.dataset import KeyFrameDataset, collate, to_square
-from lvef.data.echonet import read_echonet
+from lvef.data.dataset import KeyFrameDataset, collate
 from lvef.data.formats import clip_info, read_frames, write_video
-from lvef.data.sector import blank_outside, find_sector, sector_probe
+from lvef.data.layouts import read_labels
+from lvef.data.sector import blank_outside, find_sector
 from lvef.data.transforms import Augmentation
+from lvef.data.views import to_square
 from lvef.errors import ConfigurationError, DatasetError, VideoError
 from lvef.phantom import PhantomClip
 from lvef.predict.video_table import find_videos, video_table
 
 
 def test_a_case_holds_the_traced_frames_in_the_order_asked_for(phantom_root):
-    table = read_echonet(phantom_root).table
+    table = read_labels(phantom_root).table
     dataset = KeyFrameDataset(table, ["ESF", "MF", "EDF"], remove_artifacts=False)
     sample = dataset[5]
     row = table.loc[5]
@@ -33,7 +35,7 @@ def test_a_case_holds_the_traced_frames_in_the_order_asked_for(phantom_root):
 
 
 def test_a_case_is_the_same_the_second_time_its_sector_is_known(phantom_root):
-    dataset = KeyFrameDataset(read_echonet(phantom_root).table, ["ESF"])
+    dataset = KeyFrameDataset(read_labels(phantom_root).table, ["ESF"])
     assert torch.equal(dataset[3]["frames"], dataset[3]["frames"])
 
 
@@ -50,7 +52,7 @@ def test_text_and_rulers_outside_the_sector_are_blanked_and_tissue_is_not():
     kept, lost = [], []
     for index in range(8):
         clip = PhantomClip(4, index, marks="heavy")
-        seen = np.repeat(clip.frames(sector_probe(50))[..., None], 3, axis=-1)
+        seen = np.repeat(clip.frames(survey(51))[..., None], 3, axis=-1)
         sector = find_sector(seen)
         after = blank_outside(seen[:1], sector)[0, ..., 0]
         # The ECG at the bottom may run through the sector, where it cannot be told apart.
@@ -83,7 +85,7 @@ def test_an_unreadable_video_becomes_a_failure_and_stops_all_but_predict(tmp_pat
 
 
 def test_a_clip_shorter_than_the_table_says_still_gives_its_key_frames(phantom_root):
-    table = read_echonet(phantom_root).table.head(1).copy()
+    table = read_labels(phantom_root).table.head(1).copy()
     table["num_frames"] += 5000
     table["es_frame"] = clip_info(table.loc[0, "path"]).num_frames - 1
     assert "frames" in KeyFrameDataset(table, ["ESF"])[0]
@@ -217,10 +219,10 @@ def test_a_clip_that_does_not_fit_into_memory_does_not_stop_the_others(tmp_path)
     for name in ("large.avi", "small.avi"):
         write_video(tmp_path / name, PhantomClip(5, 0).frames(range(20)), 50)
 
-    def finder(path, name):
+    def finder(path, name, info):
         if path.name == "large.avi":
             raise MemoryError
-        return SimpleNamespace(quality=0.1, reason="nothing beats", beats=())
+        return SimpleNamespace(quality=0.1, reason="nothing beats", beats=(), view=None)
 
     table = video_table(tmp_path, None, finder).set_index("video")
     assert "not enough memory" in table.loc["large", "reason"]

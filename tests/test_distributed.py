@@ -78,3 +78,22 @@ def test_two_processes_fit_the_same_gaussian_process_as_one(phantom_root, tmp_pa
     torch.testing.assert_close(
         one["calibration.scores"], two["calibration.scores"], atol=1e-4, rtol=1e-4
     )
+
+
+@pytest.mark.slow
+def test_new_clips_are_looked_at_once_whatever_the_number_of_processes(phantom_root, tmp_path):
+    fitted = run("fit", phantom_root, tmp_path / "fit")
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    for clip in sorted((phantom_root / "Videos").iterdir())[:3]:
+        (clips / clip.name).symlink_to(clip)
+    asked = ["--ckpt_path", str(fitted / "checkpoints" / "best.ckpt"), "--data.videos", str(clips)]
+    tables = []
+    for name, more in (("one", []), ("two", TWO)):
+        predicted = run("predict", phantom_root, tmp_path / name, *ONE_BY_ONE, *asked, *more)
+        found = pd.read_csv(predicted / "found.csv")
+        assert not found.duplicated(["video", "beat"]).any()
+        assert len(list((predicted / "analysis").iterdir())) == found["video"].nunique() == 3
+        tables.append(pd.read_csv(predicted / "predictions.csv"))
+        assert (tables[-1]["status"] == "ok").all()
+    pd.testing.assert_frame_equal(*tables, rtol=1e-5)

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lvef.data.echonet import read_echonet
+from lvef.data.layouts import read_labels
 from lvef.errors import DatasetError
 
 IMPOSSIBLE = "volumes impossible: ESV is not below EDV, or one of them is negative"
@@ -35,12 +35,12 @@ def change(root: Path, row: int, **values: object) -> str:
 
 
 def reason(root: Path, video: str) -> str:
-    excluded = read_echonet(root, max_excluded=1.0).excluded
+    excluded = read_labels(root, max_excluded=1.0).excluded
     return str(excluded.set_index("video").loc[video, "reason"])
 
 
 def test_a_phantom_folder_gives_one_valid_row_a_video(phantom_root):
-    folder = read_echonet(phantom_root)
+    folder = read_labels(phantom_root)
     assert len(folder.table) == 32
     assert len(folder.excluded) == 0
     assert folder.table["split"].value_counts().to_dict() == {"TRAIN": 22, "TEST": 7, "VAL": 3}
@@ -51,18 +51,18 @@ def test_a_phantom_folder_gives_one_valid_row_a_video(phantom_root):
 
 
 def test_ed_is_the_larger_traced_area_whatever_the_order_of_rows(copy):
-    before = read_echonet(copy).table
+    before = read_labels(copy).table
     path = copy / "VolumeTracings.csv"
     tracings = pd.read_csv(path)
     # Whole frames change places; within a frame the long axis stays first.
     swapped = tracings.sort_values(["FileName", "Frame"], kind="stable", ascending=False)
     swapped.to_csv(path, index=False)
-    after = read_echonet(copy).table
+    after = read_labels(copy).table
     pd.testing.assert_frame_equal(before, after)
 
 
 def test_the_contour_of_a_frame_is_the_one_that_was_traced(phantom_root):
-    folder = read_echonet(phantom_root)
+    folder = read_labels(phantom_root)
     row = folder.table.loc[4]
     truth = np.load(phantom_root / "Truth" / f"{row['video']}.npz")
     contour = folder.contour(row["video"], row["es_frame"])
@@ -80,7 +80,7 @@ def test_extensions_extra_columns_and_lower_case_splits_are_accepted(copy):
     tracings = pd.read_csv(copy / "VolumeTracings.csv")
     tracings["FileName"] = tracings["FileName"].str.removesuffix(".avi")
     tracings.to_csv(copy / "VolumeTracings.csv")
-    table = read_echonet(copy).table
+    table = read_labels(copy).table
     assert len(table) == 32
     assert set(table["split"]) == {"TRAIN", "VAL", "TEST"}
 
@@ -88,7 +88,7 @@ def test_extensions_extra_columns_and_lower_case_splits_are_accepted(copy):
 def test_an_mp4_stands_in_for_the_avi_of_the_same_name(copy):
     video = sorted((copy / "Videos").iterdir())[0]
     video.rename(video.with_suffix(".mp4"))
-    table = read_echonet(copy).table
+    table = read_labels(copy).table
     assert table.loc[0, "path"].endswith(".mp4")
     assert len(table) == 32
 
@@ -133,7 +133,7 @@ def test_names_of_digits_keep_their_zeros(copy):
     tracings = (copy / "VolumeTracings.csv").read_text().replace(old, "000123")
     (copy / "VolumeTracings.csv").write_text(tracings)
     (copy / "Videos" / f"{old}.avi").rename(copy / "Videos" / "000123.avi")
-    assert read_echonet(copy).table.loc[0, "video"] == "000123"
+    assert read_labels(copy).table.loc[0, "video"] == "000123"
 
 
 def test_the_columns_are_read_as_the_data_set_s_own_loader_reads_them(phantom_root):
@@ -151,7 +151,7 @@ def test_the_columns_are_read_as_the_data_set_s_own_loader_reads_them(phantom_ro
         frames = traced.setdefault(name, [])
         if int(frame) not in frames:
             frames.append(int(frame))
-    table = read_echonet(phantom_root).table.set_index("video")
+    table = read_labels(phantom_root).table.set_index("video")
     assert set(traced) == set(names)
     for name, (small, large) in traced.items():
         row = table.loc[name.removesuffix(".avi")]
@@ -168,7 +168,7 @@ def test_missing_empty_and_untraced_videos_and_duplicates_are_set_aside(copy):
         copy / "VolumeTracings.csv", index=False
     )
     change(copy, 4, FileName=videos[5].stem)  # of two rows with other labels none can be trusted
-    folder = read_echonet(copy, max_excluded=1.0)
+    folder = read_labels(copy, max_excluded=1.0)
     reasons = dict(zip(folder.excluded["video"], folder.excluded["reason"], strict=True))
     assert reasons == {
         videos[0].stem: "video file missing or empty",
@@ -186,13 +186,13 @@ def test_more_unusable_videos_than_allowed_stop_with_the_summary(copy):
     with pytest.raises(
         DatasetError, match=r"3 EF outside 0-100[\s\S]*9\.4 % .* max_excluded = 5 %"
     ):
-        read_echonet(copy)
-    assert len(read_echonet(copy, max_excluded=0.1).table) == 29
+        read_labels(copy)
+    assert len(read_labels(copy, max_excluded=0.1).table) == 29
 
 
 def test_a_missing_folder_is_told_in_one_line_with_both_ways_on(tmp_path):
     with pytest.raises(DatasetError) as error:
-        read_echonet(tmp_path / "nowhere")
+        read_labels(tmp_path / "nowhere")
     text = str(error.value)
     assert "nowhere not found" in text
     assert "https://echonet.github.io/dynamic/" in text
@@ -204,4 +204,4 @@ def test_a_missing_column_is_named(copy):
     table = pd.read_csv(copy / "FileList.csv").drop(columns="EF")
     table.to_csv(copy / "FileList.csv", index=False)
     with pytest.raises(DatasetError, match=r"FileList\.csv: column EF not found among FileName"):
-        read_echonet(copy)
+        read_labels(copy)

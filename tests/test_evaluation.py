@@ -18,6 +18,7 @@ from lvef.evaluation.summary import (
     summarise_regression,
 )
 from lvef.figures import predictions as figures
+from lvef.figures.data import sample_sheet
 
 
 def _cases() -> tuple[np.ndarray, ...]:
@@ -119,7 +120,7 @@ def test_a_volume_that_decides_ef_predicts_it(rng):
 
 
 def test_every_figure_shows_what_it_was_given(rng):
-    sheet = figures.sample_sheet(
+    sheet = sample_sheet(
         rng.integers(0, 255, (4, 2, 3, 16, 16), dtype=np.uint8), ["EDF", "ESF"], EF[:4], "TRAIN"
     )
     assert len(sheet.axes) == 8

@@ -17,7 +17,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.features import FeatureCache, FeatureDataset, Request, _digest
 from lvef.models import EFRegressor
-from lvef.models.backbones.resnet50 import ResNet50Backbone, fingerprint
+from lvef.models.backbones.resnet50 import ResNet50Backbone
 from lvef.models.options import BackboneOptions
 
 SMALL = {"image_size": 32, "num_workers": 0}
@@ -147,12 +147,12 @@ def test_training_on_features_is_training_on_frames(phantom_root, tmp_path, weig
 def test_the_fingerprint_of_a_backbone_knows_its_statistics():
     torch.manual_seed(0)
     backbone = ResNet50Backbone(None)
-    before = fingerprint(backbone, "32-true")
-    assert fingerprint(backbone, "32-true") == before
-    assert fingerprint(backbone, "bf16-mixed") != before
-    assert fingerprint(deepcopy(backbone).bfloat16(), "32-true") != before
+    before = backbone.fingerprint("32-true")
+    assert backbone.fingerprint("32-true") == before
+    assert backbone.fingerprint("bf16-mixed") != before
+    assert deepcopy(backbone).bfloat16().fingerprint("32-true") != before
     backbone.network.bn1.running_mean += 1e-3
-    assert fingerprint(backbone, "32-true") != before
+    assert backbone.fingerprint("32-true") != before
 
 
 FEATURES = torch.arange(12.0).view(4, 3)

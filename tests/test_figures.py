@@ -8,15 +8,17 @@ import pytest
 
 from lvef.evaluation.uncertainty import LEVELS
 from lvef.figures import gallery
-from lvef.figures.heat_maps import heat_map_sheet, region_figure
+from lvef.figures.comparison import learning_curves
+from lvef.figures.data import ef_distribution
+from lvef.figures.heat_maps import heat_map_sheet
+from lvef.figures.map_measures import region_figure
 from lvef.figures.residuals import (
     bland_altman,
-    ef_distribution,
     residual_distribution,
     residuals,
 )
 from lvef.figures.robustness import robustness_figure
-from lvef.figures.training import learning_curves, training_curves
+from lvef.figures.training import training_curves
 
 
 def _cases() -> tuple[np.ndarray, np.ndarray]:

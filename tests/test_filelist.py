@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from lvef.data.datamodule import EchoNetDataModule
-from lvef.data.echonet import read_echonet
+from lvef.data.layouts import read_labels
 from lvef.data.loaders import set_aside
 from lvef.errors import DatasetError
 from lvef.evaluation.ceilings import ef_from_volume
@@ -71,8 +71,8 @@ SAME = {
 @pytest.mark.parametrize("case", SAME)
 def test_however_tables_are_written_they_say_the_same(folder, tables, phantom_root, case):
     change, how = SAME[case]
-    read = read_echonet(put(folder, *map(change, tables), **how), 0.6)
-    plain = read_echonet(phantom_root)
+    read = read_labels(put(folder, *map(change, tables), **how), 0.6)
+    plain = read_labels(phantom_root)
     assert len(read.table) == 32
     assert [Path(path).name for path in read.table["path"]] == [
         Path(path).name for path in plain.table["path"]
@@ -91,7 +91,7 @@ def test_lines_that_hold_no_video_are_passed_over(folder, tables):
     header, *lines = path.read_text().splitlines()
     lines = ["sep=,", "", header, *(line + ",," for line in lines[:9]), header, ",,,,", *lines[9:]]
     path.write_text("\n".join(lines))
-    read = read_echonet(folder)
+    read = read_labels(folder)
     assert (len(read.table), len(read.excluded)) == (32, 0)
 
 
@@ -104,7 +104,7 @@ def test_a_row_longer_than_its_header_is_refused_by_its_line(folder, tables):
     lines[4] = ",".join([cells[0], "54", "3", *cells[2:]])
     path.write_text("\n".join(lines))
     with pytest.raises(DatasetError, match=r"FileList\.csv: line 5 has more cells than the header"):
-        read_echonet(folder)
+        read_labels(folder)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_what_is_no_list_is_refused_in_a_line(folder, tables, written, message):
     put(folder, *tables)
     (folder / "FileList.csv").write_bytes(written)
     with pytest.raises(DatasetError, match=message) as error:
-        read_echonet(folder)
+        read_labels(folder)
     assert "\n" not in str(error.value)
 
 
@@ -129,14 +129,14 @@ def test_what_is_no_list_is_refused_in_a_line(folder, tables, written, message):
 def test_splits_have_other_names(folder, tables, split):
     names = dict(zip(("TRAIN", "VAL", "TEST"), split.split(), strict=True))
     files = tables[0].assign(Split=tables[0].Split.map(names))
-    table = read_echonet(put(folder, files, tables[1])).table
+    table = read_labels(put(folder, files, tables[1])).table
     assert table["split"].value_counts().to_dict() == {"TRAIN": 22, "TEST": 7, "VAL": 3}
 
 
 def test_folds_are_refused_and_how_to_use_them_is_said(folder, tables):
     files = tables[0].assign(Split=[number % 10 for number in range(32)])
     with pytest.raises(DatasetError, match=r"Split holds numbers \(0, 1, .*such as TRAIN for"):
-        read_echonet(put(folder, files, tables[1]))
+        read_labels(put(folder, files, tables[1]))
 
 
 def test_the_layout_of_pediatric_clips_is_told_for_what_it_is(folder, tables):
@@ -146,25 +146,25 @@ def test_the_layout_of_pediatric_clips_is_told_for_what_it_is(folder, tables):
     )
     put(folder, files, outlines)
     with pytest.raises(DatasetError, match="laid out as EchoNet-Pediatric"):
-        read_echonet(folder)
+        read_labels(folder)
     put(folder, tables[0], outlines)
     with pytest.raises(DatasetError, match=r"X1, Y1, X2, Y2 not found.*as EchoNet-Pediatric"):
-        read_echonet(folder)
+        read_labels(folder)
     (folder / "A4C").mkdir()
     for name in ("FileList.csv", "VolumeTracings.csv"):
         (folder / name).rename(folder / "A4C" / name)
     with pytest.raises(DatasetError, match="laid out as EchoNet-Pediatric"):
-        read_echonet(folder)
+        read_labels(folder)
     (folder / "A4C").rename(folder / "EchoNet-Dynamic")
     with pytest.raises(DatasetError, match=r"There is one in .*EchoNet-Dynamic: give that folder"):
-        read_echonet(folder)
+        read_labels(folder)
 
 
 def test_volumes_are_not_needed(folder, tables):
     files, tracings = tables
     for without in (files.drop(columns=["ESV", "EDV"]), files.assign(ESV="", EDV=""),
                     files.assign(ESV=0, EDV=0)):  # fmt: skip
-        read = read_echonet(put(folder, without, tracings))
+        read = read_labels(put(folder, without, tracings))
         assert len(read.table) == 32
         assert read.table[["esv", "edv"]].isna().all(axis=None)
         assert list(_ceilings(read.table)) == ["mean of TRAIN"]
@@ -173,7 +173,7 @@ def test_volumes_are_not_needed(folder, tables):
 
 def test_ef_as_a_fraction_becomes_percent_and_that_is_said(folder, tables):
     files, tracings = tables
-    read = read_echonet(put(folder, files.assign(EF=files.EF / 100), tracings))
+    read = read_labels(put(folder, files.assign(EF=files.EF / 100), tracings))
     np.testing.assert_allclose(read.table["ef_true"], files.EF)
     assert "EF is written as a fraction of 1: taken times 100" in read.summary()
     kept = set_aside(read, {0: "unreadable"}, 0.1)
@@ -183,25 +183,25 @@ def test_ef_as_a_fraction_becomes_percent_and_that_is_said(folder, tables):
 def test_ef_with_a_percent_sign_is_in_percent(folder, tables):
     files, tracings = tables
     signed = files.assign(EF=files.EF.round(1).astype(str) + " %")
-    read = read_echonet(put(folder, signed, tracings))
+    read = read_labels(put(folder, signed, tracings))
     np.testing.assert_allclose(read.table["ef_true"], files.EF.round(1))
     assert not read.notes
     with pytest.raises(DatasetError, match="32 EF of 1 % or less"):
-        read_echonet(put(folder, files.assign(EF=(files.EF / 100).astype(str) + "%"), tracings))
+        read_labels(put(folder, files.assign(EF=(files.EF / 100).astype(str) + "%"), tracings))
 
 
 def test_a_class_is_not_taken_for_ef(folder, tables):
     files, tracings = tables
     classes = files.assign(EF=(files.EF <= 40).astype(int), ESV="", EDV="")
     with pytest.raises(DatasetError, match="32 EF of 1 % or less"):
-        read_echonet(put(folder, classes, tracings))
+        read_labels(put(folder, classes, tracings))
 
 
 def test_ef_of_two_planes_is_kept_and_counted_and_another_patients_is_not(folder, tables):
     files, tracings = tables
     from_elsewhere = (files.EF + np.where(files.index % 2, 4, -5)).clip(5, 90)
     from_elsewhere[3] = files.EF[3] + 30 if files.EF[3] < 50 else files.EF[3] - 30
-    read = read_echonet(put(folder, files.assign(EF=from_elsewhere), tracings))
+    read = read_labels(put(folder, files.assign(EF=from_elsewhere), tracings))
     assert len(read.table) == 31
     assert read.excluded["reason"].tolist() == ["EF inconsistent with volumes"]
     assert "EF of 31 is 2 to 15 points from what the volumes say (median" in read.summary()
@@ -211,7 +211,7 @@ def test_ef_of_two_planes_is_kept_and_counted_and_another_patients_is_not(folder
 def test_where_ef_was_made_of_the_volumes_one_that_differs_is_a_mistake(folder, tables):
     files, tracings = tables
     files = files.assign(EF=files.EF.where(files.index != 3, files.EF + 4))
-    read = read_echonet(put(folder, files, tracings))
+    read = read_labels(put(folder, files, tracings))
     assert read.excluded["reason"].tolist() == ["EF inconsistent with volumes"]
     assert not read.notes
 
@@ -225,7 +225,7 @@ def test_names_that_differ_in_capitals_alone_are_not_guessed(folder, tables, pha
     (folder / "Videos" / "Clip.avi").symlink_to(second)
     files = files.head(2).assign(FileName=["Clip", "CLIP"])
     tracings = tracings[tracings.FileName == second.name].assign(FileName="Clip.avi")
-    read = read_echonet(put(folder, files, tracings), 1.0)
+    read = read_labels(put(folder, files, tracings), 1.0)
     assert read.table["path"].tolist() == [str(folder / "Videos" / "Clip.avi")]
     assert read.excluded["reason"].tolist() == ["video file missing or empty"]
 
@@ -236,7 +236,7 @@ def test_files_that_macos_lays_beside_videos_are_none(folder, tables, phantom_ro
     for video in (phantom_root / "Videos").iterdir():
         (folder / "Videos" / video.name).symlink_to(video)
         (folder / "Videos" / f"._{video.name}").write_bytes(b"\0\5\x16\7")
-    table = read_echonet(put(folder, *tables)).table
+    table = read_labels(put(folder, *tables)).table
     assert len(table) == 32
     assert not table["path"].str.contains(r"\._").any()
 
@@ -244,8 +244,8 @@ def test_files_that_macos_lays_beside_videos_are_none(folder, tables, phantom_ro
 def test_a_folder_is_found_at_home_and_a_part_of_another_name_is_told(folder, tables, monkeypatch):
     put(folder, *tables)
     monkeypatch.setenv("HOME", str(folder.parent))
-    assert len(read_echonet(f"~/{folder.name}").table) == 32
+    assert len(read_labels(f"~/{folder.name}").table) == 32
     assert EchoNetDataModule(f"~/{folder.name}").root == str(folder)
     (folder / "Videos").rename(folder / "videos")
     with pytest.raises(DatasetError, match=r"Videos not found\. Rename videos to Videos"):
-        read_echonet(folder)
+        read_labels(folder)

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from clips import numbered, write_clip
 
-from lvef.data.echonet import read_echonet
 from lvef.data.formats import clip_info, read_frames, stream_frames
+from lvef.data.layouts import read_labels
 from lvef.data.prepare import prepare_file
 from lvef.errors import LvefError, VideoError
 from lvef.phantom import PhantomClip, write_phantoms
@@ -129,12 +129,12 @@ def test_five_hundred_damaged_tables_are_read_or_refused(tmp_path):
         rng = np.random.default_rng(number)
         for path, data in whole.items():
             path.write_bytes(damage(data, rng) if rng.random() < 0.6 else data)
-        for read in (lambda: read_echonet(root, 0.5), lambda: read_keyframes(keys)):
+        for read in (lambda: read_labels(root, 0.5), lambda: read_keyframes(keys)):
             with suppress(LvefError):
                 read()
     for path, data in whole.items():
         path.write_bytes(data)
-    assert len(read_echonet(root).table) == 12
+    assert len(read_labels(root).table) == 12
 
 
 def test_memory_stays_flat_over_twenty_thousand_clips(kinds, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import gpytorch
 import numpy as np
@@ -14,12 +15,15 @@ from scipy.optimize import approx_fprime
 
 from lvef.errors import FitError, LvefError, NotFittedError
 from lvef.models import ExactGPHead
-from lvef.models.gp.inference import Prior, maximise_iteratively
-from lvef.models.gp.marginal_likelihood import MarginalLikelihood
+from lvef.models.gp.iterative import maximise_iteratively
+from lvef.models.gp.kernels import KERNELS, Kernel, Scales, squared_distances
+from lvef.models.gp.marginal_likelihood import Hyperparameters, MarginalLikelihood
 from lvef.models.gp.memory import largest_exact
+from lvef.models.gp.posterior import GPPosterior
+from lvef.models.gp.prior import Prior
 from lvef.models.gp.search import maximise
+from lvef.models.options import GPOptions
 
-KERNELS = ["rbf", "matern52", "linear_rbf"]
 NOISE = 1.0
 
 
@@ -39,7 +43,8 @@ def standardised(count: int) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_the_gradient_is_that_of_the_likelihood(kernel):
     x, y = standardised(40)
-    theta = np.array([0.4, -1.0, 0.3])[: 3 if kernel == "linear_rbf" else 2]
+    kernel = KERNELS[kernel]
+    theta = np.array([0.4, -1.0, 0.3])[: 3 if kernel.has_trend else 2]
     likelihood = MarginalLikelihood(x, y, kernel)
     value, gradient, of_inputs = likelihood.gradient_of_inputs(theta)
     assert value == likelihood(theta)[0]
@@ -77,11 +82,67 @@ def test_likelihood_and_prediction_are_gpytorchs_own(kernel):
     torch.testing.assert_close(std, expected_std.detach(), atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_kernel_is_gpytorchs_and_its_slope_is_its_derivative(name):
+    kernel = KERNELS[name]
+    prior = Prior.new(kernel)
+    prior.covariance.double()
+    prior.take(Hyperparameters(1.7, 2.3, 0.6, 0.1, 0.0, None, 0.0, 0))
+    a, b = (sample(count, 3, count)[0].double() for count in (7, 5))
+    for one, other in ((a, b), (a, a)):
+        expected = prior.covariance(one, other).to_dense().detach()
+        own = kernel.covariances(one, other, prior.scales)
+        torch.testing.assert_close(own, expected, atol=1e-8, rtol=0)
+    expected = prior.covariance(a).to_dense().diagonal().detach()
+    torch.testing.assert_close(kernel.variances(a, prior.scales), expected)
+    distances, step = squared_distances(a, b), 1e-6
+    above, below = (kernel.correlation(distances + change, 1.7) for change in (step, -step))
+    torch.testing.assert_close(
+        kernel.slope(distances, 1.7), (above - below) / (2 * step), atol=1e-8, rtol=0
+    )
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_kernel_has_a_gradient_where_samples_meet(name):
+    a = sample(4, 3)[0].double().round()  # so that distances are 0, not nearly so
+    b = a.clone().requires_grad_()
+    KERNELS[name].covariances(a, b, Scales(1.0, 1.0, 1.0)).sum().backward()
+    assert torch.isfinite(b.grad).all()
+
+
+def test_a_new_kernel_is_one_class(monkeypatch):
+    monkeypatch.setitem(KERNELS, "matern32", None)  # so that it is gone afterwards
+
+    class Matern32(Kernel):
+        name = "matern32"
+
+        def correlation(self, distances, lengthscale):
+            r = (3 * distances).sqrt() / lengthscale
+            return (1 + r) * (-r).exp()
+
+        def slope(self, distances, lengthscale):
+            return -1.5 / lengthscale**2 * (-(3 * distances).sqrt() / lengthscale).exp()
+
+        def gpytorch_correlation(self):
+            return gpytorch.kernels.MaternKernel(nu=1.5)
+
+    test_a_kernel_is_gpytorchs_and_its_slope_is_its_derivative("matern32")
+    test_the_gradient_is_that_of_the_likelihood("matern32")
+    test_a_known_function_and_its_noise_are_recovered("matern32")
+    head = ExactGPHead("matern32").fit(*sample(40))
+    new, _ = sample(5, seed=1)
+    torch.testing.assert_close(GPPosterior(head)(new), head(new), atol=1e-4, rtol=0)
+
+
+def test_the_kernels_are_what_the_option_takes():
+    assert get_args(get_type_hints(GPOptions)["kernel"]) == tuple(KERNELS)
+
+
 def test_the_search_ends_where_no_hyperparameter_improves_the_likelihood():
     x, y = standardised(80)
-    found = maximise(x, y, "rbf")
+    found = maximise(x, y, KERNELS["rbf"])
     theta = np.log([found.lengthscale, found.noise / found.outputscale])
-    _, gradient = MarginalLikelihood(x, y, "rbf")(theta)
+    _, gradient = MarginalLikelihood(x, y, KERNELS["rbf"])(theta)
     assert np.abs(gradient).max() < 1e-4
     # GPyTorch's own objective, optimised for long by Adam, gets no further.
     likelihood = gpytorch.likelihoods.GaussianLikelihood().double()
@@ -119,9 +180,8 @@ def test_a_known_function_and_its_noise_are_recovered(kernel):
 
 def test_the_iterative_fit_moves_every_hyperparameter():
     head = ExactGPHead("linear_rbf")
-    prior = Prior(head.mean_module, head.covar_module, head.likelihood)
     before = {name: value.detach().clone() for name, value in head.named_parameters()}
-    reached = maximise_iteratively(prior, *standardised(30), lambda _: None)
+    reached = maximise_iteratively(head.prior, *standardised(30), lambda _: None)
     assert reached[-1] > reached[0]
     assert len(before) == 5, "mean, length, scale, linear part, noise"
     for name, value in head.named_parameters():

@@ -10,9 +10,9 @@ import pytest
 from lvef.cardiac import method_of_disks, polygon_mask
 from lvef.phantom import PhantomClip
 from lvef.phantom.anatomy import rounder
+from lvef.phantom.echogenicity import Echogenicity
 from lvef.phantom.grid import to_grid
 from lvef.phantom.hard import HARD_KINDS, evenly
-from lvef.phantom.look import Look
 from lvef.phantom.pool import PhantomKind, look_at, render
 from lvef.phantom.tissue import draw_tissue
 
@@ -66,10 +66,10 @@ def test_a_rounder_heart_has_the_same_volume():
 
 def test_trabeculae_lie_inside_the_contour_and_are_no_part_of_it():
     heart = replace(PhantomClip(SEED, 1).anatomy, margin=0.0, apical_margin=0.0)
-    look = Look(trabeculae=(0, 1), texture=(0.0, 0.0))
+    echo = Echogenicity(trabeculae=(0, 1), texture=(0.0, 0.0))
     smooth, lined = (
         draw_tissue(
-            heart, np.random.default_rng(4), replace(look, spongy=thickness, spongy_level=4.0)
+            heart, np.random.default_rng(4), replace(echo, spongy=thickness, spongy_level=4.0)
         )
         for thickness in (0.0, 6.0)
     )
@@ -87,17 +87,17 @@ def test_trabeculae_lie_inside_the_contour_and_are_no_part_of_it():
 
 
 @pytest.mark.parametrize(
-    ("look", "where"),
+    ("echo", "where"),
     [
-        (Look(grading=0.8), "septal"),
-        (Look(septal_gap=1.0), "septal"),
-        (Look(strands=3), "cavity"),
+        (Echogenicity(grading=0.8), "septal"),
+        (Echogenicity(septal_gap=1.0), "septal"),
+        (Echogenicity(strands=3), "cavity"),
     ],
 )
-def test_looks_change_the_tissue_where_they_should(look, where):
+def test_echogenicity_changes_the_tissue_where_it_should(echo, where):
     heart = PhantomClip(SEED, 2).anatomy
-    plain = Look(trabeculae=(0, 1), texture=(0.0, 0.0), septal_core=(0.0, 0.01))
-    changed = replace(plain, grading=look.grading, septal_gap=look.septal_gap, strands=look.strands)
+    plain = Echogenicity(trabeculae=(0, 1), texture=(0.0, 0.0), septal_core=(0.0, 0.01))
+    changed = replace(plain, grading=echo.grading, septal_gap=echo.septal_gap, strands=echo.strands)
     one, two = (
         np.hypot(*np.moveaxis(draw_tissue(heart, np.random.default_rng(5), each)[..., :2], -1, 0))
         for each in (plain, changed)

@@ -1,14 +1,21 @@
+from collections import OrderedDict
+
 import numpy as np
 import pytest
 import torch
+from jsonargparse._util import get_import_path
 from safetensors.torch import save_file
+from torch import nn
 
+from lvef import models
 from lvef.errors import CheckpointError, ConfigurationError, WeightsError
 from lvef.models import EFClassifier, EFRegressor, MLPHead, ResNet50Backbone
-from lvef.models.backbones.resnet50 import taught_by
+from lvef.models.attribution import METHODS, SaliencyMapper
+from lvef.models.backbones import BACKBONES, Backbone
+from lvef.models.backbones.provenance import taught_by
 from lvef.models.cases import CaseStore
 from lvef.models.options import BackboneOptions, OptimizerOptions
-from lvef.pretraining.module import PhantomPretraining
+from lvef.pretraining.backbone_module import PhantomPretraining
 
 IMAGENET_FILE = "resnet50-11ad3fa6.pth"
 
@@ -24,6 +31,73 @@ def state() -> dict[str, torch.Tensor]:
 
 def frames(batch: int = 2, slots: int = 1, size: int = 32) -> torch.Tensor:
     return torch.randint(0, 255, (batch, slots, 3, size, size), dtype=torch.uint8)
+
+
+@pytest.fixture
+def tiny(monkeypatch) -> str:
+    """A backbone of another kind, with seven features: what a user may add."""
+    monkeypatch.setitem(BACKBONES, "tiny", None)  # so that it is gone afterwards
+
+    class TinyBackbone(Backbone):
+        name = "tiny"
+        title = "Tiny"
+        num_features = 7
+        stage_channels = (5, 7)
+        pixel_mean = pixel_std = (0.5, 0.5, 0.5)
+
+        def __init__(self, weights, freeze=False):
+            parts = {
+                "first": nn.Conv2d(3, 5, 3, stride=2),
+                "last": nn.Conv2d(5, 7, 3, stride=2),
+                "pool": nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+            }
+            super().__init__(nn.Sequential(OrderedDict(parts)), weights, freeze)
+
+        def feature_maps(self, images):
+            first = self.network.first(self.normalise(images))
+            return [first, self.network.last(first)]
+
+        def stage(self, which):
+            return {"fine": self.network.first, "coarse": self.network.last}[which]
+
+        def folded(self):
+            copy = type(self)(None, freeze=True).eval()
+            copy.load_state_dict(self.state_dict())
+            return copy
+
+        def load(self, weights):
+            self.network.load_state_dict(torch.load(weights, weights_only=True))
+
+    return TinyBackbone.name
+
+
+def test_another_backbone_is_one_class(tiny, tmp_path):
+    torch.manual_seed(0)
+    options = BackboneOptions(None, True, name=tiny)
+    task = EFRegressor(["EDF", "ESF"], options).eval()
+    frames = torch.randint(0, 256, (2, 2, 3, 64, 64), dtype=torch.uint8)
+    assert task.backbone(frames).shape == (2, 14)
+    assert task(frames).shape == (2, task.num_outputs)
+    nn.init.normal_(task.head.output.weight)  # which starts from the same answer for all
+    mapper = SaliencyMapper(task, steps=2)
+    for method in METHODS:
+        maps = sum(mapper.maps(frames, method, side * torch.ones(2)) for side in (1, -1))
+        assert maps.shape == (2, 2, 64, 64), method
+        assert float(maps.max()) > 0, method
+    shaken = mapper.randomised("last_block").evidence.parts[0].backbone.network
+    assert torch.equal(shaken.first.weight, task.backbone.network.first.weight)
+    assert not torch.equal(shaken.last.weight, task.backbone.network.last.weight)
+    before = task.backbone.fingerprint("32-true")
+    other = mapper.randomised("all").evidence.parts[0].backbone.network
+    assert not torch.equal(other.first.weight, task.backbone.network.first.weight)
+    torch.save(other.state_dict(), tmp_path / "w")
+    task.backbone.load(str(tmp_path / "w"))
+    assert task.backbone.fingerprint("32-true") != before
+
+
+def test_a_backbone_that_is_not_there_is_told_in_a_line():
+    with pytest.raises(ConfigurationError, match="name is 'vgg', but must be one of resnet50"):
+        EFRegressor(["ESF"], BackboneOptions(None, name="vgg"))
 
 
 def test_a_frame_gives_2048_features_and_two_frames_are_concatenated():
@@ -292,3 +366,11 @@ def test_pretraining_reaches_every_parameter_of_the_backbone():
     }
     task.training_step(batch, 0).backward()
     assert all(p.grad is not None for p in task.parameters())
+
+
+def test_every_public_name_is_imported_when_asked_for():
+    for name in models.__all__:
+        assert getattr(models, name).__module__.startswith("lvef.models.")
+    with pytest.raises(AttributeError, match="no attribute 'EFRegresor'"):
+        models.EFRegresor  # noqa: B018
+    assert get_import_path(models.EFRegressor) == "lvef.models.EFRegressor"  # in config.yaml

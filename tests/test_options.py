@@ -171,7 +171,7 @@ def refusal(call: Callable[[], Any]) -> str:
     except LvefError as error:
         return str(error)
     except ValueError as error:
-        own = option_errors.told(error)
+        own = option_errors.user_error(error)
         if own is None:
             raise
         return str(own)

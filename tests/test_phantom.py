@@ -13,8 +13,8 @@ from lvef.cardiac import (
     polygon_area,
     polygon_mask,
 )
-from lvef.data.echonet import read_echonet
 from lvef.data.formats import clip_info, read_frames
+from lvef.data.layouts import read_labels
 from lvef.errors import ConfigurationError
 from lvef.evaluation.ceilings import ef_from_volume
 from lvef.evaluation.metrics import regression_metrics
@@ -270,5 +270,5 @@ def test_half_of_the_randomised_phantoms_went_through_a_lossy_archive():
 
 def test_a_folder_of_randomised_phantoms_is_mostly_there_to_learn_from(tmp_path):
     root = write_phantoms(tmp_path / "wide", num_videos=6, seed=6, breadth=1.0, progress=False)
-    table = read_echonet(root).table
+    table = read_labels(root).table
     assert table["split"].value_counts().to_dict() == {"TRAIN": 4, "VAL": 1, "TEST": 1}

@@ -15,9 +15,9 @@ from helpers import best, is_drawn, told
 
 from lvef.cli.commands import main
 from lvef.data.corruptions import CORRUPTIONS
-from lvef.data.echonet import read_echonet
 from lvef.data.fingerprint import file_digest
 from lvef.data.formats import read_frames, write_video
+from lvef.data.layouts import read_labels
 from lvef.experiments.robustness import Condition, all_conditions, format_robustness
 from lvef.phantom import PhantomClip
 
@@ -114,7 +114,7 @@ def test_an_unreadable_video_is_set_aside_where_the_run_did_so(
 ):
     damaged = tmp_path / "damaged"
     shutil.copytree(phantom_root, damaged)
-    tested = read_echonet(damaged).table.query("split == 'TEST'")
+    tested = read_labels(damaged).table.query("split == 'TEST'")
     first, second = tested["path"].iloc[0], tested.iloc[1]
     Path(first).write_bytes(b"no video")
     path = Path(second["path"])

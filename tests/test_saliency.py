@@ -11,8 +11,8 @@ import torch
 from helpers import best, is_drawn, newest, told, words
 
 from lvef.cli.commands import main
-from lvef.data.echonet import read_echonet
 from lvef.data.fingerprint import folder_fingerprint
+from lvef.data.layouts import read_labels
 from lvef.errors import NotFittedError
 from lvef.evaluation.map_measures import (
     CURVE_SHARES,
@@ -270,7 +270,7 @@ def test_of_patients_the_traced_ventricle_is_known(phantom_root, tmp_path):
     root.mkdir()
     for name in ("FileList.csv", "VolumeTracings.csv", "Videos"):
         (root / name).symlink_to(phantom_root / name)
-    folder = read_echonet(root)
+    folder = read_labels(root)
     row = folder.table.iloc[0]
     traced = _regions(folder, row, ["ESF", "MF"], 112)
     assert set(traced[0]) == {"lv_cavity", "endocardium", "rest_of_sector", "outside_sector"}
@@ -286,7 +286,7 @@ def test_of_patients_the_traced_ventricle_is_known(phantom_root, tmp_path):
 
 
 def test_the_share_of_an_even_map_is_that_of_the_area(phantom_root):
-    table = read_echonet(phantom_root)
+    table = read_labels(phantom_root)
     rows = table.table.head(3)
     regions = [_regions(table, row, ["ESF"], 112) for _, row in rows.iterrows()]
     found = _places(np.ones((3, 1, 112, 112), np.float32), regions)

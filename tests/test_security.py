@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -20,13 +19,13 @@ from helpers import CONFIGS, told
 
 import lvef
 from lvef.cli.commands import main
-from lvef.data.clips import ClipDataset
 from lvef.data.features import FeatureCache
 from lvef.data.formats import clip_info, read_frames
+from lvef.data.phantom_folder import read_truth
 from lvef.errors import LvefError, VideoError
 from lvef.models.backbones.resnet50 import ResNet50Backbone
 from lvef.models.loading import load_task
-from lvef.models.segmenter import read_weights
+from lvef.models.segmentation.weights import read_weights
 from lvef.predict.record import read_record
 
 
@@ -110,9 +109,7 @@ def test_no_cache_or_record_starts_anything(tmp_path, kind):
         path.rename(path.with_suffix(".safetensors"))
     readers = {
         "record": lambda: read_record(path),
-        "truth": lambda: ClipDataset._contours(
-            SimpleNamespace(folder=SimpleNamespace(root=tmp_path)), {"video": "evil"}
-        ),
+        "truth": lambda: read_truth(tmp_path, "evil"),
         "cache": lambda: FeatureCache(tmp_path / "Truth").load("evil", 1),
     }
     try:

@@ -17,14 +17,15 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import lvef
 from lvef.cli.commands import main
 from lvef.data.clips import WINDOW, ClipDataset
-from lvef.data.echonet import read_echonet
+from lvef.data.layouts import read_labels
 from lvef.data.transforms import ClipAugmentation
 from lvef.errors import WeightsError
 from lvef.evaluation.overlap import area_error, boundary_distance, dice
 from lvef.models.answers import LVAnswer
 from lvef.models.loading import load_task
 from lvef.models.segmentation.network import LVSegmentationNet
-from lvef.models.segmenter import LVSegmenter, read_weights
+from lvef.models.segmentation.weights import read_weights
+from lvef.models.segmenter import LVSegmenter
 
 
 def segmenter_words(command: str, root: Path, logs: Path, *more: str) -> list[str]:
@@ -47,7 +48,7 @@ def logs(phantom_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_window_of_a_phantom_is_traced_throughout_and_one_of_patients_at_ed_and_es(
     phantom_root, tmp_path
 ):
-    folder = read_echonet(phantom_root)
+    folder = read_labels(phantom_root)
     item = ClipDataset(folder, folder.table, 112, training=False)[0]
     assert item["clip"].shape == item["mask"].shape == (WINDOW, 112, 112)
     assert item["clip"].dtype == torch.uint8
@@ -59,7 +60,7 @@ def test_a_window_of_a_phantom_is_traced_throughout_and_one_of_patients_at_ed_an
     for name in ("FileList.csv", "VolumeTracings.csv"):  # the same without Truth: as patients come
         (tmp_path / name).write_text((phantom_root / name).read_text())
     (tmp_path / "Videos").symlink_to(phantom_root / "Videos")
-    folder = read_echonet(tmp_path)
+    folder = read_labels(tmp_path)
     item = ClipDataset(folder, folder.table, 112, training=False)[0]
     assert item["traced"].sum() in (1, 2)
     slot = int(item["traced"].int().argmax())
@@ -68,7 +69,7 @@ def test_a_window_of_a_phantom_is_traced_throughout_and_one_of_patients_at_ed_an
 
 
 def test_an_unreadable_clip_becomes_a_failure(phantom_root):
-    folder = read_echonet(phantom_root)
+    folder = read_labels(phantom_root)
     rows = folder.table.head(1).assign(path="none.avi")
     assert "none.avi" in ClipDataset(folder, rows, 112, training=False)[0]["failure"]
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from lvef.cardiac import polygon_mask
 from lvef.data.transforms import ClipAugmentation
-from lvef.models.segmenter import SHIPPED, read_weights
+from lvef.models.segmentation.weights import SHIPPED, read_weights
 from lvef.phantom.pool import LookedClip
 from lvef.pretraining import segmenter_measure as measuring
 from lvef.pretraining import segmenter_memory as memory
@@ -99,7 +99,7 @@ class Narrow(nn.Module):
 def test_what_a_reader_leaves_out_on_every_side_is_told_apart_from_a_wrong_outline():
     """Masks two pixels too narrow all round fit perfectly once they are widened."""
     held = {k: np.array(v) for k, v in memory.joined([clip(1), clip(2)]).items()}
-    figures = measuring.summarise(measuring.measure(Narrow(), held, "cpu"))
+    figures = measuring.summarise(measuring.measure(Narrow(), held))
     assert figures["dice"] < 0.95
     assert figures["dice_fitted"] > 0.98
     assert figures["edv_error"] < -15

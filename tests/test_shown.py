@@ -15,11 +15,12 @@ import lvef
 from lvef.analysis.caption import Caption, fitted
 from lvef.analysis.plot import headline, write_overlay
 from lvef.callbacks.tensorboard import _samples
+from lvef.cardiac import survey
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.dataset import KeyFrameDataset
 from lvef.data.formats import clip_info, read_frames, write_video
 from lvef.data.prepare import sector_square
-from lvef.data.sector import find_sector, sector_probe, shown_sector
+from lvef.data.sector import find_sector, shown_sector
 from lvef.data.shown import case_sector, picture_name, shown_frames
 from lvef.data.transforms import Augmentation
 from lvef.figures.heat_maps import heat_map_sheet
@@ -98,7 +99,7 @@ def test_a_name_beside_the_sector_is_not_shown_whatever_else_moves_there(clip, f
 def test_a_blinking_mark_did_widen_what_was_shown(clip, frames):
     """The test above can fail: the models' own sector of such a clip holds much of the name."""
     seen, letters = screen(clip, frames, "blinks")
-    sector = find_sector(np.repeat(seen[sector_probe(79)][..., None], 3, -1))
+    sector = find_sector(np.repeat(seen[survey(80)][..., None], 3, -1))
     assert (sector & letters).sum() > 0.1 * letters.sum()
 
 
@@ -152,7 +153,7 @@ def large(clip: PhantomClip, frames: Frames, blinks: bool) -> Frames:
 
 
 def test_a_blinking_mark_does_not_widen_the_crop_of_a_large_clip(clip, frames):
-    looks = frames[sector_probe(79)]
+    looks = frames[survey(80)]
     plain = find_sector(large(clip, looks, blinks=False))
     marked = find_sector(large(clip, looks, blinks=True))
     wanted, found = (sector_square((300, 400), sector) for sector in (plain, marked))
@@ -162,7 +163,7 @@ def test_a_blinking_mark_does_not_widen_the_crop_of_a_large_clip(clip, frames):
 
 def test_a_clip_of_112_pixels_reaches_the_models_as_ever(frames):
     """They learned from such: a mark that blinks counts, as it did; not in a clip to be cropped."""
-    small = np.stack([cv2.resize(frame, (72, 72)) for frame in frames[sector_probe(79)]])
+    small = np.stack([cv2.resize(frame, (72, 72)) for frame in frames[survey(80)]])
     for side, counts in ((112, True), (114, False)):
         seen = np.zeros((len(small), side, side), np.uint8)
         seen[:, 20:92, 40:112] = small

@@ -12,7 +12,7 @@ from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter1d
 
 import lvef.phantom.solid
 from lvef.cardiac import ejection_fraction, polygon_mask
-from lvef.phantom.solid import EF_BANDS, KINDS, SolidClip
+from lvef.phantom.solid import EF_QUARTERS, KINDS, SolidClip
 from lvef.phantom.solid.body import Body
 from lvef.phantom.solid.population import sample_patient
 from lvef.phantom.solid.probe import BEAMS, SAMPLES, Probe
@@ -217,7 +217,7 @@ def test_scatterers_move_with_the_wall(clips):
 def test_bands_of_ef_are_even_and_kinds_as_frequent_as_stated():
     patients = [sample_patient(i, np.random.default_rng([SEED, i])) for i in range(1200)]
     ef = np.array([patient.ef for patient in patients])
-    for low, high in EF_BANDS:
+    for low, high in EF_QUARTERS:
         assert np.mean((ef > low) & (ef <= high)) == pytest.approx(0.25, abs=0.005)
     volume = np.array([patient.end_diastolic_volume for patient in patients])
     assert np.median(volume[ef < 30]) > 1.5 * np.median(volume[ef > 55])

@@ -14,7 +14,7 @@ import pytest
 import torch
 from helpers import is_drawn
 
-from lvef.data.echonet import read_echonet
+from lvef.data.layouts import read_labels
 from lvef.errors import ConfigurationError, LvefError
 from lvef.evaluation.ceilings import ef_from_volume
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
@@ -245,7 +245,7 @@ def test_what_is_given_a_true_volume_is_judged_on_the_videos_that_can_be_read(
 ):
     root = tmp_path / "data"
     shutil.copytree(phantom_root, root)
-    videos = read_echonet(root).table.set_index("split")
+    videos = read_labels(root).table.set_index("split")
     Path(videos.loc["TEST", "path"].iloc[0]).write_bytes(b"no video")
     table(
         str(root), tmp_path / "out", ["esf_mlp"], small_configs, max_epochs=1, max_excluded=0.5,
@@ -253,5 +253,5 @@ def test_what_is_given_a_true_volume_is_judged_on_the_videos_that_can_be_read(
     )  # fmt: skip
     ceiling = json.loads((tmp_path / "out" / "table.json").read_text())["ceilings"]["ESV only"]
     train, test = videos.loc["TRAIN"], videos.loc["TEST"].iloc[1:]
-    said = ef_from_volume(train["esv"], train["ef"], test["esv"])
-    assert ceiling["mae"] == pytest.approx(np.abs(said - test["ef"]).mean(), abs=1e-6)
+    said = ef_from_volume(train["esv"], train["ef_true"], test["esv"])
+    assert ceiling["mae"] == pytest.approx(np.abs(said - test["ef_true"]).mean(), abs=1e-6)

@@ -10,9 +10,9 @@ import pytest
 
 from lvef.cardiac import chords_to_polygon, ordered_tracings, polygon_area
 from lvef.data.clips import ClipDataset
-from lvef.data.echonet import EchoNetFolder, read_echonet
 from lvef.data.formats import read_frames, write_video
-from lvef.data.tracings import inside, scale_into
+from lvef.data.layouts import LabelFolder, read_labels
+from lvef.data.pixels import inside, scale_into
 from lvef.errors import DatasetError
 from lvef.phantom import PhantomClip
 
@@ -39,21 +39,21 @@ def folder(phantom_root: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def put(folder: Path, files: pd.DataFrame, tracings: pd.DataFrame) -> EchoNetFolder:
+def put(folder: Path, files: pd.DataFrame, tracings: pd.DataFrame) -> LabelFolder:
     files.to_csv(folder / "FileList.csv", index=False)
     tracings.to_csv(folder / "VolumeTracings.csv", index=False)
-    return read_echonet(folder, 1.0)
+    return read_labels(folder, 1.0)
 
 
 def of_row(files: pd.DataFrame, tracings: pd.DataFrame) -> pd.Series:
     return tracings["FileName"].str.startswith(files.loc[ROW, "FileName"])
 
 
-def item(folder: EchoNetFolder, row: int, size: int = 112) -> dict:
+def item(folder: LabelFolder, row: int, size: int = 112) -> dict:
     return ClipDataset(folder, folder.table.loc[[row]], size, training=False)[0]
 
 
-def masks(folder: EchoNetFolder, row: int, size: int = 112) -> np.ndarray:
+def masks(folder: LabelFolder, row: int, size: int = 112) -> np.ndarray:
     found = item(folder, row, size)
     return found["mask"][found["traced"]].numpy().astype(bool)
 
@@ -211,7 +211,7 @@ def test_a_picture_that_shows_more_than_was_traced_in_is_refused(folder, files, 
     path.unlink()
     write_video(path, frames.repeat(2, axis=1).repeat(2, axis=2), 50)
     assert read_frames(path, [0]).shape[1:3] == (224, 224)
-    assert overlap(masks(read, ROW), masks(read_echonet(folder), ROW)) == 1
+    assert overlap(masks(read, ROW), masks(read_labels(folder), ROW)) == 1
     assert masks(read, ROW)[0].sum() > 200, "a picture twice as large holds the same ventricle"
     wide = np.pad(frames, ((0, 0), (0, 188), (0, 288)))
     write_video(path, wide, 50)

@@ -21,6 +21,7 @@ from lvef.evaluation.uncertainty import (
     temperature,
 )
 from lvef.figures import uncertainty as figures
+from lvef.figures.comparison import forest
 from lvef.models.ensemble import mixture
 from lvef.models.uncertainty import ClassCalibration, EFCalibration
 
@@ -223,6 +224,6 @@ def test_the_figures_show_what_they_were_given():
     stated = figures.reliability([0.05, 0.05, 0.95, 0.95], [0, 0, 1, 0], "TEST")
     np.testing.assert_allclose(stated.axes[0].lines[1].get_ydata(), [0, 0.5])
     rows = [("esf_mlp", 5.0, 4.5, 5.5), ("edf_mlp", 8.0, 7.0, 9.0)]
-    plot = figures.forest(rows, {"always the mean": 9.0}, "MAE", "PHANTOM TEST").axes[0]
+    plot = forest(rows, {"always the mean": 9.0}, "MAE", "PHANTOM TEST").axes[0]
     assert [text.get_text() for text in plot.get_yticklabels()] == ["esf_mlp", "edf_mlp"]
     assert plot.get_legend().get_texts()[0].get_text() == "always the mean"

@@ -103,7 +103,10 @@ def test_new_clips_are_written_down_without_their_names_and_folders(phantom_root
     clips = sorted((phantom_root / "Videos").iterdir())[:2]
     for number, clip in enumerate(clips):
         shutil.copy(clip, folder / f"Doe_{number}.avi")
-    data = EchoNetDataModule(videos=str(folder))
+    keys = tmp_path / "keys.csv"
+    keys.write_text("video,ed,es\nDoe_0,1,7\nDoe_1,1,7\n")
+    data = EchoNetDataModule(videos=str(folder), keyframes=str(keys))
+    data.prepare_data()
     data.setup("predict")
     found = data_fingerprint(data)
     assert found["videos"] == 2

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torchvision import models
 
 from lvef.errors import CheckpointError, WeightsError
-from lvef.models.backbones.resnet50 import ResNet50Backbone, taught_by
+from lvef.models.backbones.provenance import taught_by
+from lvef.models.backbones.resnet50 import ResNet50Backbone
 from lvef.models.backbones.resnet_weights import resnet50_state
 from lvef.models.loading import load_task, read_checkpoint
 from lvef.models.torch_file import UnreadableError, read_torch

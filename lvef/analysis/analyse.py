@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter1d
 
@@ -34,8 +35,9 @@ from lvef.cardiac import (
 )
 from lvef.data.prepare import PreparedClip, prepare_file, prepare_frames
 from lvef.data.timing import checked_rate
+from lvef.models.inference import best_device
 from lvef.models.segmentation.network import LVSegmentationNet
-from lvef.models.segmenter import SHIPPED, load_weights, read_weights, weights_file
+from lvef.models.segmentation.weights import SHIPPED, load_weights, read_weights, weights_file
 
 _WALLS = 6
 """Pixels of a prepared frame by which the ventricle is widened to hold its walls too."""
@@ -50,21 +52,22 @@ class ClipAnalyser:
 
     Args:
         weights: "shipped", or a file of segmenter weights or a checkpoint of an `LVSegmenter`.
-        device: Where the network runs.
+        device: Where the network runs; see `best_device`.
 
     Raises:
         WeightsError: The weights cannot be read.
     """
 
-    def __init__(self, weights: str | Path = SHIPPED, device: str = "cpu") -> None:
+    def __init__(
+        self, weights: str | Path = SHIPPED, device: str | torch.device | None = None
+    ) -> None:
         self.net = LVSegmentationNet()
-        about = load_weights(self.net, weights)
-        self.net.eval().to(device)
-        self.device = device
-        self.trained_on = about.get("trained_on", "")
-        if "calibration" not in about and weights_file(SHIPPED).is_file():
-            about = read_weights(SHIPPED)[1]
-        self.calibration = Calibration.read(about.get("calibration", "{}"))
+        metadata = load_weights(self.net, weights)
+        self.net.eval().to(best_device(device))
+        self.trained_on = metadata.get("trained_on", "")
+        if "calibration" not in metadata and weights_file(SHIPPED).is_file():
+            metadata = read_weights(SHIPPED)[1]
+        self.calibration = Calibration.read(metadata.get("calibration", "{}"))
 
     def __call__(
         self, source: str | Path | NDArray[np.uint8] | PreparedClip, fps: float | None = None
@@ -91,7 +94,7 @@ class ClipAnalyser:
         else:
             clip = prepare_frames(source, fps)
         even = evened(clip)
-        probability = segment_closely(self.net, even.frames, even.fps, self.device)
+        probability = segment_closely(self.net, even.frames, even.fps)
         return in_own_frames(_analyse(even, probability, self.calibration), clip)
 
 
@@ -136,8 +139,8 @@ def _analyse(
     area[area == 0] = np.nan
     shapes = np.array([mask_volume(mask) for mask in masks])
     curve, agreement = _fullness(clip, masks, area)
-    found = usable_beats(find_beats(curve, clip.fps), clip.frames, clip.fps)
-    motions = _motions(clip, masks, shapes[:, 0], found)
+    usable = usable_beats(find_beats(curve, clip.fps), clip.frames, clip.fps)
+    motions = _motions(clip, masks, shapes[:, 0], usable)
     pairs = [calibration.both(m.ef_by_motion, m.ef_by_contours, m.contrast) for m in motions]
     efs = np.array(pairs).reshape(-1, 2).T
     evidence = Evidence(
@@ -148,9 +151,9 @@ def _analyse(
         masks=masks,
         sector=clip.sector,
         agreement=agreement,
-        periodicity=periodicity(curve, clip.fps)[1] if found else 0.0,
-        spans=tuple((beat.ed_frame, beat.end_frame + 1) for beat in found),
-        depths=np.array([beat.depth for beat in found]),
+        periodicity=periodicity(curve, clip.fps)[1] if usable else 0.0,
+        spans=tuple((beat.ed_frame, beat.end_frame + 1) for beat in usable),
+        depths=np.array([beat.depth for beat in usable]),
         ef_by_motion=efs[0],
         ef_by_contours=efs[1],
         fault=layout_fault(clip.frames),
@@ -160,7 +163,7 @@ def _analyse(
     pixels, scale = clip.pixels, clip.millimetres_per_pixel
     cubic = pixels**3 * (scale**3 / 1000 if scale else 1.0)
     beats, contours = [], []
-    for beat, motion, quality in zip(found, motions, verdict.beats, strict=True):
+    for beat, motion, quality in zip(usable, motions, verdict.beats, strict=True):
         if refused or quality <= 0:
             continue
         ef = calibration.combined(motion.ef_by_motion, motion.ef_by_contours, motion.contrast)

@@ -36,13 +36,13 @@ class Calibration:
             WeightsError: It was written by another version.
         """
         try:
-            held = json.loads(text)
-            if "motion" in held:  # weights of before had no contrast
-                a, b, *c = map(float, held["motion"])
-                held["motion"] = (a, b, *(c or [0.0]))
-            if "contours" in held:
-                held["contours"] = (float(held["contours"][0]), float(held["contours"][1]))
-            return cls(**held)
+            values = json.loads(text)
+            if "motion" in values:  # weights of before had no contrast
+                a, b, *c = map(float, values["motion"])
+                values["motion"] = (a, b, *(c or [0.0]))
+            if "contours" in values:
+                values["contours"] = (float(values["contours"][0]), float(values["contours"][1]))
+            return cls(**values)
         except (ValueError, TypeError, IndexError) as error:
             raise WeightsError(f"segmenter weights of another version: {text}") from error
 

@@ -13,8 +13,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from lvef.analysis.caption import Caption, fitted
+from lvef.cardiac import PICTURE_SIZE
 from lvef.data.formats import write_video
-from lvef.data.prepare import SIZE
 from lvef.data.sector import blank_outside, shown_sector
 from lvef.data.shown import picture_name
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
@@ -144,7 +144,7 @@ def overlay_frames(
         analysis: What was found in a clip.
         sector: What may be shown of it, see `shown_sector`; None for all.
     """
-    side = SIZE * _ZOOM
+    side = PICTURE_SIZE * _ZOOM
     strip, places = _strip(analysis, side)
     marks = {beat.ed_frame: Caption.of("ED", _MARK, _rgb(ED)) for beat in analysis.beats}
     marks |= {beat.es_frame: Caption.of("ES", _MARK, _rgb(ES)) for beat in analysis.beats}
@@ -174,8 +174,8 @@ def overlay_frames(
 def _words(analysis: ClipAnalysis, side: int) -> list[tuple[Caption, int]]:
     """Return what stands at the foot of the picture, and how far down each line is."""
     white, grey = (255, 255, 255), (200, 200, 200)
-    said = fitted(headline(analysis), _WORDS, side - 8, most=2)
-    captions = [Caption.of(line, _WORDS, white) for line in said]
+    lines_of_text = fitted(headline(analysis), _WORDS, side - 8, most=2)
+    captions = [Caption.of(line, _WORDS, white) for line in lines_of_text]
     captions += [
         Caption.of(line, _SMALL, grey) for line in fitted(NOT_FOR_DIAGNOSIS, _SMALL, side - 8, 2)
     ]

@@ -84,16 +84,16 @@ def judge(evidence: Evidence) -> Verdict:
     height, width = evidence.masks.shape[1:]
     share = np.nan_to_num(evidence.area) / (height * width)
     seen = (evidence.confidence >= _SURE) & (share >= _SIZES[0]) & (share <= _SIZES[1])
-    found = float(seen.mean())
+    share_seen = float(seen.mean())
     nothing = tuple(0.0 for _ in evidence.depths)
     if evidence.fault:
         return Verdict(0.0, nothing, evidence.fault)
     length = f"{evidence.frames} frames ({evidence.frames / evidence.fps:.2f} s)"
     if evidence.frames < FEWEST_SECONDS * evidence.fps:
         return Verdict(0.0, nothing, f"no whole beat: {length}")
-    if found < _FEWEST_FOUND:
-        missed = f"no left ventricle found in {100 * (1 - found):.0f} % of frames"
-        return Verdict(found * 0.2, nothing, missed)
+    if share_seen < _FEWEST_FOUND:
+        missed = f"no left ventricle found in {100 * (1 - share_seen):.0f} % of frames"
+        return Verdict(share_seen * 0.2, nothing, missed)
     if not len(evidence.depths) and _beats(evidence):
         cut = f"no whole beat: {length} hold no end-diastole with the end-systole that follows"
         return Verdict(0.0, nothing, cut)
@@ -120,7 +120,7 @@ def judge(evidence: Evidence) -> Verdict:
     parts = {
         "the contour is uncertain": _between(sure, _SURE, 0.95),
         apart: _between(evidence.agreement, *_AGREEMENT),
-        "the contour comes and goes": _between(found, *_THERE),
+        "the contour comes and goes": _between(share_seen, *_THERE),
         "the ventricle is cut off by the edge of the sector": _between(
             _MOST_CUT_OFF - _cut_off(evidence.masks, evidence.sector), 0, _MOST_CUT_OFF - 0.05
         ),

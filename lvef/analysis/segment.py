@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes, label
 
 from lvef.cardiac import looks, survey
-from lvef.models.segmentation.network import LVSegmentationNet
-from lvef.models.segmenter import full_size
+from lvef.models.inference import device_of, inference
+from lvef.models.segmentation.network import LVSegmentationNet, full_size
 
 _AT_ONCE, _OVERLAP = 64, 8
 _CENTRE, _SIDE = (56.0, 58.0), 42.0
@@ -22,7 +22,7 @@ _CLOSER_LOOKS = 2
 
 
 def segment_closely(
-    net: LVSegmentationNet, frames: NDArray[np.uint8], fps: float, device: str = "cpu"
+    net: LVSegmentationNet, frames: NDArray[np.uint8], fps: float
 ) -> NDArray[np.float32]:
     """Return the probability of the left ventricle in every frame, from several looks at the clip.
 
@@ -30,9 +30,9 @@ def segment_closely(
     middle and to a size at which the network sees its outline best, each where the ones before
     found it on average. What all saw is averaged.
 
-    Args and result as `segment`.
+    Args and result are those of `segment`.
     """
-    first = segment(net, frames, fps, device)
+    first = segment(net, frames, fps)
     inside = np.ones(frames.shape[1:], bool)
     total, mean = first.copy(), first
     for closer in range(_CLOSER_LOOKS):
@@ -44,7 +44,7 @@ def segment_closely(
         there = np.array([[zoom, 0, _CENTRE[0] - zoom * middle[0]],
                           [0, zoom, _CENTRE[1] - zoom * middle[1]]])  # fmt: skip
         back = cv2.invertAffineTransform(there)
-        total += _moved(segment(net, _moved(frames, there), fps, device), back)
+        total += _moved(segment(net, _moved(frames, there), fps), back)
         inside &= _moved(np.ones((1, *frames.shape[1:]), np.float32), back)[0] > 0.99
         mean = np.where(inside, total / (closer + 2), first)
     return mean
@@ -55,10 +55,7 @@ def _moved(pictures: NDArray[Any], matrix: NDArray[np.float64]) -> NDArray[Any]:
     return np.stack([cv2.warpAffine(p, matrix, size, flags=cv2.INTER_LINEAR) for p in pictures])
 
 
-@torch.inference_mode()
-def segment(
-    net: LVSegmentationNet, frames: NDArray[np.uint8], fps: float, device: str = "cpu"
-) -> NDArray[np.float32]:
+def segment(net: LVSegmentationNet, frames: NDArray[np.uint8], fps: float) -> NDArray[np.float32]:
     """Return the probability of the left ventricle in every frame.
 
     The network looks at 25 frames a second, in overlapping stretches; frames between two looks
@@ -68,29 +65,30 @@ def segment(
         net: The network, in evaluation mode.
         frames: `(T, 112, 112)` uint8 grey frames.
         fps: Frames a second.
-        device: Where the network is.
 
     Returns:
         `(T, 112, 112)` float32 in 0..1.
     """
+    device = device_of(net)
     looked = looks(len(frames), fps)
     spread = torch.from_numpy(frames[survey(len(frames))])[None].to(device)
-    found = np.empty((len(looked), *frames.shape[1:]), np.float32)
+    probabilities = np.empty((len(looked), *frames.shape[1:]), np.float32)
     for start in range(0, len(looked), _AT_ONCE):
         first, stop = max(start - _OVERLAP, 0), min(start + _AT_ONCE + _OVERLAP, len(looked))
         clip = torch.from_numpy(frames[looked[first:stop]])[None].to(device)
-        probability = full_size(net(clip, spread).float().sigmoid())[0].cpu().numpy()
+        with inference(device):
+            probability = full_size(net(clip, spread).float().sigmoid())[0].cpu().numpy()
         kept = probability[start - first : start - first + _AT_ONCE]
-        found[start : start + len(kept)] = kept
+        probabilities[start : start + len(kept)] = kept
     if len(looked) == len(frames):
-        return found
+        return probabilities
     if len(looked) == 1:
-        return np.repeat(found, len(frames), axis=0)
+        return np.repeat(probabilities, len(frames), axis=0)
     after = np.clip(np.searchsorted(looked, np.arange(len(frames))), 1, len(looked) - 1)
     before = after - 1
     share = (np.arange(len(frames)) - looked[before]) / (looked[after] - looked[before])
     share = np.clip(share, 0, 1).astype(np.float32)[:, None, None]
-    return np.asarray(found[before] * (1 - share) + found[after] * share)
+    return np.asarray(probabilities[before] * (1 - share) + probabilities[after] * share)
 
 
 def one_ventricle(probability: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -37,6 +37,7 @@ class TestResults(Callback):
             "phantom": datamodule.is_phantom,
             "task": type(task).__name__,
             "kind": task.kind,
+            "backbone": task.network_title,
             "split": "TEST",
             "num_cases": count,
             "level": LEVEL if task.interval_level is None else task.interval_level,

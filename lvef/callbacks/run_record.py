@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,7 +20,8 @@ from lvef.data.fingerprint import clips_fingerprint, file_digest, folder_fingerp
 from lvef.errors import CheckpointError, LvefError
 from lvef.files import finite, write_json
 from lvef.models.loading import describe_checkpoint
-from lvef.models.segmenter import weights_file
+from lvef.models.segmentation.weights import weights_file
+from lvef.runs import data_options
 
 RUN_RECORD = "run.json"
 FINISHED = "finished"
@@ -178,13 +178,14 @@ def _of_checkpoints(trainer: Trainer) -> dict[str, Any]:
 def _named_files(config: dict[str, Any]) -> dict[str, Any]:
     """Return path and digest of every file that a configuration names and a result stands on."""
     found = {}
+    config = {**config, "data": data_options(config)}
     for keys in _NAMED:
         value: Any = config
         for key in keys:
             value = value.get(key) if isinstance(value, dict) else None
         several = value if isinstance(value, list) else [value]
         if keys == _SEGMENTER:  # it has a part in the result of new clips alone
-            several = [str(weights_file(value))] if value and config["data"]["videos"] else []
+            several = [str(weights_file(value))] if value and config["data"].get("videos") else []
         files = [file_record(Path(v)) for v in several if isinstance(v, str) and Path(v).is_file()]
         if files:
             found[".".join(keys)] = files if isinstance(value, list) else files[0]
@@ -216,8 +217,3 @@ def _plain(value: Any) -> Any:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def words_of(args: Any) -> list[str]:
-    """Return the words of a command line; those of the process where none are given."""
-    return [str(word) for word in (sys.argv[1:] if args is None else args)]

@@ -17,7 +17,7 @@ from torch import Tensor
 from lvef.data.dataset import KeyFrameDataset
 from lvef.data.sector import shown_sector
 from lvef.data.shown import shown_frames
-from lvef.figures.predictions import sample_sheet
+from lvef.figures.data import sample_sheet
 from lvef.files import write_figure
 from lvef.models.task import Task
 

@@ -6,7 +6,15 @@ from lvef.cardiac.contour import chords_to_polygon, polygon_area, polygon_mask
 from lvef.cardiac.disks import contour_volume, mask_tracing, mask_volume
 from lvef.cardiac.edge import edge_contrast
 from lvef.cardiac.motion import carry_contour, composite_beat
-from lvef.cardiac.sampling import CLIP_FPS, RATES, SURVEY_FRAMES, looks, survey, window
+from lvef.cardiac.sampling import (
+    CLIP_FPS,
+    PICTURE_SIZE,
+    RATES,
+    SURVEY_FRAMES,
+    looks,
+    survey,
+    window,
+)
 from lvef.cardiac.tracing import ordered_tracings
 from lvef.cardiac.volume import (
     REDUCED_EF,
@@ -14,10 +22,12 @@ from lvef.cardiac.volume import (
     is_reduced,
     long_axis_length,
     method_of_disks,
+    straddles_reduced,
 )
 
 __all__ = [
     "CLIP_FPS",
+    "PICTURE_SIZE",
     "RATES",
     "REDUCED_EF",
     "SURVEY_FRAMES",
@@ -42,6 +52,7 @@ __all__ = [
     "polygon_area",
     "polygon_mask",
     "shared_curve",
+    "straddles_reduced",
     "survey",
     "window",
 ]

@@ -187,7 +187,7 @@ def _beats(
     at_start = systoles[:, 0] < 1
     at_end = np.arange(len(systoles)) == (len(systoles) - 1 if stops else -1)
     inner = likely & (falls >= typical / 2) & ~at_start & ~at_end
-    found = []
+    beats = []
     for number in np.flatnonzero(likely):
         (ed, es), following = systoles[number].tolist(), diastoles[number + 1]
         others = systoles[inner & (np.arange(len(systoles)) != number)]
@@ -202,8 +202,8 @@ def _beats(
             whole = number + 1 < len(systoles) or (not stops and following < last - 1)
             end = following if whole else last
             depth = float(falls[number] / typical)
-            found.append(FoundBeat(ed, es, int(end), bool(whole), depth))
-    return found
+            beats.append(FoundBeat(ed, es, int(end), bool(whole), depth))
+    return beats
 
 
 def _agrees(

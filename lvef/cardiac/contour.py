@@ -12,7 +12,7 @@ def chords_to_polygon(chords: NDArray[np.floating]) -> NDArray[np.float64]:
 
     Args:
         chords: `(n, 4)` array of `x1, y1, x2, y2` in pixels, one chord a row, **without** the
-            long axis that precedes them in `VolumeTracings.csv`.
+            long axis that precedes them in a tracing.
 
     Returns:
         `(2 n, 2)` polygon of x, y in pixels: first ends in order, then second ends reversed.

@@ -1,10 +1,12 @@
-"""At which moments a clip is looked at, whatever its frame rate."""
+"""In which pictures and at which moments a clip is looked at, whatever its size and frame rate."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+PICTURE_SIZE = 112
+"""Height and width in pixels of EchoNet-Dynamic's pictures, and of what is prepared like them."""
 CLIP_FPS = 25.0
 """Looks a second at a beating ventricle: 40 ms, a third of the shortest systole's fastest part."""
 RATES = (5.0, 400.0)
@@ -27,9 +29,18 @@ def looks(num_frames: int, fps: float) -> NDArray[np.int64]:
     return np.unique(np.round(np.arange(0, num_frames - 0.5, step)).astype(np.int64))
 
 
-def survey(num_frames: int) -> NDArray[np.int64]:
-    """Return `SURVEY_FRAMES` frame numbers spread evenly over a clip, repeated if it is short."""
-    return np.round(np.linspace(0, num_frames - 1, SURVEY_FRAMES)).astype(np.int64)
+def survey(
+    num_frames: int, count: int = SURVEY_FRAMES, each_once: bool = False
+) -> NDArray[np.int64]:
+    """Return frame numbers spread evenly over a clip.
+
+    Args:
+        num_frames: Frames in the clip.
+        count: How many of them.
+        each_once: Whether a clip that has fewer gives fewer, in place of some that repeat.
+    """
+    frames = np.round(np.linspace(0, max(num_frames - 1, 0), count)).astype(np.int64)
+    return np.unique(frames) if each_once else frames
 
 
 def window(around: int, length: int, num_frames: int, fps: float) -> NDArray[np.int64]:

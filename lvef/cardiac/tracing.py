@@ -38,9 +38,9 @@ def _axis_first(lines: NDArray[np.float64]) -> NDArray[np.float64]:
     others = (np.abs(unit @ unit.transpose(0, 2, 1)).sum(-1) - 1) / (count - 1)
     axis = np.where(length > 0, others, np.inf).argmin(1)
     every = np.arange(len(lines))
-    first_is_chord, found = others[:, 0] > _ALONG, others[every, axis] < _ACROSS
-    lines[first_is_chord & ~found] = np.nan
-    moved = (axis > 0) & found & first_is_chord
+    first_is_chord, has_axis = others[:, 0] > _ALONG, others[every, axis] < _ACROSS
+    lines[first_is_chord & ~has_axis] = np.nan
+    moved = (axis > 0) & has_axis & first_is_chord
     for case in np.flatnonzero(moved):
         rows = np.r_[axis[case], np.delete(np.arange(count), axis[case])]
         lines[case] = lines[case][rows]

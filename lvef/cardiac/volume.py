@@ -7,6 +7,8 @@ equally thick disks.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -54,6 +56,19 @@ def ejection_fraction(
     esv = np.asarray(end_systolic_volume, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(100.0 * (edv - esv) / edv)
+
+
+def straddles_reduced(lower: Any, upper: Any) -> Any:
+    """Tell intervals of EF that hold the limit of reduced EF, so that either answer may be true.
+
+    Args:
+        lower: Lower ends in percent: a number, an array, a tensor or a column.
+        upper: Upper ends in percent, alike.
+
+    Returns:
+        Whether lower <= 40 < upper, of the kind of the arguments; false where either is NaN.
+    """
+    return (lower <= REDUCED_EF) & (upper > REDUCED_EF)
 
 
 def is_reduced(ef: ArrayLike) -> NDArray[np.bool_]:

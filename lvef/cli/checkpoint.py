@@ -9,14 +9,14 @@ from jsonargparse import Namespace
 
 from lvef.errors import CheckpointError
 from lvef.models.loading import describe_checkpoint, task_class
-from lvef.runs import checkpoint_in, log_folder, newest_run
+from lvef.runs import checkpoint_in, data_options, log_folder, newest_run
 
 _MUST_AGREE = ("frames", "image_size", "remove_artifacts")
 _NAMES = ("best", "last", "hpc")
 """What --ckpt_path may name in place of a file: one of the newest run."""
 
 
-def chosen(config: Namespace, name: str = "best") -> str:
+def newest_checkpoint(config: Namespace, name: str = "best") -> str:
     """Return a checkpoint of the newest run of this experiment.
 
     Args:
@@ -33,16 +33,16 @@ def chosen(config: Namespace, name: str = "best") -> str:
             f"no checkpoint in {folder}: train with python -m lvef fit first, or give one with "
             "--ckpt_path"
         )
-    found = checkpoint_in(run, name)
-    if found is None:
+    checkpoint = checkpoint_in(run, name)
+    if checkpoint is None:
         others = [str(path) for one in _NAMES if (path := checkpoint_in(run, one))]
         raise CheckpointError(
             f"the newest run, {run}, has no {name} checkpoint"
             + (f" (it has {', '.join(others)})" if others else "")
             + ": give a file with --ckpt_path"
         )
-    print(f"Checkpoint: {found}")
-    return str(found)
+    print(f"Checkpoint: {checkpoint}")
+    return str(checkpoint)
 
 
 def resolve(config: Namespace) -> None:
@@ -53,7 +53,7 @@ def resolve(config: Namespace) -> None:
     """
     asked = config.get("ckpt_path")
     if asked in _NAMES:
-        config.ckpt_path = chosen(config, asked)
+        config.ckpt_path = newest_checkpoint(config, asked)
     elif asked == "registry":
         raise CheckpointError(
             "--ckpt_path registry: this package has no registry of models; give a file, or one of "
@@ -61,26 +61,27 @@ def resolve(config: Namespace) -> None:
         )
 
 
-def match(config: Namespace, command: str) -> None:
+def take_architecture(config: Namespace, command: str) -> None:
     """Take the architecture from a checkpoint, and refuse one of another task.
 
     Raises:
         CheckpointError: The checkpoint is missing, unreadable, or of another task.
     """
     path = config.ckpt_path
-    about = describe_checkpoint(path)
+    metadata = describe_checkpoint(path)
     asked = config.model.class_path.rsplit(".", 1)[-1]
-    if about["class_path"] != task_class(config.model.class_path).class_path():
-        raise CheckpointError(f"{path} holds a {about['task']}, but the config asks for {asked}")
+    if metadata["class_path"] != task_class(config.model.class_path).class_path():
+        raise CheckpointError(f"{path} holds a {metadata['task']}, but the config asks for {asked}")
     for name in _MUST_AGREE:
-        _agree(about, config, name, path)
-    if about["data"].get("is_phantom") and command == "predict" and config.data.videos:
+        _agree(metadata, config, name, path)
+    new_clips = data_options(config).get("videos")
+    if metadata["data"].get("is_phantom") and command == "predict" and new_clips:
         print("Note: this model was trained on phantoms; what it says of patients means nothing.")
     if command == "fit":
-        _resume(config, about)
+        _resume(config, metadata)
         return
     asked_level = config.model.init_args.get("uncertainty.level")
-    for name, value in about["hparams"].items():
+    for name, value in metadata["hparams"].items():
         if name == "uncertainty" and asked_level is not None:
             # What VAL taught travels with the checkpoint, so that any level can be asked for.
             value = {**value, "level": asked_level}
@@ -118,23 +119,24 @@ def namespace(**values: Any) -> Namespace:
     return Namespace(**values)  # type: ignore[no-untyped-call]
 
 
-def _resume(config: Namespace, about: dict[str, Any]) -> None:
+def _resume(config: Namespace, metadata: dict[str, Any]) -> None:
     """Go on where a run stopped: same architecture, and no weights to fetch only to be replaced."""
     arguments = config.model.init_args
     for name in ("head", "gp"):
-        if name in about["hparams"]:
-            arguments[name] = namespace(**about["hparams"][name])
+        if name in metadata["hparams"]:
+            arguments[name] = namespace(**metadata["hparams"][name])
     for name in ("members", "weighting"):
-        if name in about["hparams"]:
-            arguments[name] = about["hparams"][name]
-    if "backbone" in about["hparams"]:
+        if name in metadata["hparams"]:
+            arguments[name] = metadata["hparams"][name]
+    if "backbone" in metadata["hparams"]:
         arguments.backbone.weights = None
         arguments.backbone.checkpoint = None
 
 
-def _agree(about: dict[str, Any], config: Namespace, name: str, path: str) -> None:
-    if name in about["data"] and about["data"][name] != config.data[name]:
+def _agree(metadata: dict[str, Any], config: Namespace, name: str, path: str) -> None:
+    stated = metadata["data"].get(name)
+    asked = data_options(config).get(name, stated)
+    if name in metadata["data"] and stated != asked:
         raise CheckpointError(
-            f"{path} was trained with data.{name} = {about['data'][name]}, but the config "
-            f"says {config.data[name]}"
+            f"{path} was trained with data.{name} = {stated}, but the config says {asked}"
         )

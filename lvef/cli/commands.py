@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import version
@@ -13,6 +12,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from lvef.cli.imports import HELP as IMPORT_HELP
+from lvef.cli.imports import import_modules, take_imports
+from lvef.cli.noise import quiet
 from lvef.errors import LvefError, errors_of_threads, of_files, one_line
 from lvef.stopping import Stopped, stoppable
 
@@ -46,31 +48,8 @@ OTHER_COMMANDS = {
 _POSITIONAL = ("report", "verify")
 """Commands whose required arguments need no flag."""
 
-# True of a small run or of Lightning's own insides, and of no use to whoever reads it.
-_NOISE = (
-    ".*does not have many workers.*",
-    ".*number of training batches.*",
-    ".*isinstance.treespec, LeafSpec.*",
-    ".*not supported by the model summary.*",
-    ".*No positive samples.*",
-    ".*No negative samples.*",
-    ".*torch.jit.script.*",  # of linear_operator, on which GPyTorch stands
-    ".*module.s. in eval mode at the start of training.*",  # a frozen backbone is meant to be
-    ".*LearningRateMonitor.*no learning rate schedulers.*",
-    ".*Total length of .DataLoader. across ranks is zero.*",  # a segmenter predicts no batch
-    ".*requires_grad.*",  # captum sets it on its inputs, and says so
-    ".*Internal batch size.*",
-    ".*backward hooks.*",
-    ".*LightningCLI's args parameter.*",  # of a table, which runs it from within Python
-    ".*sync_dist=True.*",  # every process logs the same, gathered, figure
-    ".*Checkpoint directory .* exists and is not empty.*",  # of a run that goes on
-)
-
-# Nor this where nothing is trained on: it is said of every checkpoint.
-_NOISE_OF_RESUMING = (
-    ".*dirpath has changed.*",
-    ".*callbacks used to create the checkpoint.*",
-)
+_IMPORTING = {"export", "saliency", "robustness", "report", "verify", "table", "weights"}
+"""Those of ours that load checkpoints or configs, and so take `--import`."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -90,20 +69,17 @@ def main(args: Sequence[str] | None = None) -> int:
             if command in LIGHTNING_COMMANDS:
                 run_lightning(words)
             else:
-                with warnings.catch_warnings():
-                    for noise in _NOISE:
-                        warnings.filterwarnings("ignore", noise)
-                    run_other(command, words[1:])
+                run_other(command, words[1:])
     except Stopped as stop:
         print(f"stopped by {stop.told.name}", file=sys.stderr)
         return 128 + stop.told
     except LvefError as error:
         return _failed(error)
     except OSError as error:
-        about_files = of_files(error)
-        if about_files is None:
+        line = of_files(error)
+        if line is None:
             raise
-        return _failed(about_files)
+        return _failed(line)
     return 0
 
 
@@ -112,48 +88,73 @@ def _failed(error: LvefError) -> int:
     return 1
 
 
-def run_lightning(words: list[str]) -> Any:
-    """Run fit, validate, test or predict and return the LightningCLI."""
-    with warnings.catch_warnings():
-        for noise in _NOISE:
-            warnings.filterwarnings("ignore", noise)
-        if words[:1] != ["fit"]:  # which has something to lose
-            for noise in _NOISE_OF_RESUMING:
-                warnings.filterwarnings("ignore", noise)
+def run_lightning(words: Sequence[str]) -> Any:
+    """Run fit, validate, test or predict and return the LightningCLI.
+
+    Args:
+        words: Command and options.
+
+    Raises:
+        LvefError: The options, the data or the checkpoint cannot work.
+    """
+    with quiet(words[0]):
+        options, modules = take_imports(words)
+        import_modules(modules)
         from lvef.cli.lightning_cli import run  # what it stands on warns as it is imported
 
-        return run(words)
+        return run(options, typed=words)
 
 
-def run_other(command: str, words: list[str]) -> Any:
-    """Run one of our own commands: a function whose signature and docstring are its options."""
+def run_other(command: str, words: Sequence[str]) -> Any:
+    """Run one of our own commands: a function whose signature and docstring are its options.
+
+    Args:
+        command: Its name.
+        words: Its options.
+
+    Returns:
+        What the function returns.
+
+    Raises:
+        LvefError: The options, or what they name, cannot work.
+    """
+    with quiet(command):
+        options, modules = take_imports(words) if command in _IMPORTING else (words, [])
+        import_modules(modules)
+        return _call(command, list(options))
+
+
+def _call(command: str, words: list[str]) -> Any:
     from jsonargparse import ArgumentParser
 
     module, name = OTHER_COMMANDS[command][0].split(":")
     function: Callable[..., Any] = getattr(import_module(module), name)
-    parser = ArgumentParser(prog=f"python -m lvef {command}", exit_on_error=False)
-    positional = command in _POSITIONAL
-    parser.add_function_arguments(function, as_positional=positional, skip=set())
+    parser = ArgumentParser(
+        prog=f"python -m lvef {command}",
+        exit_on_error=False,
+        description=IMPORT_HELP if command in _IMPORTING else None,
+    )
+    parser.add_function_arguments(function, as_positional=command in _POSITIONAL, skip=set())
     try:
         options = parser.parse_args(_spelt_out(words, function))
     except argparse.ArgumentError as error:
         raise one_line(error) from error
-    made = function(**parser.instantiate_classes(options).as_dict())
-    if isinstance(made, Path):
-        print(f"Done: {made}")
-    return made
+    result = function(**parser.instantiate_classes(options).as_dict())
+    if isinstance(result, Path):
+        print(f"Done: {result}")
+    return result
 
 
 def _spelt_out(words: list[str], function: Callable[..., Any]) -> list[str]:
     """Return the words of a command; a bare `--flag` means `--flag true`."""
     parameters = signature(function).parameters.items()
-    flags = {f"--{name}" for name, about in parameters if isinstance(about.default, bool)}
-    said = []
+    flags = {f"--{name}" for name, option in parameters if isinstance(option.default, bool)}
+    spelt = []
     for word, following in zip_longest(words, words[1:], fillvalue="--"):
-        said.append(word)
+        spelt.append(word)
         if word in flags and following.startswith("--"):
-            said.append("true")
-    return said
+            spelt.append("true")
+    return spelt
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -167,8 +168,8 @@ def _parser() -> argparse.ArgumentParser:
         + "\n".join(f"  {name:12s}{text}" for name, text in commands.items())
         + "\n\nEach has its own --help. A first run without any data:\n"
         "  python -m lvef phantom --root data/phantom --num_videos 600\n"
-        "  python -m lvef fit --config configs/esf_cls.yaml --config configs/phantom.yaml\n"
-        "  python -m lvef test --config configs/esf_cls.yaml --config configs/phantom.yaml",
+        "  python -m lvef fit --config esf_cls --config phantom\n"
+        "  python -m lvef test --config esf_cls --config phantom",
     )
     parser.add_argument("--version", action="version", version=f"lvef {version('lvef')}")
     parser.add_argument("command", choices=commands, metavar="command")

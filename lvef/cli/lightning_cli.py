@@ -1,23 +1,19 @@
-"""LightningCLI for EF tasks: a choice of tasks, one data module, and the callbacks of every run."""
+"""LightningCLI for this package's tasks; each rule of a run is a function in a file beside it."""
 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning import LightningModule, Trainer
-from lightning.fabric.plugins import CheckpointIO
-from lightning.fabric.utilities import rank_zero_only
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+import lightning
+from lightning import LightningDataModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger
 
 from lvef.callbacks import (
     CleanStop,
-    EarlyStopping,
     FitGuard,
     PredictionWriter,
     SaliencyMaps,
@@ -25,44 +21,29 @@ from lvef.callbacks import (
     TensorBoardFigures,
     TestResults,
 )
-from lvef.callbacks.checkpoints import UnhurriedCheckpointIO
 from lvef.callbacks.options import check_callbacks
-from lvef.callbacks.run_record import recorded, words_of
-from lvef.cli.option_errors import told
-from lvef.cli.rules import apply_rules
-from lvef.data.datamodule import EchoNetDataModule
-from lvef.errors import ConfigurationError, LvefError
-from lvef.files import write_text
-from lvef.models import Task
-from lvef.options import SEED, check_numbers
-from lvef.predict.find import refuse_expanded
-from lvef.runs import (
-    LOG_FOLDER,
-    RunTrainer,
-    checkpoints_of,
-    discard_empty,
-    log_folder,
-    next_run,
-    reserve,
-    run_of,
+from lvef.callbacks.run_record import recorded
+from lvef.cli.arguments import add_arguments
+from lvef.cli.configs import ConfigAction, ConfigParser
+from lvef.cli.data_module import DEFAULT, names_data_module
+from lvef.cli.kept_checkpoints import (
+    keep_in_run,
+    last_epoch,
+    refuse_to_overwrite,
+    refuse_unjudged,
+    with_checkpoint_io,
 )
+from lvef.cli.new_clips import find_key
+from lvef.cli.option_errors import user_error
+from lvef.cli.rules import apply_rules
+from lvef.cli.run_folder import RunConfig, run_and_loggers
+from lvef.errors import LvefError
+from lvef.models import Task, import_all
+from lvef.options import SEED, check_numbers
+from lvef.predict.datamodule import EchoNetDataModule
+from lvef.predict.find import refuse_expanded
+from lvef.runs import RunTrainer, checkpoints_of, discard_empty, log_folder
 from lvef.stopping import lead
-
-
-class RunConfig(SaveConfigCallback):
-    """Writes the configuration into the run's folder, over nothing that is there."""
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write it, once a run; that of a run that goes on lies beside the one of before."""
-        folder = Path(trainer.log_dir or trainer.default_root_dir)  # all processes agree on it
-        if self.already_saved or not trainer.is_global_zero:
-            return
-        path, number = folder / self.config_filename, 0
-        while path.exists():
-            number += 1
-            path = folder / f"config_resumed_{number}.yaml"
-        write_text(path, self.parser.dump(self.config, skip_none=False))
-        self.already_saved = True
 
 
 class LvefCLI(LightningCLI):
@@ -70,68 +51,41 @@ class LvefCLI(LightningCLI):
 
     trainer: RunTrainer
 
+    def __init__(self, *args: Any, typed: Sequence[str], **kwargs: Any) -> None:
+        self.typed = list(typed)
+        super().__init__(*args, **kwargs)
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Return a parser that knows the package's configs by name."""
+        kwargs.setdefault("dump_header", [f"lightning.pytorch=={lightning.__version__}"])
+        parser = ConfigParser(**kwargs)
+        parser.add_argument(
+            "-c", "--config", action=ConfigAction,
+            help="An experiment (esf_cls, edf_esf_mlp, ...), an overlay (phantom) or a YAML file; "
+            "may be given several times, and what comes later wins.",
+        )  # fmt: skip
+        return parser
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the callbacks of every run, whose options can be set by name."""
-        parser.usage = (
-            "python -m lvef COMMAND --config configs/EXPERIMENT.yaml [--config MORE.yaml] "
-            "[--data.root DIR] [options]"
-        )
-        parser.description = (
-            "Options of the tasks: --model.help lvef.models.EFClassifier (or EFRegressor, "
-            "EFGaussianProcess, EFEnsemble, LVSegmenter). "
-            "--print_config after other options shows the whole configuration."
-        )
-        parser.add_argument(
-            "--experiment", default="run", help=f"Name of the run's folder under {LOG_FOLDER}."
-        )
-        parser.add_argument(
-            "--saliency",
-            type=bool | None,
-            default=None,
-            help="Save heat maps: true in predict for every video, false in test for none; by "
-            "default test saves those of a few chosen cases.",
-        )
-        parser.add_argument(
-            "--anonymize",
-            type=str | None,
-            default=None,
-            help="predict: name new clips case_0001 and so on in tables, records and pictures, and "
-            "keep which is which in this CSV file, which must lie outside the run's folder.",
-        )
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
-        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
-        parser.add_lightning_class_args(LearningRateMonitor, "lr_monitor")
-        parser.set_defaults(
-            {
-                "checkpoint.filename": "best",
-                "checkpoint.enable_version_counter": False,
-                "early_stopping.patience": 10,
-                "early_stopping.check_finite": False,  # VAL of one class has no AUC
-                # Every task copies its own metric here: one name to watch, whatever the task.
-                "checkpoint.monitor": None,
-                "early_stopping.monitor": "",
-                "trainer.max_epochs": 40,
-                "trainer.gradient_clip_val": 1.0,
-                "trainer.log_every_n_steps": 10,
-            }
-        )
-        parser.link_arguments("data.frames", "model.init_args.frames")
+        """Add what every run takes; see `lvef.cli.arguments`."""
+        add_arguments(parser)
+        named = self.subclass_mode_data
+        frames = "data.init_args.frames" if named else "data.frames"
+        parser.link_arguments(frames, "model.init_args.frames")
+        if named:
+            parser.set_defaults({"data": {"class_path": DEFAULT}})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse the command line, and keep it for `run.json`."""
-        self.words = words_of(args)
-        super().parse_arguments(parser, args)
+        """Parse the words of the command, whoever gave them.
 
-    def _run_subcommand(self, subcommand: str) -> None:
-        """Run a command, and write down with what."""
-        config = self._parser(subcommand).dump(self.config[subcommand], skip_none=False)
-        with recorded(self.trainer, subcommand, config, self.words):
-            super()._run_subcommand(subcommand)
+        Lightning's own would warn of words that are not those of the process.
+        """
+        self.config = parser.parse_args(args)
 
     def _set_seed(self) -> None:
         """Seed everything, by a seed that can be one."""
-        asked = {"seed_everything": self._get(self.config, "seed_everything")}
-        check_numbers("", {"seed_everything": SEED}, asked)
+        seed = {"seed_everything": self._get(self.config, "seed_everything")}
+        check_numbers("", {"seed_everything": SEED}, seed)
         super()._set_seed()
 
     def _parse_ckpt_path(self) -> None:
@@ -141,9 +95,10 @@ class LvefCLI(LightningCLI):
         """Complete the configuration; see `lvef.cli.rules`."""
         config = self.config[self.subcommand]
         check_callbacks(config)
-        if self.subcommand == "fit":
-            config.checkpoint.save_last = None  # see `_last`
         apply_rules(config, str(self.subcommand))
+        if self.subcommand == "fit":
+            config.checkpoint.save_last = None  # see `last_epoch`
+            refuse_to_overwrite(config)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Return the trainer, with a run folder of its own, whatever logs.
@@ -154,12 +109,12 @@ class LvefCLI(LightningCLI):
         Raises:
             ConfigurationError: Its options cannot work.
         """
-        given = self._get(self.config_init, "trainer")
-        self._refuse_to_overwrite()
-        run, loggers = self._run_and_loggers(given.logger)
+        given, fits = self._get(self.config_init, "trainer"), self.subcommand == "fit"
+        resumed = self._get(self.config_init, "ckpt_path") if fits else None
+        run, loggers = run_and_loggers(self._experiment_folder(), given.logger, resumed)
         self._leave_out_idle_callbacks(loggers, given.enable_checkpointing)
         kwargs = {
-            "plugins": _plugins(given.plugins),
+            "plugins": with_checkpoint_io(given.plugins),
             "logger": loggers or False,
             "default_root_dir": run,
             **kwargs,
@@ -167,119 +122,35 @@ class LvefCLI(LightningCLI):
         trainer = super().instantiate_trainer(**kwargs)
         assert isinstance(trainer, RunTrainer)
         trainer.run_folder = run
-        for callback in trainer.checkpoint_callbacks:
-            if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
-                callback.dirpath = str(checkpoints_of(run))
-        if self.subcommand == "fit" and given.enable_checkpointing is not False:
-            trainer.callbacks.append(self._last(run))  # type: ignore[attr-defined]
+        keep_in_run(trainer, run)
+        if fits and given.enable_checkpointing is not False:
+            folder = self._get(self.config, "checkpoint.dirpath") or checkpoints_of(run)
+            trainer.callbacks.append(last_epoch(Path(folder)))  # type: ignore[attr-defined]
         return trainer
 
     def instantiate_classes(self) -> None:
-        """Let `predict` find the beats of new videos."""
+        """Tell the parts of a run what only the command line knows."""
         super().instantiate_classes()
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, SaliencyMaps):
                 callback.wanted = self._get(self.config_init, "saliency")
-        datamodule = self.datamodule
-        datamodule.key = self._key()
-        if datamodule.feature_cache == "auto":
-            datamodule.feature_cache = str(self._logs() / "features")
-        if self.subcommand == "predict" and datamodule.videos is not None:
-            from lvef.predict.finder import BeatFinder
-
-            datamodule.run_folder = self._run_folder
-
-            datamodule.finder = BeatFinder(
-                datamodule.segmenter, self._overlay_folder, self._run_folder, datamodule.fps
-            )
-
-    def _key(self) -> Path | None:
-        """Return where it stands which clip each number is; None where clips keep their names.
-
-        Raises:
-            ConfigurationError: It would lie beside what is passed on, or there is no new clip.
-        """
-        key = self._get(self.config_init, "anonymize")
-        if key is None:
-            return None
-        if self.subcommand != "predict" or self.datamodule.videos is None:
-            raise ConfigurationError(
-                "--anonymize numbers new clips: it goes with predict and --data.videos"
-            )
-        run = Path(self.trainer.log_dir or self.trainer.default_root_dir).resolve()
-        if run in Path(key).resolve().parents:
-            raise ConfigurationError(
-                f"--anonymize {key} lies in the run's folder: it tells which patient's clip each "
-                "number is, so name a file elsewhere"
-            )
-        return Path(key).expanduser()
+        data: Any = self.datamodule
+        new_clips = self.subcommand == "predict" and getattr(data, "videos", None) is not None
+        key = find_key(self._get(self.config_init, "anonymize"), new_clips, self.trainer)
+        if new_clips:
+            data.key = key
+        if getattr(data, "feature_cache", None) == "auto":
+            data.feature_cache = str(self._log_folder() / "features")
 
     def after_fit(self) -> None:
-        """Say where no epoch was judged.
+        """Say where no epoch was judged."""
+        refuse_unjudged(self.trainer)
 
-        Raises:
-            ConfigurationError: There is no best checkpoint, and what there is was never calibrated.
-        """
-        best = self.trainer.checkpoint_callback
-        if not isinstance(best, ModelCheckpoint) or not best.monitor or not best.save_top_k:
-            return
-        if not best.best_model_path and not self._get(self.config_init, "trainer.fast_dev_run"):
-            raise ConfigurationError(
-                f"{self.trainer.run_folder}: the fit ended before its first validation, and no "
-                "best.ckpt was written: give it more time (--trainer.max_time, max_epochs)"
-            )
-
-    def _run_and_loggers(self, logger: Any) -> tuple[Path, list[Logger]]:
-        """Return the run's folder and what logs.
-
-        The folder is that of the run that a checkpoint to go on from lies in, else a new one of
-        the experiment.
-
-        Args:
-            logger: What the configuration says.
-        """
-        runs = self._logs() / self._get(self.config_init, "experiment")
-        resumed = self._get(self.config_init, "ckpt_path") if self.subcommand == "fit" else None
-        run = run_of(resumed) if resumed else None
-        run = run or self._new_run(runs, _listed(logger))
-        if logger in (None, True):
-            return run, [_own_logger(run)]
-        if resumed:  # one that a run's own config.yaml named in earlier versions
-            return run, [
-                _own_logger(run) if isinstance(one, TensorBoardLogger)
-                and Path(one.root_dir).resolve() == run.parent else one
-                for one in _listed(logger)
-            ]  # fmt: skip
-        return run, _listed(logger)
-
-    def _new_run(self, runs: Path, loggers: list[Logger]) -> Path:
-        """Make the folder of a new run: that of a logger to files which logs beside the runs."""
-        for logger in loggers:
-            if isinstance(logger, (TensorBoardLogger, CSVLogger)):
-                folder = Path(logger.log_dir).resolve()
-                if folder.parent == runs and not folder.exists():
-                    if _is_first_process():
-                        folder.mkdir(parents=True)
-                    return folder
-        # Others ask the first one, once they are processes of one run; see `RunTrainer.log_dir`.
-        return reserve(runs) if _is_first_process() else next_run(runs)
-
-    def _refuse_to_overwrite(self) -> None:
-        """Refuse a new fit whose checkpoints would take the place of another run's.
-
-        Raises:
-            ConfigurationError: They would.
-        """
-        about = self._get(self.config, "checkpoint")
-        resumed = self._get(self.config, "ckpt_path")
-        if self.subcommand != "fit" or about.dirpath is None or resumed:
-            return
-        held = [Path(about.dirpath) / f"{name}.ckpt" for name in (about.filename, "last")]
-        if any(path.is_file() for path in held):
-            raise ConfigurationError(
-                f"checkpoint.dirpath is {about.dirpath}, where another run's checkpoints lie: give "
-                "another folder, or go on from one of them with --ckpt_path"
-            )
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run a command, and write down with what."""
+        config = self._parser(subcommand).dump(self.config[subcommand], skip_none=False)
+        with recorded(self.trainer, subcommand, config, self.typed):
+            super()._run_subcommand(subcommand)
 
     def _leave_out_idle_callbacks(self, loggers: list[Logger], checkpoints: bool | None) -> None:
         """Leave out those of our callbacks that Lightning refuses where they have nothing to do."""
@@ -288,51 +159,37 @@ class LvefCLI(LightningCLI):
         idle += ["checkpoint"] if checkpoints is False else []
         parser.callback_keys = [name for name in parser.callback_keys if name not in idle]
 
-    def _last(self, run: Path) -> ModelCheckpoint:
-        """Return what keeps the last epoch.
-
-        `save_last` writes only when an epoch is the best: a run could not go on from its end.
-        """
-        return ModelCheckpoint(
-            self._get(self.config, "checkpoint.dirpath") or checkpoints_of(run),
-            filename="last",
-            enable_version_counter=False,
-            save_on_train_epoch_end=True,
-        )
-
-    def _logs(self) -> Path:
+    def _log_folder(self) -> Path:
         return log_folder(self._get(self.config, "trainer.default_root_dir"))
 
-    def _overlay_folder(self) -> Path | None:
-        """Return where overlays go, None where they are not wanted or another process writes."""
-        folder = self._run_folder() if self.datamodule.save_overlays else None
-        return None if folder is None else folder / "overlays"
-
-    def _run_folder(self) -> Path | None:
-        """Return the log folder, None where another process writes."""
-        folder = self.trainer.log_dir or self.trainer.default_root_dir  # all processes agree on it
-        return Path(folder) if self.trainer.is_global_zero else None
+    def _experiment_folder(self) -> Path:
+        return self._log_folder() / str(self._get(self.config, "experiment"))
 
 
-def run(words: list[str]) -> LvefCLI:
+def run(words: Sequence[str], typed: Sequence[str] | None = None) -> LvefCLI:
     """Run a Lightning command.
 
     Args:
         words: Command and options.
+        typed: What the user typed, for the record of the run; by default the words.
 
     Raises:
         LvefError: The options, the data or the checkpoint cannot work.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     refuse_expanded(words)
+    import_all()
     lead()
+    named = names_data_module(words)
     try:
         return LvefCLI(
             Task,
-            EchoNetDataModule,
+            LightningDataModule if named else EchoNetDataModule,
             RunConfig,
+            args=list(words),
+            typed=words if typed is None else typed,
             subclass_mode_model=True,
-            args=None if words == sys.argv[1:] else words,
+            subclass_mode_data=named,
             seed_everything_default=0,
             trainer_class=RunTrainer,
             trainer_defaults={
@@ -348,7 +205,7 @@ def run(words: list[str]) -> LvefCLI:
             },
             parser_kwargs={
                 command: {"exit_on_error": False, "prog": f"python -m lvef {command}"}
-                for command in ("fit", "validate", "test", "predict")
+                for command in LvefCLI.subcommands()
             }
             | {"exit_on_error": False},
             auto_configure_optimizers=False,
@@ -358,36 +215,7 @@ def run(words: list[str]) -> LvefCLI:
         raise
     except Exception as error:
         discard_empty()
-        line = told(error)
+        line = user_error(error)
         if line is None:
             raise
         raise line from error
-
-
-def _own_logger(run: Path) -> TensorBoardLogger:
-    """Return what logs into a run's folder."""
-    number = run.name.removeprefix("version_")  # a progress bar shows it, and the end of a text
-    version = int(number) if number.isdigit() else run.name
-    return TensorBoardLogger(
-        str(run.parent.parent), run.parent.name, version, default_hp_metric=False
-    )
-
-
-def _listed(given: Any) -> list[Any]:
-    """Return what may be one thing, several or none as a list."""
-    if given in (None, True, False):
-        return []
-    return list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
-
-
-def _plugins(given: Any) -> list[Any]:
-    """Return the plugins, with one that writes checkpoints."""
-    plugins = _listed(given)
-    if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-        plugins.append(UnhurriedCheckpointIO())
-    return plugins
-
-
-def _is_first_process() -> bool:
-    """Return whether this is the process that writes, as far as the environment says."""
-    return not getattr(rank_zero_only, "rank", 0)

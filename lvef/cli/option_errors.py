@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentError
 from itertools import pairwise
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from lvef.errors import ConfigurationError, LvefError, one_line
-from lvef.models import LVSegmenter
+from lvef.models import Task
 
 
-def told(error: Exception) -> LvefError | None:
+def user_error(error: Exception) -> LvefError | None:
     """Return in one line what a user can do about; None for a fault of ours."""
     if isinstance(error, (ArgumentError, MisconfigurationException)):
-        if LVSegmenter.__name__ in str(error) and "'backbone." in str(error):
-            return ConfigurationError(
-                "an LV segmenter has no backbone, which configs/phantom.yaml is about: leave that "
-                "away, and name the folder of phantoms with --data.root"
-            )
-        return _missing(error) or one_line(error)
+        return _without_backbone(error) or _missing(error) or one_line(error)
     own = _own_error(error) or _missing(error) or _unfit(error)
     return own or (one_line(error) if _complains_of_options(error) else None)
 
@@ -31,18 +27,35 @@ def _own_error(error: BaseException | None) -> LvefError | None:
     return error
 
 
+def _without_backbone(error: Exception) -> LvefError | None:
+    """Return that a task has no backbone where options of one are given, as an overlay does."""
+    problem = r"Problem with given class_path '[\w.]*?(\w+)':\s+Option 'backbone\."
+    refused = re.search(problem, str(error))
+    if refused is None:
+        return None
+    if refused[1] == Task.__name__:
+        return ConfigurationError(
+            "no task: give an experiment before the overlay, as in --config esf_cls --config "
+            "phantom, or name one with --model"
+        )
+    return ConfigurationError(
+        f"{refused[1]} has no backbone, which the overlay phantom is about: leave that away, and "
+        "name the folder of phantoms with --data.root"
+    )
+
+
 def _missing(error: Exception) -> LvefError | None:
     """Return which optional package an option asks for in vain, if it does.
 
     jsonargparse says so among the other types that an option may have.
     """
     lines = [line.strip() for line in str(error).splitlines()]
-    said = [line for line in lines if " not met" in line or "No module named" in line]
-    if not said and isinstance(error, ImportError):
-        said = lines
-    if not said:
+    reasons = [line for line in lines if " not met" in line or "No module named" in line]
+    if not reasons and isinstance(error, ImportError):
+        reasons = lines
+    if not reasons:
         return None
-    return ConfigurationError(f"an option asks for a package that is not there: {said[0]}")
+    return ConfigurationError(f"an option asks for a package that is not there: {reasons[0]}")
 
 
 def _unfit(error: Exception) -> LvefError | None:

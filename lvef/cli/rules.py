@@ -7,12 +7,13 @@ import os
 import torch
 from jsonargparse import Namespace
 
-from lvef.cli.checkpoint import chosen, locate_member, match, resolve
+from lvef.cli.checkpoint import locate_member, newest_checkpoint, resolve, take_architecture
+from lvef.cli.noise import mute
 from lvef.errors import ConfigurationError
 from lvef.models.loading import task_class
 from lvef.models.task import Task
 from lvef.precision import cpu_precision
-from lvef.runs import checkpoint_in, log_folder, newest_run
+from lvef.runs import checkpoint_in, data_options, log_folder, newest_run
 
 _CONVERTING = ("16-true", "bf16-true", "64-true", "64", "transformer-engine")
 _NEEDED = {
@@ -44,6 +45,7 @@ def apply_rules(config: Namespace, command: str) -> None:
     print_less(config, command)
     predict_on_one_device(config, command)
     choose_checkpoint(config, command, task)
+    mute_what_is_meant(config, command, task)
 
 
 def refuse_nothing_to_do(config: Namespace, command: str) -> None:
@@ -77,8 +79,10 @@ def refuse_barebones(config: Namespace) -> None:
 
 def take_what_the_task_needs(config: Namespace, task: type[Task], command: str) -> None:
     """Give trainer and data module the arguments without which the task cannot work."""
+    options = data_options(config)
     for name, value in task.data_arguments.items():
-        config.data[name] = value
+        if name in options:  # a data module for this kind of task alone need not be told
+            options[name] = value
     if command == "fit":
         for name, value in task.trainer_arguments.items():
             config.trainer[name] = value
@@ -115,7 +119,11 @@ def print_less(config: Namespace, command: str) -> None:
 
 def predict_on_one_device(config: Namespace, command: str) -> None:
     """Take one device for new videos: a few cannot be shared among many."""
-    if command == "predict" and config.data.videos and config.trainer.devices == "auto":
+    if (
+        command == "predict"
+        and data_options(config).get("videos")
+        and config.trainer.devices == "auto"
+    ):
         config.trainer.devices = 1
 
 
@@ -130,7 +138,7 @@ def choose_checkpoint(config: Namespace, command: str, task: type[Task]) -> None
     if command == "predict" and task.finds_beats:
         _take_segmenter(config)
     elif command != "fit":
-        config.ckpt_path = config.get("ckpt_path") or chosen(config)
+        config.ckpt_path = config.get("ckpt_path") or newest_checkpoint(config)
     elif not config.get("ckpt_path"):
         config.ckpt_path = _requeued(config)
         if config.ckpt_path is None:
@@ -141,7 +149,18 @@ def choose_checkpoint(config: Namespace, command: str, task: type[Task]) -> None
                 if value != config.model.init_args[name]:
                     config.model.init_args[name] = value
     if config.get("ckpt_path"):
-        match(config, command)
+        take_architecture(config, command)
+
+
+def mute_what_is_meant(config: Namespace, command: str, task: type[Task]) -> None:
+    """Leave out Lightning's warnings of what this very fit was asked for, and of no other."""
+    if command != "fit":
+        return
+    backbone = config.model.init_args.get("backbone")
+    if not task.learns or (backbone is not None and backbone.freeze):
+        mute(r"Found \d+ module\(s\) in eval mode at the start of training")
+    if config.get("ckpt_path"):  # it goes on beside its own checkpoints
+        mute(r"Checkpoint directory .* exists and is not empty")
 
 
 def _on_cpu(config: Namespace) -> bool:
@@ -157,15 +176,18 @@ def _take_segmenter(config: Namespace) -> None:
     Raises:
         ConfigurationError: There is no clip to find them in, or their frames are given.
     """
-    if config.data.videos is None:
+    options = data_options(config)
+    if options.get("videos") is None:
         raise ConfigurationError(
             "an LV segmenter predicts clips: give a file, a folder or a glob with --data.videos"
         )
-    if config.data.keyframes is not None:
+    if options.get("keyframes") is not None:
         raise ConfigurationError(
             "an LV segmenter finds the beats itself; --data.keyframes is for a model of EF"
         )
-    config.data.segmenter = config.get("ckpt_path") or config.data.segmenter
+    options.segmenter = config.get("ckpt_path") or options.segmenter
+    if "masks" not in options:
+        options.frames = None  # there is no batch to predict: the beats are found already
     config.ckpt_path = None
 
 

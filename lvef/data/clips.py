@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from lvef.cardiac import polygon_mask, survey, window
-from lvef.data.dataset import to_square
-from lvef.data.echonet import EchoNetFolder
 from lvef.data.formats import read_frames
+from lvef.data.layouts import LabelFolder
 from lvef.data.names import frame_rate
-from lvef.data.order import Draw
-from lvef.data.tracings import into_picture, stated_size
+from lvef.data.order import SeededCase
+from lvef.data.pixels import into_picture, stated_size
+from lvef.data.views import to_square
 from lvef.errors import DatasetError, VideoError
 
 WINDOW = 12
@@ -28,7 +25,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
     """Windows of looks at videos of a folder, with the LV masks that are known of them.
 
     EchoNet-Dynamic has ED and ES traced in each video, so that a window holds one or two masks;
-    a phantom's `Truth` knows every frame. Training takes another window each time, by the seed
+    of a phantom every frame is known. Training takes another window each time, by the seed
     that comes with the case, evaluation always the one around ED. An item holds `clip` uint8
     `(T, H, W)`, `survey` uint8 `(S, H, W)`, `mask` uint8 `(T, H, W)` 0 or 1, `traced` bool
     `(T,)`, `row` int64; or `row` and `failure`.
@@ -40,7 +37,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
         training: Whether windows vary; a case then comes with its seed, see `EpochOrder`.
     """
 
-    def __init__(self, folder: EchoNetFolder, rows: Any, size: int, training: bool) -> None:
+    def __init__(self, folder: LabelFolder, rows: Any, size: int, training: bool) -> None:
         self.folder = folder
         self.rows = rows
         self.size = size
@@ -50,7 +47,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
         """Return the number of videos."""
         return len(self.rows)
 
-    def __getitem__(self, asked: int | Draw) -> dict[str, Any]:
+    def __getitem__(self, asked: int | SeededCase) -> dict[str, Any]:
         """Decode one window; a video without a picture or a mask becomes a failure."""
         item, seed = asked if isinstance(asked, tuple) else (asked, 0)
         case = self.rows.iloc[item]
@@ -67,7 +64,8 @@ class ClipDataset(Dataset[dict[str, Any]]):
             VideoError: It cannot be read.
             DatasetError: No mask of it can be told.
         """
-        contours = self._contours(case)
+        traced_frames = {int(case["ed_frame"]), int(case["es_frame"])}
+        contours = self.folder.contours(case["video"], traced_frames)
         around = int(case["ed_frame"])
         if self.training:
             known = sorted(contours)
@@ -94,18 +92,6 @@ class ClipDataset(Dataset[dict[str, Any]]):
         return {
             "clip": grey[:WINDOW], "survey": grey[WINDOW:], "mask": mask, "traced": traced
         }  # fmt: skip
-
-    def _contours(self, case: Any) -> dict[int, NDArray[np.float64]]:
-        """Return the LV contours that are known of a video, by frame, in pixels of the list."""
-        truth = Path(self.folder.root) / "Truth" / f"{case['video']}.npz"
-        if truth.is_file():
-            try:
-                with np.load(truth) as known:
-                    return dict(enumerate(known["contour"].astype(np.float64)))
-            except (OSError, ValueError, KeyError, BadZipFile) as error:
-                raise DatasetError(f"{truth} is damaged: write the phantoms again") from error
-        frames = {int(case["ed_frame"]), int(case["es_frame"])}
-        return {frame: self.folder.contour(case["video"], frame) for frame in frames}
 
 
 def _fps(case: Any) -> float:

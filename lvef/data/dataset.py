@@ -12,16 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
-from torchvision.transforms.v2 import functional as transforms
 
-from lvef.cardiac import is_reduced
+from lvef.cardiac import PICTURE_SIZE, is_reduced, survey
 from lvef.data.formats import read_frames
 from lvef.data.prepare import sector_square
-from lvef.data.sector import blank_outside, find_sector, sector_probe
+from lvef.data.sector import find_sector
+from lvef.data.views import ClipView, blanked_and_cropped, to_square
 from lvef.errors import VideoError
 
 FRAME_COLUMNS = {"EDF": "ed_frame", "ESF": "es_frame", "MF": "mid_frame"}
 """The frames a model can ask for, and the column of the table that tells which they are."""
+VIEW = "view"
+"""Column of the table of new clips that holds a `ClipView`, where a clip was decoded already."""
 _FEWEST_PROBED = 50
 
 
@@ -49,14 +51,14 @@ class KeyFrameDataset(Dataset[Sample]):
         image_size: Height and width of a frame in pixels.
         remove_artifacts: Blank what lies outside the ultrasound sector.
         crop: Crop frames that are not 112 x 112 square around the sector, as a clip that was
-            never prepared needs.
+            never prepared needs; what the column `VIEW` knows is not looked for again.
     """
 
     def __init__(
         self,
         table: pd.DataFrame,
         frames: Sequence[str],
-        image_size: int = 112,
+        image_size: int = PICTURE_SIZE,
         remove_artifacts: bool = True,
         crop: bool = False,
     ) -> None:
@@ -68,8 +70,10 @@ class KeyFrameDataset(Dataset[Sample]):
         self.image_size = image_size
         self.remove_artifacts = remove_artifacts
         self.crop = crop
-        self._sectors: dict[int, NDArray[np.uint8]] = {}
-        self._shapes: dict[int, tuple[int, int]] = {}
+        views = list(table[VIEW]) if crop and VIEW in table else []
+        self._views: dict[int, ClipView] = {
+            item: view for item, view in enumerate(views) if isinstance(view, ClipView)
+        }
 
     def __len__(self) -> int:
         """Return the number of videos."""
@@ -96,6 +100,10 @@ class KeyFrameDataset(Dataset[Sample]):
         Raises:
             VideoError: They cannot be read.
         """
+        if item in self._views:
+            kept = self._views[item].look(wanted, self.image_size, self.remove_artifacts)
+            if kept is not None:
+                return kept
         return to_square(torch.from_numpy(self._read(item, wanted)), self.image_size)
 
     def to_view(self, item: int, points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -105,64 +113,37 @@ class KeyFrameDataset(Dataset[Sample]):
             item: A case that was looked at already, artifacts removed.
             points: `(n, 2)` x, y in pixels.
         """
-        height, width = self._shapes[item]
+        view = self._views[item]
+        height, width = view.shape
         side = max(height, width)
         corner = np.array([-((side - width) // 2), -((side - height) // 2)])
         if self.crop:
-            square = sector_square((height, width), self._sector(item))
+            square = sector_square(view.shape, view.sector())
             side, corner = square.side, np.array([square.left, square.top])
         return np.asarray((points + 0.5 - corner) * (self.image_size / side) - 0.5)
-
-    def _sector(self, item: int) -> NDArray[np.bool_]:
-        height, width = self._shapes[item]
-        packed = self._sectors[item]
-        return np.unpackbits(packed, count=height * width).reshape(height, width).astype(bool)
 
     def _read(self, item: int, wanted: list[int]) -> NDArray[np.uint8]:
         path = self.paths[item]
         if not self.remove_artifacts and not self.crop:
             return read_frames(path, wanted)
-        if item in self._sectors:  # found when this worker first met the video
+        if item in self._views:  # found when the clip, or this worker, first met the video
             frames = read_frames(path, wanted)
-            return self._within(frames, self._sector(item))
+            return self._within(frames, self._views[item].sector())
         # New clips are cropped as their beats were found, whichever beat of them this is.
         reach = int(self.counts[item]) - 1
-        probe = sector_probe(max(*wanted, reach if self.crop else min(reach, _FEWEST_PROBED)))
+        last = max(*wanted, reach if self.crop else min(reach, _FEWEST_PROBED))
+        probe = survey(last + 1, each_once=True).tolist()
         try:
             both = read_frames(path, wanted + probe)
         except VideoError:  # perhaps the clip is shorter than the table says
-            both = read_frames(path, wanted + sector_probe(max(wanted)))
+            both = read_frames(path, wanted + survey(max(wanted) + 1, each_once=True).tolist())
         sector = find_sector(both[len(wanted) :])
-        self._sectors[item] = np.packbits(sector)
-        self._shapes[item] = (int(both.shape[1]), int(both.shape[2]))
+        shape = (int(both.shape[1]), int(both.shape[2]))
+        self._views[item] = ClipView(shape, np.packbits(sector))
         return self._within(both[: len(wanted)], sector)
 
     def _within(self, frames: NDArray[np.uint8], sector: NDArray[np.bool_]) -> NDArray[np.uint8]:
-        if self.remove_artifacts:
-            frames = blank_outside(frames, sector)
-        return sector_square(frames.shape[1:3], sector).cut(frames) if self.crop else frames
-
-
-def to_square(frames: NDArray[np.uint8] | Tensor, size: int) -> Tensor:
-    """Bring frames to `size` x `size` pixels without changing the heart's proportions.
-
-    Args:
-        frames: `(n, H, W, 3)` uint8.
-        size: Height and width wanted, in pixels.
-
-    Returns:
-        `(n, 3, size, size)` uint8; the shorter side is padded with black, and shrinking is
-        antialiased.
-    """
-    images = torch.as_tensor(frames).permute(0, 3, 1, 2)
-    height, width = images.shape[-2:]
-    if height != width:
-        side = max(height, width)
-        left, top = (side - width) // 2, (side - height) // 2
-        images = transforms.pad(images, [left, top, side - width - left, side - height - top])
-    if images.shape[-1] != size:
-        images = transforms.resize(images, [size, size], antialias=True)
-    return images.contiguous()
+        return blanked_and_cropped(frames, sector, self.remove_artifacts, self.crop)
 
 
 def collate(samples: list[Sample]) -> dict[str, Any]:

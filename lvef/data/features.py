@@ -88,8 +88,8 @@ class FeatureCache:
         try:
             return _read(path, num_cases)
         except (OSError, SafetensorError, _DamagedError) as error:
-            about = f"{path} is damaged ({error}); features are computed anew"
-            warnings.warn(about, stacklevel=2)
+            message = f"{path} is damaged ({error}); features are computed anew"
+            warnings.warn(message, stacklevel=2)
             return None
 
     def save(self, digest: str, features: Tensor) -> None:
@@ -117,14 +117,14 @@ def _read(path: Path, num_cases: int) -> Tensor:
         _DamagedError: They are not what was written, or not of these cases.
     """
     with safe_open(path, "pt") as opened:
-        said = (opened.metadata() or {}).get(_DIGEST)
-        if said is None or list(opened.keys()) != ["features"]:
+        stated = (opened.metadata() or {}).get(_DIGEST)
+        if stated is None or list(opened.keys()) != ["features"]:
             raise _DamagedError("it says no digest of its features")
         features: Tensor = opened.get_tensor("features")
     if features.dtype != torch.float32 or features.ndim != 2 or len(features) != num_cases:
         shape = " x ".join(map(str, features.shape))
         raise _DamagedError(f"it holds {features.dtype} {shape}, not float32 of {num_cases} cases")
-    if _digest(features) != said:
+    if _digest(features) != stated:
         raise _DamagedError("its features are not those that were written")
     if not features.isfinite().all():
         raise _DamagedError("its features are not finite")
@@ -205,11 +205,13 @@ def compute(
         VideoError: A video cannot be read.
     """
     digests = {frame: request.digest(frame) for frame in request.frames}
-    found: dict[str, Tensor | None] = {}
+    by_frame: dict[str, Tensor | None] = {}
     if trainer.is_global_zero:
-        found = {frame: cache.load(digest, len(request.rows)) for frame, digest in digests.items()}
-    found = trainer.strategy.broadcast(found)  # one folder decides: others may not see it
-    missing = [frame for frame in request.frames if found[frame] is None]
+        by_frame = {
+            frame: cache.load(digest, len(request.rows)) for frame, digest in digests.items()
+        }
+    by_frame = trainer.strategy.broadcast(by_frame)  # one folder decides: others may not see it
+    missing = [frame for frame in request.frames if by_frame[frame] is None]
     if missing:
         mine = request.rows.iloc[trainer.global_rank :: trainer.world_size]
         mine = request.rows.iloc[:1] if mine.empty else mine  # more processes than cases
@@ -221,10 +223,10 @@ def compute(
         )
         computed = _gather(*_pass(bar, extract, device), request.rows.index, trainer)
         for frame, features in zip(missing, computed.chunk(len(missing), dim=1), strict=True):
-            found[frame] = features
+            by_frame[frame] = features
             if trainer.is_global_zero:
                 cache.save(digests[frame], features)
-    return torch.cat([part for part in found.values() if part is not None], dim=1)
+    return torch.cat([part for part in by_frame.values() if part is not None], dim=1)
 
 
 def _pass(

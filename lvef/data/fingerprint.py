@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lvef.data.layouts import find_layout
+from lvef.data.names import expanded
 from lvef.errors import DatasetError
-
-LABELS = ("FileList.csv", "VolumeTracings.csv")
 
 
 def file_digest(path: Path | str) -> str:
@@ -24,7 +24,7 @@ def file_digest(path: Path | str) -> str:
 
 
 def folder_fingerprint(root: Path | str) -> dict[str, Any]:
-    """Return what tells an EchoNet folder from one that was changed.
+    """Return what tells a folder of labelled clips from one that was changed.
 
     The labels count by content, every video by name and size, which costs no time.
 
@@ -36,16 +36,21 @@ def folder_fingerprint(root: Path | str) -> dict[str, Any]:
         `names_and_sizes`, their SHA-256.
 
     Raises:
-        DatasetError: It cannot be read.
+        DatasetError: It cannot be read, or is of no known layout.
     """
-    root = Path(root)
+    layout, root = find_layout(root), expanded(root)
+    sizes: list[tuple[str, int]] = []
     try:
-        found: dict[str, Any] = {name: file_digest(root / name) for name in LABELS}
-        with os.scandir(root / "Videos") as entries:
-            sizes = [(entry.name, entry.stat().st_size) for entry in entries if entry.is_file()]
+        labels = {
+            path.relative_to(root).as_posix(): file_digest(path)
+            for path in layout.label_files(root)
+        }
+        for folder in layout.video_folders(root):
+            with os.scandir(folder) as entries:
+                sizes += [(clip.name, clip.stat().st_size) for clip in entries if clip.is_file()]
     except OSError as error:
         raise DatasetError(f"{error.filename or root}: {error.strerror or error}") from error
-    return {**found, **_names_and_sizes(sizes)}
+    return {**labels, **_names_and_sizes(sizes)}
 
 
 def clips_fingerprint(paths: Iterable[Path | str]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
@@ -16,7 +16,24 @@ from lvef.data.dataset import (
     one_thread,
     prepare_for_workers,
 )
-from lvef.data.echonet import EchoNetFolder, check_excluded
+from lvef.data.layouts import LabelFolder, check_excluded
+from lvef.data.options import default_workers
+
+if TYPE_CHECKING:
+    from lightning import Trainer
+
+
+def workers_of(asked: int | None, trainer: Trainer | None) -> int:
+    """Return how many processes decode for this one.
+
+    Args:
+        asked: What the data module was told; None shares the cores out.
+        trainer: Knows how many processes there are; None for this one alone.
+    """
+    if asked is not None:
+        return asked
+    sharing = trainer.num_devices if trainer is not None else 1
+    return max(1, default_workers() // max(1, sharing))
 
 
 def decoding_loader(
@@ -51,8 +68,8 @@ def decoding_loader(
 
 
 def without_unreadable(
-    folder: EchoNetFolder, image_size: int, workers: int, limit: float
-) -> EchoNetFolder:
+    folder: LabelFolder, image_size: int, workers: int, limit: float
+) -> LabelFolder:
     """Decode every key frame of every video, and set aside those that cannot be read.
 
     All key frames, so that models of different frames are judged on the same videos.
@@ -73,7 +90,7 @@ def without_unreadable(
     return set_aside(folder, failed, limit)
 
 
-def set_aside(folder: EchoNetFolder, failed: dict[int, str], limit: float) -> EchoNetFolder:
+def set_aside(folder: LabelFolder, failed: dict[int, str], limit: float) -> LabelFolder:
     """Return a folder without videos that could not be read; they count as excluded.
 
     Args:

@@ -15,7 +15,7 @@ from lvef.data.timing import timing
 from lvef.errors import VideoError
 
 __all__ = [
-    "CLIP_EXTENSIONS", "alike", "expanded", "frame_rate", "is_absolute", "is_clip", "match",
+    "CLIP_EXTENSIONS", "alike", "expanded", "frame_rate", "is_absolute", "is_clip", "match_names",
     "picture_size", "stem",
 ]  # fmt: skip
 
@@ -51,7 +51,7 @@ def alike(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def match(wanted: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+def match_names(wanted: Iterable[str], known: Iterable[str]) -> dict[str, str]:
     """Return which known name each wanted one means.
 
     The same, or else the only one that is `alike`; what means none or several is left out.

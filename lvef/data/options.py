@@ -52,19 +52,31 @@ def default_workers() -> int:
 
 
 def check_options(
-    frames: Sequence[str], masks: bool, image_size: int, **numbers: float | None
+    frames: Sequence[str] | None, masks: bool, image_size: int, **numbers: float | None
 ) -> None:
-    """Refuse options of the data module that cannot work.
+    """Refuse options of a data module that cannot work.
 
     Args:
-        frames: Frames a case consists of.
+        frames: Frames a case consists of; None for one that takes no key frames.
         masks: Whether batches are for an LV segmenter.
         image_size: Height and width of a frame in pixels.
-        numbers: All other numbers of `RANGES`.
+        numbers: Others of `RANGES`.
 
     Raises:
         ConfigurationError: One of them cannot.
     """
+    if frames is not None:
+        _check_frames(frames)
+    asked = {"image_size": image_size, **numbers}
+    check_numbers("data.", {name: RANGES[name] for name in asked}, asked)
+    if masks and image_size % _SEGMENTER_STEP:
+        raise ConfigurationError(
+            f"data.image_size is {image_size}, but an LV segmenter takes multiples of "
+            f"{_SEGMENTER_STEP}"
+        )
+
+
+def _check_frames(frames: Sequence[str]) -> None:
     unknown = [name for name in frames if name not in FRAME_COLUMNS]
     if unknown or not frames:
         raise ConfigurationError(
@@ -72,9 +84,3 @@ def check_options(
         )
     if len(set(frames)) != len(frames):
         raise ConfigurationError(f"data.frames names a frame twice: {list(frames)}")
-    check_numbers("data.", RANGES, {"image_size": image_size, **numbers})
-    if masks and image_size % _SEGMENTER_STEP:
-        raise ConfigurationError(
-            f"data.image_size is {image_size}, but an LV segmenter takes multiples of "
-            f"{_SEGMENTER_STEP}"
-        )

@@ -18,7 +18,7 @@ from torch.utils.data import DistributedSampler
 
 from lvef.cardiac import is_reduced
 
-Draw = tuple[int, int]
+SeededCase = tuple[int, int]
 """A case, and the seed of what its data set draws for it."""
 
 
@@ -35,7 +35,7 @@ def reseed(*place: int) -> None:
     torch.manual_seed(seed)
 
 
-class EpochOrder(DistributedSampler[int | Draw]):
+class EpochOrder(DistributedSampler[int | SeededCase]):
     """Shuffled or class-balanced cases, shared out among processes.
 
     A `DistributedSampler`, so that Lightning says which epoch it is and wraps it into nothing. A
@@ -49,7 +49,7 @@ class EpochOrder(DistributedSampler[int | Draw]):
         process: Which of them this is.
         epoch: The epoch to begin with.
         done: Cases of that epoch that this process has had already.
-        seeds: Whether to give a `Draw` in place of a case.
+        seeds: Whether to give a `SeededCase` in place of a case.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class EpochOrder(DistributedSampler[int | Draw]):
         self.resumed = (epoch, done)
         self.seeds = seeds
 
-    def __iter__(self) -> Iterator[int | Draw]:
+    def __iter__(self) -> Iterator[int | SeededCase]:
         """Yield this process's cases of the epoch, but for those that it has had."""
         epoch = self.epoch
         generator = torch.Generator().manual_seed(seed_of(self.seed, epoch))

@@ -14,23 +14,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lvef.data.formats import (
-    ClipInfo,
-    FrameRangeError,
-    clip_info,
-    named,
-    read_frames,
-    stream_frames,
-)
-from lvef.data.sector import find_sector, sector_probe
-from lvef.data.timing import Timing, checked_rate, timing
+from lvef.cardiac import PICTURE_SIZE, survey
+from lvef.data.decode import DecodedClip, check_length, decode_file
+from lvef.data.sector import find_sector
+from lvef.data.timing import Timing, checked_rate
 from lvef.errors import VideoError
 
-SIZE = 112
-"""Height and width of a prepared frame in pixels."""
-LONGEST = 10_000
-"""Frames of a clip that are analysed at once; more would take gigabytes."""
 _AT_ONCE = 64
+_SHAPE = (PICTURE_SIZE, PICTURE_SIZE)
 
 
 @dataclass(frozen=True)
@@ -61,7 +52,7 @@ class Square:
     def shrink(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return what a `(H, W)` mask of the whole frame is in the prepared square."""
         cut = self.cut(mask[None].astype(np.uint8) * 255)[0]
-        return np.asarray(cv2.resize(cut, (SIZE, SIZE), interpolation=cv2.INTER_AREA) > 127)
+        return np.asarray(cv2.resize(cut, _SHAPE, interpolation=cv2.INTER_AREA) > 127)
 
     def paste(self, mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
         """Return a `(H, W)` mask of the whole frame from one of the prepared `(n, n)` square."""
@@ -110,7 +101,7 @@ class PreparedClip:
     @property
     def pixels(self) -> float:
         """Pixels of the clip's own frames that a prepared pixel stands for."""
-        return self.square.side / SIZE
+        return self.square.side / PICTURE_SIZE
 
 
 def sector_square(shape: tuple[int, ...], sector: NDArray[np.bool_]) -> Square:
@@ -121,8 +112,8 @@ def sector_square(shape: tuple[int, ...], sector: NDArray[np.bool_]) -> Square:
         sector: `(H, W)` mask of `find_sector`.
     """
     height, width = shape
-    if height == width == SIZE:
-        return Square(0, 0, SIZE)
+    if height == width == PICTURE_SIZE:
+        return Square(0, 0, PICTURE_SIZE)
     rows, columns = np.flatnonzero(sector.any(1)), np.flatnonzero(sector.any(0))
     top, bottom = int(rows[0]), int(rows[-1]) + 1
     left, right = int(columns[0]), int(columns[-1]) + 1
@@ -138,24 +129,25 @@ def prepare_file(path: Path | str, fps: float | None = None) -> PreparedClip:
         fps: Frames a second, in place of what the file states.
 
     Raises:
-        VideoError: It cannot be read, its frame rate is not one of an echo machine, its frames are
-            so unevenly spaced that a systole could be lost, or it has more than `LONGEST` frames.
+        VideoError: See `decode_file`.
     """
-    path = Path(path)
-    info = clip_info(path)
-    with named(path):
-        _check_length(info.num_frames)
-        rate = _timing(info, fps)
-    probe = _probe(path, info.num_frames)
-    sector = find_sector(probe)
-    square = sector_square(probe.shape[1:3], sector)
-    parts = [_shrink(frames, square, sector) for frames in stream_frames(path)]
-    height, width = probe.shape[1:3]
-    pictures = np.concatenate(parts)
+    return prepare_decoded(decode_file(path, fps))
+
+
+def prepare_decoded(clip: DecodedClip) -> PreparedClip:
+    """Prepare a clip that is decoded.
+
+    Raises:
+        VideoError: It cannot be read, or not every frame that has a time can be decoded.
+    """
+    height, width = clip.sector.shape
+    square = sector_square((height, width), clip.sector)
+    pictures = np.concatenate([_shrink(part, square, clip.sector) for part in clip.stream()])
+    rate = clip.timing
     if rate.moments is not None and len(pictures) != len(rate.moments):
         raise VideoError(
-            f"{path}: {len(rate.moments)} frames have a time, but {len(pictures)} can be decoded: "
-            "convert it to MP4, or give its rate with --data.fps (fps= in Python)"
+            f"{clip.path}: {len(rate.moments)} frames have a time, but {len(pictures)} can be "
+            "decoded: convert it to MP4, or give its rate with --data.fps (fps= in Python)"
         )
     return PreparedClip(
         pictures,
@@ -163,30 +155,12 @@ def prepare_file(path: Path | str, fps: float | None = None) -> PreparedClip:
         height,
         width,
         square,
-        info.millimetres_per_pixel,
-        square.shrink(sector),
-        probe[0],
-        info.stored,
+        clip.info.millimetres_per_pixel,
+        square.shrink(clip.sector),
+        clip.first,
+        clip.info.stored,
         rate if rate.even is not None else None,
     )
-
-
-def _timing(info: ClipInfo, fps: float | None) -> Timing:
-    """Return the rate of a clip: as it is given, else as the file tells it."""
-    if fps is not None:
-        return Timing(checked_rate(fps))
-    if info.times is None:
-        raise VideoError(f"{info.untimed}: give it with --data.fps (fps= in Python)")
-    return timing(info.times)
-
-
-def _probe(path: Path, count: int) -> NDArray[np.uint8]:
-    """Return frames spread over a clip of about `count` frames."""
-    try:
-        return read_frames(path, sector_probe(count - 1))
-    except FrameRangeError:  # some packets hold no picture, so that there are fewer
-        shown = sum(len(frames) for frames in stream_frames(path))
-        return read_frames(path, sector_probe(shown - 1))
 
 
 def prepare_frames(frames: NDArray[np.uint8], fps: float) -> PreparedClip:
@@ -209,8 +183,8 @@ def prepare_frames(frames: NDArray[np.uint8], fps: float) -> PreparedClip:
         )
     if frames.ndim == 4 and frames.shape[-1] != 3:
         raise VideoError(f"frames of {frames.shape[-1]} channels: give grey or RGB ones")
-    _check_length(len(frames))
-    probe = frames[sector_probe(len(frames) - 1)]
+    check_length(len(frames))
+    probe = frames[survey(len(frames), each_once=True)]
     probe = probe if probe.ndim == 4 else np.repeat(probe[..., None], 3, axis=-1)
     sector = find_sector(probe)
     square = sector_square(probe.shape[1:3], sector)
@@ -221,24 +195,17 @@ def prepare_frames(frames: NDArray[np.uint8], fps: float) -> PreparedClip:
     return PreparedClip(np.concatenate(parts), fps, height, width, square, None, shown, probe[0])
 
 
-def _check_length(count: int) -> None:
-    if count > LONGEST:
-        raise VideoError(
-            f"{count} frames, but at most {LONGEST} are analysed at once: cut the clip"
-        )
-
-
 def _shrink(
     frames: NDArray[np.uint8], square: Square, sector: NDArray[np.bool_]
 ) -> NDArray[np.uint8]:
     """Return `(n, 112, 112)` grey frames; what lies outside the sector is black in large ones."""
     grey = frames if frames.ndim == 3 else np.stack([_grey(frame) for frame in frames])
-    if square.side == SIZE and grey.shape[1:] == (SIZE, SIZE):
+    if square.side == PICTURE_SIZE and grey.shape[1:] == _SHAPE:
         return grey
     cut = square.cut(grey * sector)
-    shrinks = square.side > SIZE
+    shrinks = square.side > PICTURE_SIZE
     how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return np.stack([cv2.resize(frame, (SIZE, SIZE), interpolation=how) for frame in cut])
+    return np.stack([cv2.resize(frame, _SHAPE, interpolation=how) for frame in cut])
 
 
 def _grey(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-SIZE = 112
-"""Height and width in pixels of a prepared frame, and of those of EchoNet-Dynamic."""
+from lvef.cardiac import PICTURE_SIZE, survey
+
 NOT_BLANKED = "text-not-removed"
 """Stands in the name of a picture file in which burned-in text could not be told from tissue."""
-_LOOKS, _SHOWN_LOOKS = 10, 32
-"""Frames spread over a clip that the sector is found from, and what is shown of it."""
+SHOWN_LOOKS = 32
+"""Frames spread over a clip from which it is found what may be shown of it."""
 _MOVES = 12
 """Grey levels between a pixel's brightest and darkest look, from which it moves."""
 _FEWEST = 5
@@ -32,16 +32,6 @@ _PIECE, _LEAST, _MOST = 0.003, 0.03, 0.97
 """Share of the picture of a piece of the sector, of the least sector, and of the largest."""
 
 
-def sector_probe(last: int) -> list[int]:
-    """Return the frame numbers, up to `last`, from which a sector is found."""
-    return _spread(last, _LOOKS)
-
-
-def shown_probe(last: int) -> list[int]:
-    """Return the frame numbers, up to `last`, from which it is found what may be shown."""
-    return _spread(last, _SHOWN_LOOKS)
-
-
 def find_sector(frames: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Find the sector of a clip, as models see it.
 
@@ -49,7 +39,7 @@ def find_sector(frames: NDArray[np.uint8]) -> NDArray[np.bool_]:
     frames of 112 x 112, which are not cropped, they do: networks learned from such.
 
     Args:
-        frames: `(n, H, W, 3)` uint8 frames spread over the clip (see `sector_probe`).
+        frames: `(n, H, W, 3)` uint8 frames spread over the clip (see `lvef.cardiac.survey`).
 
     Returns:
         `(H, W)` mask, true inside the sector. All true where no sector can be made out, as in a
@@ -64,7 +54,7 @@ def find_sector(frames: NDArray[np.uint8]) -> NDArray[np.bool_]:
     sector = _hull(moving)
     if sector is None:
         return everything
-    if (height, width) == (SIZE, SIZE) or len(grey) < _FEWEST:
+    if (height, width) == (PICTURE_SIZE, PICTURE_SIZE) or len(grey) < _FEWEST:
         return sector
     blinking = moving & _blinking(np.sort(grey, axis=0))
     steady = _hull(moving & ~blinking)
@@ -84,8 +74,8 @@ def shown_sector(frames: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     out. Dark rims of the sector may be lost, and what is written into the sector stays.
 
     Args:
-        frames: `(n, H, W)` or `(n, H, W, 3)` uint8 frames spread over the clip (see
-            `shown_probe`), or all of it.
+        frames: `(n, H, W)` or `(n, H, W, 3)` uint8 frames spread over the clip, `SHOWN_LOOKS` of
+            them, or all of it.
 
     Returns:
         `(H, W)` mask. None where no sector can be told from the rest: in a still, a clip of fewer
@@ -109,7 +99,7 @@ def moving_tissue(frames: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     """Return where speckle moves, `(H, W)`; None in fewer than 5 frames. See `shown_sector`."""
     if len(frames) < _FEWEST:
         return None
-    looks = frames[shown_probe(len(frames) - 1)]
+    looks = frames[survey(len(frames), SHOWN_LOOKS, each_once=True)]
     levels = np.sort(looks.max(axis=-1) if looks.ndim == 4 else looks, axis=0).astype(np.int16)
     rare = int(_RARE * (len(levels) - 1))
     speckle = (levels[len(levels) - 1 - rare] - levels[rare] >= _SPECKLE) & ~_blinking(levels)
@@ -123,10 +113,6 @@ def moving_tissue(frames: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
 def blank_outside(frames: NDArray[np.uint8], sector: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Return `(n, H, W, 3)` frames that are black outside the `(H, W)` sector."""
     return frames * sector[None, :, :, None]
-
-
-def _spread(last: int, looks: int) -> list[int]:
-    return sorted(set(np.linspace(0, max(last, 0), looks).round().astype(int).tolist()))
 
 
 def _blinking(levels: NDArray[np.generic]) -> NDArray[np.bool_]:

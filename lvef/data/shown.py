@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, zeros_like
 
+from lvef.cardiac import survey
 from lvef.data.dataset import KeyFrameDataset
-from lvef.data.sector import NOT_BLANKED, shown_probe, shown_sector
+from lvef.data.sector import NOT_BLANKED, SHOWN_LOOKS, shown_sector
 from lvef.errors import VideoError
 
 
@@ -23,8 +24,9 @@ def case_sector(dataset: KeyFrameDataset, item: int) -> NDArray[np.bool_] | None
         rest, and for a clip that cannot be read.
     """
     dataset[item]  # models find the sector from the first look
+    spread = survey(int(dataset.counts[item]), SHOWN_LOOKS, each_once=True)
     try:
-        looks = dataset.look(item, shown_probe(int(dataset.counts[item]) - 1))
+        looks = dataset.look(item, spread.tolist())
     except VideoError:
         return None
     return shown_sector(looks.numpy().max(axis=1))

@@ -25,7 +25,7 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-_SAID_SEPARATOR = re.compile(r'^"?sep=(.)"?$')  # what Excel takes from a file's first line
+_STATED_SEPARATOR = re.compile(r'^"?sep=(.)"?$')  # what Excel takes from a file's first line
 _DECIMAL_COMMA = re.compile(r"^([+-]?\d*),(\d+)$")
 
 
@@ -52,11 +52,11 @@ def read_table(
         DatasetError: It is no such table, or a column is missing or stands there twice.
     """
     lines = list(io.StringIO(_text(path), newline=""))
-    said = _SAID_SEPARATOR.match(lines[0].strip()) if lines else None
-    above = next((n for n, line in enumerate(lines) if n >= bool(said) and line.strip()), None)
+    stated = _STATED_SEPARATOR.match(lines[0].strip()) if lines else None
+    above = next((n for n, line in enumerate(lines) if n >= bool(stated) and line.strip()), None)
     if above is None:
         raise DatasetError(f"{path} is empty: it needs {', '.join(needed)}")
-    tried, first = said.group(1) if said else _SEPARATORS, lines[above]
+    tried, first = stated.group(1) if stated else _SEPARATORS, lines[above]
     separator = max(tried, key=lambda each: len(_places(_cells(first, each), columns)))
     header = _cells(first, separator)
     places = _places(header, columns)
@@ -127,9 +127,9 @@ def _places(header: list[str], columns: Columns) -> dict[str, list[int]]:
     places = {}
     for name, others in columns.items():
         for known in (name, *others):
-            found = [place for place, own in enumerate(plain) if own == _plain(known)]
-            if found:
-                places[name] = found
+            where = [place for place, own in enumerate(plain) if own == _plain(known)]
+            if where:
+                places[name] = where
                 break
     return places
 

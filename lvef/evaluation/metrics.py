@@ -17,7 +17,13 @@ from torchmetrics.functional.classification import (
 
 from lvef.cardiac import is_reduced
 
-LIMITS_OF_AGREEMENT = float(norm.ppf(0.975))
+
+def normal_reach(level: ArrayLike) -> NDArray[np.float64]:
+    """Return the standard deviations on either side of a normal mean that hold a share `level`."""
+    return np.asarray(norm.ppf(0.5 + np.asarray(level, dtype=np.float64) / 2))
+
+
+LIMITS_OF_AGREEMENT = float(normal_reach(0.95))
 """Standard deviations on either side of the bias that hold 95 % of the differences."""
 
 Metrics = dict[str, float]

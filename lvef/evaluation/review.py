@@ -124,11 +124,11 @@ def _share_in(
 
 
 def _group(wrong: NDArray[np.bool_], error: NDArray[np.float64] | None) -> dict[str, Any]:
-    said: dict[str, Any] = {
+    group: dict[str, Any] = {
         "cases": len(wrong),
         "mistakes": int(wrong.sum()),
         "error_rate": float(wrong.mean()) if len(wrong) else None,
     }
     if error is not None:
-        said["mae"] = float(error.mean()) if len(error) else None
-    return said
+        group["mae"] = float(error.mean()) if len(error) else None
+    return group

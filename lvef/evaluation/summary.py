@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
 
 from lvef.evaluation.metrics import (
     Metrics,
     bootstrap_interval,
     classification_metrics,
+    normal_reach,
     regression_metrics,
 )
 from lvef.evaluation.uncertainty import LEVELS, interval_metrics, probability_metrics
@@ -87,7 +87,7 @@ def summarise_regression(
         of_intervals = interval_metrics(predicted, std, low, high, truth)
         return {**regression_metrics(predicted, truth), **of_intervals}
 
-    reach = train_std * norm.ppf(0.5 + np.array(LEVELS) / 2)
+    reach = train_std * normal_reach(LEVELS)
     low, high = (np.tile(train_mean + sign * reach, (count, 1)) for sign in (-1, 1))
     baseline |= interval_metrics(constant, np.full(count, train_std), low, high, ef_true)
     return _beside(metric, (ef, ef_true, *spread), baseline)

@@ -126,8 +126,8 @@ def temperature(logits: ArrayLike, reduced_true: ArrayLike) -> float:
         likelihood = float(np.where(truth, log_expit(scaled), log_expit(-scaled)).sum())
         return log_temperature**2 / 2 - likelihood
 
-    found = minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded")
-    return math.exp(float(found.x))
+    optimum = minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded")
+    return math.exp(float(optimum.x))
 
 
 def doubt(p_reduced: ArrayLike, threshold: float = 0.5) -> NDArray[np.float64]:

@@ -18,10 +18,10 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from tqdm import tqdm
 
-from lvef.cardiac import is_reduced, mid_frame
+from lvef.cardiac import PICTURE_SIZE, is_reduced, mid_frame
 from lvef.data.corruptions import CORRUPTIONS
 from lvef.data.dataset import KeyFrameDataset, prepare_for_workers
-from lvef.data.echonet import read_echonet
+from lvef.data.layouts import MAX_EXCLUDED, read_labels
 from lvef.data.loaders import set_aside
 from lvef.data.options import RANGES as DATA_RANGES
 from lvef.errors import ConfigurationError, VideoError
@@ -35,11 +35,11 @@ from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.study_record import write_study_record
 from lvef.figures.robustness import robustness_figure
 from lvef.files import make_room, write_csv, write_figure, write_json, write_text
-from lvef.models import EFTask, ResNet50Backbone
+from lvef.models import EFTask
+from lvef.models.inference import FramePredictor
 from lvef.models.loading import describe_checkpoint, load_ef_task
 from lvef.options import COUNT, SEED, check_numbers
-from lvef.phantom import MARKER
-from lvef.precision import cpu_precision
+from lvef.runs import data_options
 
 OFFSETS = tuple(range(-5, 6))
 """Frames by which a key frame is picked too early or too late."""
@@ -106,7 +106,7 @@ def robustness(
         config: config.yaml of the run.
         ckpt_path: Checkpoint; by default the best beside the config.
         output: Folder to write; by default `robustness` beside the config.
-        root: EchoNet-Dynamic folder, or a phantom; by default what the config says.
+        root: Folder of labelled clips, or a phantom; by default what the config says.
         num_cases: Cases of TEST, drawn at random; all by default.
         seed: Seed of the drawing and of the noise.
     """
@@ -121,8 +121,9 @@ def robustness(
     root = root or data.get("root")
     if root is None:
         raise ConfigurationError(f"{config} says no data.root: give one with --root DIR")
-    seen, most = describe_checkpoint(ckpt_path)["data"], data.get("max_excluded", 0.05)
-    folder = read_echonet(root, most)
+    seen = describe_checkpoint(ckpt_path)["data"]
+    most = data.get("max_excluded", MAX_EXCLUDED)
+    folder = read_labels(root, most)
     test = folder.table[folder.table["split"] == "TEST"]
     if data.get("limit") is not None:
         test = test.head(data["limit"])
@@ -135,7 +136,7 @@ def robustness(
     if failed:
         test = test.drop(index=list(failed))
         print(set_aside(folder, failed, most).summary())
-    phantom = (Path(root) / MARKER).is_file()
+    phantom = folder.is_phantom
     words = f"{'PHANTOM ' if phantom else ''}TEST, {len(test)} videos"
     title = f"{words}, {type(task).__name__} on {' + '.join(task.frames)}"
     table = _measure(task, said, conditions, test)
@@ -179,10 +180,9 @@ def _data_of(config: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{config}: not readable as YAML") from error
     if not isinstance(held, dict) or not isinstance(held.get("data"), dict):
         raise ConfigurationError(f"{config} has no data section; give the config.yaml of a run")
-    return dict(held["data"])
+    return dict(data_options(held))
 
 
-@torch.inference_mode()
 def _predict(
     task: EFTask,
     rows: pd.DataFrame,
@@ -197,14 +197,9 @@ def _predict(
     """
     prepare_for_workers()
     dataset = KeyFrameDataset(
-        rows, task.frames, seen.get("image_size", 112), seen.get("remove_artifacts", True)
+        rows, task.frames, seen.get("image_size", PICTURE_SIZE), seen.get("remove_artifacts", True)
     )
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    task.to(device)
-    lower = device == "cuda" or cpu_precision() == "bf16-mixed"
-    # Frames that many conditions share go through the backbone once.
-    has_own = task.parts()[0][0] is task
-    backbone = task.backbone.folded() if has_own else None
+    predictor = FramePredictor(task, fast=True)
     parts: list[list[dict[str, Tensor]]] = [[] for _ in conditions]
     failed: dict[int, str] = {}
     with tqdm(total=len(rows), desc="robustness", unit="video") as bar:
@@ -221,52 +216,34 @@ def _predict(
             bar.update(len(items))
             if not pictures:
                 continue
-            features = [_features(backbone, held, device, lower) for held, _ in pictures]
+            # Frames that many conditions share go through the backbone once.
+            features = [_features(predictor, frames) for frames, _ in pictures]
             for number, condition in enumerate(conditions):
                 if features[0] and condition.kind not in CORRUPTIONS:
-                    known = [
-                        torch.cat([held[wanted[number][name]] for name in task.frames])
-                        for held, (_, wanted) in zip(features, pictures, strict=True)
+                    shared = [
+                        torch.cat([known[wanted[number][name]] for name in task.frames])
+                        for known, (_, wanted) in zip(features, pictures, strict=True)
                     ]
-                    parts[number].append(
-                        _concluded(task, task.batch_output({"features": torch.stack(known)}))
-                    )
+                    parts[number].append(predictor.from_features(torch.stack(shared)))
                     continue
                 frames = torch.stack(
                     [
-                        torch.stack([held[wanted[number][name]] for name in task.frames])
-                        for held, wanted in pictures
+                        torch.stack([looks[wanted[number][name]] for name in task.frames])
+                        for looks, wanted in pictures
                     ]
                 )
                 if condition.kind in CORRUPTIONS:
                     generator = torch.Generator().manual_seed(seed + first)
                     frames = CORRUPTIONS[condition.kind][0](frames, condition.level, generator)
-                with torch.autocast(device, torch.bfloat16, enabled=lower):
-                    if backbone is None:
-                        output = task(frames.to(device))
-                    else:
-                        output = task.batch_output(
-                            {"features": backbone(frames.to(device)).float()}
-                        )
-                parts[number].append(_concluded(task, output))
-    said = [{name: torch.cat([part[name] for part in own]) for name in own[0]} for own in parts]
-    return said, failed
+                parts[number].append(predictor.frames(frames))
+    answers = [{name: torch.cat([part[name] for part in own]) for name in own[0]} for own in parts]
+    return answers, failed
 
 
-def _features(
-    backbone: ResNet50Backbone | None, held: dict[int, Tensor], device: str, lower: bool
-) -> dict[int, Tensor]:
-    """Return the features `(2048,)` of every frame; nothing where each member has a backbone."""
-    if backbone is None:
-        return {}
-    with torch.autocast(device, torch.bfloat16, enabled=lower):
-        found = backbone(torch.stack(list(held.values()))[:, None].to(device)).float()
-    return dict(zip(held, found, strict=True))
-
-
-def _concluded(task: EFTask, output: Tensor) -> dict[str, Tensor]:
-    raw = {name: value.float().cpu() for name, value in task.raw_answer(output).items()}
-    return task.calibrated_answer(raw)
+def _features(predictor: FramePredictor, frames: dict[int, Tensor]) -> dict[int, Tensor]:
+    """Return the features `(d,)` of every frame; nothing where each member has a backbone."""
+    features = predictor.features(torch.stack(list(frames.values())))
+    return {} if features is None else dict(zip(frames, features, strict=True))
 
 
 def _looks(

@@ -17,11 +17,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from lvef.cardiac import polygon_mask
+from lvef.cardiac import PICTURE_SIZE, polygon_mask, survey
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, collate, prepare_for_workers
-from lvef.data.echonet import EchoNetFolder, read_echonet
 from lvef.data.formats import read_frames
-from lvef.data.sector import find_sector, sector_probe
+from lvef.data.layouts import MAX_EXCLUDED, LabelFolder, read_labels
+from lvef.data.sector import find_sector
 from lvef.errors import ConfigurationError
 from lvef.evaluation.map_measures import (
     area_under,
@@ -37,6 +37,7 @@ from lvef.experiments.study_record import write_study_record
 from lvef.files import make_room, write_json, write_text
 from lvef.models.attribution import METHOD_NAMES, METHODS, SaliencyMapper, blurred, to_float
 from lvef.models.gp.posterior import GPPosterior
+from lvef.models.inference import best_device
 from lvef.models.loading import describe_checkpoint, load_ef_task
 from lvef.options import SEED, SHARE, Range, check_numbers
 from lvef.phantom import open_phantom
@@ -62,7 +63,7 @@ def saliency(
     num_cases: int = 100,
     steps: int = 16,
     seed: int = 0,
-    max_excluded: float = 0.05,
+    max_excluded: float = MAX_EXCLUDED,
 ) -> Path:
     """Measure what the heat maps of a checkpoint are worth, on the TEST split of a folder.
 
@@ -73,7 +74,7 @@ def saliency(
 
     Args:
         ckpt_path: Checkpoint of a classifier, regressor, Gaussian process or ensemble.
-        root: EchoNet-Dynamic folder, or a phantom.
+        root: Folder of labelled clips, or a phantom.
         output: Folder to write; by default `saliency` beside the checkpoint's folder.
         num_cases: Cases of TEST, drawn at random.
         steps: Steps of integrated gradients.
@@ -84,15 +85,15 @@ def saliency(
     check_numbers("--", _RANGES, asked)
     started = datetime.now(UTC)
     task = load_ef_task(ckpt_path)
-    folder = read_echonet(root, max_excluded)
+    folder = read_labels(root, max_excluded)
     test = folder.table[folder.table["split"] == "TEST"]
     rows = test.sample(min(num_cases, len(test)), random_state=seed).sort_index()
     seen = describe_checkpoint(ckpt_path)["data"]
     dataset, frames = _read(rows, task.frames, seen)
     size = frames.shape[-1]
     regions = [_regions(folder, row, task.frames, size) for _, row in rows.iterrows()]
-    mapper = SaliencyMapper(task, steps)
-    phantom = (Path(root) / "phantom.json").is_file()
+    mapper = SaliencyMapper(task.to(best_device()), steps)
+    phantom = folder.is_phantom
     output = output or Path(ckpt_path).parent.parent / "saliency"
     make_room(output / "saliency.md")
     first, second = task.sides
@@ -139,7 +140,7 @@ def _read(
     """Return cases and their `(n, F, 3, H, W)` uint8 frames as the model sees them."""
     prepare_for_workers()
     dataset = KeyFrameDataset(
-        rows, frames, seen.get("image_size", 112), seen.get("remove_artifacts", True)
+        rows, frames, seen.get("image_size", PICTURE_SIZE), seen.get("remove_artifacts", True)
     )
     batches = list(DataLoader(dataset, batch_size=32, collate_fn=collate))
     failures = [failure for batch in batches for failure in batch.get("failures", [])]
@@ -148,9 +149,7 @@ def _read(
     return dataset, torch.cat([batch["frames"] for batch in batches])
 
 
-def _regions(
-    folder: EchoNetFolder, row: Any, frames: list[str], size: int
-) -> list[dict[str, Mask]]:
+def _regions(folder: LabelFolder, row: Any, frames: list[str], size: int) -> list[dict[str, Mask]]:
     """Return what is known of the heart's parts, for each frame of a case."""
     clip = open_phantom(folder.root, row["video"])
     found = []
@@ -169,8 +168,9 @@ def _regions(
     return found
 
 
-def _traced(folder: EchoNetFolder, row: Any, frame: int) -> dict[str, Mask]:
-    sector = find_sector(read_frames(row["path"], sector_probe(int(row["num_frames"]) - 1)))
+def _traced(folder: LabelFolder, row: Any, frame: int) -> dict[str, Mask]:
+    spread = survey(int(row["num_frames"]), each_once=True)
+    sector = find_sector(read_frames(row["path"], spread.tolist()))
     height, width = sector.shape
     side = max(height, width)  # as `to_square` pads it
     margin = np.array([(side - width) // 2, (side - height) // 2])

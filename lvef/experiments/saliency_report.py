@@ -13,7 +13,8 @@ from torch import Tensor
 from lvef.data.dataset import KeyFrameDataset
 from lvef.data.shown import case_sector, picture_name
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
-from lvef.figures.heat_maps import curve_figure, heat_map_sheet, region_figure
+from lvef.figures.heat_maps import heat_map_sheet
+from lvef.figures.map_measures import curve_figure, region_figure
 from lvef.files import write_figure
 from lvef.models.attribution import METHOD_NAMES
 

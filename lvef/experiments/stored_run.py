@@ -11,6 +11,7 @@ from typing import Any
 
 from lvef.callbacks.run_record import FINISHED, RUN_RECORD, config_digest
 from lvef.errors import ConfigurationError
+from lvef.runs import data_options
 
 _COMMANDS = ("fit", "validate", "test")
 _DATA = (
@@ -95,6 +96,11 @@ def _stored(folder: Path, record: dict[str, Any], found: dict[str, float]) -> St
     config = record["config"]
     if config_digest(config) != record["config_sha256"]:
         raise ConfigurationError(f"{folder / RUN_RECORD}: its config was changed since the run")
+    data, reader = data_options(config), config["data"].get("class_path", "")
+    if reader.rpartition(".")[2] not in ("", "EchoNetDataModule"):
+        raise ConfigurationError(
+            f"{folder}: its data were read by a {reader}, and verify reads label folders alone"
+        )
     fit = record["command"] == "fit"
     checkpoint = record["checkpoints"]["best"] if fit else record["files"]["ckpt_path"]
     uncertainty = (config["model"].get("init_args") or {}).get("uncertainty") or {}
@@ -105,11 +111,11 @@ def _stored(folder: Path, record: dict[str, Any], found: dict[str, float]) -> St
         figures=found,
         checkpoint=Path(checkpoint["path"]),
         checkpoint_sha256=str(checkpoint["sha256"]),
-        root=None if config["data"]["root"] is None else str(config["data"]["root"]),
+        root=None if data["root"] is None else str(data["root"]),
         data=dict(record["data"]),
         seed=_plain(config["seed_everything"]),
         level=None if level is None else float(level),
-        data_options={name: _plain(config["data"][name]) for name in _DATA},
+        data_options={name: _plain(data[name]) for name in _DATA},
         trainer_options={name: _plain(config["trainer"].get(name)) for name in _TRAINER},
         circumstances={
             part: dict(record[part]) for part in ("package", "versions", "machine")

@@ -15,10 +15,11 @@ import yaml
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
-from lvef.cardiac import REDUCED_EF, is_reduced
+from lvef.cardiac import PICTURE_SIZE, REDUCED_EF, is_reduced
 from lvef.cli.commands import run_lightning
+from lvef.cli.configs import files_of, find_config
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset
-from lvef.data.echonet import SPLITS, read_echonet
+from lvef.data.layouts import MAX_EXCLUDED, SPLITS, find_layout, read_labels
 from lvef.data.loaders import without_unreadable
 from lvef.data.options import default_workers
 from lvef.data.shown import shown_frames
@@ -26,12 +27,11 @@ from lvef.errors import CheckpointError, ConfigurationError
 from lvef.evaluation.ceilings import ef_from_volume
 from lvef.evaluation.metrics import classification_metrics, regression_metrics
 from lvef.experiments.table_report import write_report
-from lvef.figures.predictions import sample_sheet
-from lvef.figures.residuals import ef_distribution
+from lvef.figures.data import ef_distribution, sample_sheet
 from lvef.files import write_figure, write_json
 from lvef.models.loading import describe_checkpoint, task_class
 from lvef.options import COUNT, SHARE, check_numbers
-from lvef.phantom import MARKER
+from lvef.runs import next_run
 
 _FRAMES = ("edf", "esf", "mf", "edf_esf")
 ENSEMBLES = {
@@ -49,7 +49,6 @@ EXPERIMENTS = [
     *ENSEMBLES,
 ]
 _QUICK_LIMIT, _QUICK_EPOCHS = 200, 4
-_IMAGE_SIZE = 112
 _SAMPLES = 8
 _RANGES = {"max_epochs": COUNT, "max_excluded": SHARE}
 
@@ -58,10 +57,10 @@ def table(
     root: str,
     output: Path,
     experiments: list[str] = EXPERIMENTS,
-    configs: Path = Path("configs"),
+    configs: Path | None = None,
     weights: str | None = None,
     max_epochs: int | None = None,
-    max_excluded: float = 0.05,
+    max_excluded: float = MAX_EXCLUDED,
     check_videos: bool = False,
     quick: bool = False,
 ) -> Path:
@@ -73,11 +72,12 @@ def table(
     added and every heading says PHANTOM.
 
     Args:
-        root: EchoNet-Dynamic folder, or a phantom.
+        root: Folder of labelled clips, or a phantom.
         output: Folder for the runs and the table; that of a quick look lies in its folder `quick`.
         experiments: Names of configs of a classifier, a regressor or a Gaussian process, or
             ensemble_mlp, ensemble_gpr, ensemble_pair, ensemble_all.
-        configs: Folder that holds the configs.
+        configs: Folder that holds the configs; by default `configs` here, or else those of this
+            package.
         weights: Backbone weights for every experiment (see --model.backbone.weights); by default
             what the configs say.
         max_epochs: Epochs of every experiment; by default what the configs say.
@@ -88,13 +88,13 @@ def table(
     check_numbers("--", _RANGES, {"max_epochs": max_epochs, "max_excluded": max_excluded})
     _check(experiments, configs)
     # The same experiment, from wherever and however it is named.
-    root, output, configs = str(Path(root).resolve()), output.resolve(), configs.resolve()
+    root, output = str(Path(root).resolve()), output.resolve()
     if weights is not None and Path(weights).is_file():
         weights = str(Path(weights).resolve())
-    folder = read_echonet(root, max_excluded)
+    folder = read_labels(root, max_excluded)
     if check_videos:  # as every experiment does: what is given a true volume sees the same videos
-        folder = without_unreadable(folder, _IMAGE_SIZE, default_workers(), max_excluded)
-    overlays = [configs / "phantom.yaml"] if (Path(root) / MARKER).is_file() else []
+        folder = without_unreadable(folder, PICTURE_SIZE, default_workers(), max_excluded)
+    overlays = [_config_of("phantom", configs)] if folder.is_phantom else []
     phantom = bool(overlays)
     shown = output / "quick" if quick else output
     shown.mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,8 @@ def table(
         own, built_on = _own_words(name, rows, weights)
         config = _config_of(name, configs)
         words = ["--config", str(config), *shared, *own]
-        made_from = _made_from(words, built_on, [config, *overlays], Path(root))
+        read = [file for each in (config, *overlays) for file in files_of(each)]
+        made_from = _made_from(words, built_on, read, Path(root))
         made_from["videos"] = videos
         rows[name] = _run(name, made_from, output)
     usable = folder.table
@@ -127,17 +128,28 @@ def table(
     return write_report(shown, rows, _ceilings(usable), phantom, note)
 
 
-def _config_of(name: str, configs: Path) -> Path:
-    return configs / f"{'ensemble' if name in ENSEMBLES else name}.yaml"
+def _config_of(name: str, configs: Path | None) -> Path:
+    """Return the config of an experiment.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    file = f"{'ensemble' if name in ENSEMBLES else name}.yaml"
+    if configs is None:
+        return find_config(Path("configs") / file).resolve()
+    if not (configs / file).is_file():
+        raise ConfigurationError(f"no config {file} in {configs}; see --configs")
+    return (configs / file).resolve()
 
 
-def _check(experiments: list[str], configs: Path) -> None:
+def _check(experiments: list[str], configs: Path | None) -> None:
     for place, name in enumerate(experiments):
         config = _config_of(name, configs)
-        if not config.is_file():
-            raise ConfigurationError(f"no config {config.name} in {configs}; see --configs")
-        class_path = str((_read_config(config).get("model") or {}).get("class_path"))
-        task = task_class(class_path)
+        models = [_read_config(file).get("model") or {} for file in files_of(config)]
+        classes = [str(model["class_path"]) for model in models if "class_path" in model]
+        if not classes:
+            raise ConfigurationError(f"{name} is no row of the table: {config} names no task")
+        task = task_class(classes[0])
         is_row = task.stands_alone and not task.finds_beats
         if name not in ENSEMBLES and not is_row:
             raise ConfigurationError(
@@ -183,12 +195,13 @@ def _made_from(
     Args:
         words: Its options.
         built_on: Checkpoints that it is built on.
-        configs: The configs among the options.
+        configs: The configs among the options, and what they build on.
         root: Folder of the labels.
     """
     named = [word for config in configs for word in _named_in(config)]
     files = [Path(word) for word in (*words, *built_on, *named) if Path(word).is_file()]
-    files += [root / part for part in ("FileList.csv", "VolumeTracings.csv")]
+    files += [config for config in configs if config not in files]
+    files += find_layout(root).label_files(root)
     return {
         "words": words,
         "files": _stamps(files),
@@ -275,10 +288,7 @@ def _fit(begun: Path, made_from: dict[str, Any]) -> dict[str, Any]:
         words += ["--ckpt_path", str(last)]
         earlier = before["minutes"] + max(last.stat().st_mtime - before["since"], 0.0) / 60
     else:
-        # As Lightning's logger counts.
-        names = [path.name.removeprefix("version_") for path in runs.glob("version_*")]
-        number = max((int(name) for name in names if name.isdigit()), default=-1) + 1
-        before = {"folder": str(runs / f"version_{number}")}
+        before = {"folder": str(next_run(runs))}
         for other in runs.glob("*.begun"):  # an interrupted fit that never made its folder
             if _read_begun(other).get("folder") == before["folder"]:
                 other.unlink()

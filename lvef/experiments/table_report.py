@@ -17,7 +17,7 @@ from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.evaluation.uncertainty import LEVELS, doubt
 from lvef.experiments.references import CAVEAT, REFERENCES, VIDEO_MODELS
 from lvef.figures import uncertainty as figures
-from lvef.figures.training import learning_curves
+from lvef.figures.comparison import forest, learning_curves
 from lvef.files import read_csv, write_figure, write_json, write_text
 from lvef.report.about import kind_of
 from lvef.report.history import read_history
@@ -211,7 +211,7 @@ def _plot(
         lines = {f"given the true {k}": v["mae"] for k, v in ceilings.items() if "only" in k}
         lines["always the mean"] = ceilings["mean of TRAIN"]["mae"]
         points = [_point(name, row["metrics"][key]) for name, row in rows.items()]
-        drawn[key] = figures.forest(points, lines if key == "mae" else {}, label, title)
+        drawn[key] = forest(points, lines if key == "mae" else {}, label, title)
     if regressors:
         best = _best(regressors)
         shown = {

@@ -69,7 +69,7 @@ def verify(
 
     Args:
         run: Folder of a test, a validate or a fit.
-        root: EchoNet-Dynamic folder, where it is not where the run had it.
+        root: Folder of labelled clips, where it is not where the run had it.
         ckpt_path: The checkpoint, where it is not where the run had it.
         tolerance: How much a figure may differ: this share of it, or this where it is below 1.
 

@@ -1,4 +1,4 @@
-"""Pictures of frames with heat maps, and figures of what heat maps are worth."""
+"""Pictures of frames with heat maps."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ import matplotlib
 import numpy as np
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
-
-from lvef.evaluation.map_measures import CURVE_SHARES
-from lvef.figures.uncertainty import COLORS
 
 Array = NDArray[np.generic]
 COLOR_MAP = "inferno"
@@ -55,7 +52,7 @@ def heat_map_sheet(
     """
     if sector is not None:
         frames = frames * sector
-        maps = {name: _blurred_outside(found, sector) for name, found in maps.items()}
+        maps = {name: _blurred_outside(saliency, sector) for name, saliency in maps.items()}
     count = len(names)
     width = 2.3 * count + 1.2
     figure = Figure(figsize=(width, 2.2 * (1 + len(maps)) + 0.9), layout="constrained")
@@ -83,63 +80,6 @@ def _blurred_outside(maps: Array, sector: NDArray[np.bool_]) -> Array:
     reach = max(sector.shape) // 8
     blurred = uniform_filter(np.where(sector, 0, maps), (0, reach, reach), mode="constant")
     return np.asarray(np.where(sector, maps, blurred))
-
-
-def region_figure(
-    shares: Mapping[str, Mapping[str, float]], area: Mapping[str, float], title: str
-) -> Figure:
-    """Plot the share of heat maps in regions beside the regions' share of the area.
-
-    Args:
-        shares: By method, mean share by region.
-        area: Mean share of the area by region, of the sector or the picture as `shares` are.
-        title: What it is.
-    """
-    names = list(area)
-    figure = Figure(figsize=(7.2, 0.42 * len(names) + 1.6), layout="constrained")
-    axis = figure.subplots()
-    bars = {"area": area, **shares}
-    height = 0.8 / len(bars)
-    hatches = ["", "//", "..", "xx"]
-    places = np.arange(len(names))[::-1]
-    colours = ["#bbbbbb", *COLORS]
-    for number, (label, values) in enumerate(bars.items()):
-        axis.barh(
-            places + 0.4 - (number + 0.5) * height,
-            [100 * values[name] for name in names], height,
-            color=colours[number], hatch=hatches[number % 4], edgecolor="white", label=label,
-        )  # fmt: skip
-    axis.set_yticks(places, [name.replace("_", " ") for name in names])
-    axis.set_xlabel("share (%)")
-    axis.legend(fontsize=8, frameon=False)
-    figure.suptitle(title, fontsize=10)
-    return figure
-
-
-def curve_figure(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str) -> Figure:
-    """Plot deletion and insertion curves.
-
-    Args:
-        curves: By method, deletion and insertion at `CURVE_SHARES`.
-        title: What it is.
-    """
-    figure = Figure(figsize=(8.2, 3.9), layout="constrained")
-    figure.suptitle(title, fontsize=10)
-    for axis, side, words in zip(
-        figure.subplots(1, 2), (0, 1), ("deletion: lower is better", "insertion: higher is better"),
-        strict=True,
-    ):  # fmt: skip
-        for (name, pair), colour, marker in zip(curves.items(), COLORS, "os^D", strict=False):
-            axis.plot(
-                100 * CURVE_SHARES, np.asarray(pair[side]), color=colour, marker=marker,
-                markersize=4, label=name,
-            )  # fmt: skip
-        axis.set(
-            title=words, xlabel="pixels, the most salient first (%)", ylabel="score of the answer"
-        )
-        axis.title.set_fontsize(9)
-        axis.legend(fontsize=8, frameon=False)
-    return figure
 
 
 def _colours() -> Colormap:

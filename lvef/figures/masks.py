@@ -8,13 +8,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-FOUND, TRUTH = "#ffb000", "#40b0ff"
-"""Colours of contours: orange and blue, which colour-blind people tell apart."""
+from lvef.figures.style import FOUND_CONTOUR, TRUE_CONTOUR
 
 
 def mask_sheet(
     frames: NDArray[np.uint8],
-    found: NDArray[np.floating],
+    probability: NDArray[np.floating],
     truth: NDArray[np.bool_],
     captions: Sequence[str],
     title: str,
@@ -23,7 +22,7 @@ def mask_sheet(
 
     Args:
         frames: `(n, H, W)` grey frames.
-        found: `(n, H, W)` probability of the ventricle.
+        probability: `(n, H, W)` probability of the ventricle.
         truth: `(n, H, W)` true masks.
         captions: What stands above each.
         title: What it is, on which split, how many cases.
@@ -34,10 +33,12 @@ def mask_sheet(
     axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axis in axes:
         axis.axis("off")
-    for axis, frame, map_, mask, caption in zip(axes, frames, found, truth, captions, strict=False):
+    for axis, frame, map_, mask, caption in zip(
+        axes, frames, probability, truth, captions, strict=False
+    ):
         axis.imshow(frame, cmap="gray", vmin=0, vmax=255)
-        _contour(axis, map_, FOUND, "solid")
-        _contour(axis, mask.astype(float), TRUTH, "dashed")
+        _contour(axis, map_, FOUND_CONTOUR, "solid")
+        _contour(axis, mask.astype(float), TRUE_CONTOUR, "dashed")
         axis.set_title(caption, fontsize=8)
     figure.suptitle(f"{title}\nfound: solid orange, traced: dashed blue", fontsize=9)
     return figure

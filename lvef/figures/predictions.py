@@ -1,14 +1,11 @@
-"""Figures of frames and predictions; readable in black and white and by colour-blind people.
+"""Figures of predictions against truth.
 
 Every function returns a matplotlib figure of its own, for TensorBoard and for files alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import as_tensor
@@ -20,37 +17,20 @@ from torchmetrics.functional.classification import (
 
 from lvef.cardiac import REDUCED_EF
 from lvef.evaluation.metrics import classification_metrics, regression_metrics
+from lvef.figures.style import (
+    BLUE,
+    DOTS,
+    GREY,
+    LEGEND,
+    ORANGE,
+    THRESHOLD,
+    square_figure,
+    titled_figure,
+)
 
-_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#777777"  # Okabe & Ito
 Array = NDArray[np.generic]
 _GRID = np.linspace(0, 1, 101)
 _RESAMPLES = 300
-
-
-def sample_sheet(frames: Array, names: Sequence[str], ef_true: Array, title: str) -> Figure:
-    """Show cases as columns and their frames as rows, with EF above.
-
-    Args:
-        frames: `(n, F, 3, H, W)` uint8, or float in 0..1.
-        names: Names of the `F` frames.
-        ef_true: `(n,)` EF in percent.
-        title: Title of the figure.
-    """
-    count, slots = frames.shape[:2]
-    figure = Figure(figsize=(1.4 * count + 0.4, 1.5 * slots + 0.7), layout="constrained")
-    axes = figure.subplots(slots, count, squeeze=False)
-    for slot in range(slots):
-        for case in range(count):
-            axis = axes[slot, case]
-            picture = np.moveaxis(frames[case, slot], 0, -1)
-            axis.imshow(picture)
-            axis.set_xticks([])
-            axis.set_yticks([])
-            if slot == 0:
-                axis.set_title(f"EF {ef_true[case]:.0f} %", fontsize=9)
-        axes[slot, 0].set_ylabel(names[slot])
-    figure.suptitle(title, fontsize=10)
-    return figure
 
 
 def predicted_and_true(ef: Array, ef_true: Array, title: str) -> Figure:
@@ -62,16 +42,16 @@ def predicted_and_true(ef: Array, ef_true: Array, title: str) -> Figure:
         title: Which data, split and how many.
     """
     metrics = regression_metrics(ef, ef_true)
-    figure, axis = _one_axis(title, width=4.6)
-    axis.scatter(ef_true, ef, s=10, color=_BLUE, alpha=0.5, linewidths=0)
+    figure, axis = square_figure(4.6, title)
+    axis.scatter(ef_true, ef, **DOTS)
     ends = (0.0, 90.0)
     axis.plot(ends, ends, color="black", linewidth=1, label="identity")
-    axis.axvline(REDUCED_EF, color=_ORANGE, linestyle="--", linewidth=1, label="EF 40 %")
-    axis.axhline(REDUCED_EF, color=_ORANGE, linestyle="--", linewidth=1)
+    axis.axvline(REDUCED_EF, label="EF 40 %", **THRESHOLD)
+    axis.axhline(REDUCED_EF, **THRESHOLD)
     axis.set(xlim=ends, ylim=ends, xlabel="true EF (%)", ylabel="predicted EF (%)", aspect="equal")
     words = f"MAE {metrics['mae']:.1f}, RMSE {metrics['rmse']:.1f}, R² {metrics['r2']:.2f}"
     axis.text(0.97, 0.03, words, transform=axis.transAxes, ha="right", fontsize=9)
-    axis.legend(loc="upper left", fontsize=8, frameon=False)
+    axis.legend(loc="upper left", **LEGEND)
     return figure
 
 
@@ -89,30 +69,29 @@ def roc_and_pr(p_reduced: Array, reduced_true: Array, threshold: float, title: s
         as_tensor(np.array(reduced_true, int)),
     )
     metrics = classification_metrics(p_reduced, reduced_true, threshold)
-    figure = Figure(figsize=(8.2, 4.2), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure = titled_figure(8.2, 4.2, title)
     left, right = figure.subplots(1, 2)
     band = _bands(np.asarray(p_reduced, float), np.asarray(reduced_true, int) > 0)
     for axis, (low, high) in zip((left, right), band, strict=True):
-        axis.fill_between(_GRID, low, high, color=_BLUE, alpha=0.15, linewidth=0, label="95 %")
+        axis.fill_between(_GRID, low, high, color=BLUE, alpha=0.15, linewidth=0, label="95 %")
     false_positive, true_positive, _ = binary_roc(probability, truth)
-    left.plot(false_positive, true_positive, color=_BLUE, label=f"AUC {metrics['roc_auc']:.3f}")
-    left.plot((0, 1), (0, 1), color=_GREY, linestyle=":", label="chance")
+    left.plot(false_positive, true_positive, color=BLUE, label=f"AUC {metrics['roc_auc']:.3f}")
+    left.plot((0, 1), (0, 1), color=GREY, linestyle=":", label="chance")
     left.scatter(
-        1 - metrics["specificity"], metrics["recall"], color=_ORANGE, marker="D", zorder=3,
+        1 - metrics["specificity"], metrics["recall"], color=ORANGE, marker="D", zorder=3,
         label=f"threshold {threshold:.2f}",
     )  # fmt: skip
     left.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     precision, recall, _ = binary_precision_recall_curve(probability, truth)
     prevalence = float(truth.double().mean())
-    right.plot(recall, precision, color=_BLUE, label=f"average precision {metrics['pr_auc']:.3f}")
+    right.plot(recall, precision, color=BLUE, label=f"average precision {metrics['pr_auc']:.3f}")
     right.axhline(
-        prevalence, color=_GREY, linestyle=":", label=f"chance (prevalence {prevalence:.2f})"
+        prevalence, color=GREY, linestyle=":", label=f"chance (prevalence {prevalence:.2f})"
     )
-    right.scatter(metrics["recall"], metrics["precision"], color=_ORANGE, marker="D", zorder=3)
+    right.scatter(metrics["recall"], metrics["precision"], color=ORANGE, marker="D", zorder=3)
     right.set(xlabel="sensitivity", ylabel="precision", xlim=(-0.02, 1.02), ylim=(-0.02, 1.05))
     for axis, corner in ((left, "lower right"), (right, "best")):
-        axis.legend(loc=corner, fontsize=8, frameon=False)
+        axis.legend(loc=corner, **LEGEND)
     return figure
 
 
@@ -129,13 +108,13 @@ def confusion_matrix(p_reduced: Array, reduced_true: Array, threshold: float, ti
     truth = as_tensor(np.array(reduced_true, int))
     counts = binary_confusion_matrix(called, truth).numpy()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure, axis = _one_axis(title, width=4.2)
+    figure, axis = square_figure(4.2, title)
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for true in range(2):
-        for said in range(2):
+        for call in range(2):
             axis.text(
-                said, true, f"{counts[true, said]}\n{100 * shares[true, said]:.0f} %",
-                ha="center", va="center", color="white" if shares[true, said] > 0.5 else "black",
+                call, true, f"{counts[true, call]}\n{100 * shares[true, call]:.0f} %",
+                ha="center", va="center", color="white" if shares[true, call] > 0.5 else "black",
             )  # fmt: skip
     names = ["normal\n(EF > 40 %)", "reduced\n(EF ≤ 40 %)"]
     axis.set_xticks([0, 1], names)
@@ -161,9 +140,3 @@ def _bands(
     if not curves[0]:
         return [np.full((2, len(_GRID)), np.nan)] * 2
     return [np.quantile(side, (0.025, 0.975), axis=0) for side in curves]
-
-
-def _one_axis(title: str, width: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, width), layout="constrained")
-    figure.suptitle(title, fontsize=10)
-    return figure, figure.subplots()

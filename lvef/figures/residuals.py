@@ -1,13 +1,11 @@
-"""Figures of how predictions of EF err; readable in black and white and by colour-blind people.
+"""Figures of how predictions of EF err.
 
 Every function returns a matplotlib figure of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,10 +16,16 @@ from scipy.stats import norm, probplot
 from lvef.cardiac import REDUCED_EF
 from lvef.evaluation.metrics import LIMITS_OF_AGREEMENT
 from lvef.evaluation.review import EF_BANDS
-from lvef.figures.uncertainty import COLORS
+from lvef.figures.style import (
+    BLUE,
+    DOTS,
+    LEGEND,
+    ORANGE,
+    PALE_BLUE,
+    THRESHOLD,
+    titled_figure,
+)
 
-_GREY, _BLUE, _ORANGE = "#777777", COLORS[0], COLORS[1]
-_DOTS: dict[str, Any] = {"s": 10, "color": _BLUE, "alpha": 0.5, "linewidths": 0}
 Array = NDArray[np.float64]
 
 
@@ -39,10 +43,9 @@ def bland_altman(ef: ArrayLike, ef_true: ArrayLike, title: str) -> Figure:
     difference = predicted - truth
     bias = float(difference.mean())
     reach = LIMITS_OF_AGREEMENT * float(difference.std(ddof=1)) if len(truth) > 1 else 0.0
-    figure = Figure(figsize=(5.2, 4.4), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure = titled_figure(5.2, 4.4, title)
     axis = figure.subplots()
-    axis.scatter((predicted + truth) / 2, difference, **_DOTS)
+    axis.scatter((predicted + truth) / 2, difference, **DOTS)
     for level, words, style in (
         (bias, "bias", "-"),
         (bias - reach, "lower limit", "--"),
@@ -73,22 +76,21 @@ def residuals(
     volume = None if end_diastolic_volume is None else np.asarray(end_diastolic_volume, float)
     known = volume is not None and bool(np.isfinite(volume).any())
     panels = 3 if known else 2
-    figure = Figure(figsize=(4.1 * panels, 3.9), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure = titled_figure(4.1 * panels, 3.9, title)
     axes = figure.subplots(1, panels, sharey=True)
-    axes[0].scatter(truth, error, **_DOTS)
+    axes[0].scatter(truth, error, **DOTS)
     _trend(axes[0], truth, error)
-    axes[0].axvline(REDUCED_EF, color=_ORANGE, linestyle="--", linewidth=1, label="EF 40 %")
+    axes[0].axvline(REDUCED_EF, label="EF 40 %", **THRESHOLD)
     axes[0].set(xlabel="true EF (%)", ylabel="predicted - true EF (points)")
-    axes[0].legend(fontsize=8, frameon=False)
+    axes[0].legend(**LEGEND)
     if known and volume is not None:
         usable = np.isfinite(volume)
-        axes[1].scatter(volume[usable], error[usable], **_DOTS)
+        axes[1].scatter(volume[usable], error[usable], **DOTS)
         _trend(axes[1], volume[usable], error[usable])
         axes[1].set(xlabel="end-diastolic volume (mL)")
     bands = [(low, high) for low, high in pairwise(EF_BANDS) if _in_band(truth, low, high).any()]
     groups = [error[_in_band(truth, low, high)] for low, high in bands]
-    axes[-1].boxplot(groups, showfliers=False, medianprops={"color": _ORANGE, "linewidth": 2})
+    axes[-1].boxplot(groups, showfliers=False, medianprops={"color": ORANGE, "linewidth": 2})
     names = [f"{low}-{high}\nn={len(g)}" for (low, high), g in zip(bands, groups, strict=True)]
     axes[-1].set_xticks(range(1, len(bands) + 1), names, fontsize=7)
     axes[-1].set(xlabel="band of true EF (%)")
@@ -106,48 +108,20 @@ def residual_distribution(ef: ArrayLike, ef_true: ArrayLike, title: str) -> Figu
         title: Which data, split and how many.
     """
     error = np.asarray(ef, float) - np.asarray(ef_true, float)
-    figure = Figure(figsize=(8.2, 3.9), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure = titled_figure(8.2, 3.9, title)
     left, right = figure.subplots(1, 2)
-    left.hist(error, bins="auto", density=True, color="#bcd6ea", edgecolor=_BLUE)
+    left.hist(error, bins="auto", density=True, color=PALE_BLUE, edgecolor=BLUE)
     spread = float(error.std(ddof=1)) if len(error) > 1 else 0.0
     if spread > 0:
         x = np.linspace(error.min(), error.max(), 200)
         left.plot(x, norm.pdf(x, error.mean(), spread), color="black", label="normal")
         (theory, ordered), (slope, middle, _) = probplot(error)
-        right.scatter(theory, ordered, **_DOTS)
+        right.scatter(theory, ordered, **DOTS)
         right.plot(theory, slope * theory + middle, color="black", linewidth=1, label="normal")
         for axis in (left, right):
-            axis.legend(fontsize=8, frameon=False)
+            axis.legend(**LEGEND)
     left.set(xlabel="predicted - true EF (points)", ylabel="density")
     right.set(xlabel="quantile of a standard normal", ylabel="residual (points)")
-    return figure
-
-
-def ef_distribution(ef_by_split: Mapping[str, ArrayLike], title: str) -> Figure:
-    """Plot how EF is distributed in each split.
-
-    Args:
-        ef_by_split: `(n,)` EF in percent by split.
-        title: Which data.
-    """
-    figure = Figure(figsize=(5.6, 3.9), layout="constrained")
-    figure.suptitle(title, fontsize=10)
-    axis = figure.subplots()
-    bins = [5.0 * step for step in range(21)]
-    for (split, values), colour, style in zip(
-        ef_by_split.items(), COLORS, ("-", "--", ":"), strict=False
-    ):
-        ef = np.asarray(values, float)
-        reduced = 100 * float((ef <= REDUCED_EF).mean())
-        axis.hist(
-            ef, bins=bins, histtype="step", color=colour, linestyle=style, linewidth=1.6,
-            weights=np.full(len(ef), 100 / len(ef)),
-            label=f"{split}: {len(ef):,} videos, {reduced:.1f} % reduced",
-        )  # fmt: skip
-    axis.axvline(REDUCED_EF, color=_GREY, linewidth=1)
-    axis.set(xlabel="EF (%)", ylabel="videos of the split (%)", xlim=(0, 100))
-    axis.legend(fontsize=8, frameon=False, loc="upper left")
     return figure
 
 

@@ -17,7 +17,8 @@ from lvef.models.classifier import EFClassifier
 from lvef.models.gp.head import ExactGPHead
 from lvef.models.gp.posterior import GPPosterior
 from lvef.models.predictor import EFPredictor
-from lvef.models.segmenter import LVSegmenter, full_size
+from lvef.models.segmentation.network import full_size
+from lvef.models.segmenter import LVSegmenter
 from lvef.models.task import Task
 
 

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.transforms.v2.functional import gaussian_blur
 
+from lvef.cardiac import PICTURE_SIZE
 from lvef.models.base import EFTask
 from lvef.models.gp.head import ExactGPHead
 from lvef.models.gp.posterior import GPPosterior
+from lvef.models.inference import device_of
 
 Method = Literal["gradcam", "hirescam", "integrated_gradients"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -67,8 +69,8 @@ class SaliencyMapper:
             `(B, F, H, W)` float32, not negative, in the evidence's own units (log odds or EF
             points a cell or pixel): frames of a case, and cases, can be compared.
         """
-        images = to_float(frames)
-        sides = self.sides(images) if sides is None else sides
+        images = self._images(frames)
+        sides = self.sides(images).to(images) if sides is None else sides.to(images)
         batch = max(1, _IMAGES_AT_ONCE // frames.shape[1])
         parts = [
             self._integrated(part, side)
@@ -78,7 +80,7 @@ class SaliencyMapper:
                 torch.split(images, batch), torch.split(sides, batch), strict=True
             )
         ]
-        return torch.cat(parts).float()
+        return torch.cat(parts).float().cpu()
 
     def score(self, frames: Tensor, sides: Tensor | None = None) -> Tensor:
         """Return how strongly frames speak for an answer, `(B,)`.
@@ -87,15 +89,19 @@ class SaliencyMapper:
             frames: `(B, F, 3, H, W)`, uint8 or float in 0..1.
             sides: `(B,)` 1 or -1, which answer; by default the one that these frames get.
         """
-        images = to_float(frames)
+        images = self._images(frames)
         with torch.no_grad():
-            chosen = self.evidence.sides(images) if sides is None else sides
-            return cast(Tensor, self.evidence(images, chosen))
+            chosen = self.evidence.sides(images) if sides is None else sides.to(images)
+            return cast(Tensor, self.evidence(images, chosen)).cpu()
 
     def sides(self, frames: Tensor) -> Tensor:
         """Return which answer frames get, `(B,)`: 1 or -1, see `Evidence.sides`."""
         with torch.no_grad():
-            return self.evidence.sides(to_float(frames))
+            return self.evidence.sides(self._images(frames)).cpu()
+
+    def _images(self, frames: Tensor) -> Tensor:
+        """Return frames as floats where the network is."""
+        return to_float(frames.to(device_of(self.evidence)))
 
     def randomised(
         self, depth: Literal["head", "last_block", "all"], seed: int = 0
@@ -116,7 +122,7 @@ class SaliencyMapper:
         for part in twin.evidence.parts:
             modules = [] if isinstance(part.head, GPPosterior) else [part.head]
             if depth != "head":
-                modules.append(part.network if depth == "all" else part.network.layer4)
+                modules.append(part.backbone if depth == "all" else part.backbone.stage("coarse"))
             for value in (p for module in modules for p in module.parameters()):
                 drawn = torch.randint(value.numel(), (value.numel(),), generator=generator)
                 value.data = value.data.flatten()[drawn.to(value.device)].view(value.shape)
@@ -126,11 +132,11 @@ class SaliencyMapper:
         height, width = images.shape[-2:]
         total = torch.zeros(*images.shape[:2], height, width, device=images.device)
         for part in self.evidence.parts:
-            layers = part.network
+            stage = part.backbone.stage("coarse" if method == "gradcam" else "fine")
             explain = (
-                LayerGradCam(self.evidence, layers.layer4)
+                LayerGradCam(self.evidence, stage)
                 if method == "gradcam"
-                else LayerGradientXActivation(self.evidence, layers.layer2)
+                else LayerGradientXActivation(self.evidence, stage)
             )
             found = cast(Tensor, explain.attribute(images, additional_forward_args=(sides,)))
             coarse = found.detach().sum(1, keepdim=True)
@@ -191,7 +197,6 @@ class EvidencePart(nn.Module):
         self.task = [task]
         self.slots = slots
         self.backbone = task.backbone.folded()
-        self.network = self.backbone.network
         if isinstance(task.head, ExactGPHead):
             self.head: nn.Module = GPPosterior(task.head).to(task.device)
         else:
@@ -199,9 +204,7 @@ class EvidencePart(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return the head's raw output for float frames `(B, F, 3, H, W)`."""
-        own = frames[:, self.slots]
-        features = self.network(self.backbone.normalise(own.flatten(0, 1)))
-        output: Tensor = self.head(features.reshape(len(frames), -1))
+        output: Tensor = self.head(self.backbone.features(frames[:, self.slots]))
         return output
 
 
@@ -212,7 +215,7 @@ def to_float(frames: Tensor) -> Tensor:
 
 def blurred(frames: Tensor) -> Tensor:
     """Return float frames `(B, F, 3, H, W)` in which no structure of the heart is left."""
-    sigma = _BASELINE_BLUR * frames.shape[-1] / 112
+    sigma = _BASELINE_BLUR * frames.shape[-1] / PICTURE_SIZE
     size = 2 * round(2 * sigma) + 1
     smooth: Tensor = gaussian_blur(frames.flatten(0, 1), [size, size], [sigma, sigma])
     return smooth.view(frames.shape)

@@ -18,7 +18,8 @@ from lvef.evaluation.metrics import Metrics
 from lvef.evaluation.review import format_review, review_report
 from lvef.evaluation.summary import Summary, format_summary
 from lvef.evaluation.uncertainty import doubt
-from lvef.models.backbones.resnet50 import ResNet50Backbone, fingerprint, taught_by
+from lvef.models.backbones import new_backbone
+from lvef.models.backbones.provenance import taught_by
 from lvef.models.cases import CaseStore
 from lvef.models.options import BackboneOptions, options, plain
 from lvef.models.task import Batch, Cases, Task, TestReport, Visible
@@ -69,9 +70,9 @@ class EFTask(Task):
         self.frames = list(frames)
         if backbone is not None:
             # Weights are loaded when training starts: a checkpoint brings its own.
-            self.backbone_options = options(BackboneOptions, backbone)
-            self.backbone = ResNet50Backbone(None, self.backbone_options.freeze)
-            own["backbone"] = plain(self.backbone_options)
+            self.backbone_options = chosen = options(BackboneOptions, backbone)
+            self.backbone = new_backbone(chosen.name, chosen.freeze)
+            own["backbone"] = plain(chosen)
         self.save_hyperparameters({"frames": self.frames, **own}, logger=False)
         self.store = CaseStore("ef_true", "reduced_true", "loss", *self.raw_columns)
 
@@ -141,6 +142,12 @@ class EFTask(Task):
     def calibrate(self, cases: Cases) -> None:
         """Choose on VAL what is chosen on VAL; kept in buffers, so that checkpoints carry it."""
 
+    @property
+    def network_title(self) -> str:
+        """The backbone, and what it gives."""
+        seen = f"{self.backbone.title}, {self.backbone.num_features:,} features a frame"
+        return f"{seen}, shared by all frames"
+
     def parts(self) -> list[tuple[EFTask, list[int]]]:
         """Return the networks that make the answer, each with the slots of a case it looks at."""
         return [(self, list(range(len(self.frames))))]
@@ -170,7 +177,7 @@ class EFTask(Task):
         visible: Visible,
     ) -> dict[str, Figure]:
         """Return how the cases of a split are predicted, and for TEST how EF is distributed."""
-        from lvef.figures.residuals import ef_distribution  # matplotlib, which a fit need not have
+        from lvef.figures.data import ef_distribution  # matplotlib, which a fit need not have
 
         title = f"{data}{split}, {len(self.cases['row'])} videos, {' + '.join(self.frames)}"
         drawn = self.case_figures(split, table, title)
@@ -230,7 +237,7 @@ class EFTask(Task):
 
         self._datamodule().compute_features(
             extract,
-            fingerprint(self.backbone, f"{self.trainer.precision} on {self.device.type}"),
+            self.backbone.fingerprint(f"{self.trainer.precision} on {self.device.type}"),
             self.device,
         )
 

@@ -36,7 +36,7 @@ class EFClassifier(TrainedTask):
 
     Args:
         frames: Names of the frames of a case; taken from the data module.
-        backbone: The shared ResNet-50.
+        backbone: The shared backbone.
         head: The MLP head.
         optimizer: AdamW and its schedule.
         class_weights: balanced weighs both classes equally in the loss; null leaves the data's
@@ -137,7 +137,7 @@ class EFClassifier(TrainedTask):
             if split == "TRAIN":
                 raise ConfigurationError(
                     f"{lacking}: a classifier learns from both; give more videos (--data.limit, "
-                    "Split in FileList.csv), or fit a regressor, such as configs/esf_mlp.yaml"
+                    "the splits of the folder), or fit a regressor, such as configs/esf_mlp.yaml"
                 )
             if self.monitor == type(self).monitor:
                 self.watch("val/loss", "min")

@@ -85,6 +85,11 @@ class EFEnsemble(FittedTask):
         members = [member for member in self.members if isinstance(member, EFPredictor)]
         return list(zip(members, self.slots, strict=True))
 
+    @property
+    def network_title(self) -> str:
+        """The first member's backbone; all have one."""
+        return f"{self.parts()[0][0].network_title}; each member has its own"
+
     def joined(self, outputs: Sequence[Tensor]) -> Tensor:
         """Return `(B, members, 2)` from the raw outputs of all members."""
         answers = []

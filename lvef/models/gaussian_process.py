@@ -21,7 +21,7 @@ class EFGaussianProcess(FittedTask):
 
     Args:
         frames: Names of the frames of a case; taken from the data module.
-        backbone: The shared ResNet-50, frozen.
+        backbone: The shared backbone, frozen.
         gp: The Gaussian process.
         uncertainty: Level of the stated interval, and what is flagged for review.
     """

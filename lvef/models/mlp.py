@@ -10,7 +10,7 @@ class MLPHead(nn.Module):
     """One hidden layer with batch norm and dropout.
 
     Args:
-        num_features: Features of a case (2,048 a frame).
+        num_features: Features of a case, those of its frames joined.
         num_outputs: Outputs a case.
         hidden: Width of the hidden layer.
         dropout: Share of hidden units dropped in training.

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
 from lvef.errors import ConfigurationError
+from lvef.models.gp.kernels import KernelName
 from lvef.options import (
     COUNT,
     LEARNING_RATE,
@@ -18,11 +19,13 @@ from lvef.options import (
 )
 
 T = TypeVar("T")
+Reduction = Literal["pca", "learned"]
+FloatPrecision = Literal["double", "single"]
 
 
 @dataclass(frozen=True)
 class BackboneOptions(CheckedOptions):
-    """The shared ResNet-50.
+    """The shared backbone: what turns frames into features.
 
     Args:
         weights: IMAGENET1K_V2, IMAGENET1K_V1, the path of a local file, or null for random.
@@ -31,6 +34,7 @@ class BackboneOptions(CheckedOptions):
         lr_factor: Its learning rate relative to the head's.
         checkpoint: A checkpoint of a trained classifier, regressor or Gaussian process whose
             backbone to start from, in place of `weights`.
+        name: Which network: resnet50, or another name of `lvef.models.backbones.BACKBONES`.
     """
 
     where: ClassVar[str] = "model.backbone."
@@ -38,6 +42,7 @@ class BackboneOptions(CheckedOptions):
     freeze: bool | int = ranged(False, NOT_NEGATIVE)
     lr_factor: float = ranged(0.1, Range(0, 1000))
     checkpoint: str | None = None
+    name: str = "resnet50"
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ class GPOptions(CheckedOptions):
     """The exact Gaussian process.
 
     Args:
-        kernel: rbf, matern52, or linear_rbf (a linear trend and an RBF).
+        kernel: How alike cases are whose features lie so far apart; linear_rbf is an RBF around a
+            linear trend.
         reduction: null keeps every feature, pca projects on the leading principal components,
             learned goes on from there with the marginal likelihood (it can overfit).
         components: Dimensions kept by a reduction.
@@ -70,11 +76,11 @@ class GPOptions(CheckedOptions):
     """
 
     where: ClassVar[str] = "model.gp."
-    kernel: Literal["rbf", "matern52", "linear_rbf"] = "rbf"
-    reduction: Literal["pca", "learned"] | None = None
+    kernel: KernelName = "rbf"
+    reduction: Reduction | None = None
     components: int = ranged(32, COUNT)
     restarts: int = ranged(4, Range(1, 100))
-    precision: Literal["double", "single"] = "double"
+    precision: FloatPrecision = "double"
     max_cholesky: int | None = ranged(None, COUNT)
 
 

@@ -29,7 +29,7 @@ class EFRegressor(EFPredictor, TrainedTask):
 
     Args:
         frames: Names of the frames of a case; taken from the data module.
-        backbone: The shared ResNet-50.
+        backbone: The shared backbone.
         head: The MLP head.
         optimizer: AdamW and its schedule.
         loss: huber (linear beyond one standard deviation), mse or mae.

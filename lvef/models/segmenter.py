@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import Tensor
-from torch.nn import functional
 
-from lvef.errors import CheckpointError, WeightsError
 from lvef.evaluation.overlap import area_error, boundary_distance, dice
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.models.cases import CaseStore
-from lvef.models.loading import read_checkpoint
 from lvef.models.schedule import one_cycle
-from lvef.models.segmentation.network import LVSegmentationNet
+from lvef.models.segmentation.loss import segmentation_loss
+from lvef.models.segmentation.network import LVSegmentationNet, full_size
+from lvef.models.segmentation.weights import load_weights, weights_file
 from lvef.models.task import Task, TestReport, Visible
 from lvef.options import LEARNING_RATE, WEIGHT_DECAY, check_numbers
 
@@ -30,8 +25,6 @@ if TYPE_CHECKING:
 
     from lvef.models.answers import Answer
 
-SHIPPED = "shipped"
-"""The weights that come with the package, trained on phantoms only."""
 _RANGES = {"lr": LEARNING_RATE, "weight_decay": WEIGHT_DECAY}
 
 
@@ -192,72 +185,3 @@ class LVSegmenter(Task):
         # Every process holds every case, so that there is nothing left to synchronise.
         self.log_dict(metrics, sync_dist=False)
         self.log(f"{stage}_monitor", metrics[f"{stage}/dice"], prog_bar=True, logger=False)
-
-
-def segmentation_loss(logits: Tensor, masks: Tensor) -> Tensor:
-    """Return cross-entropy plus 1 - Dice, the mean over looks.
-
-    Args:
-        logits: `(n, h, w)`, at half the resolution of the masks.
-        masks: `(n, 2 h, 2 w)`, 0 or 1.
-    """
-    target = functional.avg_pool2d(masks.float()[:, None], 2)[:, 0]
-    probability = logits.sigmoid()
-    overlap = 2 * (probability * target).sum((1, 2)) + 1
-    score = overlap / (probability.sum((1, 2)) + target.sum((1, 2)) + 1)
-    return functional.binary_cross_entropy_with_logits(logits, target) + 1 - score.mean()
-
-
-def full_size(maps: Tensor) -> Tensor:
-    """Return `(B, T, h, w)` maps at twice the height and width."""
-    return functional.interpolate(maps, scale_factor=2.0, mode="bilinear")
-
-
-def weights_file(weights: str | Path) -> Path:
-    """Return the file of segmenter weights: "shipped" are those that come with the package."""
-    if str(weights) == SHIPPED:
-        return Path(str(files("lvef"))) / "weights" / "lv_seg.safetensors"
-    return Path(weights)
-
-
-def load_weights(net: LVSegmentationNet, weights: str | Path) -> dict[str, str]:
-    """Fill a network with weights, and return what their file says of them; see `read_weights`.
-
-    Raises:
-        WeightsError: They cannot be read, or are another network's.
-    """
-    state, about = read_weights(weights)
-    try:
-        net.load_state_dict(state)
-    except RuntimeError as error:
-        raise WeightsError(f"{weights}: of another version of the segmenter") from error
-    return about
-
-
-def read_weights(weights: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read a network's tensors and what the file says of them.
-
-    Args:
-        weights: "shipped", a .safetensors file, or a checkpoint of an `LVSegmenter`.
-
-    Raises:
-        WeightsError: They cannot be read.
-    """
-    path = weights_file(weights)
-    if not path.is_file():
-        raise WeightsError(f"{path} not found; give segmenter weights, or {SHIPPED!r}")
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, "pt") as opened:
-                about = dict(opened.metadata() or {})
-            return load_file(path), about
-        checkpoint = read_checkpoint(path)
-    except (SafetensorError, OSError, CheckpointError) as error:
-        raise WeightsError(f"{path}: not readable segmenter weights") from error
-    metadata = checkpoint["lvef"]
-    if metadata["class_path"] != LVSegmenter.class_path():
-        raise WeightsError(f"{path} holds a {metadata['task']}, not an LVSegmenter")
-    phantoms = metadata["data"].get("is_phantom") and not metadata.get("patients", False)
-    tensors = checkpoint["state_dict"].items()
-    state = {name.removeprefix("net."): v for name, v in tensors if name.startswith("net.")}
-    return state, {"trained_on": "phantoms" if phantoms else ""}

@@ -150,6 +150,11 @@ class Task(LightningModule):
         return None
 
     @property
+    def network_title(self) -> str:
+        """What a page calls the network that sees the frames; empty where there is no name."""
+        return ""
+
+    @property
     def is_calibrated(self) -> bool:
         """Whether VAL has taught the task what its answers need."""
         return True

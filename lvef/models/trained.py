@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lvef.errors import ConfigurationError
-from lvef.models.backbones.resnet50 import NUM_FEATURES
 from lvef.models.base import Batch, EFTask
 from lvef.models.mlp import MLPHead
 from lvef.models.options import BackboneOptions, HeadOptions, OptimizerOptions, options, plain
@@ -23,7 +22,7 @@ class TrainedTask(EFTask):
 
     Args:
         frames: Names of the frames of a case, in slot order.
-        backbone: The shared ResNet-50.
+        backbone: The shared backbone.
         head: The MLP head.
         optimizer: AdamW and its schedule.
         own: Further hyperparameters, plain data.
@@ -46,7 +45,8 @@ class TrainedTask(EFTask):
         super().__init__(frames, backbone, head=plain(head), optimizer=plain(optimizer), **own)
         self.optimizer_options = optimizer
         self._judged_epoch = -1
-        self.head = MLPHead(NUM_FEATURES * len(self.frames), self.num_outputs, **plain(head))
+        features = self.backbone.num_features * len(self.frames)
+        self.head = MLPHead(features, self.num_outputs, **plain(head))
 
     def setup(self, stage: str) -> None:
         """Refuse a backbone that thaws later than distributed training can follow.

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lvef.cardiac import REDUCED_EF, is_reduced
+from lvef.cardiac import is_reduced, straddles_reduced
 from lvef.evaluation.uncertainty import EF_RANGE, LEVEL, conformal_quantile, temperature
 from lvef.models.buffers import FittedBuffers
 
@@ -80,7 +80,7 @@ class EFCalibration(Calibration):
 
     def review(self, lower: Tensor, upper: Tensor, std: Tensor) -> Tensor:
         """Return 1 where the interval straddles EF 40 or the spread is among VAL's largest."""
-        straddles = (lower <= REDUCED_EF) & (upper > REDUCED_EF)
+        straddles: Tensor = straddles_reduced(lower, upper)
         # A rounding apart is not larger: a constant spread flags nobody.
         large = std > self.review_std.to(std) * (1 + 1e-5)
         return (straddles | large | ~torch.isfinite(std)).float()

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from lvef.phantom.clip import PhantomClip
 
 if TYPE_CHECKING:
-    from lvef.phantom.folder import MARKER, open_phantom, write_phantoms
+    from lvef.phantom.folder import open_phantom, write_phantoms
 
-__all__ = ["MARKER", "PhantomClip", "open_phantom", "write_phantoms"]
+__all__ = ["PhantomClip", "open_phantom", "write_phantoms"]
 
 
 def __getattr__(name: str) -> Any:

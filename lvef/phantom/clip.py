@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lvef.cardiac import chords_to_polygon, method_of_disks, polygon_area
+from lvef.cardiac import PICTURE_SIZE, chords_to_polygon, method_of_disks, polygon_area
 from lvef.phantom.anatomy import sample_anatomy
 from lvef.phantom.hard import Hard
 from lvef.phantom.marks import sample_marks
@@ -84,8 +84,8 @@ class PhantomClip:
         if self._renderer is None:
             rng = np.random.default_rng(self._render_seed)
             drawn = self._drawn
-            look, valves = (None, VALVES) if drawn is None else (drawn.look, drawn.valves)
-            self._renderer = Renderer(self.anatomy, self.scanner, rng, look, valves)
+            echo, valves = (None, VALVES) if drawn is None else (drawn.echo, drawn.valves)
+            self._renderer = Renderer(self.anatomy, self.scanner, rng, echo, valves)
         return self._renderer
 
     @property
@@ -103,7 +103,7 @@ class PhantomClip:
             `(n, 112, 112)` uint8 grey frames. A frame does not depend on which others are asked.
         """
         wanted = range(self.patient.num_frames) if indices is None else list(indices)
-        frames = np.empty((len(wanted), 112, 112), np.uint8)
+        frames = np.empty((len(wanted), PICTURE_SIZE, PICTURE_SIZE), np.uint8)
         for slot, i in enumerate(wanted):
             frame = self._persistent(i)
             marked = frame if self.marks is None else self.marks.burn(frame, i)

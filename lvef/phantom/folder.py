@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from lvef.cardiac import ejection_fraction
 from lvef.data.formats import write_video
+from lvef.data.phantom_folder import MARKER, TRUTH, is_phantom, truth_path
 from lvef.errors import ConfigurationError
 from lvef.files import tidy, write_arrays, write_csv, write_json
 from lvef.options import SEED, WORKERS, Range, check_numbers
@@ -34,8 +35,7 @@ _RANGES = {
     "num_workers": Range(1, WORKERS.most),
     "breadth": BREADTH,
 }
-MARKER = "phantom.json"
-"""The file that tells a folder of phantoms from one of patients."""
+_LIST, _TRACINGS, _VIDEOS = "FileList.csv", "VolumeTracings.csv", "Videos"
 
 
 def split_sizes(num_videos: int, shares: dict[str, int] = SPLIT_SHARES) -> dict[str, int]:
@@ -81,21 +81,21 @@ def write_phantoms(
     """
     asked = {"num_videos": num_videos, "seed": seed, "num_workers": num_workers, "breadth": breadth}
     check_numbers("--", _RANGES, asked)
-    if root.is_dir() and any(root.iterdir()) and not (root / MARKER).exists():
+    if root.is_dir() and any(root.iterdir()) and not is_phantom(root):
         raise ConfigurationError(
             f"{root} is not empty and holds no phantoms; choose another --root"
         )
     root.mkdir(parents=True, exist_ok=True)
     # First, so that an interrupted folder is known for one and can be written anew.
-    about = {
+    settings = {
         "what": "PHANTOM: synthetic echocardiograms; no patient, no diagnosis",
         "num_videos": num_videos, "seed": seed, "container": container, "marks": marks,
         "breadth": breadth,
     }  # fmt: skip
-    write_json(root / MARKER, about)
-    for table in ("FileList.csv", "VolumeTracings.csv"):  # of other clips: the last to come again
+    write_json(root / MARKER, settings)
+    for table in (_LIST, _TRACINGS):  # of other clips: the last to come again
         (root / table).unlink(missing_ok=True)
-    for folder in ("Videos", "Truth"):
+    for folder in (_VIDEOS, TRUTH):
         (root / folder).mkdir(exist_ok=True)
         for left_over in (root / folder).iterdir():
             left_over.unlink()
@@ -116,10 +116,10 @@ def write_phantoms(
                 rows.append({**row, "Split": split})
                 tracings.append(tracing)
     finally:  # the workers are gone, by a signal perhaps
-        for folder in ("Videos", "Truth"):
+        for folder in (_VIDEOS, TRUTH):
             tidy(root / folder)
-    write_csv(root / "VolumeTracings.csv", pd.concat(tracings))
-    write_csv(root / "FileList.csv", pd.DataFrame(rows))
+    write_csv(root / _TRACINGS, pd.concat(tracings))
+    write_csv(root / _LIST, pd.DataFrame(rows))
     return root
 
 
@@ -130,12 +130,11 @@ def open_phantom(root: Path | str, video: str) -> PhantomClip | None:
         root: The folder.
         video: The video's name without extension.
     """
-    marker = Path(root) / MARKER
-    if not marker.is_file():
+    if not is_phantom(root):
         return None
-    about = json.loads(marker.read_text())
+    settings = json.loads((Path(root) / MARKER).read_text())
     index = int(video.rsplit("N", 1)[1])
-    return PhantomClip(about["seed"], index, about["marks"], about.get("breadth"))
+    return PhantomClip(settings["seed"], index, settings["marks"], settings.get("breadth"))
 
 
 def _one_thread() -> None:
@@ -149,8 +148,8 @@ def _write_clip(
     clip = PhantomClip(seed, index, marks=marks, breadth=breadth)
     file_name = f"{clip.name}.{container}"
     frames = clip.frames()
-    write_video(root / "Videos" / file_name, frames, clip.patient.fps)
-    write_arrays(root / "Truth" / f"{clip.name}.npz", clip.truth())
+    write_video(root / _VIDEOS / file_name, frames, clip.patient.fps)
+    write_arrays(truth_path(root, clip.name), clip.truth())
     edv, esv = clip.volume(clip.ed_frame), clip.volume(clip.es_frame)
     row = {
         "FileName": clip.name,

@@ -13,7 +13,7 @@ import numpy as np
 
 from lvef.phantom.anatomy import Anatomy, rounder
 from lvef.phantom.draw import Draw
-from lvef.phantom.look import Look
+from lvef.phantom.echogenicity import Echogenicity
 from lvef.phantom.population import Patient
 from lvef.phantom.scanner import Scanner
 
@@ -78,26 +78,26 @@ def hard_scanner(scanner: Scanner, kind: str, muscle: float, draw: Draw) -> Scan
     return scanner
 
 
-def hard_look(look: Look, kind: str, draw: Draw) -> Look:
+def hard_echogenicity(echo: Echogenicity, kind: str, draw: Draw) -> Echogenicity:
     """Let tissue reflect so that the wall is mistaken."""
     if kind == "dilated":
         return replace(
-            look,
+            echo,
             spongy=draw(1.5, 9.0, least=0.0),
             spongy_level=draw.log(0.5, 2.0),
             papillary=int(draw.rng.integers(1, 4)),
-            unseen=draw(0.5, 1.0) if draw.chance(0.5) else look.unseen,
+            unseen=draw(0.5, 1.0) if draw.chance(0.5) else echo.unseen,
         )
     if kind == "false_border":
         return replace(
-            look,
+            echo,
             unseen=min(draw(0.75, 1.0), 1.0),
             unseen_until=draw(0.7, 1.15),
             pericardium=(0.1, 1.3),
             strands=int(draw.rng.integers(1, 4)),
         )
     if kind == "hazy_wall":
-        return replace(look, grading=min(draw(0.3, 0.9), 0.95))
+        return replace(echo, grading=min(draw(0.3, 0.9), 0.95))
     if kind == "high_apex":
-        return replace(look, septal_gap=min(draw(0.3, 1.0, least=0.0), 1.0))
-    return look
+        return replace(echo, septal_gap=min(draw(0.3, 1.0, least=0.0), 1.0))
+    return echo

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lvef.phantom.scanner import SIZE, Scanner
+from lvef.cardiac import PICTURE_SIZE
+from lvef.phantom.scanner import Scanner
 
 _WORDS = ("PHANTOM", "Adult Echo", "TIS0.8 MI1.2", "62 bpm", "M4", "50Hz", "14cm")
 
@@ -48,7 +49,7 @@ def sample_marks(
             scale that EchoNet-Dynamic clips keep are nearly always there.
     """
     heavy = rng.random() < 1 / 7 if heavy is None else heavy
-    still = np.zeros((SIZE, SIZE), np.uint8)
+    still = np.zeros((PICTURE_SIZE, PICTURE_SIZE), np.uint8)
     x, y = scanner.origin
     if rng.random() < 0.8:
         centre = (round(x + 4 + rng.integers(-3, 4)), max(1, round(y) - 5))
@@ -64,18 +65,20 @@ def sample_marks(
             cv2.putText(
                 still, str(word), (1, 7 + 8 * row), cv2.FONT_HERSHEY_PLAIN, 0.5, 200, 1, cv2.LINE_AA
             )
-        for tick in range(10, SIZE, 9):
-            cv2.line(still, (SIZE - 4 if tick % 45 else SIZE - 7, tick), (SIZE - 2, tick), 180, 1)
+        for tick in range(10, PICTURE_SIZE, 9):
+            length = 2 if tick % 45 else 5
+            start, end = (PICTURE_SIZE - 2 - length, tick), (PICTURE_SIZE - 2, tick)
+            cv2.line(still, start, end, 180, 1)
     return Marks(still, bool(heavy and rng.random() < 0.8), period)
 
 
 def _draw_ecg(frame: NDArray[np.uint8], index: int, period: float) -> None:
-    columns = np.arange(SIZE)
+    columns = np.arange(PICTURE_SIZE)
     phase = ((index + columns * 0.9) % period) / period
     height = (
         9.0 * np.exp(-(((phase - 0.10) / 0.018) ** 2))
         - 3.0 * np.exp(-(((phase - 0.14) / 0.02) ** 2))
         + 2.5 * np.exp(-(((phase - 0.40) / 0.06) ** 2))
     )
-    points = np.stack([columns, SIZE - 4 - height], axis=1).round().astype(np.int32)
+    points = np.stack([columns, PICTURE_SIZE - 4 - height], axis=1).round().astype(np.int32)
     cv2.polylines(frame, [points], False, 210, 1)

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvef.phantom.anatomy import Anatomy
+from lvef.phantom.echogenicity import Echogenicity
 from lvef.phantom.grid import RESOLUTION, SHAPE, SHIFT, fill, smooth_noise, to_grid
-from lvef.phantom.look import Look
 from lvef.phantom.outlines import cavity_polygon, wall_polygon
 
 
@@ -20,10 +20,10 @@ def graded(strength: NDArray[np.float32], anatomy: Anatomy, muscle: float, gradi
 
 
 def trabeculae(
-    blood: NDArray[np.float32], anatomy: Anatomy, rng: np.random.Generator, look: Look
+    blood: NDArray[np.float32], anatomy: Anatomy, rng: np.random.Generator, echo: Echogenicity
 ) -> None:
     """Let papillary muscles and trabeculae reach into the cavities."""
-    for _ in range(int(rng.integers(*look.trabeculae))):
+    for _ in range(int(rng.integers(*echo.trabeculae))):
         u = np.array([rng.uniform(0.1, 0.75)])
         septal, lateral = anatomy.half_widths(u, 0.0)
         depth = rng.uniform(0.55, 1.0)
@@ -62,14 +62,14 @@ def spongy(
     strength: NDArray[np.float32],
     anatomy: Anatomy,
     rng: np.random.Generator,
-    look: Look,
+    echo: Echogenicity,
     muscle: float,
 ) -> None:
     """Line the compacted wall with trabeculae and blood, which readers count as cavity."""
-    if not look.spongy:
+    if not echo.spongy:
         return
     u = np.linspace(0, rng.uniform(0.6, 0.9), 24)
-    thick = look.spongy * (1 - (u / u[-1]) ** 4)
+    thick = echo.spongy * (1 - (u / u[-1]) ** 4)
     septal, lateral = anatomy.half_widths(u, 0.0)
     septal_share = rng.uniform(0.0, 0.6)  # the septum is the smoother side
     inner = np.concatenate([
@@ -89,7 +89,7 @@ def spongy(
     layer = cv2.GaussianBlur(layer * (1 - hollow), (0, 0), 0.4 * RESOLUTION)
     patches = np.clip(0.5 + 0.3 * smooth_noise(rng, SHAPE, rng.uniform(3.0, 8.0)), 0.05, 0.95)
     blood *= 1 - layer * patches
-    np.copyto(strength, look.spongy_level * muscle, where=layer > 0.5)
+    np.copyto(strength, echo.spongy_level * muscle, where=layer > 0.5)
 
 
 def strands(
@@ -129,20 +129,20 @@ def gaps(
         amplitude *= 1 - rng.uniform(0.6, 1.0) * np.exp(-(distance**2))
 
 
-def unseen(amplitude: NDArray[np.float32], anatomy: Anatomy, look: Look) -> None:
+def unseen(amplitude: NDArray[np.float32], anatomy: Anatomy, echo: Echogenicity) -> None:
     """Take the echo of the apex and the lateral wall away; the pericardium behind it stays."""
-    if not look.unseen:
+    if not echo.unseen:
         return
-    u = np.linspace(0, look.unseen_until, 24)
+    u = np.linspace(0, echo.unseen_until, 24)
     septal, lateral = anatomy.half_widths(np.minimum(u, 1.0), 0.0)
     inner = anatomy.to_image(u, np.where(u < 0.1, -septal, lateral - 1))
     outer = anatomy.to_image(u, lateral + anatomy.margin + 0.85 * anatomy.lateral_wall)
-    outer -= anatomy.lateral_wall * (1 - u[:, None] / max(look.unseen_until, 1e-6)) ** 6 * (
+    outer -= anatomy.lateral_wall * (1 - u[:, None] / max(echo.unseen_until, 1e-6)) ** 6 * (
         anatomy.axis
     )  # fmt: skip
     region = np.zeros(SHAPE, np.float32)
     fill(region, np.concatenate([inner, outer[::-1]]), 1.0)
-    amplitude *= 1 - look.unseen * cv2.GaussianBlur(region, (0, 0), 1.5 * RESOLUTION)
+    amplitude *= 1 - echo.unseen * cv2.GaussianBlur(region, (0, 0), 1.5 * RESOLUTION)
 
 
 def septal_gap(

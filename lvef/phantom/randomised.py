@@ -12,17 +12,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lvef.cardiac import PICTURE_SIZE
 from lvef.phantom.anatomy import Anatomy, foreshorten, sample_anatomy
 from lvef.phantom.draw import Draw
+from lvef.phantom.echogenicity import Echogenicity, Span
 from lvef.phantom.hard import (
     Hard,
     draw_kind,
     hard_anatomy,
-    hard_look,
+    hard_echogenicity,
     hard_patient,
     hard_scanner,
 )
-from lvef.phantom.look import Look, Range
 from lvef.phantom.population import Patient
 from lvef.phantom.scanner import Scanner, sample_scanner
 
@@ -44,7 +45,7 @@ class Randomised:
         patient: EF, volumes, rates and length of the clip.
         anatomy: The heart.
         scanner: The machine.
-        look: How tissue reflects.
+        echo: How tissue reflects.
         valves: Range of the strength of the valves' leaflets.
         lag: Seconds by which the septum contracts later than the lateral wall.
         kind: Which of the hard kinds it is, see `hard`; "" for none.
@@ -53,8 +54,8 @@ class Randomised:
     patient: Patient
     anatomy: Anatomy
     scanner: Scanner
-    look: Look
-    valves: Range
+    echo: Echogenicity
+    valves: Span
     lag: float
     kind: str = ""
 
@@ -90,8 +91,8 @@ def sample_randomised(
             break
     lag = draw(-0.05, 0.05) if draw.chance(0.3) else 0.0
     valves = (0.0, 0.4) if draw.chance(0.3) else (0.2, 1.8)
-    look = hard_look(_look(muscle, draw), kind, draw)
-    return Randomised(patient, anatomy, scanner, look, valves, lag, kind)
+    echo = hard_echogenicity(_echogenicity(muscle, draw), kind, draw)
+    return Randomised(patient, anatomy, scanner, echo, valves, lag, kind)
 
 
 def _patient(draw: Draw) -> Patient:
@@ -164,16 +165,16 @@ def _scanner(anatomy: Anatomy, muscle: float, draw: Draw) -> Scanner:
         side_lobes=draw(0.0, 0.35, least=0.0) if draw.chance(0.4) else 0.0,
         decorrelation=draw(0.0, 0.8, least=0.0),
         sharpening=draw(0.0, 1.2, least=0.0) if draw.chance(0.4) else 0.0,
-        resolution=round(draw(64, 111, least=32)) if draw.chance(0.4) else 112,
+        resolution=round(draw(64, 111, least=32)) if draw.chance(0.4) else PICTURE_SIZE,
         persistence=draw(0.0, 0.5, least=0.0) if draw.chance(0.4) else 0.0,
         drift=draw(0.0, 5.0, least=0.0) if draw.chance(0.5) else 0.0,
         jpeg_quality=min(round(draw(45, 95, least=25)), 100) if draw.chance(0.5) else 0,
     )
 
 
-def _look(muscle: float, draw: Draw) -> Look:
+def _echogenicity(muscle: float, draw: Draw) -> Echogenicity:
     fewest = round(draw(0, 10, least=0))
-    return Look(
+    return Echogenicity(
         background=(0.02, muscle * draw(0.3, 2.0, least=0.1) + 0.03),
         muscle=(0.8 * muscle, 1.25 * muscle),
         heart=(0.1, 1.2),

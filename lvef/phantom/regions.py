@@ -7,13 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from lvef.cardiac import chords_to_polygon, polygon_mask
+from lvef.cardiac import PICTURE_SIZE, chords_to_polygon, polygon_mask
 from lvef.phantom.clip import PhantomClip
 from lvef.phantom.grid import to_grid
 from lvef.phantom.outlines import annulus_points, cavity_polygon, wall_polygon
 
 _VALVE_REACH, _ENDOCARDIUM = 8.0, 3.0
-_SIZE = 112
 
 
 def phantom_regions(clip: PhantomClip, frame: int) -> dict[str, NDArray[np.bool_]]:
@@ -31,7 +30,7 @@ def phantom_regions(clip: PhantomClip, frame: int) -> dict[str, NDArray[np.bool_
     """
     anatomy, scanner = clip.anatomy, clip.scanner
     then = _end_diastolic(clip, frame)
-    cavity = polygon_mask(chords_to_polygon(clip.tracing(frame)[1:]), _SIZE, _SIZE)
+    cavity = polygon_mask(chords_to_polygon(clip.tracing(frame)[1:]), PICTURE_SIZE, PICTURE_SIZE)
     along, across = (then - anatomy.apex) @ anatomy.axis, (then - anatomy.apex) @ anatomy.normal
     wall = _within(then, wall_polygon(anatomy)) & ~_within(then, cavity_polygon(anatomy)) & ~cavity
     valve = _distance_to_segment(then, *annulus_points(anatomy)) <= _VALVE_REACH
@@ -54,7 +53,7 @@ def phantom_regions(clip: PhantomClip, frame: int) -> dict[str, NDArray[np.bool_
 def sector_mask(clip: PhantomClip) -> NDArray[np.bool_]:
     """Return the `(112, 112)` mask of a phantom's ultrasound sector."""
     scanner = clip.scanner
-    rows, columns = np.mgrid[:_SIZE, :_SIZE].astype(np.float64)
+    rows, columns = np.mgrid[:PICTURE_SIZE, :PICTURE_SIZE].astype(np.float64)
     x, y = columns - scanner.origin[0], rows - scanner.origin[1]
     return np.asarray(
         (np.hypot(x, y) <= scanner.radius) & (np.abs(np.arctan2(x, y)) <= scanner.half_angle)
@@ -64,12 +63,13 @@ def sector_mask(clip: PhantomClip) -> NDArray[np.bool_]:
 def _end_diastolic(clip: PhantomClip, frame: int) -> NDArray[np.float64]:
     """Return where the tissue at each pixel was at end-diastole, `(112, 112, 2)` in mm."""
     scanner = clip.scanner
-    rows, columns = np.mgrid[:_SIZE, :_SIZE].astype(np.float64)
+    rows, columns = np.mgrid[:PICTURE_SIZE, :PICTURE_SIZE].astype(np.float64)
     pixels = np.stack([columns, rows], axis=-1) - np.array(scanner.origin)
     points = (pixels / scanner.pixels_per_mm).reshape(-1, 2)
     if scanner.drift:
         points = points - clip.renderer.shift(frame / clip.patient.fps)
-    return clip.anatomy.reference(points, clip.motion.state(frame)).reshape(_SIZE, _SIZE, 2)
+    reference = clip.anatomy.reference(points, clip.motion.state(frame))
+    return reference.reshape(PICTURE_SIZE, PICTURE_SIZE, 2)
 
 
 def _within(points: NDArray[np.float64], polygon: NDArray[np.float64]) -> NDArray[np.bool_]:

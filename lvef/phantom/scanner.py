@@ -13,14 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lvef.cardiac import PICTURE_SIZE
 from lvef.phantom.anatomy import Anatomy, Contraction, mean_contraction
+from lvef.phantom.echogenicity import Echogenicity, Span
 from lvef.phantom.grid import smooth_noise, to_grid
-from lvef.phantom.look import Look, Range
 from lvef.phantom.outlines import annulus_points, tricuspid_points
 from lvef.phantom.tissue import draw_tissue
 
-SIZE = 112
-"""Height and width of a frame in pixels, as in EchoNet-Dynamic."""
 _BEAMS, _SAMPLES = 104, 176
 _COARSE = (14, 23)
 _HAZE_FIELDS = (256, 256)
@@ -73,7 +72,7 @@ class Scanner:
     side_lobes: float = 0.0
     decorrelation: float = 0.0
     sharpening: float = 0.0
-    resolution: int = SIZE
+    resolution: int = PICTURE_SIZE
     persistence: float = 0.0
     drift: float = 0.0
     jpeg_quality: int = 0
@@ -108,7 +107,7 @@ class Renderer:
         anatomy: The heart.
         scanner: Acquisition settings.
         rng: Source of randomness for everything that is fixed within the clip.
-        look: How strongly tissue reflects.
+        echo: How strongly tissue reflects.
         valves: Range of the strength of the leaflets.
     """
 
@@ -117,12 +116,12 @@ class Renderer:
         anatomy: Anatomy,
         scanner: Scanner,
         rng: np.random.Generator,
-        look: Look | None = None,
-        valves: Range = VALVES,
+        echo: Echogenicity | None = None,
+        valves: Span = VALVES,
     ) -> None:
         self.anatomy = anatomy
         self.scanner = scanner
-        self.tissue = draw_tissue(anatomy, rng, look)
+        self.tissue = draw_tissue(anatomy, rng, echo)
         self.valve_strength = rng.uniform(*valves)
         self._haze = rng.standard_normal((*_HAZE_FIELDS, 2), dtype=np.float32)
         self._drift = rng.uniform(-2, 2, 2) / 2 * scanner.drift
@@ -223,9 +222,9 @@ class Renderer:
     def _processed(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
         """Apply what machines and archives do to a finished picture."""
         scanner = self.scanner
-        if scanner.resolution < SIZE:
+        if scanner.resolution < PICTURE_SIZE:
             small = cv2.resize(picture, (scanner.resolution,) * 2, interpolation=cv2.INTER_AREA)
-            picture = cv2.resize(small, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
+            picture = cv2.resize(small, (PICTURE_SIZE,) * 2, interpolation=cv2.INTER_LINEAR)
         if scanner.sharpening:
             blurred = cv2.GaussianBlur(picture, (0, 0), 1.5)
             picture = np.clip(picture + scanner.sharpening * (picture - blurred), 0, 1)
@@ -242,7 +241,7 @@ class Renderer:
         return np.stack([x.ravel(), y.ravel()], axis=1)
 
     def _scan_conversion(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        x, y = np.meshgrid(np.arange(SIZE), np.arange(SIZE))
+        x, y = np.meshgrid(np.arange(PICTURE_SIZE), np.arange(PICTURE_SIZE))
         dx, dy = x - self.scanner.origin[0], y - self.scanner.origin[1]
         radius, angle = np.hypot(dx, dy), np.arctan2(dx, dy)
         beam = (angle / self.scanner.half_angle + 1) / 2 * (_BEAMS - 1)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from lvef.phantom import obstacles
 from lvef.phantom.anatomy import Anatomy
+from lvef.phantom.echogenicity import Echogenicity
 from lvef.phantom.grid import RESOLUTION, SHAPE, SHIFT, fill, smooth_noise, to_grid
-from lvef.phantom.look import Look
 from lvef.phantom.outlines import (
     annulus_points,
     cavity_polygon,
@@ -25,50 +25,50 @@ from lvef.phantom.outlines import (
 
 
 def draw_tissue(
-    anatomy: Anatomy, rng: np.random.Generator, look: Look | None = None
+    anatomy: Anatomy, rng: np.random.Generator, echo: Echogenicity | None = None
 ) -> NDArray[np.float32]:
     """Draw scatterers and blood of a heart at end-diastole.
 
     Args:
         anatomy: The heart.
-        look: How strongly its parts reflect.
+        echo: How strongly its parts reflect.
         rng: Source of randomness for brightness, texture and scatterers.
 
     Returns:
         `(400, 460, 3)` float32: in-phase and quadrature scatterers of the tissue, and the share
         of blood (1 in the chambers, 0 elsewhere).
     """
-    look = look or Look()
-    strength = np.full(SHAPE, rng.uniform(*look.background), np.float32)
+    echo = echo or Echogenicity()
+    strength = np.full(SHAPE, rng.uniform(*echo.background), np.float32)
     strength *= np.exp(0.7 * smooth_noise(rng, SHAPE, 40))
-    muscle = rng.uniform(*look.muscle)
-    fill(strength, outer_heart(anatomy), muscle * rng.uniform(*look.heart))
+    muscle = rng.uniform(*echo.muscle)
+    fill(strength, outer_heart(anatomy), muscle * rng.uniform(*echo.heart))
     left, right = wall_polygon(anatomy), right_ventricle(anatomy, wall=4.0)
     fill(strength, right, muscle * rng.uniform(0.5, 1.0))
     fill(strength, left, muscle)
-    obstacles.graded(strength, anatomy, muscle, look.grading)
-    _streak(strength, anatomy, rng, look)
+    obstacles.graded(strength, anatomy, muscle, echo.grading)
+    _streak(strength, anatomy, rng, echo)
     _atria(strength, anatomy, wall=rng.uniform(2.5, 4.5), level=muscle * rng.uniform(0.7, 1.5))
-    _annulus(strength, anatomy, rng, look)
-    _endocardium(strength, anatomy, rng, look.lines)
+    _annulus(strength, anatomy, rng, echo)
+    _endocardium(strength, anatomy, rng, echo.lines)
 
     blood = np.zeros(SHAPE, np.float32)
     fill(blood, cavity_polygon(anatomy), 1.0)
     fill(blood, right_ventricle(anatomy, wall=0.0), 1.0)
     _atria(blood, anatomy, wall=0.0, level=1.0)
-    obstacles.trabeculae(blood, anatomy, rng, look)
-    obstacles.papillary(blood, strength, anatomy, rng, look.papillary)
-    obstacles.spongy(blood, strength, anatomy, rng, look, muscle)
-    obstacles.strands(blood, strength, anatomy, rng, muscle, look.strands)
+    obstacles.trabeculae(blood, anatomy, rng, echo)
+    obstacles.papillary(blood, strength, anatomy, rng, echo.papillary)
+    obstacles.spongy(blood, strength, anatomy, rng, echo, muscle)
+    obstacles.strands(blood, strength, anatomy, rng, muscle, echo.strands)
     blood = cv2.GaussianBlur(blood, (0, 0), 0.5 * RESOLUTION)
 
-    coarse, fine = look.texture
+    coarse, fine = echo.texture
     texture = coarse * smooth_noise(rng, SHAPE, 28) + fine * smooth_noise(rng, SHAPE, 9)
     amplitude = cv2.GaussianBlur(strength, (0, 0), 0.4 * RESOLUTION) * np.exp(texture)
     amplitude *= 1 - blood
-    obstacles.gaps(amplitude, anatomy, rng, look.gaps)
-    obstacles.unseen(amplitude, anatomy, look)
-    obstacles.septal_gap(amplitude, anatomy, rng, look.septal_gap)
+    obstacles.gaps(amplitude, anatomy, rng, echo.gaps)
+    obstacles.unseen(amplitude, anatomy, echo)
+    obstacles.septal_gap(amplitude, anatomy, rng, echo.septal_gap)
     field = np.empty((*SHAPE, 3), np.float32)
     field[..., :2] = rng.standard_normal((*SHAPE, 2), dtype=np.float32) * amplitude[..., None]
     field[..., 2] = blood
@@ -76,19 +76,19 @@ def draw_tissue(
 
 
 def _streak(
-    canvas: NDArray[np.float32], anatomy: Anatomy, rng: np.random.Generator, look: Look
+    canvas: NDArray[np.float32], anatomy: Anatomy, rng: np.random.Generator, echo: Echogenicity
 ) -> None:
     """Draw the bright pericardium along the lateral wall and the bright core of the septum."""
     u = np.linspace(rng.uniform(0.25, 0.6), 1.15, 24)
     lateral = anatomy.half_widths(np.clip(u, 0, 1), 0.0)[1] + anatomy.lateral_wall + 1.0
     line = np.round(to_grid(anatomy.to_image(u, lateral)) * 2**SHIFT).astype(np.int32)
     width = round(rng.uniform(2.5, 6.0) * RESOLUTION)
-    cv2.polylines(canvas, [line], False, rng.uniform(*look.pericardium), width, shift=SHIFT)
+    cv2.polylines(canvas, [line], False, rng.uniform(*echo.pericardium), width, shift=SHIFT)
     u = np.linspace(rng.uniform(0.05, 0.4), rng.uniform(0.7, 0.95), 16)
     septal = -anatomy.half_widths(u, 0.0)[0] - 0.5 * anatomy.septal_wall
     line = np.round(to_grid(anatomy.to_image(u, septal)) * 2**SHIFT).astype(np.int32)
     width = round(0.5 * anatomy.septal_wall * RESOLUTION)
-    cv2.polylines(canvas, [line], False, rng.uniform(*look.septal_core), width, shift=SHIFT)
+    cv2.polylines(canvas, [line], False, rng.uniform(*echo.septal_core), width, shift=SHIFT)
 
 
 def _atria(canvas: NDArray[np.float32], anatomy: Anatomy, *, wall: float, level: float) -> None:
@@ -110,7 +110,7 @@ def _atria(canvas: NDArray[np.float32], anatomy: Anatomy, *, wall: float, level:
 
 
 def _annulus(
-    canvas: NDArray[np.float32], anatomy: Anatomy, rng: np.random.Generator, look: Look
+    canvas: NDArray[np.float32], anatomy: Anatomy, rng: np.random.Generator, echo: Echogenicity
 ) -> None:
     """Draw the fibrous hinges of the valves, bright in most clips."""
     septal, lateral = annulus_points(anatomy)
@@ -119,7 +119,7 @@ def _annulus(
         axes = np.round(size * rng.uniform(0.6, 1.3, 2) * RESOLUTION * 16).astype(int)
         cv2.ellipse(
             canvas, centre.tolist(), axes.tolist(), rng.uniform(0, 180), 0, 360,
-            rng.uniform(*look.annulus), -1, shift=SHIFT,
+            rng.uniform(*echo.annulus), -1, shift=SHIFT,
         )  # fmt: skip
 
 

@@ -40,16 +40,16 @@ def find_videos(where: str | Path | Sequence[str | Path]) -> list[Path]:
         if path.is_file():
             return [path]
         is_folder = path.is_dir()
-        found = search.folder(path) if is_folder else search.pattern(path)
-        clips = sorted({file for file in found if search.is_clip(file)})
+        files = search.folder(path) if is_folder else search.pattern(path)
+        clips = sorted({file for file in files if search.is_clip(file)})
     except OSError as error:
         raise DatasetError(f"{where} cannot be searched: {error.strerror or error}") from error
-    told = search.told(path if is_folder else None)
+    remarks = search.remarks(path if is_folder else None)
     if not clips:
         what = "holds no clip" if is_folder else "is no file, folder or pattern of a clip"
-        raise DatasetError("; ".join([f"{where} {what}", *told, _TAKES]))
-    if told:
-        warnings.warn(f"{where}: {'; '.join(told)}", stacklevel=2)
+        raise DatasetError("; ".join([f"{where} {what}", *remarks, _TAKES]))
+    if remarks:
+        warnings.warn(f"{where}: {'; '.join(remarks)}", stacklevel=2)
     return clips
 
 
@@ -96,20 +96,22 @@ class _Search:
         self.others[file.suffix.lower() or "without extension"] += 1
         return False
 
-    def told(self, folder: Path | None) -> list[str]:
+    def remarks(self, folder: Path | None) -> list[str]:
         """Return what was passed over, in words."""
-        told = []
+        remarks = []
         if self.others:
             most = sorted(self.others.items(), key=lambda each: (-each[1], each[0]))
             kinds = [f"{count:,} {kind}" for kind, count in most[:_MOST_KINDS]]
             listed = ascii(", ".join(kinds) + ", ..." * (len(self.others) > _MOST_KINDS))[1:-1]
-            told.append(f"not read as no clip: {_counted(self.others.total(), 'file')} ({listed})")
+            remarks.append(
+                f"not read as no clip: {_counted(self.others.total(), 'file')} ({listed})"
+            )
         if self.unsearched:
             where = f"; '{folder}/**/*' searches those below, too" if folder else ""
-            told.append(f"not searched: {_counted(self.unsearched, 'folder')} in it{where}")
+            remarks.append(f"not searched: {_counted(self.unsearched, 'folder')} in it{where}")
         if self.closed:
-            told.append(f"not opened, as that is not allowed: {_counted(self.closed, 'folder')}")
-        return told
+            remarks.append(f"not opened, as that is not allowed: {_counted(self.closed, 'folder')}")
+        return remarks
 
     def folder(self, folder: Path) -> Iterator[Path]:
         """Yield a folder's own files."""

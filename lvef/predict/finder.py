@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from lvef.analysis.analyse import ClipAnalyser
-from lvef.analysis.result import ClipAnalysis
+from lvef.analysis.result import AnalysedBeat, ClipAnalysis
+from lvef.data.dataset import FRAME_COLUMNS
+from lvef.data.decode import decode_file
+from lvef.data.formats import ClipInfo
+from lvef.data.prepare import prepare_decoded
+from lvef.data.views import ClipView, FrameOptions
+from lvef.models.inference import best_device
 from lvef.predict.record import file_name, record_path, write_record
+
+_KEPT = 2**30
+"""Bytes of key frames that are kept for the model of EF; those of later clips are read again."""
+
+
+@dataclass(frozen=True)
+class FoundBeats:
+    """The beats of a clip.
+
+    Attributes:
+        beats: The beats; none where the clip is refused.
+        quality: Of the clip, 0 to 1.
+        reason: Why the clip cannot be used, empty where it can.
+        view: What the key frames are made from, so that nothing is looked for twice.
+    """
+
+    beats: Sequence[AnalysedBeat]
+    quality: float
+    reason: str
+    view: ClipView | None = None
 
 
 class BeatFinder:
-    """Finds the beats of files, and draws what it found where that is wanted.
+    """Finds the beats of files, and keeps and draws what it found where that is wanted.
 
     Args:
         weights: See `ClipAnalyser`.
-        overlays: Returns the folder that overlays go to; None for no overlays.
-        log: Returns the log folder, where records of what was found go; None for no records.
+        run: The run's folder, where records of what was found go; None for no records.
+        overlays: Whether overlays go there, too.
         fps: Frames a second of the clips, in place of what the files state.
+        seen: What a model of EF will ask for of each beat; None where there is no such model.
+        device: Where the network runs; see `best_device`.
 
     Raises:
         WeightsError: The weights cannot be read.
@@ -28,32 +57,59 @@ class BeatFinder:
     def __init__(
         self,
         weights: str | Path,
-        overlays: Callable[[], Path | None] = lambda: None,
-        log: Callable[[], Path | None] = lambda: None,
+        run: Path | None = None,
+        overlays: bool = False,
         fps: float | None = None,
+        seen: FrameOptions | None = None,
+        device: str | torch.device | None = None,
     ) -> None:
-        self.analyser = ClipAnalyser(weights, "cuda" if torch.cuda.is_available() else "cpu")
+        self.analyser = ClipAnalyser(weights, best_device(device))
+        self.run = run
         self.overlays = overlays
-        self.log = log
         self.fps = fps
+        self.seen = seen
         self.trained_on = self.analyser.trained_on
+        self._kept = 0
 
-    def __call__(self, path: Path, name: str) -> ClipAnalysis:
+    def restart(self, fps: float | None) -> None:
+        """Begin with other clips, of which those before have gone.
+
+        Args:
+            fps: Frames a second of them, in place of what the files state.
+        """
+        self.fps, self._kept = fps, 0
+
+    def __call__(self, path: Path, name: str, info: ClipInfo | None = None) -> FoundBeats:
         """Analyse a file.
 
         Args:
             path: The file.
             name: Its name in the table, which may hold folders.
+            info: What the file says of itself, where that was read already.
 
         Raises:
             VideoError: It cannot be read.
         """
-        analysis = self.analyser(path, self.fps)
-        log, overlays = self.log(), self.overlays()
-        if log is not None:
-            write_record(analysis, record_path(log, name))
-        if overlays is not None:
+        clip = decode_file(path, self.fps, info)
+        analysis = self.analyser(prepare_decoded(clip))
+        self._keep(analysis, name)
+        view = ClipView.of(clip, self._key_frames(analysis), self.seen)
+        self._kept += sum(frame.nbytes for frame in view.frames.values())
+        return FoundBeats(analysis.beats, analysis.quality, analysis.reason, view)
+
+    def _key_frames(self, analysis: ClipAnalysis) -> list[int]:
+        """Return the numbers of the frames that a model of EF will ask for."""
+        if self.seen is None or self._kept > _KEPT:
+            return []
+        columns = [FRAME_COLUMNS[name] for name in self.seen.frames]
+        return sorted({getattr(beat, column) for beat in analysis.beats for column in columns})
+
+    def _keep(self, analysis: ClipAnalysis, name: str) -> None:
+        """Write the record and the overlay of a clip, where they are wanted."""
+        if self.run is None:
+            return
+        write_record(analysis, record_path(self.run, name))
+        if self.overlays:
             from lvef.analysis.plot import write_overlay
 
-            write_overlay(analysis, overlays / f"{file_name(name)}.mp4")
-        return analysis
+            write_overlay(analysis, self.run / "overlays" / f"{file_name(name)}.mp4")

@@ -116,10 +116,10 @@ def assign_keyframes(frames: pd.DataFrame, paths: Iterable[Path]) -> AssignedFra
     meant: dict[str, dict[str, _Rank]] = defaultdict(dict)
     shared = set()
     for name in dict.fromkeys(frames.index):
-        found, rank = endings.of(name)
-        if len(found) > 1:
+        videos_meant, rank = endings.of(name)
+        if len(videos_meant) > 1:
             shared.add(name)
-        for video in found:
+        for video in videos_meant:
             meant[video][name] = rank
     used = set(shared)
     for video, ranks in meant.items():
@@ -162,7 +162,7 @@ class _Endings:
         elsewhere = is_absolute(name) and not Path(name).parent.is_dir()
         for start in range(len(parts) if elsewhere else 1):
             ending = "/".join(parts[start:])
-            found = self.exact.get(ending) or self.alike.get(alike(ending)) or []
-            if found:
-                return found, (start == 0, len(parts) - start, ending in self.exact)
+            videos_meant = self.exact.get(ending) or self.alike.get(alike(ending)) or []
+            if videos_meant:
+                return videos_meant, (start == 0, len(parts) - start, ending in self.exact)
         return [], (False, 0, False)

@@ -8,16 +8,21 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch.utils.data import DataLoader
 
-from lvef.callbacks.predictions import geometric_table, prediction_table
-from lvef.data.dataset import KeyFrameDataset, collate, prepare_for_workers
+from lvef.cardiac import PICTURE_SIZE
+from lvef.data.dataset import prepare_for_workers
+from lvef.data.views import FrameOptions
 from lvef.errors import ConfigurationError
-from lvef.evaluation.beats import BEAT_COLUMNS
+from lvef.models.inference import FramePredictor, best_device
 from lvef.models.loading import describe_checkpoint, load_task
-from lvef.models.segmenter import SHIPPED
+from lvef.models.segmentation.weights import SHIPPED
+from lvef.predict.combine import BEAT_COLUMNS
 from lvef.predict.finder import BeatFinder
+from lvef.predict.frames import key_frame_batches
+from lvef.predict.rows import clip_rows
 from lvef.predict.video_table import video_table
+
+_BATCH = 16
 
 
 class Predictor:
@@ -27,11 +32,13 @@ class Predictor:
         checkpoint: Checkpoint of any task of this package.
         segmenter: What finds the beats: "shipped", a file of segmenter weights, or a checkpoint
             of an LV segmenter. A checkpoint that is an LV segmenter's finds them itself.
+        device: Where the networks run, such as cpu or cuda; a GPU if there is one.
         trusted: Modules outside this package that may be imported for a task of a user's own.
 
     Raises:
         CheckpointError: The checkpoint is missing, unreadable, or of another package.
         WeightsError: The segmenter's weights cannot be read.
+        ConfigurationError: There is no such device.
 
     Attributes:
         beats: After a prediction a row a beat, as `beats.csv`.
@@ -41,14 +48,21 @@ class Predictor:
         self,
         checkpoint: str | Path,
         segmenter: str | Path = SHIPPED,
+        device: str | torch.device | None = None,
         trusted: Sequence[str] = (),
     ) -> None:
         self.task: Any = load_task(checkpoint, trusted)
-        self.about: dict[str, Any] = describe_checkpoint(checkpoint)["data"]
-        self.finder = BeatFinder(checkpoint if self.task.finds_beats else segmenter)
+        trained_with: dict[str, Any] = describe_checkpoint(checkpoint)["data"]
+        self.seen = FrameOptions(
+            tuple(self.task.frames),
+            trained_with.get("image_size", PICTURE_SIZE),
+            trained_with.get("remove_artifacts", True),
+        )
+        self.device = best_device(device)
+        weights = checkpoint if self.task.finds_beats else segmenter
+        self.finder = BeatFinder(weights, seen=self.seen, device=self.device)
         self.beats = pd.DataFrame(columns=BEAT_COLUMNS)
 
-    @torch.inference_mode()
     def predict(
         self,
         paths: str | Path | Sequence[str | Path],
@@ -74,32 +88,24 @@ class Predictor:
             raise ConfigurationError(
                 "an LV segmenter finds the beats: keyframes are for a model of EF"
             )
-        self.finder.fps = fps
+        self.finder.restart(fps)
         prepare_for_workers()
         table = video_table(paths, keyframes, self.finder)
-        if not self.task.finds_beats:
-            videos, beats = prediction_table(table, self._predicted(table))
-        else:
-            videos, beats = geometric_table(table)
-        if self.task.trained_on:
-            videos["trained_on"] = str(self.task.trained_on)
+        batches = None if self.task.finds_beats else self._predicted(table)
+        videos, beats = clip_rows(table, batches, str(self.task.trained_on))
         self.beats = beats.reset_index(drop=True)
         return videos.reset_index(drop=True)
 
     def _predicted(self, table: pd.DataFrame) -> list[dict[str, Any]]:
-        dataset = KeyFrameDataset(
-            table[table["reason"] == ""],
-            self.task.frames,
-            self.about.get("image_size", 112),
-            self.about.get("remove_artifacts", True),
-            crop=True,
-        )
-        loader: DataLoader[Any] = DataLoader(dataset, batch_size=16, collate_fn=collate)
-        return [self.task.predict_step(batch, number) for number, batch in enumerate(loader)]
+        batches = key_frame_batches(table, self.seen, _BATCH, workers=0)
+        return FramePredictor(self.task, self.device).batches(batches)
 
 
 def load(
-    checkpoint: str | Path, segmenter: str | Path = SHIPPED, trusted: Sequence[str] = ()
+    checkpoint: str | Path,
+    segmenter: str | Path = SHIPPED,
+    device: str | torch.device | None = None,
+    trusted: Sequence[str] = (),
 ) -> Predictor:
     """Load a checkpoint, to predict new clips with; see `Predictor`."""
-    return Predictor(checkpoint, segmenter, trusted)
+    return Predictor(checkpoint, segmenter, device, trusted)

@@ -91,29 +91,29 @@ def read_record(path: Path) -> ClipRecord | None:
         with zipfile.ZipFile(path) as packed:
             if sum(part.file_size for part in packed.infolist()) > _LARGEST:
                 raise ValueError("it unpacks to more than a record can hold")
-        with np.load(path, allow_pickle=False) as held:
-            return _checked(held)
+        with np.load(path, allow_pickle=False) as arrays:
+            return _checked(arrays)
     except (
         OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, NotImplementedError,
         RuntimeError, OverflowError, zipfile.BadZipFile, zlib.error,
     ) as error:  # fmt: skip
-        said = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise RecordError(f"{path}: not a readable record of a clip ({said})") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise RecordError(f"{path}: not a readable record of a clip ({reason})") from error
 
 
-def _checked(held: Mapping[str, NDArray[np.generic]]) -> ClipRecord:
+def _checked(arrays: Mapping[str, NDArray[np.generic]]) -> ClipRecord:
     """Return what a file holds as a record; ValueError, KeyError or TypeError where it is none."""
-    area, beats = _numbers(held["area"], 1), _numbers(held["beats"], 2)
-    left, top, side = _numbers(held["square"], 1)
-    fps, ef, quality = (float(_numbers(held[name], 0)) for name in ("fps", "ef", "quality"))
+    area, beats = _numbers(arrays["area"], 1), _numbers(arrays["beats"], 2)
+    left, top, side = _numbers(arrays["square"], 1)
+    fps, ef, quality = (float(_numbers(arrays[name], 0)) for name in ("fps", "ef", "quality"))
     frames = beats[:, :3]
     if beats.shape[1] != 5 or not ((frames >= 0) & (frames < len(area))).all():
         raise ValueError("its beats do not lie in the clip")
     if not (np.isfinite(fps) and fps > 0) or np.isinf(area).any():
         raise ValueError("its numbers are not finite")
     contours = {
-        int(name.removeprefix(_PREFIX)): _numbers(held[name], 2)
-        for name in held
+        int(name.removeprefix(_PREFIX)): _numbers(arrays[name], 2)
+        for name in arrays
         if name.startswith(_PREFIX)
     }
     if not all(c.shape[1] == 2 and np.isfinite(c).all() for c in contours.values()):

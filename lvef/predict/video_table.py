@@ -6,7 +6,6 @@ import logging
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +13,23 @@ import numpy as np
 import pandas as pd
 
 from lvef.cardiac import mid_frame
-from lvef.data.formats import CLIP_EXTENSIONS, clip_info
+from lvef.data.dataset import VIEW
+from lvef.data.formats import CLIP_EXTENSIONS, ClipInfo, clip_info
 from lvef.errors import DatasetError, LvefError, VideoError
 from lvef.files import append_csv, printable
 from lvef.predict.find import find_videos
+from lvef.predict.finder import FoundBeats
 from lvef.predict.keyframes import AssignedFrames, keyframes_of
 from lvef.predict.numbers import number_clips
 
-Finder = Callable[[Path, str], Any]
-"""Finds the beats of a file, given its path and its name in the table.
-
-What it returns has `beats` (each with `ed_frame`, `es_frame`, `mid_frame`, `ef` and `ef_std` in
-percent, and `quality`), the clip's `quality` from 0 to 1, and `reason`: why the clip cannot be
-used, empty where it can.
-"""
+Finder = Callable[[Path, str, ClipInfo], FoundBeats]
+"""Finds the beats of a file, given its path, its name in the table, and what the file says."""
 _EMPTY: dict[str, object] = {
     "split": "", "ef_true": np.nan, "num_frames": 0, "ed_frame": -1, "es_frame": -1,
     "mid_frame": -1, "reason": "", "beat": 0, "ef_geometric": np.nan, "ef_geometric_std": np.nan,
-    "beat_quality": np.nan, "quality": np.nan,
+    "beat_quality": np.nan, "quality": np.nan, VIEW: None,
 }  # fmt: skip
+_NOT_IN_JOURNAL = ("split", "ef_true", VIEW)
 _NO_FRAMES = "ED and ES frames unknown: give them with --data.keyframes FILE.csv (video, ed, es)"
 
 
@@ -59,11 +56,11 @@ def video_table(
             that an interruption loses none.
 
     Returns:
-        Columns as `EchoNetFolder.table`, `ef_true` all NaN, and `reason`: why a video cannot be
+        Columns as `LabelFolder.table`, `ef_true` all NaN, and `reason`: why a video cannot be
         used, empty where it can. `shown` is what reasons call the file. `video` is the file's name
         without extension, with as many folders before it as tell it from the others. `beat`
         counts from 0; where beats were found, `ef_geometric`, `ef_geometric_std` (percent) and
-        `beat_quality` (0 to 1) are the beat's, `quality` the clip's.
+        `beat_quality` (0 to 1) are the beat's, `quality` the clip's, and `VIEW` a `ClipView`.
 
     Raises:
         DatasetError: There is no video, or the key frames or the key cannot be read.
@@ -77,7 +74,6 @@ def video_table(
     # How many videos each ending of a path stands for; two containers of one clip are one.
     endings = Counter(ending for name in bare for ending in _endings(name))
     numbers = None if key is None else number_clips(paths, key)
-    key_frames = partial(_read_rows, known=known)
     rows: list[dict[str, object]] = []
     for path in progress(paths):
         name = _name(path)
@@ -86,7 +82,7 @@ def video_table(
         own = printable(short if bare[name] == 1 else short + path.suffix)
         row = {"video": own if numbers is None else numbers[path], **_EMPTY, "path": str(path)}
         row["shown"] = printable(path.name) if numbers is None else numbers[path]
-        added = [{**row, **each} for each in _known(path, str(row["video"]), key_frames, finder)]
+        added = [{**row, **each} for each in _beats(path, str(row["video"]), known, finder)]
         for each in added:
             each["reason"] = told_of(each, str(each["reason"]))
         if journal is not None:
@@ -95,18 +91,17 @@ def video_table(
     return pd.DataFrame(rows)
 
 
-def _known(
-    path: Path,
-    name: str,
-    key_frames: Callable[[Path], list[dict[str, object]]],
-    finder: Finder | None,
+def _beats(
+    path: Path, name: str, known: AssignedFrames, finder: Finder | None
 ) -> list[dict[str, object]]:
     """Return what is known of each beat of a video, or why there is none."""
     try:
-        read = key_frames(path)
-        if finder is None or read[0].get("reason") != _NO_FRAMES:
-            return read
-        return [{**read[0], **beat} for beat in _found(finder, path, name)]
+        info = clip_info(path)
+        rows = _given(path, info.num_frames, known)
+        if not rows and finder is not None:
+            rows = _found(finder(path, name, info))
+        rows = rows or [{"reason": _NO_FRAMES}]
+        return [{"num_frames": info.num_frames, **row} for row in rows]
     except VideoError as error:
         return [{"reason": str(error)}]
     except LvefError:  # what is kept of it cannot be written, nor would that of the others
@@ -120,21 +115,18 @@ def _known(
 
 def _append(rows: list[dict[str, object]], journal: Path) -> None:
     """Add rows to a journal, and bring them to the disk."""
-    table = (
-        pd.DataFrame(rows).reindex(columns=["video", *_EMPTY]).drop(columns=["split", "ef_true"])
-    )
+    table = pd.DataFrame(rows).reindex(columns=["video", *_EMPTY]).drop(columns=[*_NOT_IN_JOURNAL])
     append_csv(journal, table)
 
 
-def _found(finder: Finder, path: Path, name: str) -> list[dict[str, object]]:
-    """Return what is known of each beat that a finder finds, or why it finds none."""
-    clip = finder(path, name)
-    about = {"quality": clip.quality}
+def _found(clip: FoundBeats) -> list[dict[str, object]]:
+    """Return what was found of each beat of a clip, or why none was."""
+    of_clip = {"quality": clip.quality, VIEW: clip.view}
     if clip.reason:
-        return [{**about, "reason": clip.reason}]
+        return [{**of_clip, "reason": clip.reason}]
     return [
         {
-            **about, "reason": "", "beat": number, "ed_frame": beat.ed_frame,
+            **of_clip, "beat": number, "ed_frame": beat.ed_frame,
             "es_frame": beat.es_frame, "mid_frame": beat.mid_frame, "ef_geometric": beat.ef,
             "ef_geometric_std": beat.ef_std, "beat_quality": beat.quality,
         }
@@ -164,15 +156,16 @@ def _endings(name: str) -> list[str]:
     return ["/".join(parts[-depth:]) for depth in range(1, len(parts) + 1)]
 
 
-def _read_rows(path: Path, known: AssignedFrames) -> list[dict[str, object]]:
-    """Return what is known of a video's beats, and `reason` where it cannot be used."""
-    count = clip_info(path).num_frames
+def _given(path: Path, count: int, known: AssignedFrames) -> list[dict[str, object]]:
+    """Return the beats that a key-frame file has of a video of `count` frames.
+
+    One that cannot be used has a `reason`; there are none where the file has none.
+    """
     if path in known.ambiguous:
-        reason = "its key frames could belong to several videos: add folders to their names"
-        return [{"num_frames": count, "reason": reason}]
+        return [
+            {"reason": "its key frames could belong to several videos: add folders to their names"}
+        ]
     beats = known.beats.get(path, [])
-    if not beats:
-        return [{"num_frames": count, "reason": _NO_FRAMES}]
     rows = [{"beat": n, **_beat(ed, es, count)} for n, (ed, es) in enumerate(beats)]
     failed = [row for row in rows if "ed_frame" not in row]
     if 0 < len(failed) < len(rows):  # the others speak for the video, and nothing would tell
@@ -184,18 +177,10 @@ def _read_rows(path: Path, known: AssignedFrames) -> list[dict[str, object]]:
 def _beat(ed: float, es: float, count: int) -> dict[str, object]:
     """Return the frames of a beat of a clip of `count` frames, or why they cannot be."""
     if np.isnan(ed) or np.isnan(es):
-        reason = "its key frames are not both whole numbers: give frames, counted from 0"
-    elif not (min(ed, es) >= 0 and max(ed, es) < count):
-        reason = f"key frames {ed:g} and {es:g} do not both lie in 0..{count - 1}"
-    elif ed == es:
-        reason = f"ED and ES are the same frame, {ed:g}"
-    else:
-        reason = ""
-    if reason:
-        return {"num_frames": count, "reason": reason}
-    return {
-        "num_frames": count,
-        "ed_frame": int(ed),
-        "es_frame": int(es),
-        "mid_frame": mid_frame(int(ed), int(es)),
-    }
+        return {"reason": "its key frames are not both whole numbers: give frames, counted from 0"}
+    if not (min(ed, es) >= 0 and max(ed, es) < count):
+        return {"reason": f"key frames {ed:g} and {es:g} do not both lie in 0..{count - 1}"}
+    if ed == es:
+        return {"reason": f"ED and ES are the same frame, {ed:g}"}
+    mid = mid_frame(int(ed), int(es))
+    return {"ed_frame": int(ed), "es_frame": int(es), "mid_frame": mid}

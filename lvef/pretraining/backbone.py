@@ -16,7 +16,7 @@ from lvef.files import make_room, write_tensors
 from lvef.options import COUNT, LEARNING_RATE, SEED, WORKERS, Range, check_numbers
 from lvef.phantom.stream import FrameStream
 from lvef.precision import cpu_precision
-from lvef.pretraining.module import PhantomPretraining
+from lvef.pretraining.backbone_module import PhantomPretraining
 
 _RANGES = {
     "num_images": COUNT,

@@ -12,15 +12,13 @@ from lvef.analysis.segment import one_ventricle, segment_closely
 from lvef.cardiac import CLIP_FPS, ejection_fraction, mask_volume
 from lvef.evaluation.overlap import area_error, dice
 from lvef.models.segmentation.network import LVSegmentationNet
-from lvef.pretraining.segmenter_summary import BANDS
+from lvef.pretraining.phantom_figures import BANDS
 
 _OFFSETS = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 """Pixels by which masks are made wider to see how far a convention alone sets them apart."""
 
 
-def measure(
-    net: LVSegmentationNet, arrays: dict[str, NDArray[Any]], device: str
-) -> dict[str, NDArray[Any]]:
+def measure(net: LVSegmentationNet, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Return what is measured of each clip, `(n,)` each.
 
     `dice` and `area_error` (percent) over its looks; `dice+2` and the like, where masks are made
@@ -33,7 +31,7 @@ def measure(
         span = slice(*arrays["starts"][number : number + 2])
         frames = np.array(arrays["frames"][span])
         truth = np.unpackbits(arrays["masks"][span], axis=-1).astype(bool)
-        found = one_ventricle(segment_closely(net, frames, CLIP_FPS, device))
+        found = one_ventricle(segment_closely(net, frames, CLIP_FPS))
         rows["dice"].append(float(dice(found, truth).mean()))
         outside = np.stack([_signed_distance(mask) for mask in found])
         for offset in _OFFSETS:

@@ -29,8 +29,10 @@ from safetensors.torch import save_file
 from lvef.data.transforms import ClipAugmentation
 from lvef.errors import ConfigurationError, LvefError
 from lvef.files import make_room
+from lvef.models.inference import best_device
+from lvef.models.segmentation.loss import segmentation_loss
 from lvef.models.segmentation.network import LVSegmentationNet
-from lvef.models.segmenter import SHIPPED, load_weights, segmentation_loss
+from lvef.models.segmentation.weights import SHIPPED, load_weights
 from lvef.options import COUNT, Range, check_numbers
 from lvef.phantom.pool import LookedClip, render
 from lvef.precision import cpu_precision
@@ -137,8 +139,7 @@ def run(recipe: Recipe, job: Job, results: Any) -> None:
         results.put((recipe, (steps, seconds, weights)))
         if job.judges:
             measured = {
-                judge: measure(net, dict(np.load(job.judges / f"{judge}.npz")), job.device)
-                for judge in JUDGES
+                judge: measure(net, dict(np.load(job.judges / f"{judge}.npz"))) for judge in JUDGES
             }
             results.put((recipe, measured))
         else:
@@ -238,8 +239,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes that render")
     parser.add_argument("--at_once", type=int, default=1, help="recipes trained side by side")
     parser.add_argument("--scratch", type=Path, help="where phantoms are kept while it runs")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    parser.add_argument("--device", default=device, choices=["cpu", "cuda"])
+    parser.add_argument("--device", default=best_device().type, choices=["cpu", "cuda"])
     try:
         _do(parser.parse_args())
     except LvefError as error:

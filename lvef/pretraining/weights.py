@@ -11,14 +11,15 @@ from lvef.analysis.calibration import Calibration
 from lvef.errors import ConfigurationError
 from lvef.files import make_room, write_tensors, write_text
 from lvef.models.segmentation.network import LVSegmentationNet
-from lvef.models.segmenter import read_weights
+from lvef.models.segmentation.weights import read_weights
 from lvef.options import COUNT, SEED, SHARE, Range, check_numbers
 from lvef.phantom.folder import BREADTH
 from lvef.phantom.hard import evenly
 from lvef.phantom.pool import PhantomKind
-from lvef.phantom.randomised import APICAL_MARGIN, MARGIN
-from lvef.pretraining.segmenter import PhantomCase, analyse_phantoms
-from lvef.pretraining.segmenter_summary import BANDS, LEVEL, calibrate, summary
+from lvef.pretraining.geometry_calibration import calibrate
+from lvef.pretraining.model_card import model_card
+from lvef.pretraining.phantom_cases import PhantomCase, analyse_phantoms
+from lvef.pretraining.phantom_figures import summary
 
 _RANGES = {
     "calibration_clips": Range(40),  # ten of the second generator
@@ -110,127 +111,3 @@ def weights(
     card = output.with_name("MODEL_CARD.md")
     write_text(card, model_card(calibration, figures, seed, breadth, parameters))
     return output
-
-
-_ROWS = (
-    ("Dice, mean over clips", "mean_dice", "{:.3f}"),
-    ("beats found", "beats_found", "{:.1%}"),
-    ("the same in clips that were not refused", "beats_found_where_not_refused", "{:.1%}"),
-    ("beats found where there is none", "wrong_beats", "{:.0f}"),
-    ("ED error, median, frames", "median_ed_error", "{:.1f}"),
-    ("ED error, mean, frames", "mean_ed_error", "{:.2f}"),
-    ("ES error, median, frames", "median_es_error", "{:.1f}"),
-    ("ES error, mean, frames", "mean_es_error", "{:.2f}"),
-    ("geometric EF, mean absolute error, points", "ef_mae", "{:.2f}"),
-    ("geometric EF, bias, points", "ef_bias", "{:+.2f}"),
-    (f"true EF within the stated {LEVEL:.0%} interval", "ef_within", "{:.1%}"),
-    *(
-        (f"EF above {low} to {high}: mean absolute error / bias, points", f"{low}_{high}", "")
-        for low, high in BANDS
-    ),
-    ("clips refused", "refused", "{:.0f}"),
-)
-
-
-def model_card(
-    calibration: Calibration,
-    figures: dict[str, dict[str, float]],
-    seed: int,
-    breadth: float,
-    parameters: int,
-) -> str:
-    """Return the model card of shipped weights, with the figures that were measured."""
-    wide, usual, solid = (int(part["clips"]) for part in figures.values())
-    header = (
-        f"| PHANTOM figures | {wide} domain-randomised, ranges {breadth:g} x those of training "
-        f"(seed {seed + 1}) | {usual} of the standard population (seed {seed + 2}) | {solid} of "
-        f"the second generator (seed {seed + 6}) |"
-    )
-    lines = [header, "|---|---|---|---|"]
-    for title, name, form in _ROWS:
-        cells = " | ".join(_cell(part, name, form) for part in figures.values())
-        lines.append(f"| {title} | {cells} |")
-    return _CARD.format(
-        table="\n".join(lines),
-        seed=seed,
-        millions=parameters / 1e6,
-        margin=MARGIN,
-        apical=APICAL_MARGIN,
-        trust=calibration.trust,
-        std=calibration.std,
-        motion=_curve(*calibration.motion[:2]),
-        contrast=calibration.motion[2],
-        contours=_curve(*calibration.contours),
-    )
-
-
-def _cell(figures: dict[str, float], name: str, form: str) -> str:
-    if form:
-        return form.format(figures[name])
-    count = figures[f"clips_{name}"]
-    if not count:
-        return "no clip"
-    return f"{figures[f'ef_mae_{name}']:.1f} / {figures[f'ef_bias_{name}']:+.1f} ({count:.0f})"
-
-
-def _curve(linear: float, quadratic: float) -> str:
-    return f"{linear:.3f} x {quadratic:+.3f} x^2 / 100"
-
-
-_CARD = """# Model card: LV segmenter (`lv_seg.safetensors`)
-
-**Research use only, not for diagnosis.** Written by `python -m lvef weights`.
-
-**What it is.** A U-Net of {millions:.2f} million parameters that paints the left ventricle in
-apical four-chamber clips, looking at 25 frames a second with temporal context, at 112 x 112 pixels.
-With it come the constants of the geometry: an EF of x by optical flow is worth
-{motion} {contrast:+.3f} x s, where s is how much brighter the wall is than the blood beside it
-(a share of white, mean of ED and ES); one by two contours {contours};
-and the geometric EF is {trust:.2f} of the first and the rest of the second.
-
-**What it was trained on.** Phantoms only: domain-randomised synthetic hearts made by this package.
-No picture, mask or label of a patient took part in training, in calibration, or in the choice of a
-checkpoint. It began from the weights that shipped before it (8,000 phantoms of seed 2000, 28
-epochs) and went on for 1,674 steps on up to 5,600 of the same and 2,400 dilated ones with a
-trabeculated layer, whose inner edge narrows more than the wall; they were rendered while it
-trained (`python -m lvef.pretraining.segmenter_training final`,
-the recipe "warm, no machine"). What else was tried, and what each change gave, stands in
-[ABLATION.md](ABLATION.md).
-
-**How it was chosen.** By phantoms of a *second, independent* generator (a solid heart under a
-simulated probe, `lvef/phantom/solid/`), on which nothing was trained: 120 of seed 9000. How much
-motion and contours count was chosen by letting each generator be judged by the constants of the
-other: they agree on what motion is worth, and not on what contours are. The constants themselves
-were then fitted on both, each counting as much.
-
-Three published clips were looked at and measured with while the first generator was developed, and
-three of its settings come from that look: the traced contour lies {margin:g} pixels inside the edge
-of the blood and {apical:g} more at the apex, as readers trace it, and in four phantoms of ten the
-apex and the lateral wall are not seen. That margin is the same in every phantom, so that the Dice
-below does not include how much readers differ. With the clips in view it was also decided that
-beats are found in the mean of the area and what grey levels tell of it, rather than in the latter.
-What the weights before said of
-them was known when the estimator was designed, and what these say when they were compared with the
-ones before; weights, share of motion and constants were chosen by phantoms.
-
-**Measured, on PHANTOMS only.** The geometry was calibrated on phantoms of seeds {seed}, {seed} + 3,
-+ 4 and + 5; the figures are of others.
-
-{table}
-
-Errors in bands of EF are followed by the number of clips. Such figures say that the software works.
-They say nothing about patients: networks with the same Dice on phantoms have done anything from
-badly to well on real clips. The two generators do not trace alike: the first within the edge of
-the blood by a constant, the second where the grey level is half-way between wall and blood, the
-standard population at the wall itself.
-
-**What to expect of real clips.** Timing and position transfer best, the contour less well, EF
-least: a single plane is not a heart, and the factor between the motion of speckle and that of the
-wall was learned on phantoms. The quality gate refuses clips in which contour, grey levels and
-motion contradict each other; it does not catch everything. The error of EF stated with an analysis
-({std:.1f} points) is that on the worse of the two generators, and is too small for patients.
-
-**Must not be used** for diagnosis, for any decision about a patient, for views other than the
-apical four-chamber, for contrast echo, for hearts without an ordinary left ventricle on the right
-of the picture, or as a reference that other methods are judged against.
-"""

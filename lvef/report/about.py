@@ -11,15 +11,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from lvef.data.dataset import FRAME_COLUMNS
 from lvef.errors import ConfigurationError
 from lvef.evaluation.review import BORDERLINE, format_review
+from lvef.evaluation.uncertainty import LEVEL
 
-_FRAMES = ("EDF", "ESF", "MF")
+_FRAMES = tuple(FRAME_COLUMNS)
 _NAME = re.compile(r"[A-Za-z]\w{0,59}", re.ASCII)
 _WORDS = re.compile(r"[A-Za-z][A-Za-z ,-]{0,59}", re.ASCII)
+_NETWORK = re.compile(r"[A-Za-z][\w ,;.()/-]{0,119}", re.ASCII)
 _VERSION = re.compile(r"[0-9][\w.+]{0,39}", re.ASCII)
 _METRIC_PARTS = ("value", "lower", "upper", "baseline")
-_LEVEL = 0.9
 _KINDS = ("classification", "regression", "segmentation")
 _KIND_OF = {
     "EFClassifier": "classification", "EFRegressor": "regression", "EFEnsemble": "regression",
@@ -36,6 +38,7 @@ class About:
         task: Name of the task's class; empty where it is not known.
         kind: classification, regression or segmentation; empty where it is not known.
         frames: Frames that the model sees.
+        backbone: The network that sees them; empty where it is not known.
         phantom: Whether every case is a phantom.
         trained_on: "phantoms" where these taught the model, else empty.
         checkpoint: Path of the checkpoint; empty where there was none. Never shown.
@@ -51,11 +54,12 @@ class About:
     task: str = ""
     kind: str = ""
     frames: list[str] = field(default_factory=list)
+    backbone: str = ""
     phantom: bool = False
     trained_on: str = ""
     checkpoint: str = ""
     threshold: float | None = None
-    level: float = _LEVEL
+    level: float = LEVEL
     num_cases: int | None = None
     baseline: str = ""
     version: str = field(default_factory=lambda: version("lvef"))
@@ -83,11 +87,12 @@ def read_about(path: Path, notes: list[str]) -> About:
         "task": reader.take("task", lambda v: _matching(_NAME, v), ""),
         "kind": reader.take("kind", lambda v: _one_of(_KINDS, v), "", needed=False),
         "frames": frames,
+        "backbone": reader.take("backbone", lambda v: _matching(_NETWORK, v), "", needed=False),
         "phantom": reader.take("phantom", _flag, False),
         "trained_on": reader.take("trained_on", _taught, "", needed=False),
         "checkpoint": reader.take("checkpoint", _text, "", needed=False),
         "threshold": reader.take("threshold", _share, None, needed=False),
-        "level": reader.take("level", _share, _LEVEL),
+        "level": reader.take("level", _share, LEVEL),
         "version": reader.take("version", lambda v: _matching(_VERSION, v), ""),
     }
     if path.name == "metrics.json":

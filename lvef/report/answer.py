@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lvef.cardiac import REDUCED_EF
+from lvef.cardiac import REDUCED_EF, straddles_reduced
 from lvef.report.case import CaseBeat, ReportCase
 from lvef.report.privacy import without_names
 from lvef.report.run import Run
@@ -55,7 +55,7 @@ def _why(case: ReportCase, run: Run) -> str:
         return f"At {level:.0f} %, both or neither of the two classes are plausible."
     reasons = []
     low, high = case.ef_lower, case.ef_upper
-    if low is not None and high is not None and low <= REDUCED_EF < high:
+    if low is not None and high is not None and straddles_reduced(low, high):
         reasons.append(
             f"The {level:.0f} % interval, {low:.1f} to {high:.1f} %, reaches over EF 40 %."
         )

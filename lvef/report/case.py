@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from lvef.cardiac import PICTURE_SIZE
 from lvef.figures.heat_maps import overlay_image
 
 _QUALITY = 82
@@ -105,7 +106,7 @@ class ReportCase:
     wrong: bool | None = None
     review: bool = False
     why: str = ""
-    picture_size: int = 112
+    picture_size: int = PICTURE_SIZE
     frames: list[CaseFrame] = field(default_factory=list)
     beats: list[CaseBeat] = field(default_factory=list)
     curve: CaseCurve | None = None

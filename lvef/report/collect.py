@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lvef.analysis.analyse import ClipAnalyser
+from lvef.cardiac import PICTURE_SIZE
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, prepare_for_workers
-from lvef.data.echonet import EchoNetFolder, read_echonet
+from lvef.data.layouts import LabelFolder, read_labels
+from lvef.data.phantom_folder import PhantomTruth, read_truth
 from lvef.data.shown import case_sector
 from lvef.errors import (
     ConfigurationError,
@@ -29,17 +31,18 @@ from lvef.errors import (
 )
 from lvef.models import EFTask
 from lvef.models.attribution import Method, SaliencyMapper
+from lvef.models.inference import best_device
 from lvef.models.loading import load_task
 from lvef.predict.record import ClipRecord, read_record, record_path, write_record
 from lvef.predict.video_table import video_table
 from lvef.report.answer import answered_case
 from lvef.report.case import CaseFrame, ReportCase, heat_uri, picture_uri
-from lvef.report.known import Known, Truth, read_truth
+from lvef.report.known import Known
 from lvef.report.run import Run
 
-SHOWN = ("EDF", "ESF", "MF")
+SHOWN = tuple(FRAME_COLUMNS)
 _BATCH = 16
-_SIZE, _SMALLEST, _LARGEST = 112, 16, 1024
+_SMALLEST, _LARGEST = 16, 1024
 _TOLD = 10
 """Most numbers of cases in a note."""
 
@@ -126,13 +129,13 @@ def report_cases(
     return cases
 
 
-def _videos(run: Run, root: str | None) -> tuple[pd.DataFrame | None, EchoNetFolder | None]:
+def _videos(run: Run, root: str | None) -> tuple[pd.DataFrame | None, LabelFolder | None]:
     """Return the table of the run's videos, or None with a note where they are gone."""
     data = run.data
     try:
         if data.get("videos") is not None and not run.tested:  # predictions.csv knows the frames
             return video_table(root or _paths(data["videos"]), None), None
-        folder = read_echonet(root or _path(data.get("root")), 1.0)
+        folder = read_labels(root or _path(data.get("root")), 1.0)
         return folder.table[folder.table["split"] == "TEST"], folder
     except LvefError:
         run.notes.append(
@@ -153,11 +156,11 @@ def _paths(value: Any) -> str | list[str]:
 
 def _image_size(run: Run) -> int:
     """Return how large the frames are that the model sees, in pixels."""
-    size = run.data.get("image_size", _SIZE)
+    size = run.data.get("image_size", PICTURE_SIZE)
     if isinstance(size, int) and _SMALLEST <= size <= _LARGEST:
         return size
-    run.notes.append(f"config.yaml states no size of frames: {_SIZE} pixels are taken.")
-    return _SIZE
+    run.notes.append(f"config.yaml states no size of frames: {PICTURE_SIZE} pixels are taken.")
+    return PICTURE_SIZE
 
 
 def _mapper(
@@ -175,7 +178,7 @@ def _mapper(
             run.notes.append(
                 "The model sees frames with their artifacts; heat maps are of frames without them."
             )
-        return SaliencyMapper(cast(EFTask, task)), task.frames
+        return SaliencyMapper(cast(EFTask, task.to(best_device()))), task.frames
     except (FitError, NotFittedError):
         run.notes.append("This Gaussian process was approximated: it has no heat maps.")
     except LvefError:
@@ -208,7 +211,7 @@ class _Finder:
         analyse: Whether what was not kept is found anew.
     """
 
-    def __init__(self, run: Run, folder: EchoNetFolder | None, analyse: bool) -> None:
+    def __init__(self, run: Run, folder: LabelFolder | None, analyse: bool) -> None:
         self.run, self.folder = run, folder
         self.analyser = ClipAnalyser() if analyse else None
         self.unreadable: list[int] = []
@@ -218,11 +221,11 @@ class _Finder:
         video = str(row["video"])
         return Known(video, self.folder, self._truth(number, video), self._record(number, row))
 
-    def _truth(self, number: int, video: str) -> Truth | None:
+    def _truth(self, number: int, video: str) -> PhantomTruth | None:
         if self.folder is None:
             return None
         try:
-            return read_truth(Path(self.folder.root) / "Truth" / f"{video}.npz")
+            return read_truth(self.folder.root, video)
         except DatasetError:
             self.unreadable.append(number)
             return None

@@ -56,7 +56,7 @@ def report(
     Args:
         source: Log folder of `test` or `predict`, or the predictions.csv in it.
         output: The page, an .html file.
-        root: EchoNet-Dynamic folder, where it is not where the run had it.
+        root: Folder of labelled clips, where it is not where the run had it.
         ckpt_path: Checkpoint for the heat maps, where it is not where the run had it.
         heat_map: hirescam, gradcam, integrated_gradients (slow), or null for none.
         analyse: Find contours and beats in the clips of a test too, about a second each.

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lvef.cardiac import REDUCED_EF
-from lvef.data.echonet import SPLITS, read_echonet
+from lvef.data.layouts import SPLITS, read_labels
 from lvef.errors import LvefError
 from lvef.evaluation.uncertainty import LEVELS
 from lvef.figures import gallery
-from lvef.figures.residuals import ef_distribution
+from lvef.figures.data import ef_distribution
 from lvef.figures.training import training_curves
 from lvef.report.history import read_history
 from lvef.report.run import Run
@@ -92,6 +92,6 @@ def _table(run: Run, root: str | None) -> pd.DataFrame | None:
     if not isinstance(where, str):
         return None
     try:
-        return read_echonet(where, 1.0).table
+        return read_labels(where, 1.0).table
     except LvefError:
         return None

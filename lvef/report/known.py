@@ -2,55 +2,19 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lvef.data.echonet import EchoNetFolder
+from lvef.data.layouts import LabelFolder
+from lvef.data.phantom_folder import PhantomTruth
 from lvef.errors import DatasetError
 from lvef.predict.record import ClipRecord
 from lvef.report.case import CaseCurve
 
 _OF_PHANTOM = "true {} of the phantom"
 _FOUND = "found by the LV segmenter"
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What a phantom's contour is: `contour` `(T, k, 2)`, `area` `(T,)`, frames of the beats."""
-
-    contour: NDArray[np.float64]
-    area: NDArray[np.float64]
-    ed_frames: list[int]
-    es_frames: list[int]
-
-
-def read_truth(path: Path) -> Truth | None:
-    """Return the truth of a phantom, or None where there is none.
-
-    Raises:
-        DatasetError: It cannot be read.
-    """
-    if not path.exists():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as held:
-            contour, area = held["contour"].astype(float), held["area"].astype(float)
-            ed, es = (held[name].astype(int).tolist() for name in ("ed_frames", "es_frames"))
-            whole = contour.shape == (len(area), contour.shape[1], 2)
-    except (
-        OSError, ValueError, KeyError, TypeError, IndexError, EOFError, MemoryError,
-        AttributeError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error,
-    ) as error:  # fmt: skip
-        raise DatasetError(f"{path}: not a readable truth of a phantom") from error
-    inside = all(0 <= frame < len(area) for frame in (*ed, *es))
-    if not (whole and inside and np.isfinite(contour).all() and np.isfinite(area).all()):
-        raise DatasetError(f"{path}: not a readable truth of a phantom")
-    return Truth(contour, area, ed, es)
 
 
 @dataclass(frozen=True)
@@ -65,8 +29,8 @@ class Known:
     """
 
     video: str
-    folder: EchoNetFolder | None
-    truth: Truth | None
+    folder: LabelFolder | None
+    truth: PhantomTruth | None
     record: ClipRecord | None
 
     def contour(self, name: str, frame: int) -> tuple[NDArray[np.float64] | None, str]:

@@ -16,6 +16,7 @@ from lvef.columns import Place, earlier_names
 from lvef.errors import ConfigurationError
 from lvef.files import read_csv
 from lvef.report.about import About, read_about
+from lvef.runs import data_options
 
 _TEXTS = ("video", "status", "reason")
 _SHARES = ("p_reduced",)
@@ -59,8 +60,10 @@ class Run:
     @property
     def data(self) -> dict[str, Any]:
         """The data section of the config; empty where it is none."""
-        held = self.config.get("data")
-        return dict(held) if isinstance(held, dict) else {}
+        if not isinstance(self.config.get("data"), dict):
+            return {}
+        options = data_options(self.config)
+        return dict(options) if isinstance(options, dict) else {}
 
 
 def read_run(source: Path) -> Run:

@@ -72,9 +72,6 @@ def about_model(run: Run) -> list[tuple[str, str]]:
     """Return name and value of what is told about the model."""
     about = run.about
     geometry = about.kind == "segmentation"
-    backbone = "ResNet-50, 2,048 features a frame, shared by all frames"
-    if about.task == "EFEnsemble":
-        backbone += "; each member has its own"
     told = [
         ("Task", about.task),
         ("Frames", " + ".join(about.frames)),
@@ -82,7 +79,7 @@ def about_model(run: Run) -> list[tuple[str, str]]:
         ("Cases", str(len(run.cases)) if run.tested else ""),
         ("Trained on", about.trained_on or "clips of patients, or not recorded"),
         ("EF from", "the geometry of the contours that were found" if geometry else ""),
-        ("Backbone", "" if geometry or not about.task else backbone),
+        ("Backbone", about.backbone),
         ("Decision threshold", _number(about.threshold) if about.threshold else ""),
         ("Trivial answer", about.baseline),
         (

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 import lvef
-from lvef.data.echonet import read_echonet
+from lvef.data.layouts import read_labels
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--ckpt_path", required=True)
     parser.add_argument("--limit", type=int)
     options = parser.parse_args()
-    folder = read_echonet(options.root)
+    folder = read_labels(options.root)
     table = folder.table[folder.table["split"] == "TEST"].head(options.limit or 10**9)
     predictor = lvef.load(options.ckpt_path)
     with tempfile.TemporaryDirectory() as temporary:

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from lvef.cli.lightning_cli import run  # imported before the clock starts, as PyTorch is
 from lvef.data.dataset import KeyFrameDataset, collate, one_thread, prepare_for_workers
-from lvef.data.echonet import read_echonet
+from lvef.data.layouts import read_labels
 from lvef.data.options import default_workers
 from lvef.models import ResNet50Backbone
 from lvef.precision import cpu_precision
@@ -28,7 +28,7 @@ EPOCHS = 50
 
 def one_pass(root: str, frames: list[str]) -> float:
     """Return the seconds of one pass over TRAIN."""
-    table = read_echonet(root).table
+    table = read_labels(root).table
     prepare_for_workers()
     loader = DataLoader(
         KeyFrameDataset(table[table["split"] == "TRAIN"], frames),

@@ -26,8 +26,8 @@ from lvef.analysis.segment import segment
 from lvef.evaluation.overlap import dice
 from lvef.phantom import PhantomClip
 from lvef.phantom.pool import PhantomKind
-from lvef.pretraining.segmenter import analyse_phantoms
-from lvef.pretraining.segmenter_summary import summary
+from lvef.pretraining.phantom_cases import analyse_phantoms
+from lvef.pretraining.phantom_figures import summary
 
 
 def reference_events(area: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:

@@ -73,9 +73,9 @@ class VideoFormat:
     def read(self, path: Path, indices: Sequence[int]) -> NDArray[np.uint8]:
         """Return the frames asked for."""
         with _opened(path) as (container, stream):
-            found, count = _wanted(container, stream, frozenset(indices))
+            pictures, count = _wanted(container, stream, frozenset(indices))
         check_range(indices, count)
-        return np.stack([found[index] for index in indices])
+        return np.stack([pictures[index] for index in indices])
 
     def stream(self, path: Path) -> Iterator[NDArray[np.uint8]]:
         """Yield every frame."""
@@ -131,7 +131,7 @@ def _wanted(
 ) -> tuple[dict[int, NDArray[np.uint8]], int]:
     """Return the frames wanted, by number, and how many were gone through."""
     last = max(wanted, default=-1)
-    picture, found, count = _Pictures(), {}, 0
+    convert, pictures, count = _Pictures(), {}, 0
     context = stream.codec_context
     alone = bool(context.codec.intra_only)
     for packet in container.demux(stream):
@@ -140,11 +140,11 @@ def _wanted(
         else:
             for frame in context.decode(packet):
                 if count in wanted:
-                    found[count] = picture(frame)
+                    pictures[count] = convert(frame)
                 count += 1
         if count > last:
             break
-    return found, count
+    return pictures, count
 
 
 def _is_shown(packet: Any) -> bool:

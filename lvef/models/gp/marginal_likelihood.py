@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-KernelName = Literal["rbf", "matern52", "linear_rbf"]
+from lvef.models.gp.kernels import Kernel, squared_distances
+
 _PRIOR_CASES = 1.0
 """Weight, in cases, of the belief that standardised targets have variance one: with one case or
 two the scale is unknown, with hundreds this is nothing."""
@@ -55,14 +55,14 @@ class MarginalLikelihood:
     Args:
         x: `(n, d)` standardised inputs.
         y: `(n,)` standardised targets.
-        kernel: rbf, matern52 or linear_rbf.
+        kernel: The kernel k.
     """
 
-    def __init__(self, x: Tensor, y: Tensor, kernel: KernelName) -> None:
+    def __init__(self, x: Tensor, y: Tensor, kernel: Kernel) -> None:
         self.x, self.y, self.kernel = x, y, kernel
         self.ones = torch.ones_like(y)
         self.distances = squared_distances(x)
-        self.products = x @ x.T / x.shape[1] if kernel == "linear_rbf" else None
+        self.products = x @ x.T / x.shape[1] if kernel.has_trend else None
 
     @property
     def typical_lengthscale(self) -> float:
@@ -105,7 +105,7 @@ class MarginalLikelihood:
         """Return the objective, its gradient, and its gradient in the inputs `(n, d)`."""
         value, gradient, weights = self._evaluate(theta)
         lengthscale, _, linear = _unpack(theta)
-        slope = _slope(self.kernel, self.distances, lengthscale).mul_(weights)
+        slope = self.kernel.slope(self.distances, lengthscale).mul_(weights)
         inputs = 4 * (slope.sum(1, keepdim=True) * self.x - slope @ self.x)
         if self.products is not None:
             inputs += 2 * linear / self.x.shape[1] * (weights @ self.x)
@@ -121,7 +121,8 @@ class MarginalLikelihood:
         weights = torch.cholesky_inverse(solved.cholesky)
         weights.addr_(solved.alpha, solved.alpha, alpha=-1 / solved.scale)
         gradient = [
-            _log_lengthscale_trace(self.kernel, self.distances, lengthscale, weights),
+            # k depends on D / l2 alone, so dk / d log l = -2 D dk / dD.
+            -2 * _dot(self.kernel.slope(self.distances, lengthscale).mul_(self.distances), weights),
             ratio * float(weights.diagonal().sum()),
         ]
         if self.products is not None:
@@ -130,7 +131,7 @@ class MarginalLikelihood:
 
     def _solve(self, theta: NDArray[np.float64]) -> _Solved:
         lengthscale, ratio, linear = _unpack(theta)
-        covariance = covariance_of_distances(self.kernel, self.distances, lengthscale)
+        covariance = self.kernel.correlation(self.distances, lengthscale)
         if self.products is not None:
             covariance.add_(self.products, alpha=linear)
         covariance.diagonal().add_(ratio)
@@ -152,24 +153,6 @@ class _Solved:
     scale: float
     quadratic: float
     log_determinant: float
-
-
-def squared_distances(a: Tensor, b: Tensor | None = None) -> Tensor:
-    """Return `(n, m)` squared Euclidean distances between rows, never negative."""
-    other = a if b is None else b
-    products = a @ other.T
-    distances = products.mul_(-2).add_(a.square().sum(1)[:, None]).add_(other.square().sum(1))
-    if b is None:
-        distances.fill_diagonal_(0)
-    return distances.clamp_(min=0)
-
-
-def covariance_of_distances(kernel: KernelName, distances: Tensor, lengthscale: float) -> Tensor:
-    """Return the RBF or Matern-5/2 correlation at squared distances."""
-    if kernel == "matern52":
-        r = distances.mul(5 / lengthscale**2).sqrt_()
-        return r.square().div_(3).add_(r).add_(1).mul_(r.neg_().exp_())
-    return distances.mul(-0.5 / lengthscale**2).exp_()
 
 
 def safe_cholesky(covariance: Tensor) -> Tensor:
@@ -195,22 +178,6 @@ def safe_cholesky(covariance: Tensor) -> Tensor:
 def _unpack(theta: NDArray[np.float64]) -> tuple[float, float, float]:
     linear = math.exp(theta[2]) if len(theta) > 2 else 0.0
     return math.exp(theta[0]), math.exp(theta[1]), linear
-
-
-def _log_lengthscale_trace(
-    kernel: KernelName, distances: Tensor, lengthscale: float, weights: Tensor
-) -> float:
-    """Return the sum of `weights` times the derivative of the correlation in log lengthscale."""
-    # k depends on D / l2 alone, so dk / d log l = -2 D dk / dD.
-    return -2 * _dot(_slope(kernel, distances, lengthscale).mul_(distances), weights)
-
-
-def _slope(kernel: KernelName, distances: Tensor, lengthscale: float) -> Tensor:
-    """Return the derivative of the correlation in the squared distance."""
-    if kernel == "matern52":
-        r = distances.mul(5 / lengthscale**2).sqrt_()
-        return r.add(1).mul_(r.neg_().exp_()).mul_(-5 / (6 * lengthscale**2))
-    return distances.mul(-0.5 / lengthscale**2).exp_().mul_(-0.5 / lengthscale**2)
 
 
 def _dot(a: Tensor, b: Tensor) -> float:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from lvef.models.gp.head import ExactGPHead
+from lvef.models.gp.kernels import Scales
 
 
 class GPPosterior(nn.Module):
@@ -38,7 +37,6 @@ class GPPosterior(nn.Module):
     linear_variance: Tensor
     constant_mean: Tensor
     noise: Tensor
-    root_five: Tensor
 
     def __init__(self, head: ExactGPHead) -> None:
         super().__init__()
@@ -48,9 +46,9 @@ class GPPosterior(nn.Module):
         identity = torch.eye(len(cholesky), dtype=torch.float64, device=cholesky.device)
         inverse = torch.linalg.solve_triangular(cholesky, identity, upper=False)
         self._keep(inverse_factor=inverse, inputs=solution.inputs, weights=solution.weights)
+        self._keep(constant_mean=solution.constant_mean, noise=solution.noise)
         self._keep(**{name: getattr(head, name) for name in ("x_mean", "x_scale", "projection")})
-        self._keep(y_mean=head.y_mean, y_scale=head.y_scale, root_five=math.sqrt(5))
-        self._keep(**{"linear_variance": 0.0, **head.hyperparameters()})
+        self._keep(y_mean=head.y_mean, y_scale=head.y_scale, **solution.scales._asdict())
 
     def forward(self, features: Tensor) -> Tensor:
         """Return mean and standard deviation of new observations, noise included.
@@ -64,23 +62,14 @@ class GPPosterior(nn.Module):
         inputs = (features.double() - self.x_mean) / self.x_scale
         if self.projection.numel():
             inputs = inputs @ self.projection
-        cross = self._covariances(inputs)
+        scales = Scales(self.lengthscale, self.outputscale, self.linear_variance)
+        cross = self.kernel.covariances(self.inputs, inputs, scales)
         explained = self.inverse_factor @ cross
-        prior = self.outputscale + self.linear_variance * inputs.square().sum(1)
+        prior = self.kernel.variances(inputs, scales)
         variance = (prior - explained.square().sum(0)).clamp(min=0) + self.noise
         mean = self.constant_mean + self.weights @ cross
         std = variance.clamp(min=1e-12).sqrt()
         return torch.stack([self.y_mean + self.y_scale * mean, self.y_scale * std], dim=1).float()
-
-    def _covariances(self, inputs: Tensor) -> Tensor:
-        """Return `(n, m)` prior covariances of the training samples and new inputs `(m, k)`."""
-        products = self.inputs @ inputs.T
-        norms = self.inputs.square().sum(1)[:, None] + inputs.square().sum(1)
-        squared = (norms - 2 * products).clamp(min=0) / self.lengthscale.square()
-        if self.kernel == "matern52":
-            scaled = self.root_five * squared.sqrt()
-            return self.outputscale * (1 + scaled + scaled.square() / 3) * (-scaled).exp()
-        return self.outputscale * (-squared / 2).exp() + self.linear_variance * products
 
     def _keep(self, **values: Tensor | float) -> None:
         """Register float64 buffers, also of single numbers, which an exporter would round."""

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
-from lvef.models.gp.marginal_likelihood import Hyperparameters, KernelName, MarginalLikelihood
+from lvef.models.gp.kernels import Kernel
+from lvef.models.gp.marginal_likelihood import Hyperparameters, MarginalLikelihood
 
 _LENGTHSCALE_REACH = 4.0
 """How far log lengthscale may go from the typical distance."""
@@ -39,7 +40,7 @@ def silent(value: float) -> None:
 def maximise(
     x: Tensor,
     y: Tensor,
-    kernel: KernelName,
+    kernel: Kernel,
     restarts: int = 4,
     restart_size: int = 1000,
     projection: Tensor | None = None,
@@ -53,7 +54,7 @@ def maximise(
     Args:
         x: `(n, d)` standardised inputs.
         y: `(n,)` standardised targets.
-        kernel: rbf, matern52 or linear_rbf.
+        kernel: The kernel.
         restarts: Starting points.
         restart_size: Size of that subset.
         projection: `(d, k)` from which a projection of the inputs is learned along with the rest.
@@ -74,12 +75,12 @@ def maximise(
 
 
 def _best_start(
-    x: Tensor, y: Tensor, kernel: KernelName, restarts: int, size: int
+    x: Tensor, y: Tensor, kernel: Kernel, restarts: int, size: int
 ) -> NDArray[np.float64]:
     subset = torch.linspace(0, len(y) - 1, min(size, len(y)), dtype=torch.float64).long()
     likelihood = MarginalLikelihood(x[subset], y[subset], kernel)
     typical = math.log(likelihood.typical_lengthscale)
-    bounds = _bounds(likelihood.typical_lengthscale, 3 if kernel == "linear_rbf" else 2)
+    bounds = _bounds(likelihood.typical_lengthscale, 3 if kernel.has_trend else 2)
     results = []
     for start in range(restarts):
         shift, ratio = _STARTS[start % len(_STARTS)]
@@ -93,7 +94,7 @@ def _best_start(
 def _maximise_with_projection(
     x: Tensor,
     y: Tensor,
-    kernel: KernelName,
+    kernel: Kernel,
     start: NDArray[np.float64],
     projection: Tensor,
     progress: Progress,

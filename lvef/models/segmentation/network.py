@@ -97,6 +97,11 @@ class TemporalMixing(nn.Module):
         return mixed
 
 
+def full_size(maps: Tensor) -> Tensor:
+    """Return `(B, T, h, w)` maps at twice the height and width."""
+    return functional.interpolate(maps, scale_factor=2.0, mode="bilinear")
+
+
 def describe(clip: Tensor, survey: Tensor) -> Tensor:
     """Return what the network sees of each look, `(B T, 5, H, W)` float.
 

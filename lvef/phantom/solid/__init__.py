@@ -18,6 +18,6 @@ descent of the base stretches.
 """
 
 from lvef.phantom.solid.clip import SolidClip
-from lvef.phantom.solid.population import EF_BANDS, KINDS, SolidPatient
+from lvef.phantom.solid.population import EF_QUARTERS, KINDS, SolidPatient
 
-__all__ = ["EF_BANDS", "KINDS", "SolidClip", "SolidPatient"]
+__all__ = ["EF_QUARTERS", "KINDS", "SolidClip", "SolidPatient"]

@@ -9,7 +9,7 @@ from lvef.phantom.solid.pointspread import PointSpread
 from lvef.phantom.solid.population import SolidPatient
 from lvef.phantom.solid.probe import Machine
 from lvef.phantom.solid.section import Pose
-from lvef.phantom.solid.tissue import Look, Strand
+from lvef.phantom.solid.tissue import SolidEchogenicity, Strand
 
 
 def _strands(heart: Heart, patient: SolidPatient, rng: np.random.Generator) -> tuple[Strand, ...]:
@@ -45,11 +45,13 @@ def _strands(heart: Heart, patient: SolidPatient, rng: np.random.Generator) -> t
     return tuple(strands)
 
 
-def sample_look(heart: Heart, patient: SolidPatient, rng: np.random.Generator) -> Look:
+def sample_echogenicity(
+    heart: Heart, patient: SolidPatient, rng: np.random.Generator
+) -> SolidEchogenicity:
     """Draw how the heart's tissue scatters."""
     kinds = patient.kinds
     much = "trabeculated" in kinds
-    return Look(
+    return SolidEchogenicity(
         isotropic=float(rng.uniform(0.25, 0.8)),
         specular=float(rng.uniform(0.5, 3.0)),
         surroundings=float(np.exp(rng.uniform(np.log(0.05), np.log(0.45)))),
@@ -70,13 +72,17 @@ def sample_look(heart: Heart, patient: SolidPatient, rng: np.random.Generator) -
 
 
 def sample_machine(
-    heart: Heart, pose: Pose, look: Look, patient: SolidPatient, rng: np.random.Generator
+    heart: Heart,
+    pose: Pose,
+    echo: SolidEchogenicity,
+    patient: SolidPatient,
+    rng: np.random.Generator,
 ) -> Machine:
     """Set the machine as a sonographer would: ventricle and part of the atria in the picture."""
     kinds = patient.kinds
     hazy, thick = "haze" in kinds, "thick hazy wall" in kinds
     depth = float(
-        pose.apex[1] + heart.length * pose.axes[2, 1] + rng.uniform(0.6, 1.15) * look.left_atrium
+        pose.apex[1] + heart.length * pose.axes[2, 1] + rng.uniform(0.6, 1.15) * echo.left_atrium
     )
     origin = (56 + float(rng.normal(0, 1.5)), float(rng.uniform(2, 8)))
     radius = float(rng.uniform(100, 112)) - origin[1]

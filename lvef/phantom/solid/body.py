@@ -31,7 +31,7 @@ class Body:
         places = self._places(rng)
         points = drawn.pose.to_heart(places)
         at = drawn.heart.places(points)
-        level = strength(points, at, drawn.heart, drawn.pose, drawn.look, rng)
+        level = strength(points, at, drawn.heart, drawn.pose, drawn.echo, rng)
         kept = level > 0.01
         self.level = level[kept].astype(np.float32)
         at = at[kept]

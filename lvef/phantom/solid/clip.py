@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lvef.cardiac import chords_to_polygon, method_of_disks, polygon_area
+from lvef.cardiac import PICTURE_SIZE, chords_to_polygon, method_of_disks, polygon_area
 from lvef.phantom.solid.body import Body
 from lvef.phantom.solid.cycle import sample_cycle
 from lvef.phantom.solid.draw import draw
@@ -91,7 +91,7 @@ class SolidClip:
             `(n, 112, 112)` uint8 grey frames. A frame does not depend on which others are asked.
         """
         wanted = range(self.patient.num_frames) if indices is None else list(indices)
-        frames = np.empty((len(wanted), 112, 112), np.uint8)
+        frames = np.empty((len(wanted), PICTURE_SIZE, PICTURE_SIZE), np.uint8)
         for slot, i in enumerate(wanted):
             frames[slot] = self._kept(self._persistent(i))
         return frames

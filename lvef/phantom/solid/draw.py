@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvef.cardiac import ejection_fraction, method_of_disks
-from lvef.phantom.solid.appearance import sample_look, sample_machine
+from lvef.phantom.solid.appearance import sample_echogenicity, sample_machine
 from lvef.phantom.solid.heart import Heart, Weakness
 from lvef.phantom.solid.population import SolidPatient
 from lvef.phantom.solid.probe import Machine
 from lvef.phantom.solid.section import Pose, Section
-from lvef.phantom.solid.tissue import Look
+from lvef.phantom.solid.tissue import SolidEchogenicity
 
 Array = NDArray[np.float64]
 _LEAST_INSIDE = 0.9
@@ -32,7 +32,7 @@ class Drawn:
         heart: The heart; its motion gives the patient's EF in the image plane.
         ef_3d: EF in percent of the whole cavity.
         pose: Where it lies.
-        look: Its tissue.
+        echo: Its tissue.
         machine: Acquisition settings.
         section: The cavity in the image plane.
     """
@@ -40,7 +40,7 @@ class Drawn:
     heart: Heart
     ef_3d: float
     pose: Pose
-    look: Look
+    echo: SolidEchogenicity
     machine: Machine
     section: Section
 
@@ -48,10 +48,10 @@ class Drawn:
 def draw(patient: SolidPatient, rng: np.random.Generator) -> Drawn:
     """Draw a phantom whose ventricle lies mostly inside the sector."""
     still = _heart(patient, rng)
-    look = sample_look(still, patient, rng)
+    echo = sample_echogenicity(still, patient, rng)
     while True:
         pose = _pose(still, patient, rng)
-        machine = sample_machine(still, pose, look, patient, rng)
+        machine = sample_machine(still, pose, echo, patient, rng)
         section = Section(still, pose, machine.spread, machine.contrast)
         try:
             contour = section.walls(np.zeros(1))[1][0]
@@ -63,7 +63,7 @@ def draw(patient: SolidPatient, rng: np.random.Generator) -> Drawn:
         if fitted is not None:
             heart, ef = fitted
             section = Section(heart, pose, machine.spread, machine.contrast)
-            return Drawn(heart, ef, pose, look, machine, section)
+            return Drawn(heart, ef, pose, echo, machine, section)
 
 
 def _share_inside(contour: Array, machine: Machine) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-EF_BANDS = ((10.0, 30.0), (30.0, 40.0), (40.0, 55.0), (55.0, 75.0))
+EF_QUARTERS = ((10.0, 30.0), (30.0, 40.0), (40.0, 55.0), (55.0, 75.0))
 """Bands of EF in percent; clip `index` lies in band `index % 4`, so that each is a quarter."""
 _EDV = ((195.0, 0.24), (170.0, 0.24), (130.0, 0.25), (98.0, 0.22))
 """Median of the EDV in mL in each band, and the spread of its logarithm."""
@@ -73,7 +73,7 @@ def sample_patient(index: int, rng: np.random.Generator) -> SolidPatient:
         index: Number of the clip, which says its band of EF.
         rng: Source of randomness.
     """
-    band = index % len(EF_BANDS)
+    band = index % len(EF_QUARTERS)
     median, spread = _EDV[band]
     volume = np.clip(median * np.exp(spread * rng.normal()), *_EDV_RANGE[band])
     kinds = tuple(kind for kind, chance in KINDS.items() if rng.random() < chance)
@@ -82,7 +82,7 @@ def sample_patient(index: int, rng: np.random.Generator) -> SolidPatient:
     slowest = 60 * (2.4 if "arrhythmia" in kinds else 1.7) / seconds
     heart_rate = max(float(np.clip(rng.normal(74, 14), 48, 115)), slowest)
     return SolidPatient(
-        ef=float(rng.uniform(*EF_BANDS[band])),
+        ef=float(rng.uniform(*EF_QUARTERS[band])),
         end_diastolic_volume=float(volume),
         heart_rate=heart_rate,
         fps=fps,

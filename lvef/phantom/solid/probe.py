@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from lvef.cardiac import PICTURE_SIZE
 from lvef.phantom.solid.pointspread import PointSpread
 
 Array = NDArray[np.float64]
@@ -27,7 +28,6 @@ _DETUNED = (1.0, 1.13, 0.88)
 _OFF_CENTRE = 5.0
 """Decibels by which a veil is weaker at the ventricle's border than at its own centre, or so."""
 _FINE = 2
-_SIZE = 112
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ class Probe:
 
     def _scan_conversion(self) -> tuple[Single, Single, NDArray[np.bool_]]:
         machine = self.machine
-        y, x = np.mgrid[: _SIZE * _FINE, : _SIZE * _FINE]
+        y, x = np.mgrid[: PICTURE_SIZE * _FINE, : PICTURE_SIZE * _FINE]
         x, y = (x + 0.5) / _FINE - 0.5, (y + 0.5) / _FINE - 0.5
         x, y = (
             (p - o) / machine.pixels_per_mm for p, o in zip((x, y), machine.origin, strict=True)
@@ -258,5 +258,5 @@ class Probe:
         grey = np.clip(decibels / machine.dynamic_range + machine.grey, 0, 1) ** machine.curve
         row, beam, inside = self._map
         sector = cv2.remap(grey.astype(np.float32), beam, row, cv2.INTER_LINEAR) * inside
-        small = cv2.resize(sector, (_SIZE, _SIZE), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(sector, (PICTURE_SIZE, PICTURE_SIZE), interpolation=cv2.INTER_AREA)
         return np.asarray(np.round(255 * small), np.uint8)

@@ -39,7 +39,7 @@ class Strand:
 
 
 @dataclass(frozen=True)
-class Look:
+class SolidEchogenicity:
     """How tissue scatters; amplitudes relative to the wall where beams meet it at right angles.
 
     Attributes:
@@ -106,7 +106,12 @@ class Waves:
 
 
 def strength(
-    points: Array, at: Places, heart: Heart, pose: Pose, look: Look, rng: np.random.Generator
+    points: Array,
+    at: Places,
+    heart: Heart,
+    pose: Pose,
+    echo: SolidEchogenicity,
+    rng: np.random.Generator,
 ) -> Array:
     """Return the amplitude `(n,)` of scatterers at end-diastolic points; 0 in blood.
 
@@ -115,21 +120,21 @@ def strength(
         at: Where they lie in the wall.
         heart: The left ventricle.
         pose: Where it lies, which says at what angle beams meet it.
-        look: How tissue scatters.
+        echo: How tissue scatters.
         rng: Source of randomness for the texture.
     """
     coarse, fine, mesh = Waves(rng, 45)(points), Waves(rng, 16)(points), Waves(rng, 7, 24)
     patches = Waves(rng, 35)(points)
     probe = pose.to_probe(points)
     depth = np.linalg.norm(probe, axis=1)
-    level = look.surroundings * np.exp(0.9 * patches)
-    _chest_and_lung(level, at, depth, heart, look, coarse)
-    _right_heart_and_atria(level, points, probe, heart, pose, look)
-    _annulus(level, at, heart, look)
-    _left_ventricle(level, points, at, probe, heart, pose, look, mesh)
+    level = echo.surroundings * np.exp(0.9 * patches)
+    _chest_and_lung(level, at, depth, heart, echo, coarse)
+    _right_heart_and_atria(level, points, probe, heart, pose, echo)
+    _annulus(level, at, heart, echo)
+    _left_ventricle(level, points, at, probe, heart, pose, echo, mesh)
     apex = np.linalg.norm(points / [1.0, 1.0, 1.2], axis=1) / (0.26 * heart.length)
-    level *= 1 - (1 - look.apical) * np.exp(-(apex**4))
-    return level * np.exp(look.texture * 0.7 * (coarse + fine))
+    level *= 1 - (1 - echo.apical) * np.exp(-(apex**4))
+    return level * np.exp(echo.texture * 0.7 * (coarse + fine))
 
 
 def _incidence(normal: Array, probe: Array, pose: Pose) -> Array:
@@ -140,18 +145,18 @@ def _incidence(normal: Array, probe: Array, pose: Pose) -> Array:
 
 
 def _chest_and_lung(
-    level: Array, at: Places, depth: Array, heart: Heart, look: Look, coarse: Array
+    level: Array, at: Places, depth: Array, heart: Heart, echo: SolidEchogenicity, coarse: Array
 ) -> None:
     """Lay the chest wall's layers above, and the lung beside the heart."""
-    over = at.radius - at.outer - look.lung - 2 - 0.4 * np.maximum(at.s - heart.length, 0)
+    over = at.radius - at.outer - echo.lung - 2 - 0.4 * np.maximum(at.s - heart.length, 0)
     lung = (over > 0) & (np.cos(at.theta) > 0)
     level[lung] *= 0.15 + 1.2 * np.exp(-over[lung] / 3)
-    chest = depth < look.chest
+    chest = depth < echo.chest
     level[chest] = 0.8 * (1 + 0.8 * np.sin(2 * np.pi * depth / 5.5 + coarse))[chest]
 
 
 def _right_heart_and_atria(
-    level: Array, points: Array, probe: Array, heart: Heart, pose: Pose, look: Look
+    level: Array, points: Array, probe: Array, heart: Heart, pose: Pose, echo: SolidEchogenicity
 ) -> None:
     """Fill in right ventricle and atria: ellipsoids with walls, the first cut by the septum."""
     flat = np.array([0.0])
@@ -159,7 +164,7 @@ def _right_heart_and_atria(
     base = float(heart.endocardium(1 + flat, flat)[0])
     width, length = heart.right_width, heart.length
     cut = points[:, 2] < length
-    left, right = look.left_atrium, look.right_atrium
+    left, right = echo.left_atrium, echo.right_atrium
     halves = (max(1.05 * base, 19.0), 0.5 * width + 4)
     chambers = (
         ((1.0, 0.0, length + 0.47 * left), (halves[0], 23.0, 0.5 * left), 2.5, ~cut),
@@ -176,13 +181,13 @@ def _right_heart_and_atria(
         shell = side & (within < 1) & (inside >= 1)
         meets = _incidence(offset[shell] / inner**2, probe[shell], pose)
         # Thin walls are mostly border: along the beam little of them is left.
-        direct = 0.6 * look.isotropic + (1 - look.isotropic) * meets
-        direct = direct + look.pericardium * meets**6
-        level[shell] = look.right * direct
+        direct = 0.6 * echo.isotropic + (1 - echo.isotropic) * meets
+        direct = direct + echo.pericardium * meets**6
+        level[shell] = echo.right * direct
         level[side & (inside < 1)] = 0.0
 
 
-def _annulus(level: Array, at: Places, heart: Heart, look: Look) -> None:
+def _annulus(level: Array, at: Places, heart: Heart, echo: SolidEchogenicity) -> None:
     """Put a fibrous ring around the mitral valve and fat into the groove beside it."""
     near = np.flatnonzero(np.abs(at.s - heart.length) < 10)
     radius, theta, s = at.radius[near], at.theta[near], at.s[near]
@@ -190,7 +195,7 @@ def _annulus(level: Array, at: Places, heart: Heart, look: Look) -> None:
     lateral = (1 + np.cos(theta)) / 2
     beside = radius - ring - 2.0 * lateral
     tube = 2.6 + 2.6 * lateral
-    level[near[np.hypot(beside, 0.7 * (s - heart.length - 1)) < tube]] = look.fat
+    level[near[np.hypot(beside, 0.7 * (s - heart.length - 1)) < tube]] = echo.fat
 
 
 def _left_ventricle(
@@ -200,7 +205,7 @@ def _left_ventricle(
     probe: Array,
     heart: Heart,
     pose: Pose,
-    look: Look,
+    echo: SolidEchogenicity,
     mesh: Waves,
 ) -> None:
     """Fill in wall, pericardium, blood, trabeculae and papillary muscles."""
@@ -211,21 +216,21 @@ def _left_ventricle(
     radius, theta, inner, u = here.radius, here.theta, here.inner, here.s / heart.length
     rise = (heart.epicardium(here.s + 0.5, theta) - outer).clip(-1.5, 1.5) * 2
     meets = _incidence(np.stack([np.cos(theta), np.sin(theta), -rise], 1), probe[near], pose)
-    muscle = look.isotropic + (1 - look.isotropic) * meets
-    muscle = muscle * (1 - (1 - look.lateral) * np.clip(np.cos(theta), 0, 1) * (u > 0.1))
+    muscle = echo.isotropic + (1 - echo.isotropic) * meets
+    muscle = muscle * (1 - (1 - echo.lateral) * np.clip(np.cos(theta), 0, 1) * (u > 0.1))
     lateral = np.clip(0.3 + np.cos(theta), 0, 1)
     border = np.minimum(np.abs(radius - inner), np.abs(outer - radius))
-    shine = look.specular * meets**4 * np.exp(-((border / 0.8) ** 2))
-    glint = np.maximum(look.pericardium * lateral * (0.35 + meets**2), level[near])
+    shine = echo.specular * meets**4 * np.exp(-((border / 0.8) ** 2))
+    glint = np.maximum(echo.pericardium * lateral * (0.35 + meets**2), level[near])
     filled = np.where(radius < outer, muscle * (1 + shine), glint)
     cavity = (u > 0) & (radius < inner)
     filled[cavity] = 0.0
     # Strands of the layer that is not compacted: denser towards the apex and the free wall.
-    depth = look.trabeculae * (1.25 - 0.9 * u) * (0.55 + 0.45 * lateral)
+    depth = echo.trabeculae * (1.25 - 0.9 * u) * (0.55 + 0.45 * lateral)
     layer = np.flatnonzero(cavity & (inner - radius < depth))
     along = mesh(points[near[layer]] * [1.0, 1.0, 0.45])  # strands run along the axis
     strands = layer[along > 0.25 + 1.1 * (inner - radius)[layer] / 8]
-    filled[strands] = (look.trabecular * muscle)[strands]
-    for strand in look.strands:
+    filled[strands] = (echo.trabecular * muscle)[strands]
+    for strand in echo.strands:
         filled[cavity & strand.within(points[near])] = strand.level
     level[near] = filled

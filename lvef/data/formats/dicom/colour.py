@@ -37,14 +37,14 @@ def true_model(model: str, samples: NDArray[np.uint8], doubtful: bool) -> str:
     Raises:
         VideoError: It is doubtful, and the picture does not tell.
     """
-    said = "RGB" if model == "RGB" else "YBR_FULL"
-    other = "YBR_FULL" if said == "RGB" else "RGB"
-    by_said, by_other = grey_share(said, samples), grey_share(other, samples)
+    stated = "RGB" if model == "RGB" else "YBR_FULL"
+    other = "YBR_FULL" if stated == "RGB" else "RGB"
+    by_stated, by_other = grey_share(stated, samples), grey_share(other, samples)
     if doubtful:
-        if max(by_said, by_other) < 0.05:
+        if max(by_stated, by_other) < 0.05:
             raise VideoError("the file says YBR_FULL_422 but holds something else: RGB or YCbCr?")
-        return other if by_other > by_said else said
-    return other if by_other > 0.8 and by_said < 0.2 else said
+        return other if by_other > by_stated else stated
+    return other if by_other > 0.8 and by_stated < 0.2 else stated
 
 
 def to_rgb(array: NDArray[Any], model: str, dataset: Any) -> NDArray[np.uint8]:

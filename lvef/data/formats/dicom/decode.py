@@ -23,7 +23,14 @@ from pydicom.pixels.decoders.base import get_decoder
 
 from lvef.data.formats.dicom.colour import eight_bits, to_rgb, true_model
 from lvef.data.formats.dicom.file import OpenFile, error_name
-from lvef.data.formats.dicom.pixels import JPEG, MOST_FRAMES, MOST_STREAM, VIDEO, Frames, Layout
+from lvef.data.formats.dicom.pixels import (
+    JPEG,
+    MOST_FRAMES,
+    MOST_STREAM,
+    VIDEO,
+    Frames,
+    PixelLayout,
+)
 from lvef.errors import VideoError
 
 _Result = TypeVar("_Result")
@@ -91,21 +98,21 @@ def _pictures(
 
 
 def _picture(file: OpenFile, frames: Frames, number: int, model: str) -> NDArray[np.uint8]:
-    samples, said = _samples(file, frames, number)
-    if said == _DONE:
+    samples, stated = _samples(file, frames, number)
+    if stated == _DONE:
         model = "RGB"
     elif samples.ndim == 2:  # grey, whatever the file says
-        model = said if frames.layout.samples == 1 else "MONOCHROME2"
+        model = stated if frames.layout.samples == 1 else "MONOCHROME2"
     return to_rgb(samples, model, file.dataset)
 
 
 def _settled(file: OpenFile, frames: Frames) -> str:
     """Return the colour model of the frames as stored; files get it wrong."""
-    samples, said = _samples(file, frames, 0)
-    if samples.ndim == 2 or said not in ("RGB", "YBR_FULL", "YBR_FULL_422"):
-        return said
-    doubtful = said == "YBR_FULL_422" and not frames.layout.halved  # no chroma is halved here
-    return true_model(said, eight_bits(samples, file.dataset), doubtful)
+    samples, stated = _samples(file, frames, 0)
+    if samples.ndim == 2 or stated not in ("RGB", "YBR_FULL", "YBR_FULL_422"):
+        return stated
+    doubtful = stated == "YBR_FULL_422" and not frames.layout.halved  # no chroma is halved here
+    return true_model(stated, eight_bits(samples, file.dataset), doubtful)
 
 
 def _samples(file: OpenFile, frames: Frames, number: int) -> Samples:
@@ -126,7 +133,7 @@ def _joined(file: OpenFile, fragments: Sequence[tuple[int, int]]) -> bytes:
     return b"".join(file.read(place, size) for place, size in fragments)
 
 
-def _native(file: OpenFile, layout: Layout, number: int) -> NDArray[Any]:
+def _native(file: OpenFile, layout: PixelLayout, number: int) -> NDArray[Any]:
     """Return a native picture, its chroma spread where two pixels share it."""
     start, size = number * layout.size, layout.size
     if file.swapped and layout.allocated == 8:  # words of 16 bits, the higher byte first
@@ -146,7 +153,7 @@ def _native(file: OpenFile, layout: Layout, number: int) -> NDArray[Any]:
     return _used_bits(_shaped(samples, layout, layout.planes and not layout.halved), layout)
 
 
-def _shaped(samples: NDArray[Any], layout: Layout, planes: bool) -> NDArray[Any]:
+def _shaped(samples: NDArray[Any], layout: PixelLayout, planes: bool) -> NDArray[Any]:
     """Return `(H, W)` or `(H, W, 3)` of a flat picture."""
     if layout.samples == 1:
         return samples.reshape(layout.rows, layout.columns)
@@ -155,7 +162,7 @@ def _shaped(samples: NDArray[Any], layout: Layout, planes: bool) -> NDArray[Any]
     return samples.reshape(layout.rows, layout.columns, 3)
 
 
-def _used_bits(samples: NDArray[Any], layout: Layout) -> NDArray[Any]:
+def _used_bits(samples: NDArray[Any], layout: PixelLayout) -> NDArray[Any]:
     """Drop the bits that hold no sample, as overlays of old, and extend the sign."""
     kind = f"{'i' if layout.signed else 'u'}{layout.allocated // 8}"
     if layout.bits == layout.allocated:
@@ -164,7 +171,7 @@ def _used_bits(samples: NDArray[Any], layout: Layout) -> NDArray[Any]:
     return np.asarray(lifted.view(kind) >> (layout.allocated - layout.bits))
 
 
-def _rle(data: bytes, layout: Layout) -> NDArray[Any]:
+def _rle(data: bytes, layout: PixelLayout) -> NDArray[Any]:
     """Unpack the planes of a picture, the higher bytes of samples first (PS3.5 annex G)."""
     depth, pixels = layout.allocated // 8, layout.rows * layout.columns
     offsets = [*np.frombuffer(data[:64], "<u4")[1 : 1 + layout.samples * depth], len(data)]
@@ -179,7 +186,7 @@ def _rle(data: bytes, layout: Layout) -> NDArray[Any]:
     return _used_bits(_shaped(samples, layout, planes=True), layout)
 
 
-def _jpeg_2000(data: bytes, syntax: uid.UID, layout: Layout) -> Samples:
+def _jpeg_2000(data: bytes, syntax: uid.UID, layout: PixelLayout) -> Samples:
     """Decode a codestream by pydicom."""
     start = max(data.find(b"\xff\x4f\xff\x51"), 0)  # it may lie in a JP2 file
     right, bottom, left, top = (
@@ -198,13 +205,14 @@ def _jpeg_2000(data: bytes, syntax: uid.UID, layout: Layout) -> Samples:
         "pixel_keyword": "PixelData", "decoding_plugin": plugin,
     }  # fmt: skip
     try:
-        array, about = decoder.as_array(encapsulate([data[start:]]), index=0, raw=True, **options)
+        encapsulated = encapsulate([data[start:]])
+        array, metadata = decoder.as_array(encapsulated, index=0, raw=True, **options)
     except RuntimeError:
         raise VideoError("damaged, or a rare encoding (no decoder reads its JPEG 2000)") from None
-    return array, str(about["photometric_interpretation"])
+    return array, str(metadata["photometric_interpretation"])
 
 
-def _jpeg(data: bytes, syntax: uid.UID, layout: Layout) -> Samples:
+def _jpeg(data: bytes, syntax: uid.UID, layout: PixelLayout) -> Samples:
     """Decode a JPEG.
 
     A lossy stream is in YCbCr unless a marker of its own, or else the file, says that it is not;
@@ -227,7 +235,7 @@ def _jpeg(data: bytes, syntax: uid.UID, layout: Layout) -> Samples:
     return frame.to_ndarray(format="rgb24"), layout.model if as_stored else _DONE
 
 
-def _options(layout: Layout) -> dict[str, str]:
+def _options(layout: PixelLayout) -> dict[str, str]:
     """Return FFmpeg's options; a stream that claims a far larger picture than the tags is refused.
 
     Codecs pad pictures to whole blocks.
@@ -239,21 +247,21 @@ def _video(
     file: OpenFile, frames: Frames, wanted: Sequence[int]
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Yield the frames wanted of a video, and check how many it holds."""
-    coming, held, asked = _decoded_video(file, frames), 0, set(wanted)
+    coming, count, asked = _decoded_video(file, frames), 0, set(wanted)
 
     def following() -> Any:
         frame = next(coming, None)
-        if frame is None or held not in asked or held >= frames.count:
+        if frame is None or count not in asked or count >= frames.count:
             return frame
         return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
 
-    while (picture := _frame(held, following)) is not None:
+    while (picture := _frame(count, following)) is not None:
         if isinstance(picture, np.ndarray):
-            yield held, picture
-        held += 1
-    if held != frames.count:
+            yield count, picture
+        count += 1
+    if count != frames.count:
         raise VideoError(
-            f"NumberOfFrames says {frames.count}, but the video holds {held} frames: it is cut "
+            f"NumberOfFrames says {frames.count}, but the video holds {count} frames: it is cut "
             "short, or the tag is to be corrected"
         )
 

@@ -174,10 +174,10 @@ def opened(path: Path, tags: Sequence[Any]) -> Iterator[OpenFile]:
 def _read(file: IO[bytes], tags: Sequence[Any]) -> OpenFile:
     limited: Any = Limited(file)
     meta: Any = read_dataset(limited, False, True, stop_when=lambda tag, *_: tag >> 16 != 2)
-    said = str(meta.get("TransferSyntaxUID") or "")
+    stated = str(meta.get("TransferSyntaxUID") or "")
     stream: IO[bytes] | Inflated = file
     size = os.fstat(file.fileno()).st_size
-    if said == uid.DeflatedExplicitVRLittleEndian:
+    if stated == uid.DeflatedExplicitVRLittleEndian:
         stream, size = Inflated(file), 2**63
         limited = Limited(stream)
     at_pixels: list[tuple[int, bytes | str | None, int]] = []
@@ -187,7 +187,7 @@ def _read(file: IO[bytes], tags: Sequence[Any]) -> OpenFile:
             at_pixels.append((tag, kind, length))
         return tag >= _FIRST_PIXEL_TAG
 
-    implicit, little = _encoding(said, stream)
+    implicit, little = _encoding(stated, stream)
     try:
         dataset: Any = read_dataset(
             limited, implicit, little, stop_when=stop, defer_size=_MOST_VALUE,
@@ -200,34 +200,34 @@ def _read(file: IO[bytes], tags: Sequence[Any]) -> OpenFile:
     implicit, _ = dataset.original_encoding
     native = _native(bool(implicit), little)
     if not at_pixels or at_pixels[-1][0] != _PIXEL_DATA:
-        return OpenFile(dataset, uid.UID(said) if said else native, stream, -1, 0, False, False)
+        return OpenFile(dataset, uid.UID(stated) if stated else native, stream, -1, 0, False, False)
     _, kind, length = at_pixels[-1]
     start = stream.tell() + (12 if str(kind).encode() in _LONG else 8)
-    held = size - start
+    remaining = size - start
     stream.seek(start)
     first = stream.read(4096)
     items = first[:4] == struct.pack("<HH", 0xFFFE, 0xE000)
-    fragments = items and (length == _UNDEFINED or said in _COMPRESSED)
+    fragments = items and (length == _UNDEFINED or stated in _COMPRESSED)
     if length == _UNDEFINED and (not items or stream is not file):
         raise VideoError("the pixel data is damaged: it has neither a length nor fragments")
     if length > MOST_INFLATED and stream is not file:
         raise VideoError(TOO_LARGE)
-    stored = held if length == _UNDEFINED else min(length, held)
-    if fragments and (not said or said in uid.UncompressedTransferSyntaxes):
+    stored = remaining if length == _UNDEFINED else min(length, remaining)
+    if fragments and (not stated or stated in uid.UncompressedTransferSyntaxes):
         syntax = _sniffed(first)
-    elif not fragments and (not said or said in (*_COMPRESSED, *uid.UncompressedTransferSyntaxes)):
+    elif not fragments and stated in ("", *_COMPRESSED, *uid.UncompressedTransferSyntaxes):
         syntax = native
     else:
-        syntax = uid.UID(said)
+        syntax = uid.UID(stated)
     return OpenFile(
         dataset, syntax, stream, start, stored, fragments, swapped=not little and kind == "OW"
     )
 
 
-def _encoding(said: str, stream: IO[bytes] | Inflated) -> tuple[bool, bool]:
+def _encoding(stated: str, stream: IO[bytes] | Inflated) -> tuple[bool, bool]:
     """Return whether the tags are implicit and little-endian, as implicit ones are by default."""
-    if said:  # read_dataset finds out where implicit and explicit are confused
-        return said == uid.ImplicitVRLittleEndian, said != uid.ExplicitVRBigEndian
+    if stated:  # read_dataset finds out where implicit and explicit are confused
+        return stated == uid.ImplicitVRLittleEndian, stated != uid.ExplicitVRBigEndian
     place = stream.tell()
     head = stream.read(_HEAD)
     stream.seek(place)

@@ -135,17 +135,17 @@ def _image_bits(dataset: Any) -> int:
 def _region(dataset: Any) -> tuple[Region | None, float | None]:
     """Return the largest 2D region, tissue before colour flow, and its scale (PS3.3 C.8.5.5)."""
     regions = dataset.get("SequenceOfUltrasoundRegions") or []
-    found = []
+    candidates = []
     for region in regions:
         box = _box(region, dataset)
         kind = region.get("RegionDataType")
         if region.get("RegionSpatialFormat") == 1 and kind in (1, 2) and box is not None:
             area = (box[2] - box[0]) * (box[3] - box[1])
-            found.append((-kind, area, box, region))
-    if not found:
+            candidates.append((-kind, area, box, region))
+    if not candidates:
         _check_2d(dataset, regions)
         return None, None
-    _, _, box, region = max(found, key=lambda each: each[:2])
+    _, _, box, region = max(candidates, key=lambda each: each[:2])
     units = [region.get(f"PhysicalUnits{axis}Direction") for axis in "XY"]
     x, y = (abs(float(region.get(f"PhysicalDelta{axis}") or 0)) for axis in "XY")
     scaled = units == [3, 3] and 0 < x < np.inf and abs(y / x - 1) < 0.02  # cm, both axes alike

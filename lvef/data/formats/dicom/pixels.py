@@ -44,7 +44,7 @@ Fragment = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Layout:
+class PixelLayout:
     """How a picture is stored.
 
     Attributes:
@@ -83,7 +83,7 @@ class Frames:
     """Where the frames lie: fragments of each, or of the whole video; native ones have none."""
 
     syntax: uid.UID
-    layout: Layout
+    layout: PixelLayout
     count: int
     fragments: Sequence[Sequence[Fragment]] = ()
 
@@ -96,38 +96,38 @@ def locate(file: OpenFile) -> Frames:
             no machine makes, or cannot be read.
     """
     layout = _layout(file.dataset, file.syntax)
-    said = _number(file.dataset, "NumberOfFrames", 1)
+    stated = _number(file.dataset, "NumberOfFrames", 1)
     if file.syntax in VIDEO:
-        return _video(file, layout, said)
+        return _video(file, layout, stated)
     if file.fragments:
         _check_compression(file.syntax, layout.bits)
         groups, whole = _by_frame(file)
-        held = len(groups)
+        count = len(groups)
     else:
         if file.syntax not in uid.UncompressedTransferSyntaxes:
             _check_compression(file.syntax, layout.bits)
             raise VideoError("the pixel data is damaged: compressed, but not in fragments")
-        layout = _native(file, layout, said)
-        groups, held, whole = [], file.stored // layout.size, True
-    if held != said:
-        raise VideoError(_mismatch(file.dataset, said, held, whole))
-    if said == 1:
+        layout = _native(file, layout, stated)
+        groups, count, whole = [], file.stored // layout.size, True
+    if count != stated:
+        raise VideoError(_mismatch(file.dataset, stated, count, whole))
+    if stated == 1:
         raise VideoError("a still picture (one frame), not a loop")
-    if said > MOST_FRAMES:
-        raise VideoError(f"{said} frames, but at most {MOST_FRAMES} can be read")
-    return Frames(file.syntax, layout, said, groups)
+    if stated > MOST_FRAMES:
+        raise VideoError(f"{stated} frames, but at most {MOST_FRAMES} can be read")
+    return Frames(file.syntax, layout, stated, groups)
 
 
-def _mismatch(dataset: Any, said: int, held: int, whole: bool) -> str:
+def _mismatch(dataset: Any, stated: int, count: int, whole: bool) -> str:
     missing = "NumberOfFrames" not in dataset
-    says = "NumberOfFrames is missing" if missing else f"NumberOfFrames says {said}"
-    if held < said:
+    says = "NumberOfFrames is missing" if missing else f"NumberOfFrames says {stated}"
+    if count < stated:
         cut = " whole" if not whole else ""
-        return f"{says}, but the pixel data holds {held}{cut} frames: it is cut short or damaged"
-    return f"{says}, but the pixel data holds {held} frames: export it again, or correct the tag"
+        return f"{says}, but the pixel data holds {count}{cut} frames: it is cut short or damaged"
+    return f"{says}, but the pixel data holds {count} frames: export it again, or correct the tag"
 
 
-def _layout(dataset: Any, syntax: uid.UID) -> Layout:
+def _layout(dataset: Any, syntax: uid.UID) -> PixelLayout:
     samples = _number(dataset, "SamplesPerPixel")
     model = str(dataset.get("PhotometricInterpretation") or "")
     if model not in _MODELS.get(samples, ()):
@@ -147,7 +147,7 @@ def _layout(dataset: Any, syntax: uid.UID) -> Layout:
             f"samples of {bits} bits in {allocated} (BitsStored, BitsAllocated, HighBit) cannot be "
             "read"
         )
-    return Layout(
+    return PixelLayout(
         rows, columns, samples, allocated, bits, high,
         signed=_number(dataset, "PixelRepresentation", 0) == 1,
         planes=_number(dataset, "PlanarConfiguration", 0) == 1,
@@ -183,15 +183,16 @@ def _check_compression(syntax: uid.UID, bits: int) -> None:
         )
 
 
-def _native(file: OpenFile, layout: Layout, said: int) -> Layout:
+def _native(file: OpenFile, layout: PixelLayout, stated: int) -> PixelLayout:
     """Return how native pictures are stored.
 
     Archives that decompress a JPEG loop leave YBR_FULL_422, which halves the chroma of native
     pixels, on pictures with three bytes a pixel. As many bytes are there where the loop has half
     as many frames again as it says, so the picture is asked as well.
     """
-    full = Layout(**{**vars(layout), "halved": False})
-    if not layout.halved or file.stored // layout.size == said or file.stored // full.size != said:
+    full = PixelLayout(**{**vars(layout), "halved": False})
+    stored, stored_in_full = file.stored // layout.size, file.stored // full.size
+    if not layout.halved or stored == stated or stored_in_full != stated:
         return layout
     first = np.frombuffer(file.read(0, full.size), np.uint8)
     if layout.allocated != 8 or _halved_share(first) > max(_full_shares(first, full)):
@@ -205,23 +206,23 @@ def _halved_share(picture: NDArray[np.uint8]) -> float:
     return grey_share("YBR_FULL", np.stack([(first // 2 + second // 2), blue, red], axis=-1))
 
 
-def _full_shares(picture: NDArray[np.uint8], layout: Layout) -> tuple[float, float]:
+def _full_shares(picture: NDArray[np.uint8], layout: PixelLayout) -> tuple[float, float]:
     """Return how much of a picture is grey as RGB and as YCbCr, with three samples a pixel."""
     pixels = picture.reshape(3, -1).T if layout.planes else picture.reshape(-1, 3)
     return grey_share("RGB", pixels), grey_share("YBR_FULL", pixels)
 
 
-def _video(file: OpenFile, layout: Layout, said: int) -> Frames:
+def _video(file: OpenFile, layout: PixelLayout, stated: int) -> Frames:
     if not file.fragments:
         raise VideoError("the pixel data is damaged: a video, but not in fragments")
-    if said < 2:
+    if stated < 2:
         raise VideoError(
             "NumberOfFrames is missing or says 1, but the pixel data is a video: correct the tag"
         )
-    if said > MOST_FRAMES:
-        raise VideoError(f"{said} frames, but at most {MOST_FRAMES} can be read")
+    if stated > MOST_FRAMES:
+        raise VideoError(f"{stated} frames, but at most {MOST_FRAMES} can be read")
     _, fragments, _ = _fragments(file)
-    return Frames(file.syntax, layout, said, [fragments])
+    return Frames(file.syntax, layout, stated, [fragments])
 
 
 def _fragments(file: OpenFile) -> tuple[list[int], list[Fragment], bool]:
@@ -235,8 +236,8 @@ def _fragments(file: OpenFile) -> tuple[list[int], list[Fragment], bool]:
         if tag != ITEM or place + 8 + size > file.stored:
             return table or [], fragments, tag == DELIMITER
         if table is None:
-            held = file.read(place + 8, min(size, 4 * _MOST_FRAGMENTS))
-            table = [int(offset) for offset in np.frombuffer(held[: len(held) // 4 * 4], "<u4")]
+            raw = file.read(place + 8, min(size, 4 * _MOST_FRAGMENTS))
+            table = [int(offset) for offset in np.frombuffer(raw[: len(raw) // 4 * 4], "<u4")]
         elif size:
             fragments.append((place + 8, size))
         place += 8 + size

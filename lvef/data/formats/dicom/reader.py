@@ -83,8 +83,8 @@ def read(path: Path | str, indices: Sequence[int]) -> NDArray[np.uint8]:
             f"{header.num_frames - 1}"
         )
     _check_size(path, header, len(indices))
-    found = dict(zip(wanted, _frames(path, wanted), strict=True))
-    return np.stack([found[index] for index in indices])
+    frames = dict(zip(wanted, _frames(path, wanted), strict=True))
+    return np.stack([frames[index] for index in indices])
 
 
 def read_dicom(path: Path | str) -> DicomClip:

@@ -61,7 +61,7 @@ class Inflated:
         self._file.seek(self._start)
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         self._place = self._base = 0  # where it is read, and where what is held begins
-        self._held = b""
+        self._buffer = b""
 
     def tell(self) -> int:
         """Return the place where it is read."""
@@ -71,9 +71,9 @@ class Inflated:
         """Go to a place, by inflating what lies before it."""
         if place < self._base:
             self._rewind()
-        self._place = min(place, self._base + len(self._held))
+        self._place = min(place, self._base + len(self._buffer))
         while self._place < place and self._more(_AT_ONCE):
-            self._place = min(place, self._base + len(self._held))
+            self._place = min(place, self._base + len(self._buffer))
         return self._place
 
     def read(self, size: int) -> bytes:
@@ -81,7 +81,7 @@ class Inflated:
         parts, wanted = [], size
         while True:
             at = self._place - self._base
-            parts.append(self._held[at : at + wanted])
+            parts.append(self._buffer[at : at + wanted])
             self._place += len(parts[-1])
             wanted -= len(parts[-1])
             if not wanted or not self._more(max(_AT_ONCE, wanted)):
@@ -99,5 +99,5 @@ class Inflated:
         if self._work > MOST_INFLATED + MOST_HEADER:
             raise VideoError(TOO_LARGE)
         drop = max(0, self._place - _AT_ONCE - self._base)
-        self._held, self._base = self._held[drop:] + data, self._base + drop
+        self._buffer, self._base = self._buffer[drop:] + data, self._base + drop
         return bool(data)

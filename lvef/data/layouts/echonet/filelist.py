@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from lvef.cardiac import ejection_fraction
-from lvef.data.names import CLIP_EXTENSIONS, is_clip, match, stem
+from lvef.data.layouts.folder import SPLITS
+from lvef.data.names import CLIP_EXTENSIONS, is_clip, match_names, stem
 from lvef.data.tables import numbers, read_table
 from lvef.errors import DatasetError
 
-SPLITS = ("TRAIN", "VAL", "TEST")
 EF_TOLERANCE = 2.0
 """Percentage points by which EF may differ from 100 (EDV - ESV) / EDV where it was made of them."""
 OTHER_TOLERANCE = 15.0
@@ -69,13 +69,13 @@ def read_filelist(path: Path, videos: Path) -> FileList:
     """
     cells = read_table(path, _COLUMNS, _NEEDED, ("FileName", "EF", "Split"))
     stated = cells["FileName"].map(stem)
-    found = _locate(cells["FileName"], stated, videos)
+    files = _locate(cells["FileName"], stated, videos)
     ef, converted = _percent(cells["EF"])
     table = pd.DataFrame(
         {
             "video": [_name(file) if file else _name(own) for file, own in
-                      zip(found, stated, strict=True)],
-            "path": [str(videos / file) if file else "" for file in found],
+                      zip(files, stated, strict=True)],
+            "path": [str(videos / file) if file else "" for file in files],
             "split": _splits(cells["Split"], path),
             "ef_true": ef,
             **{column.lower(): _optional(cells, column) for column in ("EDV", "ESV")},
@@ -159,12 +159,12 @@ def _locate(names: pd.Series, stems: pd.Series, videos: Path) -> list[str]:
             by_stem[_name(name)] = name
     full = [str(name).strip().replace("\\", "/").rpartition("/")[2] for name in names]
     bare = [_name(own) for own in stems]
-    exact, alike = match(full, sizes), match(bare, by_stem)
-    found = []
+    exact, alike = match_names(full, sizes), match_names(bare, by_stem)
+    files = []
     for name, own in zip(full, bare, strict=True):
         file = exact[name] if name != own and name in exact else by_stem.get(alike.get(own, ""), "")
-        found.append(file if file and sizes[file] > 0 else "")
-    return found
+        files.append(file if file and sizes[file] > 0 else "")
+    return files
 
 
 def _reasons(table: pd.DataFrame) -> tuple[pd.Series, list[str]]:

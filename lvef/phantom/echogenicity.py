@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-Range = tuple[float, float]
+Span = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Look:
+class Echogenicity:
     """How strongly the parts of a heart reflect; pairs are ranges to draw from.
 
     The defaults are those of the standard benchmark.
@@ -34,13 +34,13 @@ class Look:
         septal_gap: Share of its echo that the septum loses near the apex.
     """
 
-    background: Range = (0.06, 0.30)
-    muscle: Range = (0.45, 0.75)
-    heart: Range = (0.4, 0.8)
-    texture: Range = (0.55, 0.35)
-    pericardium: Range = (0.8, 2.2)
-    septal_core: Range = (0.6, 1.3)
-    annulus: Range = (0.8, 2.4)
+    background: Span = (0.06, 0.30)
+    muscle: Span = (0.45, 0.75)
+    heart: Span = (0.4, 0.8)
+    texture: Span = (0.55, 0.35)
+    pericardium: Span = (0.8, 2.2)
+    septal_core: Span = (0.6, 1.3)
+    annulus: Span = (0.8, 2.4)
     trabeculae: tuple[int, int] = (2, 8)
     papillary: int = 0
     lines: int = 0

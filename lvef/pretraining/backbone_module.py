@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lvef.models.backbones.resnet50 import NUM_FEATURES, ResNet50Backbone
+from lvef.models.backbones import new_backbone
+from lvef.models.options import BackboneOptions
 from lvef.models.schedule import one_cycle
-
-_STAGE_CHANNELS = (256, 512, 1024, 2048)
 
 
 class ContourDecoder(nn.Module):
-    """Merges the backbone's four stages, coarse to fine, into one heat map of the ventricle.
+    """Merges a backbone's stages, coarse to fine, into one heat map of the ventricle.
 
     Args:
+        stage_channels: Channels of the stages' maps, finest first.
         channels: Width of the merged maps.
     """
 
-    def __init__(self, channels: int = 64) -> None:
+    def __init__(self, stage_channels: Sequence[int], channels: int = 64) -> None:
         super().__init__()
-        self.reduce = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in _STAGE_CHANNELS)
+        self.reduce = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in stage_channels)
         self.merge = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),
             nn.BatchNorm2d(channels),
@@ -32,7 +33,7 @@ class ContourDecoder(nn.Module):
         )
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        """Return `(N, 1, H/4, W/4)` logits from the maps of `ResNet50Backbone.feature_maps`."""
+        """Return `(N, 1, H/4, W/4)` logits from the maps of `Backbone.feature_maps`."""
         merged = self.reduce[-1](maps[-1])
         for reduce, finer in zip(list(self.reduce)[-2::-1], maps[-2::-1], strict=True):
             merged = functional.interpolate(merged, size=finer.shape[-2:], mode="bilinear")
@@ -43,7 +44,7 @@ class ContourDecoder(nn.Module):
 class PhantomPretraining(LightningModule):
     """Trains a backbone on what a phantom knows for free: LV mask, area and volume.
 
-    The volume and area are read off the pooled 2,048 features by one linear layer, so the
+    The volume and area are read off the pooled features by one linear layer, so the
     features that the heads get later carry them in plain sight; the mask reaches every stage.
 
     Args:
@@ -54,9 +55,9 @@ class PhantomPretraining(LightningModule):
     def __init__(self, lr: float = 1e-3, weight_decay: float = 0.02) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.backbone = ResNet50Backbone(weights=None)
-        self.decoder = ContourDecoder()
-        self.sizes = nn.Linear(NUM_FEATURES, 2)
+        self.backbone = new_backbone(BackboneOptions.name)
+        self.decoder = ContourDecoder(self.backbone.stage_channels)
+        self.sizes = nn.Linear(self.backbone.num_features, 2)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of one batch; see `phantom.FrameStream` for what is in it."""

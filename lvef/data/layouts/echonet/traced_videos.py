@@ -9,16 +9,10 @@ import numpy as np
 import pandas as pd
 
 from lvef.cardiac import chords_to_polygon
-from lvef.data.filelist import FileList, first_reason
+from lvef.data.layouts.echonet.filelist import FileList, first_reason
+from lvef.data.layouts.echonet.tracings import POINTS, key_frames
 from lvef.data.names import picture_size
-from lvef.data.tracings import (
-    POINTS,
-    USUAL_SIZE,
-    Size,
-    key_frames,
-    scale_into,
-    stated_size,
-)
+from lvef.data.pixels import USUAL_SIZE, Size, scale_into, stated_size
 from lvef.errors import VideoError
 
 _OUTSIDE = "tracing outside the picture"
@@ -41,11 +35,11 @@ def join_tracings(
     reasons = files.reasons.where(files.reasons != "", _reasons(traced))
     factors: dict[str, tuple[float, float]] = {}
     for row in traced[(reasons == "") & _doubtful(traced)].index:
-        found = _placed(traced.loc[row], tracings)
-        if isinstance(found, str):
-            reasons[row] = found
+        place = _placed(traced.loc[row], tracings)
+        if isinstance(place, str):
+            reasons[row] = place
             continue
-        scale, size = found
+        scale, size = place
         traced.loc[row, ["frame_height", "frame_width"]] = size
         if scale != (1.0, 1.0):
             factors[str(traced.loc[row, "video"])] = scale

@@ -183,7 +183,7 @@ def _start_worker(weights: str, calibration: Calibration | None) -> None:
     global _analyser
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    _analyser = ClipAnalyser(weights)
+    _analyser = ClipAnalyser(weights, "cpu")  # one of many processes
     _analyser.calibration = calibration or _analyser.calibration
 
 

@@ -4,31 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lvef.cardiac import chords_to_polygon, ordered_tracings, polygon_area, polygon_mask
-from lvef.data.names import match, stem
+from lvef.cardiac import chords_to_polygon, ordered_tracings, polygon_area
+from lvef.data.names import match_names, stem
 from lvef.data.tables import numbers, read_table
-from lvef.errors import DatasetError
 
 POINTS = ["X1", "Y1", "X2", "Y2"]
 LEAST_AREA = 20.0
 """Square pixels that the smallest ventricle of a picture of 112 x 112 has by far."""
-LEAST_INSIDE = 0.8
-"""Share of a ventricle that must lie in the picture: readers draw on where the sector ends."""
 _COLUMNS = {
     "FileName": ("file", "video", "path"), "X1": (), "Y1": (), "X2": (), "Y2": (), "Frame": (),
 }  # fmt: skip
-_GRID = 256
-
-Size = tuple[float, float]
-"""Height and width of a picture in pixels."""
-USUAL_SIZE: Size = (112.0, 112.0)
-"""What EchoNet-Dynamic's tracings are in, where a list states nothing."""
 
 
 def read_tracings(path: Path, videos: Iterable[str]) -> tuple[pd.DataFrame, int]:
@@ -48,7 +38,7 @@ def read_tracings(path: Path, videos: Iterable[str]) -> tuple[pd.DataFrame, int]
     """
     cells = read_table(path, _COLUMNS, list(_COLUMNS), ("FileName",))
     names = {written: stem(written).rpartition("/")[2] for written in cells["FileName"].unique()}
-    meant = match(names.values(), videos)
+    meant = match_names(names.values(), videos)
     names = {written: meant.get(name, name) for written, name in names.items()}
     table = pd.DataFrame({"video": cells["FileName"].map(names)})
     for column in (*POINTS, "Frame"):
@@ -119,80 +109,3 @@ def key_frames(tracings: pd.DataFrame) -> pd.DataFrame:
             "bottom": by_video["bottom"].max(),
         }
     )
-
-
-def scale_into(
-    contour: NDArray[np.float64], stated: Size | None, picture: Size
-) -> tuple[float, float] | None:
-    """Return the factors of x and y that bring a contour into the picture's pixels.
-
-    A list may state another size than the picture has, and the contour may be in the pixels of
-    either: it is in those of the smaller one that holds it, as no ventricle fills a corner alone.
-
-    Args:
-        contour: `(n, 2)` x, y.
-        stated: Size that the list states; None where it states none.
-        picture: Size that the picture has.
-
-    Returns:
-        None where neither holds the contour, or the picture is larger and of another shape, so
-        that it shows more than what was traced in.
-    """
-    if stated is None:
-        stated = USUAL_SIZE if min(picture) >= 2 * USUAL_SIZE[0] else picture
-    for height, width in sorted([picture, stated], key=np.prod):
-        if inside(contour, (height, width)) >= LEAST_INSIDE:
-            x, y = picture[1] / width, picture[0] / height
-            enlarged = x > 1 or y > 1
-            return None if enlarged and abs(x / y - 1) > 0.02 else (x, y)
-    return None
-
-
-def into_picture(
-    contour: NDArray[np.float64], stated: Size | None, picture: Size, what: str
-) -> NDArray[np.float64]:
-    """Return a contour in the picture's pixels; see `scale_into`.
-
-    Args:
-        contour: `(n, 2)` x, y.
-        stated: Size that the list states; None where it states none.
-        picture: Size that the picture has.
-        what: Which tracing it is, for the error.
-
-    Raises:
-        DatasetError: It does not lie in the picture.
-    """
-    if stated is not None and tuple(stated) == tuple(picture):
-        return contour
-    scale = scale_into(contour, stated, picture)
-    if scale is None:
-        height, width = picture
-        raise DatasetError(
-            f"{what} lies outside its picture of {height:g} x {width:g} pixels: mend it, or take "
-            "the video out of FileList.csv"
-        )
-    return np.asarray(contour * scale)
-
-
-def stated_size(row: Any) -> Size | None:
-    """Return the size that a row states as `frame_height` and `frame_width`, None without."""
-    size = (float(row["frame_height"]), float(row["frame_width"]))
-    return size if all(1 <= length < np.inf for length in size) else None
-
-
-def inside(contour: NDArray[np.float64], size: Size) -> float:
-    """Return which share of a contour's area lies in a picture, 0 to 1.
-
-    Args:
-        contour: `(n, 2)` x, y.
-        size: Height and width of the picture, in the same pixels.
-    """
-    height, width = size
-    x, y = contour.T
-    if x.min() >= -1 and y.min() >= -1 and x.max() <= width and y.max() <= height:
-        return 1.0
-    drawn = contour * (_GRID / np.array([width, height]))
-    area = polygon_area(drawn)
-    if not np.isfinite(area) or area == 0 or np.abs(drawn).max() > 100 * _GRID:
-        return 0.0
-    return min(float(polygon_mask(drawn, _GRID, _GRID).sum()) / area, 1.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from lvef.cardiac import REDUCED_EF
+from lvef.cardiac import REDUCED_EF, is_reduced, straddles_reduced
 
 BEAT_COLUMNS = [
     "video", "beat", "ed_frame", "es_frame", "mid_frame", "ef", "ef_std", "ef_lower", "ef_upper",
@@ -61,9 +61,9 @@ def _combine_ef(row: pd.Series, table: pd.DataFrame) -> pd.Series:
     upper = ef + widening * float((table["ef_upper"] - table["ef"]).median())
     row["ef"], row["ef_std"] = ef, std
     row["ef_lower"], row["ef_upper"] = max(lower, 0.0), min(upper, 100.0)
-    row["reduced"] = float(ef <= REDUCED_EF)
+    row["reduced"] = float(is_reduced(ef))
     if table["p_reduced"].notna().any():
         row["p_reduced"] = float(ndtr((REDUCED_EF - ef) / std))
-    straddles = row["ef_lower"] <= REDUCED_EF < row["ef_upper"]
+    straddles = straddles_reduced(row["ef_lower"], row["ef_upper"])
     row["review"] = float(straddles or row["review"] == 1)
     return row

@@ -1,0 +1,143 @@
+"""A clip file that is decoded once: its pictures, its rate, and the sector in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lvef.cardiac import survey
+from lvef.data.formats import (
+    ClipInfo,
+    FrameRangeError,
+    clip_info,
+    named,
+    read_frames,
+    stream_frames,
+)
+from lvef.data.sector import find_sector
+from lvef.data.timing import Timing, checked_rate, timing
+from lvef.errors import VideoError
+
+LONGEST = 10_000
+"""Frames of a clip that are analysed at once; more would take gigabytes."""
+_HELD = 192 * 2**20
+"""Bytes of pictures that are kept in memory; a clip that has more is decoded in several passes."""
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class DecodedClip:
+    """A clip file whose sector is known.
+
+    Attributes:
+        path: The file.
+        info: What it says of itself.
+        timing: When its frames are shown.
+        sector: `(H, W)` bool, see `find_sector`.
+        first: `(H, W, 3)` uint8, its first frame.
+        pictures: `(T, H, W, 3)` uint8, all of its frames; None where they are too many.
+    """
+
+    path: Path
+    info: ClipInfo
+    timing: Timing
+    sector: NDArray[np.bool_]
+    first: NDArray[np.uint8]
+    pictures: NDArray[np.uint8] | None
+
+    def stream(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield the whole clip, some `(n, H, W, 3)` frames at a time.
+
+        Raises:
+            VideoError: The file cannot be read.
+        """
+        if self.pictures is None:
+            yield from stream_frames(self.path)
+            return
+        for start in range(0, len(self.pictures), _AT_ONCE):
+            yield self.pictures[start : start + _AT_ONCE]
+
+    def frames(self, numbers: Sequence[int]) -> NDArray[np.uint8]:
+        """Return the `(n, H, W, 3)` frames asked for.
+
+        Raises:
+            VideoError: The file cannot be read.
+        """
+        if self.pictures is None:
+            return read_frames(self.path, numbers)
+        return self.pictures[list(numbers)]
+
+
+def decode_file(
+    path: Path | str, fps: float | None = None, info: ClipInfo | None = None
+) -> DecodedClip:
+    """Decode a clip file, and find its sector.
+
+    Args:
+        path: The file.
+        fps: Frames a second, in place of what the file states.
+        info: What the file says of itself, where that was read already.
+
+    Raises:
+        VideoError: It cannot be read, its frame rate is not one of an echo machine, its frames are
+            so unevenly spaced that a systole could be lost, or it has more than `LONGEST` frames.
+    """
+    path = Path(path)
+    info = clip_info(path) if info is None else info
+    with named(path):
+        check_length(info.num_frames)
+        rate = _timing(info, fps)
+    pictures = _all_pictures(path, info.num_frames)
+    if pictures is None:
+        probe = _probe(path, info.num_frames)
+    else:  # some packets may hold no picture, so that there are fewer
+        probe = pictures[survey(len(pictures), each_once=True)]
+    return DecodedClip(path, info, rate, find_sector(probe), probe[0].copy(), pictures)
+
+
+def check_length(num_frames: int) -> None:
+    """Refuse a clip of more than `LONGEST` frames.
+
+    Raises:
+        VideoError: It has more.
+    """
+    if num_frames > LONGEST:
+        raise VideoError(
+            f"{num_frames} frames, but at most {LONGEST} are analysed at once: cut the clip"
+        )
+
+
+def _timing(info: ClipInfo, fps: float | None) -> Timing:
+    """Return the rate of a clip: as it is given, else as the file tells it."""
+    if fps is not None:
+        return Timing(checked_rate(fps))
+    if info.times is None:
+        raise VideoError(f"{info.untimed}: give it with --data.fps (fps= in Python)")
+    return timing(info.times)
+
+
+def _all_pictures(path: Path, num_frames: int) -> NDArray[np.uint8] | None:
+    """Return every frame of a file, None where they would not fit or are more than it says."""
+    pictures: NDArray[np.uint8] | None = None
+    count = 0
+    for part in stream_frames(path):
+        if pictures is None and num_frames * part[0].nbytes <= _HELD:
+            pictures = np.empty((num_frames, *part.shape[1:]), np.uint8)
+        if pictures is None or count + len(part) > num_frames:
+            return None
+        pictures[count : count + len(part)] = part
+        count += len(part)
+    return None if pictures is None else pictures[:count]
+
+
+def _probe(path: Path, count: int) -> NDArray[np.uint8]:
+    """Return frames spread over a clip of about `count` frames."""
+    try:
+        return read_frames(path, survey(count, each_once=True).tolist())
+    except FrameRangeError:  # some packets hold no picture, so that there are fewer
+        shown = sum(len(frames) for frames in stream_frames(path))
+        return read_frames(path, survey(shown, each_once=True).tolist())

@@ -1,0 +1,172 @@
+"""The data module of EF tasks: key frames of a labelled folder, or features computed of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+
+from lvef.cardiac import PICTURE_SIZE
+from lvef.data.dataset import KeyFrameDataset
+from lvef.data.features import FeatureCache, Request, compute, feature_loader
+from lvef.data.labelled import LabelledDataModule
+from lvef.data.layouts import MAX_EXCLUDED
+from lvef.data.loaders import decoding_loader
+from lvef.data.options import check_options
+from lvef.data.transforms import Augmentation
+
+
+class KeyFrameDataModule(LabelledDataModule):
+    """Key frames of a labelled folder, decoded on the fly.
+
+    A batch is a dict: `frames` uint8 `(B, F, 3, H, W)` in the order of `frames` (float in 0..1
+    once augmented), `ef_true` float32 `(B,)` percent, `reduced_true` int64 `(B,)`, `row` int64
+    `(B,)`. Once `compute_features` ran, TRAIN and VAL of that fit have `features` float32
+    `(B, F * d)` in place of `frames`.
+
+    Args:
+        root: The folder.
+        frames: Frames a case consists of, in this order: any of EDF, ESF, MF.
+        batch_size: Cases a batch, on each device.
+        num_workers: Processes that decode for each device; by default the cores are shared out,
+            8 at most.
+        image_size: Height and width of a frame in pixels.
+        remove_artifacts: Blank text, rulers and logos outside the ultrasound sector.
+        augmentation: Changes made to training frames on the device; null for none.
+        balanced: Draw reduced and normal cases equally often in training.
+        limit: Use only the first so many videos of each split, for a quick look.
+        max_excluded: Share of unusable videos above which a run stops.
+        check_videos: Decode every video's key frames, all three, once at the start and set the
+            unreadable aside.
+        feature_batch_size: Cases a training batch when a frozen backbone's features were computed
+            beforehand.
+        feature_cache: Folder where such features are kept for later runs; auto is the folder
+            `features` beside the runs, null keeps none.
+    """
+
+    def __init__(
+        self,
+        root: str | None = None,
+        frames: list[str] = ["ESF"],  # noqa: B006 (jsonargparse shows and copies it)
+        batch_size: int = 32,
+        num_workers: int | None = None,
+        image_size: int = PICTURE_SIZE,
+        remove_artifacts: bool = True,
+        augmentation: Augmentation | None = None,
+        balanced: bool = False,
+        limit: int | None = None,
+        max_excluded: float = MAX_EXCLUDED,
+        check_videos: bool = False,
+        feature_batch_size: int = 256,
+        feature_cache: str | None = "auto",
+    ) -> None:
+        check_options(
+            frames, False, image_size=image_size, batch_size=batch_size, num_workers=num_workers,
+            feature_batch_size=feature_batch_size, limit=limit, max_excluded=max_excluded,
+        )  # fmt: skip
+        super().__init__(
+            root, batch_size, num_workers, image_size, augmentation, balanced, limit,
+            max_excluded, check_videos,
+        )  # fmt: skip
+        self.frames = list(frames)
+        self.remove_artifacts = remove_artifacts
+        self.feature_batch_size = feature_batch_size
+        self.feature_cache = feature_cache
+        self._features: dict[str, Tensor] = {}
+
+    def setup(self, stage: str) -> None:
+        """Read the table, once; the features of an earlier fit are forgotten."""
+        self._features = {}
+        super().setup(stage)
+
+    def dataset(self, rows: pd.DataFrame, training: bool) -> KeyFrameDataset:
+        """Return the key frames of rows of the table."""
+        return KeyFrameDataset(rows, self.frames, self.image_size, self.remove_artifacts)
+
+    def augmented(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Return a batch with augmented frames; features stay as they are."""
+        if self.augmentation is not None and "frames" in batch:
+            batch["frames"] = self.augmentation(batch["frames"])
+        return batch
+
+    def compute_features(
+        self,
+        extract: Callable[[Tensor], Tensor],
+        fingerprint: str,
+        device: torch.device,
+    ) -> None:
+        """Run a frozen backbone once over TRAIN and VAL; batches of this fit carry `features`.
+
+        Args:
+            extract: Returns `(B, F * d)` features of frames `(B, F, 3, H, W)`.
+            fingerprint: Changes whenever `extract` does.
+            device: Where it runs.
+
+        Raises:
+            VideoError: A video cannot be read.
+        """
+        assert self.trainer is not None
+        if self.augmentation is not None:
+            rank_zero_info("The backbone is frozen: its features are computed once, unaugmented.")
+        cache = FeatureCache(self._cache_folder())
+        for name in ("TRAIN", "VAL"):
+            request = Request(
+                self.split(name), self.frames, self.image_size, self.remove_artifacts, fingerprint
+            )
+            self._features[name] = compute(
+                request, extract, cache, self._frames_loader, self.trainer, device, name
+            )
+
+    @property
+    def has_features(self) -> bool:
+        """Whether `compute_features` ran in this fit."""
+        return bool(self._features)
+
+    def feature_table(self, split: str) -> tuple[Tensor, Tensor]:
+        """Return features `(n, F * d)` and EF `(n,)` of a split that `compute_features` ran on."""
+        ef = torch.as_tensor(self.split(split)["ef_true"].to_numpy(np.float32))
+        return self._features[split], ef
+
+    def training_batch_size(self) -> int:
+        """Return how many cases a training batch holds."""
+        return self.batch_size if self._ready("TRAIN") is None else self.feature_batch_size
+
+    def loader(
+        self, rows: pd.DataFrame, order: Sampler[Any] | None = None, drop_last: bool = False
+    ) -> DataLoader[Any]:
+        """Return batches of rows of the table: of features where this fit has them.
+
+        Args:
+            rows: A whole split.
+            order: In which they are trained on; None where they are not.
+            drop_last: Leave out a last batch that is not full.
+        """
+        features = self._ready(str(rows["split"].iloc[0]))
+        if features is None:
+            return super().loader(rows, order, drop_last)
+        return feature_loader(rows, features, self.feature_batch_size, order, drop_last)
+
+    def _frames_loader(self, rows: pd.DataFrame, frames: Sequence[str]) -> DataLoader[Any]:
+        dataset = KeyFrameDataset(rows, frames, self.image_size, self.remove_artifacts)
+        return decoding_loader(dataset, self.batch_size, self._workers())
+
+    def _ready(self, split: str) -> Tensor | None:
+        """Return the features of a split, in the fit that they were computed for and no other."""
+        fitting = self.trainer is not None and self.trainer.state.fn == "fit"
+        return self._features.get(split) if fitting else None
+
+    def _cache_folder(self) -> Path | None:
+        if self.feature_cache != "auto":
+            return None if self.feature_cache is None else Path(self.feature_cache)
+        if self.trainer is None:
+            return None
+        logger = self.trainer.logger
+        beside = logger.save_dir if logger is not None else None
+        return Path(beside or self.trainer.default_root_dir) / "features"

@@ -1,0 +1,19 @@
+"""Layouts of labelled clips, a file or folder a layout: see `base.Layout` for what one is.
+
+A layout registers itself when it is imported, which happens here.
+"""
+
+from lvef.data.layouts.base import LAYOUTS, Layout, find_layout, read_labels, register
+from lvef.data.layouts.echonet import EchoNetDynamic
+from lvef.data.layouts.folder import (
+    MAX_EXCLUDED,
+    SPLITS,
+    ExcludedError,
+    LabelFolder,
+    check_excluded,
+)
+
+__all__ = [
+    "LAYOUTS", "MAX_EXCLUDED", "SPLITS", "EchoNetDynamic", "ExcludedError", "LabelFolder", "Layout",
+    "check_excluded", "find_layout", "read_labels", "register",
+]  # fmt: skip

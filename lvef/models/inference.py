@@ -1,0 +1,132 @@
+"""How networks are run to predict: on which device, in which precision, and by which loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from lvef.errors import ConfigurationError
+from lvef.precision import cpu_precision
+
+if TYPE_CHECKING:
+    from lvef.models.task import Cases, Task
+
+
+def best_device(asked: str | torch.device | None = None) -> torch.device:
+    """Return the device that networks run on.
+
+    Args:
+        asked: A device that is asked for by name; None takes a CUDA GPU if there is one, else the
+            CPU. Apple's GPU must be asked for: it has no double precision, which Gaussian
+            processes need.
+
+    Raises:
+        ConfigurationError: There is no such device.
+    """
+    if asked is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(asked)
+    except RuntimeError:
+        raise ConfigurationError(f"device {asked}: no kind of device; give cpu or cuda") from None
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(device.type, False):
+        raise ConfigurationError(f"device {asked}: there is none here; give cpu, or leave it away")
+    return device
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Return where a module is."""
+    return next((value.device for value in module.parameters()), torch.device("cpu"))
+
+
+@contextmanager
+def inference(device: torch.device, fast: bool = False) -> Iterator[None]:
+    """Run networks without gradients.
+
+    Args:
+        device: Where they run.
+        fast: In bfloat16 where that is faster; answers then change in their third digit.
+    """
+    lower = fast and (device.type == "cuda" or cpu_precision() == "bf16-mixed")
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=lower):
+        yield
+
+
+class FramePredictor:
+    """Predicts frames with a task, on one device.
+
+    Args:
+        task: The task; it stays where it is brought to, in evaluation mode.
+        device: Where it runs; see `best_device`.
+        fast: Whether backbones run in bfloat16 where that is faster; heads never do.
+    """
+
+    def __init__(
+        self, task: Task, device: str | torch.device | None = None, fast: bool = False
+    ) -> None:
+        self.task: Any = task
+        self.device = best_device(device)
+        self.fast = fast
+        self.task.to(self.device).eval()
+
+    def batches(self, batches: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return what is predicted of batches of a data module, as `predict_step` returns it."""
+        with inference(self.device):
+            return [
+                self.task.predict_step(_on_device(batch, self.device), number)
+                for number, batch in enumerate(batches)
+            ]
+
+    def frames(self, frames: Tensor) -> Cases:
+        """Return the answers to frames `(B, F, 3, H, W)`, CPU tensors `(B,)` by column."""
+        if self._backbone is not None:
+            return self.from_features(self._extracted(self._backbone, frames))
+        with inference(self.device, self.fast):
+            return self._answers(self.task(frames.to(self.device)))
+
+    def features(self, frames: Tensor) -> Tensor | None:
+        """Return features `(n, d)` of frames `(n, 3, H, W)`, on the device, to be used repeatedly.
+
+        None of a task whose members each have a backbone of their own.
+        """
+        if self._backbone is None:
+            return None
+        return self._extracted(self._backbone, frames[:, None])
+
+    def from_features(self, features: Tensor) -> Cases:
+        """Return the answers to features `(B, F * d)`, CPU tensors `(B,)` by column."""
+        with inference(self.device):
+            return self._answers(self.task.batch_output({"features": features.to(self.device)}))
+
+    @cached_property
+    def _backbone(self) -> nn.Module | None:
+        has_own = self.task.parts()[0][0] is self.task
+        backbone: nn.Module | None = self.task.backbone.folded() if has_own else None
+        return backbone
+
+    def _extracted(self, backbone: nn.Module, frames: Tensor) -> Tensor:
+        with inference(self.device, self.fast):
+            features: Tensor = backbone(frames.to(self.device))
+            return features.float()
+
+    def _answers(self, output: Tensor) -> Cases:
+        raw = {name: value.float().cpu() for name, value in self.task.raw_answer(output).items()}
+        answers: Cases = self.task.calibrated_answer(raw)
+        return answers
+
+
+def _on_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    return {
+        name: value.to(device) if isinstance(value, Tensor) else value
+        for name, value in batch.items()
+    }

@@ -1,0 +1,68 @@
+"""Weights of the segmenter: those that ship, files, and checkpoints of its task."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+from lvef.errors import CheckpointError, WeightsError
+from lvef.models.loading import read_checkpoint
+from lvef.models.segmentation.network import LVSegmentationNet
+
+SHIPPED = "shipped"
+"""The weights that come with the package, trained on phantoms only."""
+_TASK = "LVSegmenter"
+
+
+def weights_file(weights: str | Path) -> Path:
+    """Return the file of segmenter weights: "shipped" are those that come with the package."""
+    if str(weights) == SHIPPED:
+        return Path(str(files("lvef"))) / "weights" / "lv_seg.safetensors"
+    return Path(weights)
+
+
+def load_weights(net: LVSegmentationNet, weights: str | Path) -> dict[str, str]:
+    """Fill a network with weights, and return what their file says of them; see `read_weights`.
+
+    Raises:
+        WeightsError: They cannot be read, or are another network's.
+    """
+    state, metadata = read_weights(weights)
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        raise WeightsError(f"{weights}: of another version of the segmenter") from error
+    return metadata
+
+
+def read_weights(weights: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a network's tensors and what the file says of them.
+
+    Args:
+        weights: "shipped", a .safetensors file, or a checkpoint of an `LVSegmenter`.
+
+    Raises:
+        WeightsError: They cannot be read.
+    """
+    path = weights_file(weights)
+    if not path.is_file():
+        raise WeightsError(f"{path} not found; give segmenter weights, or {SHIPPED!r}")
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, "pt") as opened:
+                metadata = dict(opened.metadata() or {})
+            return load_file(path), metadata
+        checkpoint = read_checkpoint(path)
+    except (SafetensorError, OSError, CheckpointError) as error:
+        raise WeightsError(f"{path}: not readable segmenter weights") from error
+    stated = checkpoint["lvef"]
+    if stated["class_path"] != f"lvef.models.{_TASK}":
+        raise WeightsError(f"{path} holds a {stated['task']}, not an {_TASK}")
+    phantoms = stated["data"].get("is_phantom") and not stated.get("patients", False)
+    tensors = checkpoint["state_dict"].items()
+    state = {name.removeprefix("net."): v for name, v in tensors if name.startswith("net.")}
+    return state, {"trained_on": "phantoms" if phantoms else ""}

@@ -1,0 +1,212 @@
+"""The data module of the command line: one list of options, and the data module of each job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from lvef.cardiac import PICTURE_SIZE
+from lvef.data.keyframes import KeyFrameDataModule
+from lvef.data.layouts import MAX_EXCLUDED
+from lvef.data.masked_clips import MaskedClipDataModule
+from lvef.data.options import check_options
+from lvef.data.transforms import Augmentation
+from lvef.errors import ConfigurationError
+from lvef.predict.new_clips import NewClipsDataModule
+
+
+class EchoNetDataModule(LightningDataModule):
+    """Key frames of a labelled folder, or of new videos, decoded on the fly.
+
+    Stands for one of three data modules, which does the work and answers whatever is asked of this
+    one: `KeyFrameDataModule`, with `masks` a `MaskedClipDataModule`, and in predict with `videos` a
+    `NewClipsDataModule`.
+
+    Args:
+        root: Folder of labelled clips, such as EchoNet-Dynamic's or a phantom's.
+        frames: Frames a case consists of, in this order: any of EDF, ESF, MF.
+        batch_size: Cases a batch, on each device.
+        num_workers: Processes that decode for each device; by default the cores are shared out,
+            8 at most.
+        image_size: Height and width of a frame in pixels.
+        remove_artifacts: Blank text, rulers and logos outside the ultrasound sector.
+        augmentation: Changes made to training frames on the device; null for none.
+        balanced: Draw reduced and normal cases equally often in training.
+        limit: Use only the first so many videos of each split, for a quick look.
+        max_excluded: Share of unusable videos above which a run stops.
+        check_videos: Decode every video's key frames, all three, once at the start and set the
+            unreadable aside.
+        videos: What predict reads instead of the TEST split: a file, a folder or a glob of AVI,
+            MP4 and DICOM clips. Their beats are found.
+        keyframes: CSV file with the ED and ES frames of such videos where they are known: video,
+            ed, es.
+        fps: Frames a second of such videos, in place of what the files state.
+        segmenter: What finds the beats of new videos: shipped, a file of segmenter weights, or a
+            checkpoint of an LV segmenter.
+        save_overlays: Write an MP4 of every new video whose beats are looked for, with contour,
+            curve and beats, into the log folder.
+        masks: Batches carry short clips with LV masks, for an LV segmenter, in place of key
+            frames.
+        feature_batch_size: Cases a training batch when a frozen backbone's features were computed
+            beforehand.
+        feature_cache: Folder where such features are kept for later runs; auto is the folder
+            `features` beside the runs, null keeps none.
+
+    Attributes:
+        labelled: What fit, validate and test read, and predict without `videos`.
+        new: What predict reads with `videos`.
+    """
+
+    def __init__(
+        self,
+        root: str | None = None,
+        frames: list[str] = ["ESF"],  # noqa: B006 (jsonargparse shows and copies it)
+        batch_size: int = 32,
+        num_workers: int | None = None,
+        image_size: int = PICTURE_SIZE,
+        remove_artifacts: bool = True,
+        augmentation: Augmentation | None = None,
+        balanced: bool = False,
+        limit: int | None = None,
+        max_excluded: float = MAX_EXCLUDED,
+        check_videos: bool = False,
+        videos: str | None = None,
+        keyframes: str | None = None,
+        fps: float | None = None,
+        segmenter: str = "shipped",
+        save_overlays: bool = False,
+        masks: bool = False,
+        feature_batch_size: int = 256,
+        feature_cache: str | None = "auto",
+    ) -> None:
+        self._jobs: list[LightningDataModule] = []
+        super().__init__()
+        check_options(
+            frames, masks, image_size=image_size, batch_size=batch_size, num_workers=num_workers,
+            feature_batch_size=feature_batch_size, limit=limit, max_excluded=max_excluded, fps=fps,
+        )  # fmt: skip
+        self.frames = list(frames)
+        self.remove_artifacts = remove_artifacts
+        self.masks = masks
+        self.keyframes = keyframes
+        self.videos = videos
+        self.labelled: KeyFrameDataModule | MaskedClipDataModule
+        if masks:
+            self.labelled = MaskedClipDataModule(
+                root, batch_size, num_workers, image_size, augmentation, balanced, limit,
+                max_excluded, check_videos,
+            )  # fmt: skip
+        else:
+            self.labelled = KeyFrameDataModule(
+                root, frames, batch_size, num_workers, image_size, remove_artifacts, augmentation,
+                balanced, limit, max_excluded, check_videos, feature_batch_size, feature_cache,
+            )  # fmt: skip
+        self.new = None if videos is None else NewClipsDataModule(
+            videos, None if masks else frames, batch_size, num_workers, image_size,
+            remove_artifacts, keyframes, fps, segmenter, save_overlays,
+        )  # fmt: skip
+        self._jobs = [self.labelled] if self.new is None else [self.labelled, self.new]
+        self.prepare_data_per_node = False
+        self._job: LightningDataModule = self.labelled
+
+    def __getattr__(self, name: str) -> Any:
+        """Ask the data module of the job for what this one does not have itself."""
+        if name.startswith("__") or "_job" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return getattr(self._job, name)
+
+    @property
+    def trainer(self) -> Any:
+        """The trainer, which the data modules of the jobs know, too."""
+        return self.__dict__.get("_trainer")
+
+    @trainer.setter
+    def trainer(self, trainer: Any) -> None:
+        self.__dict__["_trainer"] = trainer
+        for job in self._jobs:
+            job.trainer = trainer
+
+    @property
+    def feature_cache(self) -> str | None:
+        """Folder where features are kept, of whatever computes any."""
+        return getattr(self.labelled, "feature_cache", None)
+
+    @feature_cache.setter
+    def feature_cache(self, folder: str | None) -> None:
+        if isinstance(self.labelled, KeyFrameDataModule):
+            self.labelled.feature_cache = folder
+
+    @property
+    def key(self) -> Path | None:
+        """See `NewClipsDataModule`."""
+        return None if self.new is None else self.new.key
+
+    @key.setter
+    def key(self, key: Path | None) -> None:
+        if self.new is not None:
+            self.new.key = key
+
+    def prepare_data(self) -> None:
+        """Find the beats of new videos, once for all processes."""
+        if self.new is not None and (self.trainer is None or self.trainer.predicting):
+            self.new.prepare_data()
+
+    def setup(self, stage: str) -> None:
+        """Read the table of the job, once.
+
+        Raises:
+            DatasetError: The folder or the videos cannot be used.
+            ConfigurationError: There is nothing to read from.
+        """
+        new = self.new if stage == "predict" else None
+        if new is None and self.keyframes is not None:
+            raise ConfigurationError("--data.keyframes is for new videos: give --data.videos too")
+        self._job = new or self.labelled
+        self._job.setup(stage)
+
+    def teardown(self, stage: str) -> None:
+        """Let the next fit begin at its beginning."""
+        self._job.teardown(stage)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the random numbers of a fit that goes on from here depend on."""
+        return self._job.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where a checkpoint was written."""
+        self._job.load_state_dict(state_dict)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Return batches of TRAIN."""
+        return self.labelled.train_dataloader()
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Return batches of VAL."""
+        return self.labelled.val_dataloader()
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Return batches of TEST."""
+        return self.labelled.test_dataloader()
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """Return batches of the new videos that can be used, or else of TEST."""
+        loader: DataLoader[Any] = self._job.predict_dataloader()
+        return loader
+
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """Bring a batch to the device."""
+        return self._job.transfer_batch_to_device(batch, device, dataloader_idx)
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Seed what is drawn for a training batch."""
+        return self._job.on_before_batch_transfer(batch, dataloader_idx)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Augment training batches on the device."""
+        return self._job.on_after_batch_transfer(batch, dataloader_idx)

@@ -1,0 +1,120 @@
+"""From what was found and predicted of beats to a row a clip, and a row a beat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lvef.cardiac import REDUCED_EF, straddles_reduced
+from lvef.evaluation.metrics import normal_reach
+from lvef.evaluation.uncertainty import LEVEL
+from lvef.predict.combine import BEAT_COLUMNS, combine_beats
+from lvef.predict.video_table import told_of
+
+COLUMNS = [
+    "video", "status", "reason", "ed_frame", "es_frame", "mid_frame", "ef", "ef_std", "ef_lower",
+    "ef_upper", "p_reduced", "reduced", "review",
+]  # fmt: skip
+"""Columns of predictions.csv; where beats were found `num_beats`, `ef_spread`, `ef_geometric` and
+`quality` follow, where the true EF is known `ef_true`, and `trained_on` where phantoms taught the
+model."""
+_FOUND_COLUMNS = ["num_beats", "ef_spread", "ef_geometric", "quality"]
+_NOT_REACHED = "not predicted: the run ended before this video"
+
+Tables = tuple[pd.DataFrame, pd.DataFrame]
+"""A row a clip, as `predictions.csv`, and a row a beat, as `beats.csv`."""
+
+
+def clip_rows(
+    table: pd.DataFrame, batches: list[dict[str, Any]] | None, trained_on: str = ""
+) -> Tables:
+    """Return what is said of clips.
+
+    Args:
+        table: What is known of them, a row a beat; the index is the row.
+        batches: What `predict_step` of a model of EF returned, repeats of a row allowed; None where
+            geometry alone answers.
+        trained_on: What taught whatever answers, where that must be told.
+    """
+    videos, beats = geometric_table(table) if batches is None else prediction_table(table, batches)
+    if trained_on:
+        videos["trained_on"] = trained_on
+    return videos, beats
+
+
+def prediction_table(
+    table: pd.DataFrame, batches: list[dict[str, Any]]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Join predictions to the videos they belong to.
+
+    Args:
+        table: The data module's table, a row a beat; the index is the row.
+        batches: What `EFTask.predict_step` returned, repeats of a row allowed.
+
+    Returns:
+        A row a video in the order of `table`, with `COLUMNS` and what else is known; and a row a
+        beat that was predicted, with `BEAT_COLUMNS`.
+    """
+    result = table.copy()
+    result["reason"] = table.get("reason", "")
+    result["status"] = np.where(result["reason"] == "", "ok", "failed")
+    for batch in batches:
+        for row, reason in batch["failures"]:
+            result.loc[row, "status"] = "failed"
+            result.loc[row, "reason"] = told_of(table.loc[row], reason)
+        values = {k: v for k, v in batch.items() if isinstance(v, torch.Tensor) and k != "row"}
+        for name, value in values.items():
+            if name not in result:
+                result[name] = np.nan
+            result.loc[batch["row"].numpy(), name] = value.numpy()
+    answered = result.reindex(columns=["ef", "p_reduced"]).notna().any(axis=1)
+    unanswered = (result["status"] == "ok") & ~answered
+    result.loc[unanswered, "status"] = "failed"
+    result.loc[unanswered, "reason"] = _NOT_REACHED
+    return by_video(result)
+
+
+def geometric_table(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the same tables with the EF that geometry tells, where there is no model of EF."""
+    result = table.drop(columns="ef_true").copy()
+    result["status"] = np.where(result["reason"] == "", "ok", "failed")
+    result["ef"], result["ef_std"] = result["ef_geometric"], result["ef_geometric_std"]
+    reach = float(normal_reach(LEVEL)) * result["ef_std"]
+    result["ef_lower"] = (result["ef"] - reach).clip(0, 100)
+    result["ef_upper"] = (result["ef"] + reach).clip(0, 100)
+    result["p_reduced"] = np.nan
+    result["reduced"] = (result["ef"] <= REDUCED_EF).astype(float).where(result["ef"].notna())
+    straddles = straddles_reduced(result["ef_lower"], result["ef_upper"])
+    result["review"] = straddles.astype(float).where(result["ef"].notna())
+    return by_video(result)
+
+
+def by_video(result: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Put the beats of each video together."""
+    has_beats = "beat" in result
+    rows = []
+    for _, beats in result.groupby("path" if has_beats else "video", sort=False):
+        good = beats[beats["status"] == "ok"]
+        if len(good) > 1:
+            rows.append(combine_beats(good))
+            continue
+        row = (good if len(good) else beats).iloc[0].copy()
+        row["num_beats"] = len(good)
+        rows.append(row)
+    videos = pd.DataFrame(rows)
+    for flag in ("reduced", "review"):
+        if flag in videos:
+            videos[flag] = videos[flag].astype(float).astype("Int64")
+    columns = [*COLUMNS]
+    if has_beats and (result["quality"].notna().any() or (result["beat"] > 0).any()):
+        videos["num_beats"] = videos["num_beats"].astype("Int64")
+        columns += _FOUND_COLUMNS
+    if "ef_true" in result and result["ef_true"].notna().any():
+        columns += ["ef_true"]
+    beats = result[result["status"] == "ok"]
+    if has_beats:
+        beats = beats.drop(columns="quality").rename(columns={"beat_quality": "quality"})
+    return videos.reindex(columns=columns), beats.reindex(columns=BEAT_COLUMNS)

@@ -1,0 +1,74 @@
+"""`predictions.csv`, `beats.csv` and `predictions.json`: what was said of clips, and by what."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.evaluation.uncertainty import LEVEL
+from lvef.files import write_csv, write_json
+from lvef.predict.rows import Tables
+from lvef.run_files import BEATS, PREDICTIONS
+
+
+def write_predictions(folder: Path, tables: Tables, made_with: dict[str, Any]) -> Path:
+    """Write what was said of clips, each file whole or not at all.
+
+    Args:
+        folder: The run's folder.
+        tables: See `clip_rows`; where there is no beat, no file of beats is written.
+        made_with: See `made_with`.
+
+    Returns:
+        `predictions.csv`.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    videos, beats = tables
+    path = folder / PREDICTIONS
+    write_csv(path, videos)
+    write_json(path.with_suffix(".json"), made_with)
+    if len(beats):
+        write_csv(path.with_name(BEATS), beats)
+    return path
+
+
+def failed(videos: pd.DataFrame) -> str:
+    """Return how many clips failed, in words; nothing where none did."""
+    count = int((videos["status"] != "ok").sum())
+    return f" ({count} of {len(videos)} failed: see reason there)" if count else ""
+
+
+def made_with(task: Any, data: Any, checkpoint: str, trained_on: str) -> dict[str, Any]:
+    """Return what predictions were made with.
+
+    Args:
+        task: The task that was asked.
+        data: The data module.
+        checkpoint: Where the task came from.
+        trained_on: What taught whatever answers.
+    """
+    level = getattr(task, "interval_level", None)
+    finder = getattr(data, "finder", None)  # found the beats, where they were found
+    by = {} if finder is None else {
+        "segmenter": str(data.segmenter), "segmenter_trained_on": str(finder.trained_on),
+    }  # fmt: skip
+    return {
+        "note": NOT_FOR_DIAGNOSIS,
+        "task": type(task).__name__,
+        "kind": getattr(task, "kind", None),
+        "frames": list(getattr(task, "frames", [])),
+        "backbone": getattr(task, "network_title", ""),
+        "checkpoint": checkpoint,
+        "trained_on": trained_on,
+        "phantom": data.videos is None and data.is_phantom,
+        "threshold": getattr(task, "decision_threshold", None),
+        "level": LEVEL if level is None else level,
+        "version": version("lvef"),
+        **by,
+    }

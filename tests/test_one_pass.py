@@ -1,0 +1,138 @@
+"""The way of a new clip: what was decoded and found once is carried on."""
+
+from collections import Counter
+
+import av
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from pictures import on_screen
+
+from lvef.data.datamodule import EchoNetDataModule
+from lvef.data.dataset import VIEW, KeyFrameDataset
+from lvef.data.decode import decode_file
+from lvef.data.formats import write_video
+from lvef.data.keyframes import KeyFrameDataModule
+from lvef.data.masked_clips import MaskedClipDataModule
+from lvef.data.prepare import prepare_decoded, prepare_file
+from lvef.data.views import ClipView, FrameOptions
+from lvef.errors import ConfigurationError
+from lvef.models.inference import best_device
+from lvef.phantom import PhantomClip
+from lvef.predict.finder import BeatFinder
+from lvef.predict.frames import key_frame_batches
+from lvef.predict.new_clips import NewClipsDataModule
+from lvef.predict.video_table import video_table
+
+SEEN = FrameOptions(("EDF", "ESF"), 64)
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Return how often each file was opened by FFmpeg so far."""
+    count, really = Counter(), av.open
+
+    def counting(file, *args, **kwargs):
+        count[str(file)] += 1
+        return really(file, *args, **kwargs)
+
+    monkeypatch.setattr(av, "open", counting)
+    return count
+
+
+@pytest.fixture(params=[112, 400])
+def clip(request, tmp_path):
+    frames = PhantomClip(5, 0).frames()
+    path = tmp_path / "clips" / "a.mp4"
+    path.parent.mkdir()
+    write_video(path, frames if request.param == 112 else on_screen(frames), 50)
+    return path
+
+
+def test_a_clip_is_decoded_once_from_its_file_to_the_frames_of_its_model(clip, opened):
+    table = video_table(clip, None, BeatFinder("shipped", seen=SEEN))
+    assert (table["reason"] == "").all()
+    (batch,) = key_frame_batches(table, SEEN, 16, workers=0)
+    assert opened == {str(clip): 2}, "once for what it says of itself, once for its pictures"
+    again = KeyFrameDataset(table.drop(columns=VIEW), *vars(SEEN).values(), crop=True)
+    assert torch.equal(batch["frames"], torch.stack([one["frames"] for one in again]))
+    assert opened[str(clip)] > 2
+
+
+def test_frames_that_are_not_kept_are_read_anew_in_the_sector_that_was_found(clip, opened):
+    decoded = decode_file(clip)
+    row = {"path": str(clip), "num_frames": decoded.info.num_frames, "ef_true": np.nan,
+           "ed_frame": 3, "es_frame": 11}  # fmt: skip
+    shut = np.zeros_like(decoded.sector)
+    shut[20:60, 30:70] = True
+    view = ClipView.of(decoded)
+    told = ClipView(view.shape, np.packbits(shut))
+    frames = [
+        KeyFrameDataset(pd.DataFrame([{**row, VIEW: one}]), ["EDF"], crop=True)[0]["frames"]
+        for one in (None, view, told)
+    ]
+    assert torch.equal(frames[0], frames[1])
+    assert not torch.equal(frames[0], frames[2])
+    assert view.look([3], 64, remove_artifacts=True) is None
+
+
+def test_frames_are_kept_as_the_model_asks_for_them_or_not_at_all(clip):
+    view = ClipView.of(decode_file(clip), [3, 11], SEEN)
+    assert view.look([11, 3], 64, remove_artifacts=True).shape == (2, 3, 64, 64)
+    assert view.look([3, 4], 64, remove_artifacts=True) is None
+    assert view.look([3], 112, remove_artifacts=True) is None
+    assert view.look([3], 64, remove_artifacts=False) is None
+
+
+def test_a_clip_too_large_to_be_held_is_prepared_the_same(clip, monkeypatch):
+    whole = prepare_file(clip)
+    monkeypatch.setattr("lvef.data.decode._HELD", 10_000)
+    decoded = decode_file(clip)
+    assert decoded.pictures is None
+    parts = prepare_decoded(decoded)
+    assert np.array_equal(parts.frames, whole.frames)
+    assert parts.square == whole.square
+    assert np.array_equal(decoded.frames([5, 2]), np.stack([*PictureList(clip)])[[5, 2]])
+
+
+class PictureList:
+    """All pictures of a file, by PyAV itself."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __iter__(self):
+        with av.open(str(self.path)) as container:
+            for frame in container.decode(video=0):
+                yield frame.to_ndarray(format="rgb24")
+
+
+def test_no_network_runs_while_a_data_module_is_set_up(clip):
+    data = EchoNetDataModule(videos=str(clip))
+    with pytest.raises(ConfigurationError, match="call it before setup"):
+        data.setup("predict")
+    with pytest.raises(ConfigurationError, match="they are for predict, not fit"):
+        NewClipsDataModule(str(clip)).setup("fit")
+
+
+def test_one_list_of_options_stands_for_the_data_module_of_each_job():
+    assert isinstance(EchoNetDataModule().labelled, KeyFrameDataModule)
+    masked = EchoNetDataModule(masks=True, videos="clips")
+    assert isinstance(masked.labelled, MaskedClipDataModule)
+    assert masked.new.frames is None, "geometry alone answers"
+    assert EchoNetDataModule(videos="clips", fps=30.0).new.fps == 30.0
+    assert EchoNetDataModule(image_size=64).image_size == 64
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = EchoNetDataModule().nonsense
+    data = EchoNetDataModule(feature_cache="auto")
+    data.feature_cache = "elsewhere"
+    assert data.labelled.feature_cache == "elsewhere"
+
+
+def test_a_device_that_is_not_there_is_refused():
+    assert best_device("cpu").type == "cpu"
+    with pytest.raises(ConfigurationError, match="device nonsense: no kind of device"):
+        best_device("nonsense")
+    with pytest.raises(ConfigurationError, match="device cuda:99: there is none here"):
+        best_device("cuda:99")
