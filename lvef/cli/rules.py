@@ -156,7 +156,7 @@ def mute_what_is_meant(config: Namespace, command: str, task: type[Task]) -> Non
     if command != "fit":
         return
     backbone = config.model.init_args.get("backbone")
-    if not task.learns or (backbone is not None and backbone.freeze):
+    if not task.learns or (backbone is not None and backbone.get("freeze")):
         mute(r"Found \d+ module\(s\) in eval mode at the start of training")
     if config.get("ckpt_path"):  # it goes on beside its own checkpoints
         mute(r"Checkpoint directory .* exists and is not empty")
