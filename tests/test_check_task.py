@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from broken_tasks import BROKEN, GaussianProcess, Regressor
 
 from lvef.models import EFClassifier, EFEnsemble, EFGaussianProcess, EFRegressor, LVSegmenter
 from lvef.models.options import BackboneOptions, GPOptions
-from lvef.models.task import registered_tasks
-from lvef.testing import CHECKS, check_task
+from lvef.models.task import TestReport, registered_tasks
+from lvef.testing import CHECKS, TaskCheckError, check_task
 from lvef.testing.check_task import _Suite
 
 NOTHING = BackboneOptions(weights=None)
@@ -47,3 +48,36 @@ def test_every_task_of_the_package_keeps_the_contract(name, tmp_path):
     checks = check_task(made(name, tmp_path), tmp_path / "checks")
     left_out = set(CHECKS) - set(checks)
     assert left_out <= {"loss_falls", "predicts_what_it_judged"}, "and only what it declares"
+
+
+@pytest.mark.parametrize("task", [Regressor, GaussianProcess])
+def test_a_task_of_ones_own_keeps_the_contract_too(task, tmp_path):
+    assert "reloads" in check_task(task(), tmp_path)
+
+
+@pytest.mark.parametrize(("check", "task"), BROKEN, ids=[check for check, _ in BROKEN])
+def test_a_broken_task_fails_the_check_that_is_meant_for_it(check, task, tmp_path):
+    with pytest.raises(TaskCheckError) as failure:
+        check_task(task(), tmp_path)
+    assert failure.value.check == check, str(failure.value)
+
+
+def test_every_check_can_fail():
+    cannot = {"declares", "reports"}
+    assert {check for check, _ in BROKEN} == set(CHECKS) - cannot
+
+
+def test_what_a_task_declares_wrongly_is_told(tmp_path):
+    task = Regressor()
+    task.monitor = "train/loss"
+    with pytest.raises(TaskCheckError, match="declares: monitor train/loss is no metric of VAL"):
+        check_task(task, tmp_path)
+
+
+def test_a_report_that_cannot_be_written_is_told(tmp_path):
+    class Wordless(Regressor):
+        def test_report(self, title: str) -> Any:
+            return TestReport({"mae": object()}, title)
+
+    with pytest.raises(TaskCheckError, match="reports: TypeError"):
+        check_task(Wordless(), tmp_path)

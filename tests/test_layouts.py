@@ -50,13 +50,13 @@ class ToyLayout(Layout):
         table = pd.DataFrame(
             {
                 "video": labels["clip"], "path": [str(root / f"{c}.avi") for c in labels["clip"]],
-                "split": "TRAIN", "ef": labels["percent"], "edv": np.nan, "esv": np.nan,
+                "split": "TRAIN", "ef_true": labels["percent"], "edv": np.nan, "esv": np.nan,
                 "fps": 50.0, "num_frames": 40, "frame_height": np.nan, "frame_width": np.nan,
                 "ed_frame": labels["ed"], "es_frame": labels["es"],
                 "mid_frame": (labels["ed"] + labels["es"]) // 2,
             }
         )  # fmt: skip
-        known = table["ef"].notna()
+        known = table["ef_true"].notna()
         excluded = table.loc[~known, ["video", "split"]].assign(reason="no EF")
         folder = ToyFolder(root, table[known].reset_index(drop=True), excluded)
         return check_excluded(folder, max_excluded)
@@ -90,7 +90,7 @@ def test_a_layout_that_is_registered_is_found_and_feeds_a_data_module(toy):
     assert data.folder.excluded["video"].tolist() == ["three"]
     (batch,) = data.train_dataloader()
     assert batch["frames"].shape == (2, 2, 3, 112, 112)
-    assert sorted(data.split("TRAIN")["ef"]) == [30.0, 55.0]
+    assert sorted(data.split("TRAIN")["ef_true"]) == [30.0, 55.0]
     masks = EchoNetDataModule(str(toy), batch_size=2, num_workers=0, max_excluded=0.5, masks=True)
     masks.setup("fit")
     (batch,) = masks.train_dataloader()

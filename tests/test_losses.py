@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from lvef.models import EFClassifier
 from lvef.models.options import BackboneOptions
-from lvef.models.segmenter import segmentation_loss
+from lvef.models.segmentation.loss import segmentation_loss
 
 
 def half_traced(size: int = 16) -> Tensor:

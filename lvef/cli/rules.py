@@ -142,11 +142,10 @@ def choose_checkpoint(config: Namespace, command: str, task: type[Task]) -> None
     elif not config.get("ckpt_path"):
         config.ckpt_path = _requeued(config)
         if config.ckpt_path is None:
-            complete = task.complete_arguments(
-                config.model.init_args.as_dict(), lambda name: locate_member(config, name)
-            )
+            given = config.model.init_args.as_dict()  # parts of an option as plain dicts, too
+            complete = task.complete_arguments(given, lambda name: locate_member(config, name))
             for name, value in complete.items():
-                if value != config.model.init_args[name]:
+                if value != given.get(name):
                     config.model.init_args[name] = value
     if config.get("ckpt_path"):
         take_architecture(config, command)
@@ -157,7 +156,7 @@ def mute_what_is_meant(config: Namespace, command: str, task: type[Task]) -> Non
     if command != "fit":
         return
     backbone = config.model.init_args.get("backbone")
-    if not task.learns or (backbone is not None and backbone.freeze):
+    if not task.learns or (backbone is not None and backbone.get("freeze")):
         mute(r"Found \d+ module\(s\) in eval mode at the start of training")
     if config.get("ckpt_path"):  # it goes on beside its own checkpoints
         mute(r"Checkpoint directory .* exists and is not empty")

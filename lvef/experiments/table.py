@@ -18,8 +18,9 @@ from scipy.special import expit
 from lvef.cardiac import PICTURE_SIZE, REDUCED_EF, is_reduced
 from lvef.cli.commands import run_lightning
 from lvef.cli.configs import files_of, find_config
+from lvef.columns import SPLITS
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset
-from lvef.data.layouts import MAX_EXCLUDED, SPLITS, find_layout, read_labels
+from lvef.data.layouts import MAX_EXCLUDED, find_layout, read_labels
 from lvef.data.loaders import without_unreadable
 from lvef.data.options import default_workers
 from lvef.data.shown import shown_frames

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lvef.errors import CheckpointError, ConfigurationError
+from lvef.models import import_all
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +38,8 @@ _REGISTRY: dict[str, type[Task]] = {}
 
 
 def registered_tasks() -> dict[str, type[Task]]:
-    """Return every task that is complete and imported by now, by class path."""
+    """Return every complete task of this package, and of others imported by now, by class path."""
+    import_all()
     return {path: task for path, task in sorted(_REGISTRY.items()) if not _is_abstract(task)}
 
 

@@ -32,7 +32,7 @@ def calibrate(groups: Sequence[Sequence[PhantomCase]], trust: float) -> Calibrat
     contours = _least_squares(tables, lambda _m, c, _s: np.stack([c, c**2 / 100], axis=1))
     fitted = Calibration((motion[0], motion[1], motion[2]), (contours[0], contours[1]), trust)
     errors = [
-        [fitted.combined(*estimates) - ef for ef, *estimates in table.tolist()] for table in tables
+        [fitted.combined(*measured) - ef for ef, *measured in table.tolist()] for table in tables
     ]
     worst = max(float(np.sqrt(np.mean(np.square(each)))) for each in errors)
     return replace(fitted, std=worst)

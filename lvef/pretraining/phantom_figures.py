@@ -48,8 +48,8 @@ def summary(cases: Sequence[PhantomCase]) -> dict[str, float]:
 def _ef_figures(cases: Sequence[PhantomCase]) -> dict[str, float]:
     """Return how far the geometric EF is from the true one, in all and by band of the true EF."""
     table = np.array([(c.ef, c.found_ef, c.found_std) for c in cases]).reshape(-1, 3)
-    ef, found, std = table[np.isfinite(table).all(1)].T
-    error = found - ef
+    ef, geometric_ef, std = table[np.isfinite(table).all(1)].T
+    error = geometric_ef - ef
     figures = {"ef_mae": _mean(np.abs(error)), "ef_bias": _mean(error)}
     figures["ef_within"] = _mean(np.abs(error) <= float(normal_reach(LEVEL)) * std)
     for low, high in BANDS:

@@ -31,15 +31,15 @@ def measure(net: LVSegmentationNet, arrays: dict[str, NDArray[Any]]) -> dict[str
         span = slice(*arrays["starts"][number : number + 2])
         frames = np.array(arrays["frames"][span])
         truth = np.unpackbits(arrays["masks"][span], axis=-1).astype(bool)
-        masks = one_ventricle(segment_closely(net, frames, CLIP_FPS))
-        rows["dice"].append(float(dice(masks, truth).mean()))
-        outside = np.stack([_signed_distance(mask) for mask in masks])
+        painted = one_ventricle(segment_closely(net, frames, CLIP_FPS))
+        rows["dice"].append(float(dice(painted, truth).mean()))
+        outside = np.stack([_signed_distance(mask) for mask in painted])
         for offset in _OFFSETS:
             rows[_wider(offset)].append(float(dice(outside <= offset, truth).mean()))
-        rows["area_error"].append(float(area_error(masks, truth).mean()))
+        rows["area_error"].append(float(area_error(painted, truth).mean()))
         ends = arrays["beats"][slice(*arrays["beat_starts"][number : number + 2])]
         volumes = np.array(
-            [[[mask_volume(m[i])[0] for i in pair] for pair in ends] for m in (masks, truth)]
+            [[[mask_volume(m[i])[0] for i in pair] for pair in ends] for m in (painted, truth)]
         ).reshape(2, -1, 2)
         error = 100 * (volumes[0] / volumes[1] - 1)
         rows["ef_masks"].append(_median(ejection_fraction(*volumes[0].T)))
@@ -83,11 +83,11 @@ def _signed_distance(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def _median(values: NDArray[np.float64]) -> float:
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else float("nan")
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if len(finite) else float("nan")
 
 
 def _mean(values: NDArray[np.float64]) -> float:
     """Return the mean of what is known; NaN where nothing is."""
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else float("nan")
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else float("nan")

@@ -171,8 +171,8 @@ def work(recipes: list[Recipe], output: Path, job: Job, workers: int, at_once: i
         for pool, count in recipe.counts().items():
             needed[pool] = max(needed.get(pool, 0), count)
     parts = parts_of(needed)
-    asked = [(POOLS[name.split(".")[0]], i) for name, numbers in parts for i in numbers]
-    rendered = render(asked, workers)
+    clips_to_render = [(POOLS[name.split(".")[0]], i) for name, numbers in parts for i in numbers]
+    rendered = render(clips_to_render, workers)
     context = get_context("spawn")
     results = context.Queue()
     rendering = Thread(target=_render_parts, args=(rendered, parts, job.folder, say), daemon=True)
@@ -222,8 +222,8 @@ def _keep_weights(output: Path, recipe: Recipe, weights: dict[str, NDArray[Any]]
 def write_judges(output: Path, workers: int, scale: float) -> None:
     """Render what is measured on and keep it, compressed."""
     for judge, (kind, count) in JUDGES.items():
-        asked = [(kind, i) for i in range(max(2, round(scale * count)))]
-        arrays: dict[str, Any] = joined(list(render(asked, workers)))
+        clips_to_render = [(kind, i) for i in range(max(2, round(scale * count)))]
+        arrays: dict[str, Any] = joined(list(render(clips_to_render, workers)))
         np.savez_compressed(output / f"{judge}.npz", **arrays)
 
 
@@ -247,30 +247,30 @@ def main() -> None:
         sys.exit(1)
 
 
-def _do(asked: argparse.Namespace) -> None:
+def _do(arguments: argparse.Namespace) -> None:
     """Check what is asked, and do it.
 
     Raises:
         ConfigurationError: A number is out of its range, or something to be read is not there.
         OutputError: The output folder cannot be written.
     """
-    check_numbers("--", _RANGES, vars(asked))
-    for judge in JUDGES if asked.judges else ():
-        if not (asked.judges / f"{judge}.npz").is_file():
+    check_numbers("--", _RANGES, vars(arguments))
+    for judge in JUDGES if arguments.judges else ():
+        if not (arguments.judges / f"{judge}.npz").is_file():
             raise ConfigurationError(
-                f"{asked.judges / judge}.npz not found: the job `judges` writes it"
+                f"{arguments.judges / judge}.npz not found: the job `judges` writes it"
             )
-    make_room(asked.output / "results.jsonl")
-    if asked.job == "judges":
-        write_judges(asked.output, asked.workers, asked.scale)
+    make_room(arguments.output / "results.jsonl")
+    if arguments.job == "judges":
+        write_judges(arguments.output, arguments.workers, arguments.scale)
         return
     recipes = [
-        replace(recipe, clips=max(BATCH, round(asked.scale * recipe.clips)))
-        for recipe in RECIPES[asked.job][: asked.first]
+        replace(recipe, clips=max(BATCH, round(arguments.scale * recipe.clips)))
+        for recipe in RECIPES[arguments.job][: arguments.first]
     ]
-    with TemporaryDirectory(dir=asked.scratch) as folder:
-        job = Job(Path(folder), asked.judges, asked.device, asked.seconds)
-        work(recipes, asked.output, job, asked.workers, asked.at_once)
+    with TemporaryDirectory(dir=arguments.scratch) as folder:
+        job = Job(Path(folder), arguments.judges, arguments.device, arguments.seconds)
+        work(recipes, arguments.output, job, arguments.workers, arguments.at_once)
 
 
 if __name__ == "__main__":

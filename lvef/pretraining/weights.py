@@ -70,16 +70,16 @@ def weights(
     if output.suffix != ".safetensors":
         raise ConfigurationError(f"--output is {output}, but weights are written as .safetensors")
     make_room(output)
-    state, metadata = read_weights(ckpt_path)
-    if metadata.get("trained_on") != "phantoms":
+    state, origin = read_weights(ckpt_path)
+    if origin.get("trained_on") != "phantoms":
         raise ConfigurationError(
             f"{ckpt_path} was not trained on phantoms alone: weights of patients do not ship"
         )
     quarter = range(calibration_clips // 4)
     plain = Calibration()
 
-    def analysed(kind: PhantomKind, numbers: range, known: Calibration) -> list[PhantomCase]:
-        return analyse_phantoms(ckpt_path, kind, numbers, known)
+    def analysed(kind: PhantomKind, numbers: range, calibration: Calibration) -> list[PhantomCase]:
+        return analyse_phantoms(ckpt_path, kind, numbers, calibration)
 
     first = [
         case

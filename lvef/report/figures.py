@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lvef.cardiac import REDUCED_EF
-from lvef.data.layouts import SPLITS, read_labels
+from lvef.columns import SPLITS
+from lvef.data.layouts import read_labels
 from lvef.errors import LvefError
 from lvef.evaluation.uncertainty import LEVELS
 from lvef.figures import gallery

@@ -7,13 +7,12 @@ from lvef.data.layouts.base import LAYOUTS, Layout, find_layout, read_labels, re
 from lvef.data.layouts.echonet import EchoNetDynamic
 from lvef.data.layouts.folder import (
     MAX_EXCLUDED,
-    SPLITS,
     ExcludedError,
     LabelFolder,
     check_excluded,
 )
 
 __all__ = [
-    "LAYOUTS", "MAX_EXCLUDED", "SPLITS", "EchoNetDynamic", "ExcludedError", "LabelFolder", "Layout",
+    "LAYOUTS", "MAX_EXCLUDED", "EchoNetDynamic", "ExcludedError", "LabelFolder", "Layout",
     "check_excluded", "find_layout", "read_labels", "register",
 ]  # fmt: skip

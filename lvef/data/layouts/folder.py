@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lvef.columns import SPLITS
 from lvef.data.phantom_folder import is_phantom, read_truth
 from lvef.data.pixels import Size, into_picture
 from lvef.errors import DatasetError
 
-SPLITS = ("TRAIN", "VAL", "TEST")
-"""The parts of a data set, as tables name them."""
 MAX_EXCLUDED = 0.05
 """Share of a folder's rows that may be unusable before it is refused, where nothing is said."""
 
@@ -25,7 +24,7 @@ class LabelFolder:
 
     Attributes:
         root: The folder.
-        table: One row a usable video: `video` (name without extension), `path`, `split`, `ef`
+        table: One row a usable video: `video` (name without extension), `path`, `split`, `ef_true`
             (percent), `edv`, `esv` (mL, NaN where not measured), `fps`, `num_frames`,
             `frame_height` and `frame_width` (pixels that the tracings are in, NaN where not
             known), `ed_frame`, `es_frame`, `mid_frame`. The index counts from 0; it is the `row`

@@ -44,11 +44,11 @@ def resnet50_state(content: Any, wanted: Mapping[str, Tensor]) -> dict[str, Tens
     tensors = dict(_flat(content))
     if not tensors:
         raise UnreadableError("it holds no named tensors")
-    states = {prefix: _under(prefix, tensors) for prefix in _prefixes(tensors)}
-    if not states:
+    networks = {prefix: _under(prefix, tensors) for prefix in _prefixes(tensors)}
+    if not networks:
         raise UnreadableError(_what_it_is(tensors))
-    prefix = _meant(states)
-    state = states[prefix]
+    prefix = _meant(networks)
+    state = networks[prefix]
     _check(prefix, state, wanted)
     return {name: state[name] for name in wanted if name in state}
 
@@ -88,15 +88,15 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _meant(states: Mapping[str, Mapping[str, Tensor]]) -> str:
-    if len(states) == 1:
-        return next(iter(states))
+def _meant(networks: Mapping[str, Mapping[str, Tensor]]) -> str:
+    if len(networks) == 1:
+        return next(iter(networks))
     for preferred in _PREFERRED:
-        chosen = [p for p in states if p == preferred or (preferred and p.endswith(preferred))]
+        chosen = [p for p in networks if p == preferred or (preferred and p.endswith(preferred))]
         if len(chosen) == 1:
             return chosen[0]
-    networks = ", ".join(repr(prefix) for prefix in states)
-    raise UnreadableError(f"it holds several networks ({networks}): save one of them alone")
+    prefixes = ", ".join(repr(prefix) for prefix in networks)
+    raise UnreadableError(f"it holds several networks ({prefixes}): save one of them alone")
 
 
 def _check(prefix: str, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
@@ -139,17 +139,17 @@ def _what_it_is(tensors: Mapping[str, Tensor]) -> str:
 def _architecture(tensors: Mapping[str, Tensor]) -> str:
     """Return which ResNet tensors are, whatever their prefix; empty where they are none."""
     inner = "layer1.0.conv2.weight"
-    weight = next((name for name in tensors if _ends(name, inner)), None)
-    if weight is None:
+    example = next((name for name in tensors if _ends(name, inner)), None)
+    if example is None:
         return ""
-    prefix = weight[: -len(inner)]
+    prefix = example[: -len(inner)]
     blocks = tuple(
         len({n.removeprefix(start).split(".")[0] for n in tensors if n.startswith(start)})
         for start in (f"{prefix}layer{number}." for number in (1, 2, 3, 4))
     )
     kind = "bottleneck" if f"{prefix}layer1.0.conv3.weight" in tensors else "basic"
     name = _DEPTHS.get(blocks, {}).get(kind, f"ResNet of {blocks} {kind} blocks")
-    shape = tuple(tensors[weight].shape)
+    shape = tuple(tensors[example].shape)
     if kind == "bottleneck" and shape[:2] != (64, 64):
         grouped = "grouped or wide convolutions (ResNeXt, Wide ResNet)"
         name = f"{name} with {grouped}"

@@ -8,10 +8,10 @@ from torch import Tensor
 
 def spread(values: Tensor) -> Tensor:
     """Return the standard deviation along the first axis, 1 where there is none."""
-    std = values.std(0, correction=0)
+    deviation = values.std(0, correction=0)
     # Rounding leaves a constant column a spread of its last digits, which is none.
-    negligible = std <= 1e-6 * values.abs().amax(0)
-    return torch.where(negligible, torch.ones_like(std), std)
+    negligible = deviation <= 1e-6 * values.abs().amax(0)
+    return torch.where(negligible, torch.ones_like(deviation), deviation)
 
 
 def principal_components(inputs: Tensor, components: int) -> Tensor:

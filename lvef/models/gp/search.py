@@ -65,13 +65,13 @@ def maximise(
     if projection is not None:
         return _maximise_with_projection(x, y, kernel, start, projection, progress)
     likelihood = MarginalLikelihood(x, y, kernel)
-    found, evaluations = _search(
+    optimum, evaluations = _search(
         _reporting(likelihood, progress),
         start,
         _bounds(likelihood.typical_lengthscale, len(start)),
         _TOLERANCE[x.dtype],
     )
-    return likelihood.hyperparameters(found, evaluations)
+    return likelihood.hyperparameters(optimum, evaluations)
 
 
 def _best_start(
@@ -86,8 +86,8 @@ def _best_start(
         shift, ratio = _STARTS[start % len(_STARTS)]
         shift += _FURTHER * (start // len(_STARTS))
         theta = np.array([typical + shift, math.log(ratio), 0.0][: len(bounds)])
-        found, _ = _search(likelihood, theta, bounds, 1e-7, _MAX_EVALUATIONS_OF_START)
-        results.append((likelihood(found)[0], found))
+        optimum, _ = _search(likelihood, theta, bounds, 1e-7, _MAX_EVALUATIONS_OF_START)
+        results.append((likelihood(optimum)[0], optimum))
     return min(results, key=lambda result: result[0])[1]
 
 
@@ -122,10 +122,10 @@ def _maximise_with_projection(
     typical = MarginalLikelihood(x[:512] @ projection, y[:512], kernel).typical_lengthscale
     theta = np.concatenate([start, first])
     bounds = [*_bounds(typical, own), *[(-np.inf, np.inf)] * (len(theta) - own)]
-    found, evaluations = _search(
+    optimum, evaluations = _search(
         _reporting(objective, progress), theta, bounds, _TOLERANCE[x.dtype]
     )
-    few, learned = split(found)
+    few, learned = split(optimum)
     chosen = MarginalLikelihood(x @ learned, y, kernel).hyperparameters(few, evaluations)
     return Hyperparameters(**{**chosen.__dict__, "projection": learned})
 

@@ -15,7 +15,7 @@ from lvef.models.segmentation.network import LVSegmentationNet
 
 SHIPPED = "shipped"
 """The weights that come with the package, trained on phantoms only."""
-_TASK = "LVSegmenter"
+_TASK = "lvef.models.LVSegmenter"
 
 
 def weights_file(weights: str | Path) -> Path:
@@ -54,15 +54,14 @@ def read_weights(weights: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, "pt") as opened:
-                metadata = dict(opened.metadata() or {})
-            return load_file(path), metadata
+                return load_file(path), dict(opened.metadata() or {})
         checkpoint = read_checkpoint(path)
     except (SafetensorError, OSError, CheckpointError) as error:
         raise WeightsError(f"{path}: not readable segmenter weights") from error
-    stated = checkpoint["lvef"]
-    if stated["class_path"] != f"lvef.models.{_TASK}":
-        raise WeightsError(f"{path} holds a {stated['task']}, not an {_TASK}")
-    phantoms = stated["data"].get("is_phantom") and not stated.get("patients", False)
+    metadata = checkpoint["lvef"]
+    if metadata["class_path"] != _TASK:
+        raise WeightsError(f"{path} holds a {metadata['task']}, not an LVSegmenter")
+    phantoms = metadata["data"].get("is_phantom") and not metadata.get("patients", False)
     tensors = checkpoint["state_dict"].items()
     state = {name.removeprefix("net."): v for name, v in tensors if name.startswith("net.")}
     return state, {"trained_on": "phantoms" if phantoms else ""}

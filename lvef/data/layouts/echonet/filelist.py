@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lvef.cardiac import ejection_fraction
-from lvef.data.layouts.folder import SPLITS
+from lvef.columns import SPLITS
 from lvef.data.names import CLIP_EXTENSIONS, is_clip, match_names, stem
 from lvef.data.tables import numbers, read_table
 from lvef.errors import DatasetError
@@ -46,7 +46,7 @@ class FileList:
 
     Attributes:
         table: A row a row of it: `video` (name without extension), `path` (empty where there is no
-            such file), `split`, `ef` (percent), `edv`, `esv` (mL), `fps`, `num_frames`, and
+            such file), `split`, `ef_true` (percent), `edv`, `esv` (mL), `fps`, `num_frames`, and
             `frame_height` and `frame_width` (pixels); NaN where a number is not known.
         reasons: Why each row cannot be used, empty where it can.
         notes: What was taken otherwise than it is written, and rows that a human should look at.
