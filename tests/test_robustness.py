@@ -18,7 +18,8 @@ from lvef.data.corruptions import CORRUPTIONS
 from lvef.data.fingerprint import file_digest
 from lvef.data.formats import read_frames, write_video
 from lvef.data.layouts import read_labels
-from lvef.experiments.robustness import Condition, all_conditions, format_robustness
+from lvef.experiments.conditions import Condition, all_conditions
+from lvef.experiments.robustness import format_robustness
 from lvef.phantom import PhantomClip
 
 

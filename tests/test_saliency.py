@@ -23,7 +23,8 @@ from lvef.evaluation.map_measures import (
     similarity,
 )
 from lvef.evaluation.overlap import dice
-from lvef.experiments.saliency import _places, _regions
+from lvef.experiments.heart_regions import heart_regions
+from lvef.experiments.saliency import _places
 from lvef.figures.heat_maps import overlay_image
 from lvef.models import EFClassifier, EFGaussianProcess, EFRegressor
 from lvef.models.attribution import METHOD_NAMES, METHODS, SaliencyMapper, to_float
@@ -272,7 +273,7 @@ def test_of_patients_the_traced_ventricle_is_known(phantom_root, tmp_path):
         (root / name).symlink_to(phantom_root / name)
     folder = read_labels(root)
     row = folder.table.iloc[0]
-    traced = _regions(folder, row, ["ESF", "MF"], 112)
+    traced = heart_regions(folder, row, ["ESF", "MF"], 112)
     assert set(traced[0]) == {"lv_cavity", "endocardium", "rest_of_sector", "outside_sector"}
     assert traced[1] == {}, "nobody traces the mid frame"
     clip = open_phantom(phantom_root, row["video"])
@@ -280,7 +281,7 @@ def test_of_patients_the_traced_ventricle_is_known(phantom_root, tmp_path):
     assert dice(traced[0]["lv_cavity"], true) > 0.97
     outside = phantom_regions(clip, int(row["es_frame"]))["outside_sector"]
     assert (traced[0]["outside_sector"] & outside).sum() > 0.8 * outside.sum()
-    small = _regions(folder, row, ["ESF"], 56)[0]["lv_cavity"]
+    small = heart_regions(folder, row, ["ESF"], 56)[0]["lv_cavity"]
     assert small.shape == (56, 56)
     assert small.sum() == pytest.approx(true.sum() / 4, rel=0.1)
 
@@ -288,7 +289,7 @@ def test_of_patients_the_traced_ventricle_is_known(phantom_root, tmp_path):
 def test_the_share_of_an_even_map_is_that_of_the_area(phantom_root):
     table = read_labels(phantom_root)
     rows = table.table.head(3)
-    regions = [_regions(table, row, ["ESF"], 112) for _, row in rows.iterrows()]
+    regions = [heart_regions(table, row, ["ESF"], 112) for _, row in rows.iterrows()]
     found = _places(np.ones((3, 1, 112, 112), np.float32), regions)
     for name in ("lv_cavity", "septum", "mitral_valve", "heart"):
         assert found["density"][name]["value"] == pytest.approx(1, abs=1e-6)

@@ -18,13 +18,15 @@ from lvef.data.layouts import read_labels
 from lvef.errors import ConfigurationError, LvefError
 from lvef.evaluation.ceilings import ef_from_volume
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.experiments.experiment import (
+    fit_and_test,
+    fit_experiment,
+    result_settings,
+    videos_stamp,
+)
 from lvef.experiments.table import (
     ENSEMBLES,
     EXPERIMENTS,
-    _fit,
-    _made_from,
-    _run,
-    _videos_stamp,
     table,
 )
 from lvef.models import EFRegressor
@@ -158,28 +160,28 @@ def test_a_fit_goes_on_from_no_checkpoint_but_its_own(tmp_path, monkeypatch):
         asked.append(words)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lvef.experiments.table.run_lightning", stopped)
+    monkeypatch.setattr("lvef.experiments.experiment.run_lightning", stopped)
     full, quick = {"words": ["--a", "full"]}, {"words": ["--a", "quick"]}
     runs = tmp_path / "esf_mlp"
     (runs / "version_old").mkdir(parents=True)
     for name, settings in (("full", full), ("quick", quick), ("full", full)):
         with pytest.raises(KeyboardInterrupt):
-            _fit(runs / f"done_{name}.begun", settings)
+            fit_experiment(runs / f"done_{name}.begun", settings)
         if name == "quick":  # it made the folder that the first never came to make
             last = runs / "version_0" / "checkpoints" / "last.ckpt"
             last.parent.mkdir(parents=True)
             last.write_bytes(b"half a checkpoint")
     assert asked == [["fit", *settings["words"]] for settings in (full, quick, full)]
     with pytest.raises(KeyboardInterrupt):
-        _fit(runs / "done_quick.begun", quick)
+        fit_experiment(runs / "done_quick.begun", quick)
     assert "--ckpt_path" not in asked[-1], "a damaged checkpoint is not gone on from"
     (runs / "done_full.begun").write_text('{"made_fr')
     with pytest.raises(KeyboardInterrupt):
-        _fit(runs / "done_full.begun", full)
+        fit_experiment(runs / "done_full.begun", full)
     fitted = {"checkpoint": str(last), "minutes": 1.0, "val": {}}
     begun = {"made_from": full, "folder": str(runs), "fitted": fitted}
     (runs / "done_full.begun").write_text(json.dumps(begun))
-    assert _fit(runs / "done_full.begun", full) == fitted, "only its test was interrupted"
+    assert fit_experiment(runs / "done_full.begun", full) == fitted, "only its test was interrupted"
 
 
 def test_an_ensemble_wants_its_members_first(phantom_root, tmp_path):
@@ -212,7 +214,7 @@ def test_what_was_made_from_something_else_is_not_reused(tmp_path, changed):
     words = [word for config in configs for word in ("--config", str(config))]
 
     def said() -> dict[str, Any]:
-        return _made_from(words, [str(tmp_path / "base.ckpt")], configs, tmp_path)
+        return result_settings(words, [str(tmp_path / "base.ckpt")], configs, tmp_path)
 
     made_from = said()
     settings = sha1(json.dumps(words).encode()).hexdigest()[:8]
@@ -221,22 +223,22 @@ def test_what_was_made_from_something_else_is_not_reused(tmp_path, changed):
     kept = {name: str(tmp_path / "base.ckpt") for name in ("checkpoint", "cases")}
     done.write_text(json.dumps({"made_from": made_from, **kept}))
     if not changed:
-        assert _run("esf_mlp", said(), tmp_path)["made_from"] == made_from
+        assert fit_and_test("esf_mlp", said(), tmp_path)["made_from"] == made_from
         return
     with (tmp_path / changed).open("a") as file:
         file.write("# after\n")
     with pytest.raises(LvefError, match="backbone"):  # it is run anew, and its config names no task
-        _run("esf_mlp", said(), tmp_path)
+        fit_and_test("esf_mlp", said(), tmp_path)
 
 
 def test_a_changed_video_is_another_folder(tmp_path):
     (tmp_path / "Videos").mkdir()
     video = tmp_path / "Videos" / "a.avi"
     video.write_text("before")
-    before = _videos_stamp(tmp_path)
-    assert _videos_stamp(tmp_path) == before
+    before = videos_stamp(tmp_path)
+    assert videos_stamp(tmp_path) == before
     video.write_text("afterwards")
-    assert _videos_stamp(tmp_path) != before
+    assert videos_stamp(tmp_path) != before
 
 
 @pytest.mark.slow

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 import yaml
@@ -18,7 +15,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from tqdm import tqdm
 
-from lvef.cardiac import PICTURE_SIZE, is_reduced, mid_frame
+from lvef.cardiac import PICTURE_SIZE, is_reduced
 from lvef.data.corruptions import CORRUPTIONS
 from lvef.data.dataset import KeyFrameDataset, prepare_for_workers
 from lvef.data.layouts import MAX_EXCLUDED, read_labels
@@ -32,6 +29,7 @@ from lvef.evaluation.metrics import (
     regression_metrics,
 )
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.experiments.conditions import Condition, all_conditions
 from lvef.experiments.study_record import write_study_record
 from lvef.figures.robustness import robustness_figure
 from lvef.files import make_room, write_csv, write_figure, write_json, write_text
@@ -41,50 +39,10 @@ from lvef.models.loading import describe_checkpoint, load_ef_task
 from lvef.options import COUNT, SEED, check_numbers
 from lvef.runs import data_options
 
-OFFSETS = tuple(range(-5, 6))
-"""Frames by which a key frame is picked too early or too late."""
-SLOWER = (2, 3, 4)
-"""How many times fewer frames a second a clip has."""
 _CLASSIFICATION = ("roc_auc", "balanced_accuracy", "recall", "specificity")
 _REGRESSION = ("mae", "rmse", "bias", "roc_auc")
 _BATCH = 16
 _RANGES = {"num_cases": COUNT, "seed": SEED}
-
-
-@dataclass(frozen=True)
-class Condition:
-    """One thing that goes wrong.
-
-    Attributes:
-        kind: `ED off`, `ES off`, `ED and ES off`, `frame rate`, or one of `CORRUPTIONS`; empty
-            where nothing does.
-        level: By how much.
-        unit: What `level` counts.
-    """
-
-    kind: str = ""
-    level: float = 0.0
-    unit: str = ""
-
-    @property
-    def words(self) -> str:
-        """The condition in words."""
-        if not self.kind:
-            return "as labelled"
-        level = f"{self.level:+g}" if self.kind.endswith("off") else f"{self.level:g}"
-        return f"{self.kind}: {level} {self.unit}"
-
-    def frames(self, ed: int, es: int, count: int) -> dict[str, int]:
-        """Return the key frames that are picked in a clip of `count` frames."""
-        if self.kind == "frame rate":
-            step = int(self.level)
-            last = (count - 1) // step
-            ed, es = (min(round(frame / step), last) * step for frame in (ed, es))
-        elif self.kind.endswith("off"):
-            off = int(self.level)
-            ed = int(np.clip(ed + off * ("ED" in self.kind), 0, count - 1))
-            es = int(np.clip(es + off * ("ES" in self.kind), 0, count - 1))
-        return {"EDF": ed, "ESF": es, "MF": mid_frame(ed, es)}
 
 
 def robustness(
@@ -155,20 +113,6 @@ def robustness(
     write_study_record(output, "robustness", started, options, root, ckpt_path)
     print(text)
     return output / "robustness.md"
-
-
-def all_conditions(frames: list[str]) -> Iterator[Condition]:
-    """Yield what can go wrong for a model of these frames, first that nothing does."""
-    yield Condition()
-    single = [name for name, slot in (("ED", "EDF"), ("ES", "ESF")) if slot in frames]
-    if "MF" in frames:  # it lies half-way between them
-        single = ["ED", "ES"]
-    kinds = [f"{name} off" for name in single]
-    kinds += ["ED and ES off"] if len(single) > 1 else []
-    yield from (Condition(kind, off, "frames") for kind in kinds for off in OFFSETS if off)
-    yield from (Condition("frame rate", step, "times lower") for step in SLOWER)
-    for name, (_, levels, unit) in CORRUPTIONS.items():
-        yield from (Condition(name, level, unit) for level in levels)
 
 
 def _data_of(config: Path) -> dict[str, Any]:

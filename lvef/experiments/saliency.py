@@ -12,16 +12,14 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, gaussian_filter
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from lvef.cardiac import PICTURE_SIZE, polygon_mask, survey
-from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, collate, prepare_for_workers
-from lvef.data.formats import read_frames
-from lvef.data.layouts import MAX_EXCLUDED, LabelFolder, read_labels
-from lvef.data.sector import find_sector
+from lvef.cardiac import PICTURE_SIZE
+from lvef.data.dataset import KeyFrameDataset, collate, prepare_for_workers
+from lvef.data.layouts import MAX_EXCLUDED, read_labels
 from lvef.errors import ConfigurationError
 from lvef.evaluation.map_measures import (
     area_under,
@@ -32,6 +30,7 @@ from lvef.evaluation.map_measures import (
 )
 from lvef.evaluation.metrics import bootstrap_interval
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.experiments.heart_regions import Mask, heart_regions
 from lvef.experiments.saliency_report import CLAIMED, OUTSIDE, draw_saliency, format_saliency
 from lvef.experiments.study_record import write_study_record
 from lvef.files import make_room, write_json, write_text
@@ -40,12 +39,9 @@ from lvef.models.gp.posterior import GPPosterior
 from lvef.models.inference import best_device
 from lvef.models.loading import describe_checkpoint, load_ef_task
 from lvef.options import SEED, SHARE, Range, check_numbers
-from lvef.phantom import open_phantom
-from lvef.phantom.regions import phantom_regions
 
-Mask = NDArray[np.bool_]
 _POINTED = ("heart", *CLAIMED, "lv_cavity")
-_CHECKED, _BORDER = 30, 3
+_CHECKED = 30
 _DEPTHS: tuple[Literal["head", "last_block", "all"], ...] = ("head", "last_block", "all")
 _RANDOM = "random blobs"
 _RANGES = {
@@ -91,7 +87,7 @@ def saliency(
     seen = describe_checkpoint(ckpt_path)["data"]
     dataset, frames = _read(rows, task.frames, seen)
     size = frames.shape[-1]
-    regions = [_regions(folder, row, task.frames, size) for _, row in rows.iterrows()]
+    regions = [heart_regions(folder, row, task.frames, size) for _, row in rows.iterrows()]
     mapper = SaliencyMapper(task.to(best_device()), steps)
     phantom = folder.is_phantom
     output = output or Path(ckpt_path).parent.parent / "saliency"
@@ -147,51 +143,6 @@ def _read(
     if failures:
         raise ConfigurationError(f"a video cannot be read: {failures[0][1]}")
     return dataset, torch.cat([batch["frames"] for batch in batches])
-
-
-def _regions(folder: LabelFolder, row: Any, frames: list[str], size: int) -> list[dict[str, Mask]]:
-    """Return what is known of the heart's parts, for each frame of a case."""
-    clip = open_phantom(folder.root, row["video"])
-    regions = []
-    for name in frames:
-        number = int(row[FRAME_COLUMNS[name]])
-        if clip is not None:
-            masks = phantom_regions(clip, number)
-        elif name == "MF":
-            masks = {}  # nobody traces it
-        else:
-            masks = _traced(folder, row, number)
-        if clip is not None:
-            parts = [m for n, m in masks.items() if n not in ("rest_of_sector", OUTSIDE)]
-            masks["heart"] = np.logical_or.reduce(parts)
-        regions.append({n: _resized(mask, size) for n, mask in masks.items()})
-    return regions
-
-
-def _traced(folder: LabelFolder, row: Any, frame: int) -> dict[str, Mask]:
-    spread = survey(int(row["num_frames"]), each_once=True)
-    sector = find_sector(read_frames(row["path"], spread.tolist()))
-    height, width = sector.shape
-    side = max(height, width)  # as `to_square` pads it
-    margin = np.array([(side - width) // 2, (side - height) // 2])
-    cavity = polygon_mask(folder.contour(row["video"], frame, (height, width)) + margin, side, side)
-    distance = np.where(cavity, distance_transform_edt(cavity), distance_transform_edt(~cavity))
-    outside = np.ones((side, side), dtype=bool)
-    outside[margin[1] : margin[1] + height, margin[0] : margin[0] + width] = ~sector
-    heart = cavity | (distance <= _BORDER)
-    return {
-        "lv_cavity": cavity,
-        "endocardium": distance <= _BORDER,
-        "rest_of_sector": ~heart & ~outside,
-        OUTSIDE: outside,
-    }
-
-
-def _resized(mask: Mask, size: int) -> Mask:
-    if mask.shape == (size, size):
-        return mask
-    index = (np.arange(size) * mask.shape[0] / size).astype(int)
-    return mask[np.ix_(index, index)]
 
 
 def _maps(mapper: SaliencyMapper, frames: Tensor, method: Any) -> NDArray[np.float32]:

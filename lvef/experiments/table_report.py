@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from lvef.columns import earlier_names
 from lvef.evaluation.comparison import bootstrap_auc, bootstrap_mae, paired_p_values, resampled
-from lvef.evaluation.metrics import METRIC_NAMES
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
-from lvef.evaluation.uncertainty import LEVELS, doubt
 from lvef.experiments.references import CAVEAT, REFERENCES, VIDEO_MODELS
-from lvef.figures import uncertainty as figures
-from lvef.figures.comparison import forest, learning_curves
-from lvef.files import read_csv, write_figure, write_json, write_text
-from lvef.report.history import read_history
-from lvef.report.metadata import kind_of
+from lvef.experiments.table_figures import COVERAGES, draw_table
+from lvef.experiments.table_rows import Rows, best_on_val, is_classifier, read_cases
+from lvef.files import write_json, write_text
 
-Rows = dict[str, dict[str, Any]]
 CLASSIFICATION = [
     "accuracy", "balanced_accuracy", "recall", "specificity", "f1", "f1_weighted", "roc_auc",
     "pr_auc",
 ]  # fmt: skip
 REGRESSION = ["mae", "rmse", "r2", "coverage_90"]
 _GIVEN = ["EDV only", "ESV only"]
-_COVERAGES = [f"coverage_{100 * level:.0f}" for level in LEVELS]
 
 
 def write_report(
@@ -52,9 +43,9 @@ def write_report(
         The path of table.md.
     """
     data = "PHANTOM: " if phantom else ""
-    classifiers = {k: row for k, row in rows.items() if _is_classifier(row)}
-    regressors = {k: row for k, row in rows.items() if not _is_classifier(row)}
-    cases = {name: _read_cases(row["cases"]) for name, row in rows.items()}
+    classifiers = {k: row for k, row in rows.items() if is_classifier(row)}
+    regressors = {k: row for k, row in rows.items() if not is_classifier(row)}
+    cases = {name: read_cases(row["cases"]) for name, row in rows.items()}
     p_values = {
         "roc_auc": _p_values({name: cases[name] for name in classifiers}, "roc_auc"),
         "mae": _p_values({name: cases[name] for name in regressors}, "mae"),
@@ -69,7 +60,7 @@ def write_report(
         "rows": rows,
     }
     write_json(output / "table.json", results)
-    plots = _plot(output, classifiers, regressors, cases, ceilings, data)
+    plots = draw_table(output, classifiers, regressors, cases, ceilings, data)
     sections = [
         [note] if note else [],
         _classification(classifiers, ceilings, data),
@@ -86,15 +77,6 @@ def write_report(
     write_text(output / "table.md", text)
     print(text)
     return output / "table.md"
-
-
-def _is_classifier(row: dict[str, Any]) -> bool:
-    return kind_of(row) == "classification"
-
-
-def _read_cases(path: str) -> pd.DataFrame:
-    cases = read_csv(path)
-    return cases.rename(columns=earlier_names("cases.csv", cases.columns))
 
 
 def _studies(output: Path) -> list[list[str]]:
@@ -136,7 +118,7 @@ def _results(
 def _uncertainty(rows: Rows, data: str) -> list[str]:
     if not rows:
         return []
-    columns = [*_COVERAGES, "width_90", "nlpd", "crps"]
+    columns = [*COVERAGES, "width_90", "nlpd", "crps"]
     lines = [f"## {data}How true the intervals are, TEST", "", *_header(["experiment", *columns])]
     for name, row in rows.items():
         lines.append(_line([name, *(_number(row["metrics"][c]["value"]) for c in columns)]))
@@ -191,68 +173,6 @@ def _published(data: str) -> list[str]:
     return [*lines, "", CAVEAT + aside]
 
 
-def _plot(
-    output: Path,
-    classifiers: Rows,
-    regressors: Rows,
-    cases: dict[str, pd.DataFrame],
-    ceilings: dict[str, dict[str, float]],
-    data: str,
-) -> list[Path]:
-    drawn = {}
-    for key, rows, label in (
-        ("mae", regressors, "mean absolute error (EF points)"),
-        ("roc_auc", classifiers, "ROC-AUC"),
-    ):
-        if not rows:
-            continue
-        count = next(iter(rows.values()))["num_cases"]
-        title = f"{data}TEST, {count} videos, 95 % bootstrap intervals"
-        lines = {f"given the true {k}": v["mae"] for k, v in ceilings.items() if "only" in k}
-        lines["always the mean"] = ceilings["mean of TRAIN"]["mae"]
-        points = [_point(name, row["metrics"][key]) for name, row in rows.items()]
-        drawn[key] = forest(points, lines if key == "mae" else {}, label, title)
-    if regressors:
-        best = _best(regressors)
-        shown = {
-            name: [row["metrics"][column]["value"] for column in _COVERAGES]
-            for name, row in regressors.items()
-            if name in (best, "esf_mlp", "esf_gpr", "edf_esf_mlp", "edf_esf_gpr")
-        }
-        title = f"{data}TEST, {regressors[best]['num_cases']} videos"
-        drawn["coverage"] = figures.coverage(shown, title)
-        drawn["error_rejection"] = figures.error_rejection_curve(
-            {name: _mistakes(cases[name]) for name in shown}, title
-        )
-    for metric, rows in (("mae", regressors), ("roc_auc", classifiers)):
-        curves = _learning(rows, metric)
-        if curves:
-            drawn[f"learning_{metric}"] = learning_curves(
-                curves,
-                f"{METRIC_NAMES[metric]}, on VAL",
-                f"{data}VAL over the epochs of each experiment",
-            )
-    for name, figure in drawn.items():
-        write_figure(output / f"{name}.png", figure, dpi=120)
-    return [output / f"{name}.png" for name in drawn]
-
-
-def _learning(rows: Rows, metric: str) -> dict[str, Any]:
-    """Return the curves of the experiments that were trained for more than one epoch."""
-    curves = {}
-    for name, row in rows.items():
-        history = read_history(Path(row["checkpoint"]).parent.parent)
-        curve = history.get(f"val/{metric}", ([], []))
-        if len(curve[0]) > 1:
-            curves[name] = curve
-    return curves
-
-
-def _mistakes(cases: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    wrong = (cases["reduced"] != cases["reduced_true"]).to_numpy()
-    return wrong, doubt(cases["p_reduced"])
-
-
 def _p_values(cases: Mapping[str, pd.DataFrame], metric: str) -> dict[str, dict[str, float]]:
     """Return p-values between rows over the cases that all of them have."""
     if len(cases) < 2:
@@ -269,19 +189,8 @@ def _p_values(cases: Mapping[str, pd.DataFrame], metric: str) -> dict[str, dict[
     return paired_p_values(scores)
 
 
-def _best(rows: Rows) -> str:
-    """Return the row that VAL would choose."""
-    sign = -1 if next(iter(rows.values()))["val"]["metric"] == "val/roc_auc" else 1
-
-    def worth(name: str) -> float:
-        value = rows[name]["val"]["value"]
-        return math.inf if value is None else sign * float(value)
-
-    return min(rows, key=worth)
-
-
 def _chosen(rows: Rows) -> str:
-    best = _best(rows)
+    best = best_on_val(rows)
     val = rows[best]["val"]
     return f"VAL would choose `{best}` ({val['metric']} {_number(val['value'])})."
 
@@ -324,11 +233,3 @@ def _ratio(review: dict[str, Any]) -> str:
 
 def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _point(name: str, row: dict[str, float | None]) -> tuple[str, float, float, float]:
-    value, lower, upper = (
-        float("nan") if row[part] is None else float(row[part])  # type: ignore[arg-type]
-        for part in ("value", "lower", "upper")
-    )
-    return name, value, lower, upper

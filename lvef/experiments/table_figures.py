@@ -1,0 +1,99 @@
+"""The figures beside the table of experiments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lvef.evaluation.metrics import METRIC_NAMES
+from lvef.evaluation.uncertainty import LEVELS, doubt
+from lvef.experiments.table_rows import Rows, best_on_val
+from lvef.figures import uncertainty as figures
+from lvef.figures.comparison import forest, learning_curves
+from lvef.files import write_figure
+from lvef.report.history import read_history
+
+COVERAGES = [f"coverage_{100 * level:.0f}" for level in LEVELS]
+
+
+def draw_table(
+    output: Path,
+    classifiers: Rows,
+    regressors: Rows,
+    cases: dict[str, pd.DataFrame],
+    ceilings: dict[str, dict[str, float]],
+    data: str,
+) -> list[Path]:
+    """Draw what the table says, and return the pictures' paths.
+
+    Args:
+        output: Folder.
+        classifiers: Rows of classifiers.
+        regressors: Rows of the others.
+        cases: The cases of each row.
+        ceilings: Metrics of the trivial answers.
+        data: What the headings begin with: `PHANTOM: `, or nothing.
+    """
+    drawn = {}
+    for key, rows, label in (
+        ("mae", regressors, "mean absolute error (EF points)"),
+        ("roc_auc", classifiers, "ROC-AUC"),
+    ):
+        if not rows:
+            continue
+        count = next(iter(rows.values()))["num_cases"]
+        title = f"{data}TEST, {count} videos, 95 % bootstrap intervals"
+        lines = {f"given the true {k}": v["mae"] for k, v in ceilings.items() if "only" in k}
+        lines["always the mean"] = ceilings["mean of TRAIN"]["mae"]
+        points = [_point(name, row["metrics"][key]) for name, row in rows.items()]
+        drawn[key] = forest(points, lines if key == "mae" else {}, label, title)
+    if regressors:
+        best = best_on_val(regressors)
+        shown = {
+            name: [row["metrics"][column]["value"] for column in COVERAGES]
+            for name, row in regressors.items()
+            if name in (best, "esf_mlp", "esf_gpr", "edf_esf_mlp", "edf_esf_gpr")
+        }
+        title = f"{data}TEST, {regressors[best]['num_cases']} videos"
+        drawn["coverage"] = figures.coverage(shown, title)
+        drawn["error_rejection"] = figures.error_rejection_curve(
+            {name: _mistakes(cases[name]) for name in shown}, title
+        )
+    for metric, rows in (("mae", regressors), ("roc_auc", classifiers)):
+        curves = _learning(rows, metric)
+        if curves:
+            drawn[f"learning_{metric}"] = learning_curves(
+                curves,
+                f"{METRIC_NAMES[metric]}, on VAL",
+                f"{data}VAL over the epochs of each experiment",
+            )
+    for name, figure in drawn.items():
+        write_figure(output / f"{name}.png", figure, dpi=120)
+    return [output / f"{name}.png" for name in drawn]
+
+
+def _learning(rows: Rows, metric: str) -> dict[str, Any]:
+    """Return the curves of the experiments that were trained for more than one epoch."""
+    curves = {}
+    for name, row in rows.items():
+        history = read_history(Path(row["checkpoint"]).parent.parent)
+        curve = history.get(f"val/{metric}", ([], []))
+        if len(curve[0]) > 1:
+            curves[name] = curve
+    return curves
+
+
+def _mistakes(cases: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    wrong = (cases["reduced"] != cases["reduced_true"]).to_numpy()
+    return wrong, doubt(cases["p_reduced"])
+
+
+def _point(name: str, row: dict[str, float | None]) -> tuple[str, float, float, float]:
+    value, lower, upper = (
+        float("nan") if row[part] is None else float(row[part])  # type: ignore[arg-type]
+        for part in ("value", "lower", "upper")
+    )
+    return name, value, lower, upper
