@@ -47,11 +47,13 @@ class Run(NamedTuple):
         curves: Values by name, epoch by epoch or step by step.
         best: Epoch of the best checkpoint.
         last: Epoch of the last checkpoint.
+        pictures: What TensorBoard shows beside the curves.
     """
 
     curves: dict[str, list[float]]
     best: int
     last: int
+    pictures: set[str]
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +67,14 @@ def fit(config: str, root: Path, logs: Path, *more: str) -> Run:
     every += ["--trainer.precision", "32-true", "--model.optimizer.lr", str(RATE)]
     assert main(words("fit", config, root, logs, *every, *more)) == 0
     run = newest(logs / config, "config.yaml").parent
-    events = EventAccumulator(str(run), size_guidance={"scalars": 0})
+    events = EventAccumulator(str(run), size_guidance={"scalars": 0, "images": 1})
     events.Reload()
     curves = {tag: [e.value for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
     best, last = (
         torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True, mmap=True)["epoch"]
         for name in ("best", "last")
     )
-    return Run(curves, best, last)
+    return Run(curves, best, last, set(events.Tags()["images"]))
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +130,16 @@ def test_tensorboard_shows_hyperparameters_with_the_metrics_of_the_best_epoch(
         assert f"best_{monitor}" in named
         for tag in named:
             assert run.curves[tag] == [run.curves[tag.removeprefix("best_")][epoch]], tag
+
+
+def test_tensorboard_shows_how_val_is_predicted_and_the_augmented_frames(
+    regressor, classifier, thawing
+):
+    assert regressor.pictures == {"val/predicted_and_true"}, "features are no pictures"
+    assert classifier.pictures == {
+        "val/roc_and_pr", "val/confusion_matrix", "val/reliability", "val/error_rejection",
+    }  # fmt: skip
+    assert thawing[0].pictures == {"val/predicted_and_true", "sample_batch"}
 
 
 def test_a_plateau_divides_the_rate_by_five_and_only_when_val_has_become_worse(regressor):
