@@ -135,7 +135,7 @@ def draw_saliency(
         sector = case_sector(dataset, number)
         sheet = heat_map_sheet(
             frames[number].numpy(), case, about["frames"],
-            f"{data}TEST, EF {row['ef']:.0f} %, {about['task']}", sector,
+            f"{data}TEST, EF {row['ef_true']:.0f} %, {about['task']}", sector,
         )  # fmt: skip
         name = picture_name(f"example_{number + 1}", sector)
         write_figure(output / f"{name}.png", sheet, dpi=110)
