@@ -45,13 +45,13 @@ class Run(NamedTuple):
 
     Attributes:
         curves: Values by name, epoch by epoch or step by step.
-        best: The best checkpoint.
-        last: The last checkpoint.
+        best: Epoch of the best checkpoint.
+        last: Epoch of the last checkpoint.
     """
 
     curves: dict[str, list[float]]
-    best: dict[str, Any]
-    last: dict[str, Any]
+    best: int
+    last: int
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def fit(config: str, root: Path, logs: Path, *more: str) -> Run:
     events.Reload()
     curves = {tag: [e.value for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
     best, last = (
-        torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
+        torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True, mmap=True)["epoch"]
         for name in ("best", "last")
     )
     return Run(curves, best, last)
@@ -104,15 +104,15 @@ def classifier(root: Path, logs: Path) -> Run:
 def test_the_best_checkpoint_of_a_regressor_has_the_least_error(regressor):
     error = regressor.curves["val/mae"]
     assert min(error) == error[2] < max(error) == error[0], "as planted"
-    assert regressor.best["epoch"] == 2
-    assert regressor.last["epoch"] == 5
+    assert regressor.best == 2
+    assert regressor.last == 5
 
 
 def test_the_best_checkpoint_of_a_classifier_has_the_greatest_auc(classifier):
     auc = classifier.curves["val/roc_auc"]
     assert auc[1] > 0.7 > 0.3 > max(auc[0], *auc[2:]), "as planted"
-    assert classifier.best["epoch"] == 1
-    assert classifier.last["epoch"] == 4
+    assert classifier.best == 1
+    assert classifier.last == 4
 
 
 def test_a_fit_ends_when_it_has_not_become_better_for_so_long(regressor, classifier):
@@ -155,8 +155,8 @@ def test_a_fit_that_goes_on_knows_what_was_best_before_it_stopped(regressor, roo
     last = newest(logs / "esf_mlp", "last.ckpt")
     longer = fit("esf_mlp", root, logs, *more, "--ckpt_path", str(last))
     assert longer.curves["val/mae"][-1] < min(regressor.curves["val/mae"][3:])
-    assert longer.best["epoch"] == 2
-    assert longer.last["epoch"] == 6
+    assert longer.best == 2
+    assert longer.last == 6
     assert longer.curves["best_val/mae"][-1] == regressor.curves["val/mae"][2]
 
 
@@ -222,8 +222,8 @@ def test_a_backbone_frozen_for_two_epochs_learns_from_the_third_on(thawing):
     start, *epochs = thawing[1].backbones
     assert len(epochs) == 3
     for epoch in epochs[:2]:
-        assert all(torch.equal(epoch[name], value) for name, value in start.items())
-    learned = {name for name, value in start.items() if not torch.equal(epochs[2][name], value)}
+        assert epoch == start
+    learned = {name for name, digest in start.items() if epochs[2][name] != digest}
     assert learned == set(start), "weights, and the statistics of every batch norm"
 
 
