@@ -46,8 +46,11 @@ def damages(file: Path, values: int | None = None):
 
 
 def same(run: Run, whole: Run) -> bool:
-    about, told = vars(run.about), vars(whole.about)
-    return run.cases.equals(whole.cases) and run.beats.equals(whole.beats) and about == told
+    return (
+        run.cases.equals(whole.cases)
+        and run.beats.equals(whole.beats)
+        and run.metadata == whole.metadata
+    )
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ class UnhurriedCheckpointIO(TorchCheckpointIO):
             return
         # A requeued job starts anew from its checkpoint, and may be killed before the end.
         due = self._due(name) or Path(name).name.startswith(_REQUEUED)
-        others = {other: held for other, held in self._waiting.items() if other != name}
+        others = {other: waiting for other, waiting in self._waiting.items() if other != name}
         # In one step and for as long as it is not written: a signal may come at any moment.
         self._waiting = {**others, name: checkpoint if due else tree_map(_copy, checkpoint)}
         # What came before goes first, all of it: the last epoch's file says which epoch was the

@@ -101,10 +101,10 @@ class CleanStop(Callback):
     def _whole(self, queue_again: Callable[..., None]) -> Callable[..., None]:
         """Return a handler that a cluster's SIGTERM, which queueing brings, does not cut short."""
 
-        def handle(*about: Any) -> None:
+        def handle(*arguments: Any) -> None:
             self._queueing = True
             try:
-                queue_again(*about)
+                queue_again(*arguments)
             finally:
                 self._queueing = False
             end_if_asked()

@@ -193,7 +193,7 @@ def _sheets(
     shown = own.cpu().numpy()
     return [
         heat_map_sheet(
-            shown[i], {name: found[i] for name, found in maps.items()}, names,
+            shown[i], {name: method_maps[i] for name, method_maps in maps.items()}, names,
             f"{title}\n{NOT_FOR_DIAGNOSIS}", sector,
         )
         for i, (title, sector) in enumerate(zip(titles, sectors, strict=True))

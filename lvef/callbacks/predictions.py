@@ -91,6 +91,6 @@ class PredictionWriter(Callback):
         videos, beats = clip_rows(table, None if task.finds_beats else batches, trained_on)
         self._failed = failed(videos)
         checkpoint = str(trainer.ckpt_path or getattr(task, "source", ""))
-        about = made_with(task, data, checkpoint, trained_on)
+        metadata = made_with(task, data, checkpoint, trained_on)
         beats = beats if data.videos is not None else beats.iloc[:0]
-        return write_predictions(Path(folder), (videos, beats), about)
+        return write_predictions(Path(folder), (videos, beats), metadata)

@@ -52,7 +52,7 @@ class RunRecord(Callback):
         self._path: Path | None = None
         self._since = time.monotonic()
         plain = finite(_plain(yaml.safe_load(config)))
-        self.about: dict[str, Any] = {
+        self.record: dict[str, Any] = {
             "format": _FORMAT,
             "command": command,
             "command_line": list(words),
@@ -72,7 +72,7 @@ class RunRecord(Callback):
             return
         self._path = folder / RUN_RECORD
         earlier = _earlier(self._path)
-        self.about |= {
+        self.record |= {
             "package": package(),
             "versions": versions(),
             "machine": {
@@ -83,10 +83,10 @@ class RunRecord(Callback):
                 "precision": str(trainer.precision),
             },
             "data": data_fingerprint(trainer.datamodule),  # type: ignore[attr-defined]
-            "files": _named_files(self.about["config"]),
+            "files": _named_files(self.record["config"]),
             **({"earlier": earlier} if earlier else {}),
         }
-        write_json(self._path, self.about)
+        write_json(self._path, self.record)
 
     def finish(self, trainer: Trainer, state: str) -> None:
         """Complete the record, if the run ever began.
@@ -97,16 +97,16 @@ class RunRecord(Callback):
         """
         if self._path is None:
             return
-        self.about |= {
+        self.record |= {
             "state": state,
             "ended": _now(),
             "seconds": round(time.monotonic() - self._since, 1),
         }
-        if self.about["command"] == "fit":
-            self.about |= _of_checkpoints(trainer)
+        if self.record["command"] == "fit":
+            self.record |= _of_checkpoints(trainer)
         elif state == FINISHED:
-            self.about["figures"] = figures(trainer.callback_metrics)
-        write_json(self._path, self.about)
+            self.record["figures"] = figures(trainer.callback_metrics)
+        write_json(self._path, self.record)
 
 
 @contextmanager
@@ -146,22 +146,22 @@ def figures(metrics: Any) -> dict[str, float]:
 def data_fingerprint(datamodule: Any) -> dict[str, Any]:
     """Return what tells whether a data module's data are the same; see `lvef.data.fingerprint`."""
     if datamodule.videos is not None and "path" in datamodule.table:
-        found = clips_fingerprint(datamodule.table["path"])
+        fingerprint = clips_fingerprint(datamodule.table["path"])
     elif datamodule.root is not None:
-        found = folder_fingerprint(datamodule.root)
+        fingerprint = folder_fingerprint(datamodule.root)
     else:
         return {}
     if "split" in datamodule.table:
         splits = datamodule.table["split"].value_counts().to_dict()
         usable = {name: int(count) for name, count in splits.items() if name}
-        found |= {"usable": usable} if usable else {}
-    return found
+        fingerprint |= {"usable": usable} if usable else {}
+    return fingerprint
 
 
 def _of_checkpoints(trainer: Trainer) -> dict[str, Any]:
     """Return the checkpoints that a fit leaves, and the figures of the best."""
     kept: dict[str, dict[str, str]] = {}
-    said: dict[str, float] = {}
+    best_figures: dict[str, float] = {}
     for callback in trainer.checkpoint_callbacks:
         if not isinstance(callback, ModelCheckpoint):
             continue
@@ -171,13 +171,13 @@ def _of_checkpoints(trainer: Trainer) -> dict[str, Any]:
             kept[kind] = file_record(path)
             if kind == "best":
                 with suppress(CheckpointError):
-                    said = figures(describe_checkpoint(path).get("figures", {}))
-    return {"checkpoints": kept, "figures": said}
+                    best_figures = figures(describe_checkpoint(path).get("figures", {}))
+    return {"checkpoints": kept, "figures": best_figures}
 
 
 def _named_files(config: dict[str, Any]) -> dict[str, Any]:
     """Return path and digest of every file that a configuration names and a result stands on."""
-    found = {}
+    named = {}
     config = {**config, "data": data_options(config)}
     for keys in _NAMED:
         value: Any = config
@@ -188,8 +188,8 @@ def _named_files(config: dict[str, Any]) -> dict[str, Any]:
             several = [str(weights_file(value))] if value and config["data"].get("videos") else []
         files = [file_record(Path(v)) for v in several if isinstance(v, str) and Path(v).is_file()]
         if files:
-            found[".".join(keys)] = files if isinstance(value, list) else files[0]
-    return found
+            named[".".join(keys)] = files if isinstance(value, list) else files[0]
+    return named
 
 
 def file_record(path: Path) -> dict[str, str]:

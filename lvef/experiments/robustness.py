@@ -114,8 +114,8 @@ def robustness(
     check_numbers("--", _RANGES, asked)
     started = datetime.now(UTC)
     data = _data_of(config)
-    told = {"limit": data.get("limit"), "max_excluded": data.get("max_excluded")}
-    check_numbers(f"{config}: data.", {name: DATA_RANGES[name] for name in told}, told)
+    limits = {"limit": data.get("limit"), "max_excluded": data.get("max_excluded")}
+    check_numbers(f"{config}: data.", {name: DATA_RANGES[name] for name in limits}, limits)
     ckpt_path = ckpt_path or config.parent / "checkpoints" / "best.ckpt"
     task = load_ef_task(ckpt_path)
     root = root or data.get("root")
@@ -132,22 +132,22 @@ def robustness(
     conditions = list(all_conditions(task.frames))
     output = output or config.parent / "robustness"
     make_room(output / "robustness.md")
-    said, failed = _predict(task, test, seen, conditions, seed, bool(data.get("check_videos")))
+    answers, failed = _predict(task, test, seen, conditions, seed, bool(data.get("check_videos")))
     if failed:
         test = test.drop(index=list(failed))
         print(set_aside(folder, failed, most).summary())
     phantom = folder.is_phantom
     words = f"{'PHANTOM ' if phantom else ''}TEST, {len(test)} videos"
     title = f"{words}, {type(task).__name__} on {' + '.join(task.frames)}"
-    table = _measure(task, said, conditions, test)
+    table = _measure(task, answers, conditions, test)
     write_csv(output / "robustness.csv", table)
-    about = {
+    results = {
         "title": title, "note": NOT_FOR_DIAGNOSIS, "phantom": phantom,
         "task": type(task).__name__, "frames": task.frames, "num_cases": len(test),
         "checkpoint": str(ckpt_path), "version": version("lvef"),
         "conditions": json.loads(table.to_json(orient="records")),
     }  # fmt: skip
-    write_json(output / "robustness.json", about)
+    write_json(output / "robustness.json", results)
     text = format_robustness(table, title, phantom)
     write_text(output / "robustness.md", text)
     write_figure(output / "robustness.png", robustness_figure(table, title), dpi=120)
@@ -175,12 +175,12 @@ def _data_of(config: Path) -> dict[str, Any]:
     if not config.is_file():
         raise ConfigurationError(f"{config} not found; --config takes the config.yaml of a run")
     try:
-        held = yaml.safe_load(config.read_text())
+        options = yaml.safe_load(config.read_text())
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{config}: not readable as YAML") from error
-    if not isinstance(held, dict) or not isinstance(held.get("data"), dict):
+    if not isinstance(options, dict) or not isinstance(options.get("data"), dict):
         raise ConfigurationError(f"{config} has no data section; give the config.yaml of a run")
-    return dict(data_options(held))
+    return dict(data_options(options))
 
 
 def _predict(
@@ -257,7 +257,7 @@ def _looks(
 
 
 def _measure(
-    task: EFTask, said: list[dict[str, Tensor]], conditions: list[Condition], rows: pd.DataFrame
+    task: EFTask, answers: list[dict[str, Tensor]], conditions: list[Condition], rows: pd.DataFrame
 ) -> pd.DataFrame:
     """Return a row a condition: metrics, and what the first costs with a 95 % interval."""
     ef = rows["ef_true"].to_numpy(float)
@@ -265,7 +265,7 @@ def _measure(
     threshold = 0.5 if task.decision_threshold is None else task.decision_threshold
     truth = is_reduced(ef).astype(int) if classifier else ef
     name = "p_reduced" if classifier else "ef"
-    answers = [cases[name].double().numpy() for cases in said]
+    predicted = [cases[name].double().numpy() for cases in answers]
     main, sign = ("balanced_accuracy", -1) if classifier else ("mae", 1)
     shown = _CLASSIFICATION if classifier else _REGRESSION
 
@@ -277,22 +277,22 @@ def _measure(
     def cost(changed: ArrayLike, first: ArrayLike, known: ArrayLike) -> Metrics:
         return {"cost": sign * (metric(changed, known)[main] - metric(first, known)[main])}
 
-    found = []
-    for condition, answer, cases in zip(conditions, answers, said, strict=True):
+    measured = []
+    for condition, answer, cases in zip(conditions, predicted, answers, strict=True):
         values = metric(answer, truth)
         row: dict[str, Any] = {
             "condition": condition.kind, "level": condition.level, "unit": condition.unit,
             "words": condition.words, **{name: values[name] for name in shown},
             "flagged": float(cases["review"].mean()),
-            "cost": cost(answer, answers[0], truth)["cost"], "cost_of": main,
+            "cost": cost(answer, predicted[0], truth)["cost"], "cost_of": main,
         }  # fmt: skip
         row["cost_lower"], row["cost_upper"] = (
-            bootstrap_interval(cost, answer, answers[0], truth, resamples=200)["cost"]
+            bootstrap_interval(cost, answer, predicted[0], truth, resamples=200)["cost"]
             if condition.kind
             else (0.0, 0.0)
         )
-        found.append(row)
-    return pd.DataFrame(found)
+        measured.append(row)
+    return pd.DataFrame(measured)
 
 
 def format_robustness(table: pd.DataFrame, title: str, phantom: bool) -> str:

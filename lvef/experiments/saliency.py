@@ -110,7 +110,7 @@ def saliency(
     curves = _curves(mapper, frames, maps, seed)
     data = "PHANTOM " if phantom else ""
     title = f"{data}TEST, {len(rows)} videos, {type(task).__name__} on {' + '.join(task.frames)}"
-    about = {
+    results = {
         "title": title,
         "note": NOT_FOR_DIAGNOSIS,
         "phantom": phantom,
@@ -125,10 +125,10 @@ def saliency(
         "curves": curves,
         "randomisation": _randomisation(mapper, frames[:_CHECKED], maps),
     }
-    write_json(output / "saliency.json", about)
-    text = format_saliency(about)
+    write_json(output / "saliency.json", results)
+    text = format_saliency(results)
     write_text(output / "saliency.md", text)
-    draw_saliency(output, about, frames, maps, rows, dataset)
+    draw_saliency(output, results, frames, maps, rows, dataset)
     write_study_record(output, "saliency", started, asked, root, ckpt_path)
     print(text)
     return output / "saliency.md"
@@ -152,7 +152,7 @@ def _read(
 def _regions(folder: LabelFolder, row: Any, frames: list[str], size: int) -> list[dict[str, Mask]]:
     """Return what is known of the heart's parts, for each frame of a case."""
     clip = open_phantom(folder.root, row["video"])
-    found = []
+    regions = []
     for name in frames:
         number = int(row[FRAME_COLUMNS[name]])
         if clip is not None:
@@ -164,8 +164,8 @@ def _regions(folder: LabelFolder, row: Any, frames: list[str], size: int) -> lis
         if clip is not None:
             parts = [m for n, m in masks.items() if n not in ("rest_of_sector", OUTSIDE)]
             masks["heart"] = np.logical_or.reduce(parts)
-        found.append({n: _resized(mask, size) for n, mask in masks.items()})
-    return found
+        regions.append({n: _resized(mask, size) for n, mask in masks.items()})
+    return regions
 
 
 def _traced(folder: LabelFolder, row: Any, frame: int) -> dict[str, Mask]:
@@ -274,13 +274,13 @@ def _by_answer(
     maps: NDArray[np.float32], regions: list[list[dict[str, Mask]]], answers: NDArray[np.str_]
 ) -> dict[str, dict[str, float]]:
     """Return the density of the maps in the heart (of a patient, the cavity) by answer."""
-    found = {}
+    densities = {}
     for answer in np.unique(answers):
         chosen = np.flatnonzero(answers == answer)
         density = _places(maps[chosen], [regions[i] for i in chosen])["density"]
         where = "heart" if "heart" in density else "lv_cavity"
-        found[str(answer)] = density.get(where, _with_interval([]))
-    return found
+        densities[str(answer)] = density.get(where, _with_interval([]))
+    return densities
 
 
 def _curves(
@@ -290,19 +290,19 @@ def _curves(
     images = to_float(frames)
     without = blurred(images).numpy()
     sides = mapper.sides(images)
-    named = {METHOD_NAMES[method]: found for method, found in maps.items()}
+    named = {METHOD_NAMES[method]: method_maps for method, method_maps in maps.items()}
     blobs = [
         [gaussian_filter(rng.standard_normal(frames.shape[-2:]), 8) for _ in range(frames.shape[1])]
         for _ in range(len(frames))
     ]
     named[_RANDOM] = np.asarray(blobs, np.float32)
     curves: dict[str, Any] = {}
-    for name, found in named.items():
+    for name, method_maps in named.items():
         pairs = []
         for case in tqdm(range(len(frames)), desc=f"curves, {name}", unit="case"):
             score = _scorer(mapper, sides[case])
             pairs.append(
-                perturbation_curves(found[case], images[case].numpy(), without[case], score)
+                perturbation_curves(method_maps[case], images[case].numpy(), without[case], score)
             )
         taken, given = (np.array(side) for side in zip(*pairs, strict=True))
         usable = np.isfinite(taken).all(axis=1)
@@ -331,7 +331,7 @@ def _randomisation(
     sides = mapper.sides(frames)
     seen = blurred(to_float(frames)).amax(dim=2).numpy() > 0.02
     has_head = any(not isinstance(part.head, GPPosterior) for part in mapper.evidence.parts)
-    found: dict[str, dict[str, float]] = {}
+    correlations: dict[str, dict[str, float]] = {}
     for depth in _DEPTHS if has_head else _DEPTHS[1:]:
         shuffled = mapper.randomised(depth)
         for method in METHODS:
@@ -345,5 +345,5 @@ def _randomisation(
                 similarity(before[mask], after[mask])
                 for before, after, mask in zip(maps[method], changed, seen, strict=False)
             ]
-            found.setdefault(depth, {})[METHOD_NAMES[method]] = float(np.mean(alike))
-    return found
+            correlations.setdefault(depth, {})[METHOD_NAMES[method]] = float(np.mean(alike))
+    return correlations

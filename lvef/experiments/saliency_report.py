@@ -24,18 +24,19 @@ OUTSIDE = "outside_sector"
 _SHOWN = 6
 
 
-def format_saliency(about: dict[str, Any]) -> str:
+def format_saliency(results: dict[str, Any]) -> str:
     """Return what was measured as Markdown."""
-    methods = about["methods"]
-    data = "PHANTOM: " if about["phantom"] else ""
+    methods = results["methods"]
+    data = "PHANTOM: " if results["phantom"] else ""
     lines = [
-        f"## {data}what the heat maps are worth", "", f"{about['title']}. {NOT_FOR_DIAGNOSIS}", "",
+        f"## {data}what the heat maps are worth", "",
+        f"{results['title']}. {NOT_FOR_DIAGNOSIS}", "",
         "Share of the maps within the sector, and its density: 1 is what an even map would have.",
         "",
         f"| region | share of the sector | {' | '.join(f'{m}, share | density' for m in methods)}",
         "|---" * (2 + 2 * len(methods)) + "|",
     ]  # fmt: skip
-    for name, area in about["area"].items():
+    for name, area in results["area"].items():
         if name == OUTSIDE:
             continue
         cells = []
@@ -52,16 +53,16 @@ def format_saliency(about: dict[str, Any]) -> str:
         by_frame = ", ".join(f"{f} {100 * s:.0f} %" for f, s in method["share_by_frame"].items())
         lines += ["", f"{name}, by frame: {by_frame}."]
     heads = " | ".join(f"{m} | by chance" for m in methods)
-    where = "heart" if "heart" in about["area"] else "LV cavity"
+    where = "heart" if "heart" in results["area"] else "LV cavity"
     lines += ["", f"Density in the {where}, by the answer that the maps explain:", ""]
     for name, method in methods.items():
-        said = ", ".join(
+        densities = ", ".join(
             f"{answer} {d['value']:.2f} [{d['lower']:.2f}, {d['upper']:.2f}]"
             f" ({d.get('cases', 0)} cases)"
             for answer, d in method["by_answer"].items()
         )
-        lines.append(f"- {name}: {said}")
-    lines += ["", *_claim(about), "", f"| the map's peak lies in | {heads} |"]
+        lines.append(f"- {name}: {densities}")
+    lines += ["", *_claim(results), "", f"| the map's peak lies in | {heads} |"]
     lines.append("|---" * (1 + 2 * len(methods)) + "|")
     for name in next(iter(methods.values()))["pointing"]:
         cells = [
@@ -71,38 +72,38 @@ def format_saliency(about: dict[str, Any]) -> str:
         lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(cells) + " |")
     lines += ["", "| | deletion, area (lower is better) | insertion, area (higher is better) |",
               "|---|---|---|"]  # fmt: skip
-    for name, curve in about["curves"].items():
+    for name, curve in results["curves"].items():
         lines.append(f"| {name} | {curve['deletion_area']:.2f} | {curve['insertion_area']:.2f} |")
     lines += ["", "| weights shuffled | " + " | ".join(methods) + " |",
               "|---" * (1 + len(methods)) + "|"]  # fmt: skip
-    for depth, values in about["randomisation"].items():
+    for depth, values in results["randomisation"].items():
         alike = " | ".join(f"{values[m]:.2f}" for m in methods)
         lines.append(f"| {depth.replace('_', ' ')} | {alike} |")
     lines.append("\nRank correlation of the maps before and after; near 0 is what a sane map has.")
     return "\n".join(lines) + "\n"
 
 
-def _claim(about: dict[str, Any]) -> list[str]:
+def _claim(results: dict[str, Any]) -> list[str]:
     """Confirm or refute where the reference results say that heat maps lie."""
     lines = [
         "Claim of the reference results: focus on mitral valve, septum and LV endocardium.", "",
     ]  # fmt: skip
-    for name, method in about["methods"].items():
-        said = []
+    for name, method in results["methods"].items():
+        verdicts = []
         for region in (r for r in CLAIMED if r in method["density"]):
             density = method["density"][region]
             verdict = (
                 "confirmed" if density["lower"] > 1
                 else "refuted" if density["upper"] < 1 else "undecided"
             )  # fmt: skip
-            said.append(f"{region.replace('_', ' ')} {verdict} ({density['value']:.2f} x)")
-        lines.append(f"- {name}: {', '.join(said)}.")
+            verdicts.append(f"{region.replace('_', ' ')} {verdict} ({density['value']:.2f} x)")
+        lines.append(f"- {name}: {', '.join(verdicts)}.")
     return lines
 
 
 def draw_saliency(
     output: Path,
-    about: dict[str, Any],
+    results: dict[str, Any],
     frames: Tensor,
     maps: dict[Any, NDArray[np.float32]],
     rows: pd.DataFrame,
@@ -112,7 +113,7 @@ def draw_saliency(
 
     Args:
         output: Folder.
-        about: What was measured, as `format_saliency` takes it.
+        results: What was measured, as `format_saliency` takes it.
         frames: `(n, F, 3, H, W)` uint8.
         maps: `(n, F, H, W)` by method.
         rows: The cases' rows of the folder's table.
@@ -120,22 +121,22 @@ def draw_saliency(
     """
     shares = {
         name: {region: value["value"] for region, value in method["shares"].items()}
-        for name, method in about["methods"].items()
+        for name, method in results["methods"].items()
     }
-    area = {name: value for name, value in about["area"].items() if name != OUTSIDE}
-    title = about["title"]
+    area = {name: value for name, value in results["area"].items() if name != OUTSIDE}
+    title = results["title"]
     regions = region_figure(shares, area, f"{title}\nshare within the sector")
     write_figure(output / "regions.png", regions, dpi=120)
-    curves = {name: (c["deletion"], c["insertion"]) for name, c in about["curves"].items()}
+    curves = {name: (c["deletion"], c["insertion"]) for name, c in results["curves"].items()}
     write_figure(output / "curves.png", curve_figure(curves, f"{title}, medians"), dpi=120)
     for number in range(min(_SHOWN, len(rows))):
         row = rows.iloc[number]
-        case = {METHOD_NAMES[method]: found[number] for method, found in maps.items()}
-        data = "PHANTOM " if about["phantom"] else ""
+        case = {METHOD_NAMES[method]: method_maps[number] for method, method_maps in maps.items()}
+        data = "PHANTOM " if results["phantom"] else ""
         sector = case_sector(dataset, number)
         sheet = heat_map_sheet(
-            frames[number].numpy(), case, about["frames"],
-            f"{data}TEST, EF {row['ef']:.0f} %, {about['task']}", sector,
+            frames[number].numpy(), case, results["frames"],
+            f"{data}TEST, EF {row['ef_true']:.0f} %, {results['task']}", sector,
         )  # fmt: skip
         name = picture_name(f"example_{number + 1}", sector)
         write_figure(output / f"{name}.png", sheet, dpi=110)

@@ -78,20 +78,20 @@ def read_stored(folder: Path) -> StoredRun:
         )
     if state != FINISHED and not (command == "fit" and record.get("checkpoints")):
         raise ConfigurationError(f"{folder} is of a {command} that did not end well ({state})")
-    found = (
+    figures = (
         figures_of_test(folder) if command == "test" else _numbers(record.get("figures"), f"{path}")
     )
-    if not found:
+    if not figures:
         raise ConfigurationError(f"{path} states no figure: no VAL was judged, or no best was kept")
     try:
-        return _stored(folder, record, found)
+        return _stored(folder, record, figures)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigurationError(
             f"{path}: damaged, or of another version ({type(error).__name__}: {error})"
         ) from error
 
 
-def _stored(folder: Path, record: dict[str, Any], found: dict[str, float]) -> StoredRun:
+def _stored(folder: Path, record: dict[str, Any], figures: dict[str, float]) -> StoredRun:
     """Return what a record says; anything may be missing or of another type."""
     config = record["config"]
     if config_digest(config) != record["config_sha256"]:
@@ -108,7 +108,7 @@ def _stored(folder: Path, record: dict[str, Any], found: dict[str, float]) -> St
     return StoredRun(
         folder=folder,
         command=record["command"],
-        figures=found,
+        figures=figures,
         checkpoint=Path(checkpoint["path"]),
         checkpoint_sha256=str(checkpoint["sha256"]),
         root=None if data["root"] is None else str(data["root"]),
@@ -149,9 +149,9 @@ def figures_of_test(folder: Path) -> dict[str, float]:
     if not isinstance(metrics, dict):
         raise ConfigurationError(f"{path}: damaged (it holds no metrics)")
     stated = {
-        name: next((about[key] for key in _STATED if key in about), None)
-        for name, about in metrics.items()
-        if isinstance(about, dict)
+        name: next((figure[key] for key in _STATED if key in figure), None)
+        for name, figure in metrics.items()
+        if isinstance(figure, dict)
     }
     return _numbers(stated, f"{path}")
 
@@ -163,19 +163,19 @@ def read_json(path: Path) -> dict[str, Any]:
         ConfigurationError: It is none.
     """
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path}: not readable as JSON ({error})") from error
-    if not isinstance(held, dict):
+    if not isinstance(content, dict):
         raise ConfigurationError(f"{path}: damaged (it holds no names)")
-    return held
+    return content
 
 
-def _numbers(found: Any, whose: str) -> dict[str, float]:
+def _numbers(figures: Any, whose: str) -> dict[str, float]:
     """Return figures by name; JSON has null where one could not be had."""
-    if not isinstance(found, Mapping):
+    if not isinstance(figures, Mapping):
         raise ConfigurationError(f"{whose}: damaged (it holds no figures)")
-    for name, value in found.items():
+    for name, value in figures.items():
         if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
             raise ConfigurationError(f"{whose}: damaged ({name} is no number)")
-    return {name: math.nan if value is None else float(value) for name, value in found.items()}
+    return {name: math.nan if value is None else float(value) for name, value in figures.items()}

@@ -217,25 +217,25 @@ def _read_config(config: Path) -> dict[str, Any]:
         ConfigurationError: It is no config.
     """
     try:
-        held = yaml.safe_load(config.read_text())
+        options = yaml.safe_load(config.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{config}: not readable as YAML") from error
-    if not isinstance(held, dict):
+    if not isinstance(options, dict):
         raise ConfigurationError(f"{config} holds no options")
-    return held
+    return options
 
 
 def _named_in(config: Path) -> list[str]:
     """Return every value of a config that may name a file, such as weights."""
     waiting: list[Any] = [_read_config(config)]
-    found = []
+    texts = []
     while waiting:
         value = waiting.pop()
         if isinstance(value, str):
-            found.append(value)
+            texts.append(value)
         elif isinstance(value, (dict, list)):
             waiting += value.values() if isinstance(value, dict) else value
-    return found
+    return texts
 
 
 def _videos_stamp(root: Path) -> list[int]:
@@ -294,29 +294,29 @@ def _fit(begun: Path, made_from: dict[str, Any]) -> dict[str, Any]:
             if _read_begun(other).get("folder") == before["folder"]:
                 other.unlink()
     since = time.time()
-    about = {"made_from": made_from, "folder": before["folder"]}
-    write_json(begun, {**about, "minutes": earlier, "since": since})
+    record = {"made_from": made_from, "folder": before["folder"]}
+    write_json(begun, {**record, "minutes": earlier, "since": since})
     chosen = run_lightning(["fit", *words]).trainer.checkpoint_callback
     fitted = {
         "minutes": earlier + (time.time() - since) / 60,
         "checkpoint": chosen.best_model_path,
         "val": {"metric": chosen.monitor, "value": float(chosen.best_model_score)},
     }
-    write_json(begun, {**about, "fitted": fitted})
+    write_json(begun, {**record, "fitted": fitted})
     return fitted
 
 
 def _read_begun(begun: Path, made_from: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return what a file says of an unfinished fit; nothing where it is one of other settings."""
     try:
-        about: dict[str, Any] = json.loads(begun.read_text())
+        record: dict[str, Any] = json.loads(begun.read_text())
     except (OSError, ValueError):
         return {}
-    if made_from is not None and about.get("made_from") != made_from:
+    if made_from is not None and record.get("made_from") != made_from:
         return {}
-    if "fitted" in about and not Path(about["fitted"]["checkpoint"]).is_file():
+    if "fitted" in record and not Path(record["fitted"]["checkpoint"]).is_file():
         return {}
-    return about
+    return record
 
 
 def _readable(checkpoint: Path) -> bool:
@@ -332,8 +332,8 @@ def _draw_data(rows: pd.DataFrame, output: Path, phantom: bool) -> None:
     data = "PHANTOM " if phantom else ""
     test = rows[rows["split"] == "TEST"].head(_SAMPLES)
     dataset = KeyFrameDataset(test, list(FRAME_COLUMNS))
-    found = {item: shown_frames(dataset, item) for item in range(len(dataset))}
-    shown = {item: frames.numpy() for item, frames in found.items() if frames is not None}
+    pictures = {item: shown_frames(dataset, item) for item in range(len(dataset))}
+    shown = {item: frames.numpy() for item, frames in pictures.items() if frames is not None}
     if shown:
         sheet = sample_sheet(
             np.stack(list(shown.values())), list(FRAME_COLUMNS), dataset.ef[list(shown)],
@@ -341,19 +341,19 @@ def _draw_data(rows: pd.DataFrame, output: Path, phantom: bool) -> None:
         )  # fmt: skip
         write_figure(output / "samples.png", sheet, dpi=120)
     splits = rows.groupby("split")["ef_true"]
-    held = {name: splits.get_group(name) for name in SPLITS if name in splits.groups}
-    figure = ef_distribution(held, f"{data}EF by split")
+    ef_by_split = {name: splits.get_group(name) for name in SPLITS if name in splits.groups}
+    figure = ef_distribution(ef_by_split, f"{data}EF by split")
     write_figure(output / "ef_distribution.png", figure, dpi=120)
 
 
 def _ceilings(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Return the metrics on TEST of a model that is given a true volume, and of the mean."""
     train, test = rows[rows["split"] == "TRAIN"], rows[rows["split"] == "TEST"]
-    said: dict[str, ArrayLike] = {"mean of TRAIN": [train["ef_true"].mean()] * len(test)}
+    answers: dict[str, ArrayLike] = {"mean of TRAIN": [train["ef_true"].mean()] * len(test)}
     for name in ("EDV", "ESV"):
         if rows[name.lower()].notna().all():  # else the figures would be of other cases
             known = ef_from_volume(train[name.lower()], train["ef_true"], test[name.lower()])
-            said[f"{name} only"] = known
+            answers[f"{name} only"] = known
     reduced = is_reduced(test["ef_true"])
     # Any rising function of how far EF lies below 40 ranks cases as that does, and calls them so.
     return {
@@ -361,5 +361,5 @@ def _ceilings(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
             **classification_metrics(expit(REDUCED_EF - np.asarray(ef)), reduced),
             **regression_metrics(ef, test["ef_true"]),
         }
-        for name, ef in said.items()
+        for name, ef in answers.items()
     }

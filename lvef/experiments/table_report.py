@@ -19,8 +19,8 @@ from lvef.experiments.references import CAVEAT, REFERENCES, VIDEO_MODELS
 from lvef.figures import uncertainty as figures
 from lvef.figures.comparison import forest, learning_curves
 from lvef.files import read_csv, write_figure, write_json, write_text
-from lvef.report.about import kind_of
 from lvef.report.history import read_history
+from lvef.report.metadata import kind_of
 
 Rows = dict[str, dict[str, Any]]
 CLASSIFICATION = [
@@ -59,7 +59,7 @@ def write_report(
         "roc_auc": _p_values({name: cases[name] for name in classifiers}, "roc_auc"),
         "mae": _p_values({name: cases[name] for name in regressors}, "mae"),
     }
-    about = {
+    results = {
         "phantom": phantom,
         "quick": note,
         "note": NOT_FOR_DIAGNOSIS,
@@ -68,7 +68,7 @@ def write_report(
         "p_values": p_values,
         "rows": rows,
     }
-    write_json(output / "table.json", about)
+    write_json(output / "table.json", results)
     plots = _plot(output, classifiers, regressors, cases, ceilings, data)
     sections = [
         [note] if note else [],
@@ -100,8 +100,8 @@ def _read_cases(path: str) -> pd.DataFrame:
 def _studies(output: Path) -> list[list[str]]:
     """Return what `saliency` and `robustness` wrote into the table's folder."""
     names = ("saliency", "robustness")
-    found = [path for name in names for path in sorted(output.glob(f"{name}/*/{name}.md"))]
-    return [path.read_text().splitlines() for path in found]
+    paths = [path for name in names for path in sorted(output.glob(f"{name}/*/{name}.md"))]
+    return [path.read_text().splitlines() for path in paths]
 
 
 def _classification(rows: Rows, ceilings: dict[str, dict[str, float]], data: str) -> list[str]:
@@ -239,13 +239,13 @@ def _plot(
 
 def _learning(rows: Rows, metric: str) -> dict[str, Any]:
     """Return the curves of the experiments that were trained for more than one epoch."""
-    found = {}
+    curves = {}
     for name, row in rows.items():
         history = read_history(Path(row["checkpoint"]).parent.parent)
         curve = history.get(f"val/{metric}", ([], []))
         if len(curve[0]) > 1:
-            found[name] = curve
-    return found
+            curves[name] = curve
+    return curves
 
 
 def _mistakes(cases: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -263,9 +263,9 @@ def _p_values(cases: Mapping[str, pd.DataFrame], metric: str) -> dict[str, dict[
     scores = {}
     for name, frame in indexed.items():
         row = frame.loc[common]
-        said, truth = ("ef", "ef_true") if metric == "mae" else ("p_reduced", "reduced_true")
+        answer, truth = ("ef", "ef_true") if metric == "mae" else ("p_reduced", "reduced_true")
         bootstrap = bootstrap_mae if metric == "mae" else bootstrap_auc
-        scores[name] = bootstrap(row[said].to_numpy(float), row[truth].to_numpy(float), drawn)
+        scores[name] = bootstrap(row[answer].to_numpy(float), row[truth].to_numpy(float), drawn)
     return paired_p_values(scores)
 
 
@@ -289,8 +289,8 @@ def _chosen(rows: Rows) -> str:
 def _row(name: str, row: dict[str, Any], columns: list[str]) -> str:
     cells = [_cell(row["metrics"][column]) for column in columns]
     published = REFERENCES.get(name, {})
-    said = ", ".join(f"{metric} {value:g}" for metric, value in published.items())
-    return _line([f"`{name}`", *cells, f"{row['minutes']:.1f}", said])
+    words = ", ".join(f"{metric} {value:g}" for metric, value in published.items())
+    return _line([f"`{name}`", *cells, f"{row['minutes']:.1f}", words])
 
 
 def _header(cells: list[str]) -> list[str]:

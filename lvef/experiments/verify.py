@@ -136,11 +136,13 @@ def _same_data(stored: StoredRun, root: str) -> None:
     if not changed:
         return
     words = {"names_and_sizes": "names or sizes of videos", "bytes": "bytes of videos"}
-    said = [
+    changes = [
         f"{then[name]} -> {now[name]} videos" if name == "videos" else words.get(name, name)
         for name in changed
     ]
-    raise VerificationError(f"{stored.folder}: the data in {root} changed since: {', '.join(said)}")
+    raise VerificationError(
+        f"{stored.folder}: the data in {root} changed since: {', '.join(changes)}"
+    )
 
 
 def _judge(
@@ -181,8 +183,8 @@ def _judge(
     with redirect_stdout(io.StringIO()):  # its own table and place are not what is asked
         trainer = run_lightning([command, "--config", str(file)]).trainer
     made = Path(trainer.log_dir or trainer.default_root_dir)
-    found = figures_of_test(made) if command == "test" else figures(trainer.callback_metrics)
-    return found, read_json(made / RUN_RECORD)
+    new_figures = figures_of_test(made) if command == "test" else figures(trainer.callback_metrics)
+    return new_figures, read_json(made / RUN_RECORD)
 
 
 def _differences(stored: StoredRun, now: dict[str, Any]) -> Iterator[str]:

@@ -138,21 +138,21 @@ class SaliencyMapper:
                 if method == "gradcam"
                 else LayerGradientXActivation(self.evidence, stage)
             )
-            found = cast(Tensor, explain.attribute(images, additional_forward_args=(sides,)))
-            coarse = found.detach().sum(1, keepdim=True)
+            attributions = cast(Tensor, explain.attribute(images, additional_forward_args=(sides,)))
+            coarse = attributions.detach().sum(1, keepdim=True)
             fine = functional.interpolate(coarse, (height, width), mode="bilinear")
             total[:, part.slots] += fine.view(len(images), len(part.slots), height, width)
         return total.relu()
 
     def _integrated(self, images: Tensor, sides: Tensor) -> Tensor:
-        found = IntegratedGradients(self.evidence).attribute(
+        attributions = IntegratedGradients(self.evidence).attribute(
             images,
             baselines=blurred(images),
             additional_forward_args=(sides,),
             n_steps=self.steps,
             internal_batch_size=max(len(images), _IMAGES_AT_ONCE // images.shape[1]),
         )
-        return _smooth(found.detach().sum(2).abs(), _MAP_BLUR)
+        return _smooth(attributions.detach().sum(2).abs(), _MAP_BLUR)
 
 
 class Evidence(nn.Module):

@@ -15,8 +15,8 @@ class FittedBuffers(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         for name in self.fitted_buffers:
-            held = state_dict.get(prefix + name)
-            if held is not None:
+            tensor = state_dict.get(prefix + name)
+            if tensor is not None:
                 device = getattr(self, name).device
-                setattr(self, name, torch.empty_like(held, device=device))
+                setattr(self, name, torch.empty_like(tensor, device=device))
         super()._load_from_state_dict(state_dict, prefix, *rest)

@@ -87,7 +87,7 @@ class EFGaussianProcess(FittedTask):
         self._log_fit(steps)
 
     def _log_fit(self, steps: list[float]) -> None:
-        found = {
+        figures = {
             "gp/log_marginal_likelihood": self.head.log_marginal_likelihood(),
             "gp/noise_std_ef": float(
                 self.head.likelihood.noise.detach().sqrt() * self.head.y_scale
@@ -97,4 +97,4 @@ class EFGaussianProcess(FittedTask):
         for logger in self.trainer.loggers:
             for step, value in enumerate(steps):
                 logger.log_metrics({"gp/search": value}, step=step)
-            logger.log_metrics(found, step=0)
+            logger.log_metrics(figures, step=0)

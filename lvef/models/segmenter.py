@@ -74,9 +74,9 @@ class LVSegmenter(Task):
             WeightsError: They cannot be had.
         """
         if self.weights is not None:
-            about = load_weights(self.net, self.weights)
+            metadata = load_weights(self.net, self.weights)
             self.source = str(weights_file(self.weights))
-            self.patients = about.get("trained_on") != "phantoms"
+            self.patients = metadata.get("trained_on") != "phantoms"
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch of `ClipDataset`, over the looks that are traced."""
@@ -156,10 +156,10 @@ class LVSegmenter(Task):
     def _measure(self, batch: dict[str, Tensor], first: bool) -> None:
         logits = self(batch["clip"], batch["survey"]).float()
         probability = full_size(logits.sigmoid())
-        found, truth = (probability > 0.5).cpu().numpy(), batch["mask"].bool().cpu().numpy()
+        masks, truth = (probability > 0.5).cpu().numpy(), batch["mask"].bool().cpu().numpy()
         traced = batch["traced"].cpu().numpy()
         columns: dict[str, list[float]] = {"dice": [], "distance": [], "area_error": []}
-        for one, other, known in zip(found, truth, traced, strict=True):
+        for one, other, known in zip(masks, truth, traced, strict=True):
             one, other = one[known], other[known]
             pairs = zip(one, other, strict=True)
             columns["dice"].append(float(dice(one, other).mean()))

@@ -67,8 +67,8 @@ def read_metadata(path: Path) -> dict[str, str] | None:
     if not _is_safetensors(head):
         return None
     try:
-        with safe_open(path, "pt") as held:
-            return dict(held.metadata() or {})
+        with safe_open(path, "pt") as file:
+            return dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise UnreadableError(_CUT_SHORT) from error
 
@@ -87,16 +87,16 @@ def _read_safetensors(path: Path, head: bytes) -> Any:
         raise UnreadableError(_kind(head) or "it is not a safetensors file") from error
 
 
-def _reason(said: str, head: bytes) -> str:
+def _reason(message: str, head: bytes) -> str:
     """Return in a line what torch says in many, without its advice."""
-    found = re.search(r"GLOBAL (\S+)", said)
-    if found or "unsupported class" in said.lower():
-        what = f" ({found.group(1)})" if found else ""
+    pickled = re.search(r"GLOBAL (\S+)", message)
+    if pickled or "unsupported class" in message.lower():
+        what = f" ({pickled.group(1)})" if pickled else ""
         return (
             f"it holds pickled Python objects{what}, as a whole pickled module does; they can run "
             f"code and are not loaded: whoever made it can save the tensors alone, {_SAVED_ALONE}"
         )
-    if "TorchScript" in said:
+    if "TorchScript" in message:
         return f"it is a TorchScript program, not weights: save them with {_SAVED_ALONE}"
     if head.startswith(_ZIP):
         return "it is cut short or damaged, or another kind of archive: copy it again"

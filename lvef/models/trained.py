@@ -126,10 +126,10 @@ class TrainedTask(EFTask):
         Lightning does so after the checkpoint of the epoch is written, from which a fit that goes
         on would miss it.
         """
-        plateau, said = self.lr_schedulers(), self.trainer.callback_metrics.get(self.monitor)
+        plateau, monitored = self.lr_schedulers(), self.trainer.callback_metrics.get(self.monitor)
         judged = self._judged_epoch == self.current_epoch
-        if isinstance(plateau, ReduceLROnPlateau) and said is not None and judged:
-            plateau.step(float(said))
+        if isinstance(plateau, ReduceLROnPlateau) and monitored is not None and judged:
+            plateau.step(float(monitored))
 
     def on_validation_epoch_end(self) -> None:
         """Judge VAL."""

@@ -18,8 +18,8 @@ def answered_case(number: int, row: Any, run: Run) -> ReportCase:
     """Return what was said of a case, without any picture."""
 
     def value(name: str) -> float | None:
-        found = row.get(name)
-        return None if found is None or not np.isfinite(float(found)) else float(found)
+        cell = row.get(name)
+        return None if cell is None or not np.isfinite(float(cell)) else float(cell)
 
     video = str(row["video"])
     reason = str(row["reason"])
@@ -50,7 +50,7 @@ def _why(case: ReportCase, run: Run) -> str:
     """Return why a case is flagged, in words."""
     if not case.review:
         return ""
-    level = 100 * run.about.level
+    level = 100 * run.metadata.level
     if case.ef is None:
         return f"At {level:.0f} %, both or neither of the two classes are plausible."
     reasons = []
@@ -71,8 +71,8 @@ def _beats(beats: pd.DataFrame, video: str) -> list[CaseBeat]:
         return []
 
     def value(row: Any, name: str) -> float | None:
-        found = row.get(name)
-        return None if found is None or pd.isna(found) else float(found)
+        cell = row.get(name)
+        return None if cell is None or pd.isna(cell) else float(cell)
 
     return [
         CaseBeat(

@@ -43,7 +43,7 @@ from lvef.report.run import Run
 SHOWN = tuple(FRAME_COLUMNS)
 _BATCH = 16
 _SMALLEST, _LARGEST = 16, 1024
-_TOLD = 10
+_MOST_NAMED = 10
 """Most numbers of cases in a note."""
 
 
@@ -167,7 +167,7 @@ def _mapper(
     run: Run, checkpoint: Path | None, method: Method | None
 ) -> tuple[SaliencyMapper | None, list[str]]:
     """Return what makes heat maps, and the frames it sees."""
-    path = checkpoint or run.about.checkpoint or run.config.get("ckpt_path")
+    path = checkpoint or run.metadata.checkpoint or run.config.get("ckpt_path")
     if method is None or not isinstance(path, (str, Path)):
         return None, []
     try:
@@ -196,9 +196,10 @@ def _maps(
     if mapper is None or method is None or not looks:
         return {}
     slots = [SHOWN.index(name) for name in frames]
-    found = mapper.maps(torch.stack([look[slots] for look in looks.values()]), method).numpy()
+    heat_maps = mapper.maps(torch.stack([look[slots] for look in looks.values()]), method).numpy()
     return {
-        item: dict(zip(frames, maps, strict=True)) for item, maps in zip(looks, found, strict=True)
+        item: dict(zip(frames, maps, strict=True))
+        for item, maps in zip(looks, heat_maps, strict=True)
     }
 
 
@@ -233,15 +234,15 @@ class _Finder:
     def _record(self, number: int, row: Any) -> ClipRecord | None:
         path = record_path(self.run.folder, str(row["video"]))
         try:
-            held = read_record(path)
+            record = read_record(path)
         except RecordError:
-            held, lacking = None, True
+            record, lacking = None, True
         else:
-            lacking = held is None and bool(self.run.cases["num_beats"].iloc[number - 1] > 0)
+            lacking = record is None and bool(self.run.cases["num_beats"].iloc[number - 1] > 0)
         if lacking and self.analyser is None:
             self.unreadable.append(number)
-        if held is not None or self.analyser is None:
-            return held
+        if record is not None or self.analyser is None:
+            return record
         try:
             write_record(self.analyser(row["path"]), path)
         except VideoError:
@@ -258,7 +259,7 @@ def _with_pictures(
     to_view: Callable[[NDArray[np.float64]], NDArray[np.float64]],
 ) -> ReportCase:
     """Return a case with its frames; `to_view` brings pixels of the clip to those of a frame."""
-    scale = max((float(found.max()) for found in maps.values()), default=0.0)
+    scale = max((float(frame_map.max()) for frame_map in maps.values()), default=0.0)
     frames = []
     for name, picture in zip(SHOWN, pictures, strict=True):
         number = int(row[FRAME_COLUMNS[name]])
@@ -267,8 +268,8 @@ def _with_pictures(
         if points is not None and len(points):
             contour = np.round(to_view(points), 1).tolist()
         heat = heat_uri(maps[name], scale) if name in maps and scale > 0 else None
-        told = source if contour else ""
-        frames.append(CaseFrame(name, number, picture_uri(picture), heat, contour, told))
+        drawn_by = source if contour else ""
+        frames.append(CaseFrame(name, number, picture_uri(picture), heat, contour, drawn_by))
     curve = known.curve(float(row.get("fps", np.nan)))
     return replace(case, frames=frames, picture_size=pictures.shape[-1], curve=curve)
 
@@ -277,6 +278,6 @@ def _tell(notes: list[str], numbers: list[int], sentence: str) -> None:
     """Add a note of cases, where there are any; `sentence` has a place for which."""
     if numbers:
         shown = sorted(set(numbers))
-        some = ", ".join(map(str, shown[:_TOLD]))
-        more = f" and {len(shown) - _TOLD} others" if len(shown) > _TOLD else ""
+        some = ", ".join(map(str, shown[:_MOST_NAMED]))
+        more = f" and {len(shown) - _MOST_NAMED} others" if len(shown) > _MOST_NAMED else ""
         notes.append(sentence.format(f"{'case' if len(shown) == 1 else 'cases'} {some}{more}"))

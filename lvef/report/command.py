@@ -17,7 +17,7 @@ from lvef.report.key import check_unused, key_path, key_table, write_key
 from lvef.report.privacy import scrubbed
 from lvef.report.render import Page, render
 from lvef.report.run import Run, read_run
-from lvef.report.summary import about_model, summary, tiles, title
+from lvef.report.summary import model_facts, summary, tiles, title
 
 _FOR = (
     "bright where the frame speaks for the answer that was given (a class, or an EF above or below "
@@ -78,21 +78,21 @@ def report(
     page = Page(
         heading="Test of a model of EF" if run.tested else "Predicted ejection fraction",
         title=heading,
-        phantom=run.about.phantom,
-        trained_on=run.about.trained_on,
+        phantom=run.metadata.phantom,
+        trained_on=run.metadata.trained_on,
         notes=run.notes,
         headline=tiles(run, cases),
         summary=summary(run),
-        baseline=run.about.baseline,
-        review=run.about.review,
+        baseline=run.metadata.baseline,
+        review=run.metadata.review,
         figures=[
             (gallery.NAMES[name], gallery.CAPTIONS[name], figure)
             for name, figure in figures.items()
         ],
         cases=cases,
-        threshold=run.about.threshold,
-        level=100 * run.about.level,
-        about=about_model(run),
+        threshold=run.metadata.threshold,
+        level=100 * run.metadata.level,
+        model_facts=model_facts(run),
         heat_words=_HEAT[heat_map if any(f.heat for c in cases for f in c.frames) else None],
         config=config,
     )

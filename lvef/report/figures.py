@@ -30,7 +30,7 @@ def test_figures(run: Run, root: str | None, title: str) -> dict[str, Figure]:
         root: EchoNet folder, in place of what the config says.
         title: Title of the figures.
     """
-    data = "PHANTOM " if run.about.phantom else ""
+    data = "PHANTOM " if run.metadata.phantom else ""
     table = _table(run, root)
     drawn = _of_cases(run, table, title)
     if table is not None:
@@ -46,7 +46,7 @@ def test_figures(run: Run, root: str | None, title: str) -> dict[str, Figure]:
 
 
 def _of_cases(run: Run, table: pd.DataFrame | None, title: str) -> dict[str, Figure]:
-    cases, about = run.cases, run.about
+    cases, metadata = run.cases, run.metadata
     truth = cases["ef_true"].le(REDUCED_EF).where(cases["ef_true"].notna())
     cases = cases.assign(reduced_true=cases["reduced_true"].fillna(truth.astype(float)))
     regression = cases["ef"].notna().any()
@@ -61,9 +61,9 @@ def _of_cases(run: Run, table: pd.DataFrame | None, title: str) -> dict[str, Fig
         return {}
     columns: Mapping[str, NDArray[np.generic]] = {name: whole[name].to_numpy() for name in needed}
     if not regression:
-        threshold = 0.5 if about.threshold is None else about.threshold
+        threshold = 0.5 if metadata.threshold is None else metadata.threshold
         return gallery.classifier_figures(columns, threshold, title)
-    inside = {level: about.metrics.get(f"coverage_{100 * level:.0f}", {}).get("value")
+    inside = {level: metadata.metrics.get(f"coverage_{100 * level:.0f}", {}).get("value")
               for level in LEVELS}  # fmt: skip
     known = {level: value for level, value in inside.items() if value is not None}
     return gallery.predictor_figures(columns, known, _volumes(whole, table), title)
@@ -79,10 +79,10 @@ def _volumes(cases: pd.DataFrame, table: pd.DataFrame | None) -> NDArray[np.floa
 
 def _history(run: Run) -> dict[str, tuple[list[float], list[float]]]:
     """Return the curves of the run that made the checkpoint; empty where they cannot be read."""
-    if not run.about.checkpoint:
+    if not run.metadata.checkpoint:
         return {}
     try:
-        return read_history(Path(run.about.checkpoint).parent.parent)
+        return read_history(Path(run.metadata.checkpoint).parent.parent)
     except Exception:  # TensorBoard raises whatever its parsers do on a damaged file
         run.notes.append("The event files of the training cannot be read: no training curves.")
         return {}

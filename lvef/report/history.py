@@ -19,15 +19,15 @@ def read_history(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
 
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     events.Reload()
-    held = set(events.Tags()["scalars"])
+    tags = set(events.Tags()["scalars"])
     epochs = (
-        {event.step: event.value for event in events.Scalars("epoch")} if "epoch" in held else {}
+        {event.step: event.value for event in events.Scalars("epoch")} if "epoch" in tags else {}
     )
     curves = {}
     for stage in ("train", "val"):
         for metric in _SHOWN:
             name = next(
-                (n for n in (f"{stage}/{metric}_epoch", f"{stage}/{metric}") if n in held), None
+                (n for n in (f"{stage}/{metric}_epoch", f"{stage}/{metric}") if n in tags), None
             )
             if name is None:
                 continue

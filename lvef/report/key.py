@@ -45,10 +45,10 @@ def check_unused(path: Path, table: pd.DataFrame) -> None:
     if not path.exists():
         return
     try:
-        held = read_csv(path, dtype=str, keep_default_na=False)
+        existing = read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError):
-        held = pd.DataFrame()
-    if not held.equals(_as_read(table)):
+        existing = pd.DataFrame()
+    if not existing.equals(_as_read(table)):
         raise ConfigurationError(
             f"{path} is there already, and is not the key of this page: give another with --key "
             "FILE, or move it"

@@ -41,8 +41,8 @@ class Known:
             frame: Which frame of the clip.
         """
         if self.truth is not None:
-            held = self.truth.contour
-            return (held[frame] if frame < len(held) else None), _OF_PHANTOM.format("contour")
+            contours, source = self.truth.contour, _OF_PHANTOM.format("contour")
+            return (contours[frame] if frame < len(contours) else None), source
         traced = self._tracing(name, frame)
         if traced is not None:
             return traced, "traced by a reader"
@@ -65,13 +65,12 @@ class Known:
             fps: Frames a second that the folder states, for phantoms.
         """
         if self.truth is not None and np.isfinite(fps) and fps > 0:
-            held = self.truth
-            source = _OF_PHANTOM.format("area")
-            return CaseCurve(fps, _plain(held.area), source, held.ed_frames, held.es_frames)
+            truth, source = self.truth, _OF_PHANTOM.format("area")
+            return CaseCurve(fps, _plain(truth.area), source, truth.ed_frames, truth.es_frames)
         if self.record is not None:
-            found = self.record
-            ed, es = (found.beats[:, column].astype(int).tolist() for column in (0, 1))
-            return CaseCurve(found.fps, _plain(found.area), _FOUND, ed, es)
+            record = self.record
+            ed, es = (record.beats[:, column].astype(int).tolist() for column in (0, 1))
+            return CaseCurve(record.fps, _plain(record.area), _FOUND, ed, es)
         return None
 
 

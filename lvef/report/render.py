@@ -45,7 +45,7 @@ class Page:
         cases: The cases.
         threshold: Decision threshold; None where there is none.
         level: Coverage of the intervals in percent.
-        about: Name and value of what is told about the model.
+        model_facts: Name and value of what is stated of the model.
         heat_words: How to read the heat maps.
         config: The configuration as text.
     """
@@ -63,7 +63,7 @@ class Page:
     cases: list[ReportCase]
     threshold: float | None
     level: float
-    about: list[tuple[str, str]]
+    model_facts: list[tuple[str, str]]
     heat_words: str
     config: str
 
@@ -95,7 +95,7 @@ def render(page: Page) -> str:
         figures=[_figure(*each) for each in page.figures],
         columns=columns,
         rows=rows,
-        about=page.about,
+        model_facts=page.model_facts,
         heat_words=page.heat_words,
         config=page.config,
         version=version("lvef"),

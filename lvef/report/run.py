@@ -15,7 +15,7 @@ import yaml
 from lvef.columns import Place, earlier_names
 from lvef.errors import ConfigurationError
 from lvef.files import read_csv
-from lvef.report.about import About, read_about
+from lvef.report.metadata import RunMetadata, read_metadata
 from lvef.runs import data_options
 
 _TEXTS = ("video", "status", "reason")
@@ -38,7 +38,7 @@ class Run:
 
     Attributes:
         folder: The folder.
-        about: What metrics.json or predictions.json says.
+        metadata: What metrics.json or predictions.json says.
         config: config.yaml as plain data; empty where there is none.
         cases: A row a case: `video`, `status`, `reason`, and as float, NaN where unknown,
             `ef_true`, `ef`, `ef_std`, `ef_lower`, `ef_upper` (percent), `p_reduced`,
@@ -50,7 +50,7 @@ class Run:
     """
 
     folder: Path
-    about: About
+    metadata: RunMetadata
     config: dict[str, Any]
     cases: pd.DataFrame
     beats: pd.DataFrame
@@ -98,52 +98,52 @@ def read_run(source: Path) -> Run:
 
 
 def _tested(folder: Path, notes: list[str]) -> Run:
-    about = read_about(folder / "metrics.json", notes)
-    if about.kind == "classification" and about.threshold is None:
+    metadata = read_metadata(folder / "metrics.json", notes)
+    if metadata.kind == "classification" and metadata.threshold is None:
         raise ConfigurationError(
             f"{folder / 'metrics.json'} states no threshold: it is damaged, or of an older "
             "version; run python -m lvef test"
         )
-    if about.kind == "segmentation":
+    if metadata.kind == "segmentation":
         raise ConfigurationError(f"{folder} is the test of an LV segmenter, which says no EF")
-    held = _read_table(folder / "cases.csv", ("video",), notes)
+    texts = _read_table(folder / "cases.csv", ("video",), notes)
     expected = ["ef_true", "p_reduced", "reduced", "reduced_true", "review"]
-    cases = _checked(held, "cases.csv", _NUMBERS, expected, notes)
+    cases = _checked(texts, "cases.csv", _NUMBERS, expected, notes)
     cases["status"], cases["reason"] = "ok", ""
-    if about.num_cases not in (None, len(cases)):
+    if metadata.num_cases not in (None, len(cases)):
         notes.append(
-            f"The figures are of {about.num_cases} cases, cases.csv holds {len(cases)}: one of "
+            f"The figures are of {metadata.num_cases} cases, cases.csv holds {len(cases)}: one of "
             "both is damaged."
         )
     config = _read_config(folder / "config.yaml", notes)
-    return Run(folder, about, config, _answered(cases), pd.DataFrame(), True, notes)
+    return Run(folder, metadata, config, _answered(cases), pd.DataFrame(), True, notes)
 
 
 def _predicted(folder: Path, notes: list[str]) -> Run:
-    held = _read_table(folder / "predictions.csv", ("video", "status"), notes)
+    texts = _read_table(folder / "predictions.csv", ("video", "status"), notes)
     expected = ["ef", "p_reduced", "reduced", "review", *_FRAMES]
-    cases = _checked(held, "predictions.csv", _NUMBERS, expected, notes)
+    cases = _checked(texts, "predictions.csv", _NUMBERS, expected, notes)
     strange = ~cases["status"].isin(["ok", "failed"])
     if strange.any():
         notes.append(f"predictions.csv: {int(strange.sum())} cases have no status that is known.")
     cases.loc[strange, "status"] = "failed"
     cases.loc[(cases["status"] == "failed") & (cases["reason"] == ""), "reason"] = _NO_REASON
-    about = About()
+    metadata = RunMetadata()
     try:
         if (folder / "predictions.json").exists():
-            about = read_about(folder / "predictions.json", notes)
+            metadata = read_metadata(folder / "predictions.json", notes)
         else:
             notes.append("predictions.json is missing: what the model is, is not known.")
     except ConfigurationError:
         notes.append("predictions.json cannot be read: what the model is, is not known.")
-    taught = held.get("trained_on", pd.Series(dtype=str)).str.contains("phantom", case=False)
+    taught = texts.get("trained_on", pd.Series(dtype=str)).str.contains("phantom", case=False)
     if taught.any():
-        about = About(**{**vars(about), "trained_on": "phantoms"})
+        metadata = RunMetadata(**{**vars(metadata), "trained_on": "phantoms"})
     config = _read_config(folder / "config.yaml", notes)
     beats = _beats(folder, notes)
     if beats.empty and (cases["num_beats"] > 0).any():
         notes.append("beats.csv is missing, or cannot be read: no beats are shown.")
-    return Run(folder, about, config, _answered(cases), beats, False, notes)
+    return Run(folder, metadata, config, _answered(cases), beats, False, notes)
 
 
 def _read_table(path: Path, needed: Iterable[str], notes: list[str]) -> pd.DataFrame:
@@ -159,8 +159,8 @@ def _read_table(path: Path, needed: Iterable[str], notes: list[str]) -> pd.DataF
     except FileNotFoundError as error:
         raise ConfigurationError(f"{path} not found: run python -m lvef test again") from error
     except (OSError, ValueError, OverflowError) as error:
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConfigurationError(f"{path}: not a readable CSV file ({said})") from error
+        complaint = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigurationError(f"{path}: not a readable CSV file ({complaint})") from error
     missing = [name for name in needed if name not in table]
     if missing:
         raise ConfigurationError(
@@ -186,7 +186,7 @@ def _is_cut(path: Path) -> bool:
 
 
 def _checked(
-    held: pd.DataFrame,
+    texts: pd.DataFrame,
     name: str,
     numbers: Iterable[str],
     expected: list[str],
@@ -195,24 +195,24 @@ def _checked(
     """Return the columns that are used, each as what it should be.
 
     Args:
-        held: The table as text.
+        texts: The table as text.
         name: Name of the file, for the notes.
         numbers: Columns of numbers.
         expected: Columns whose lack is worth a note.
         notes: What is lacking is added.
     """
-    texts = {text: held.get(text, "") for text in _TEXTS}
-    table = pd.DataFrame(texts, index=held.index)
+    words = {text: texts.get(text, "") for text in _TEXTS}
+    table = pd.DataFrame(words, index=texts.index)
     wrong, count = [], 0
     for column in numbers:
-        if column not in held:
+        if column not in texts:
             table[column] = np.nan
             continue
-        table[column], bad = _number(held[column], column)
+        table[column], bad = _number(texts[column], column)
         if bad:
             wrong.append(column)
             count += bad
-    lacking = [column for column in expected if column not in held]
+    lacking = [column for column in expected if column not in texts]
     if lacking:
         notes.append(f"{name} has no column {', '.join(lacking)}.")
     if wrong:
@@ -226,8 +226,8 @@ def _checked(
 def _number(texts: pd.Series, column: str) -> tuple[pd.Series, int]:
     """Return a column as float, NaN where it cannot be, and how many of these are wrong."""
     words = texts.str.strip().str.lower()
-    said = words.replace({"true": "1", "false": "0"})
-    values = pd.to_numeric(said, errors="coerce").astype(float)
+    numerals = words.replace({"true": "1", "false": "0"})
+    values = pd.to_numeric(numerals, errors="coerce").astype(float)
     within = {
         **dict.fromkeys(_SHARES, values.between(0, 1)),
         **dict.fromkeys(_FLAGS, values.isin([0, 1])),
@@ -251,11 +251,11 @@ def _beats(folder: Path, notes: list[str]) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame()
     try:
-        held = _read_table(path, ("video", *_FRAMES), notes)
+        texts = _read_table(path, ("video", *_FRAMES), notes)
     except ConfigurationError:
         return pd.DataFrame()
     shown = (*_FRAMES, "ef", "ef_geometric", "p_reduced")
-    beats = _checked(held, "beats.csv", shown, [], notes)
+    beats = _checked(texts, "beats.csv", shown, [], notes)
     return beats[beats[list(_FRAMES)].notna().all(axis=1)]
 
 
@@ -265,10 +265,10 @@ def _read_config(path: Path, notes: list[str]) -> dict[str, Any]:
         notes.append("config.yaml is missing: where the videos are is known from --root alone.")
         return {}
     try:
-        held = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
-        held = None
-    if not isinstance(held, dict):
+        config = None
+    if not isinstance(config, dict):
         notes.append("config.yaml cannot be read: where the videos are is known from --root alone.")
         return {}
-    return held
+    return config

@@ -15,11 +15,11 @@ _NUMBERS = ("mae", "rmse", "r2", "coverage_90")
 
 def title(run: Run, cases: list[ReportCase]) -> str:
     """Return what the page is of: which data, how many cases, which model."""
-    about = run.about
-    data = "PHANTOM " if about.phantom else ""
-    model = f", {about.task}" if about.task else ""
-    if model and about.frames:
-        model += f" on {' + '.join(about.frames)}"
+    metadata = run.metadata
+    data = "PHANTOM " if metadata.phantom else ""
+    model = f", {metadata.task}" if metadata.task else ""
+    if model and metadata.frames:
+        model += f" on {' + '.join(metadata.frames)}"
     if run.tested:
         return f"{data}TEST, {len(cases)} videos{model}"
     failed = sum(case.status != "ok" for case in cases)
@@ -35,7 +35,7 @@ def summary(run: Run) -> list[dict[str, str]]:
             "interval": f"{_number(row['lower'])} to {_number(row['upper'])}",
             "baseline": _number(row["baseline"]),
         }
-        for name, row in run.about.metrics.items()
+        for name, row in run.metadata.metrics.items()
     ]
 
 
@@ -53,7 +53,7 @@ def tiles(run: Run, cases: list[ReportCase]) -> list[dict[str, str]]:
             *review,
             {"value": str(failed), "label": "not predicted", "detail": "see their reasons"},
         ]
-    metrics = run.about.metrics
+    metrics = run.metadata.metrics
     shown = [
         {
             "value": _number(metrics[name]["value"]),
@@ -62,26 +62,26 @@ def tiles(run: Run, cases: list[ReportCase]) -> list[dict[str, str]]:
             f"{_number(metrics[name]['upper'])}; trivial answer "
             f"{_number(metrics[name]['baseline'])}",
         }
-        for name in _TILES.get(run.about.kind, _NUMBERS)
+        for name in _TILES.get(run.metadata.kind, _NUMBERS)
         if name in metrics
     ]
     return [*shown, *review]
 
 
-def about_model(run: Run) -> list[tuple[str, str]]:
-    """Return name and value of what is told about the model."""
-    about = run.about
-    geometry = about.kind == "segmentation"
-    told = [
-        ("Task", about.task),
-        ("Frames", " + ".join(about.frames)),
+def model_facts(run: Run) -> list[tuple[str, str]]:
+    """Return name and value of what is stated of the model."""
+    metadata = run.metadata
+    geometry = metadata.kind == "segmentation"
+    facts = [
+        ("Task", metadata.task),
+        ("Frames", " + ".join(metadata.frames)),
         ("Split", "TEST" if run.tested else ""),
         ("Cases", str(len(run.cases)) if run.tested else ""),
-        ("Trained on", about.trained_on or "clips of patients, or not recorded"),
+        ("Trained on", metadata.trained_on or "clips of patients, or not recorded"),
         ("EF from", "the geometry of the contours that were found" if geometry else ""),
-        ("Backbone", about.backbone),
-        ("Decision threshold", _number(about.threshold) if about.threshold else ""),
-        ("Trivial answer", about.baseline),
+        ("Backbone", metadata.backbone),
+        ("Decision threshold", _number(metadata.threshold) if metadata.threshold else ""),
+        ("Trivial answer", metadata.baseline),
         (
             "Calibrated on",
             "phantoms" if geometry
@@ -89,9 +89,9 @@ def about_model(run: Run) -> list[tuple[str, str]]:
         ),
         ("Meant for", "research on apical four-chamber clips such as those it was trained on"),
         ("Not for", "diagnosis, treatment, or any decision about a patient"),
-        ("Software", f"lvef {about.version or version('lvef')}"),
+        ("Software", f"lvef {metadata.version or version('lvef')}"),
     ]  # fmt: skip
-    return [(name, value) for name, value in told if value]
+    return [(name, value) for name, value in facts if value]
 
 
 def _metric_name(name: str) -> str:

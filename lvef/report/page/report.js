@@ -155,14 +155,14 @@
     } else {
       if (each.review) parts.push(make("p", { class: "flag" },
         make("strong", {}, "Flagged for review. "), each.why));
-      const said = [];
-      if (known(each.ef)) said.push(`EF ${round(each.ef, 1)} %` +
+      const answers = [];
+      if (known(each.ef)) answers.push(`EF ${round(each.ef, 1)} %` +
         (known(each.ef_std) ? ` ± ${round(each.ef_std, 1)}` : ""));
-      if (known(each.p_reduced)) said.push(`probability of EF ≤ 40 %: ${round(100 * each.p_reduced, 1)} %`);
-      if (known(each.reduced)) said.push(each.reduced ? "called reduced" : "called normal");
-      if (known(each.ef_true)) said.push(`true EF ${round(each.ef_true, 1)} %`);
-      if (each.wrong !== null) said.push(each.wrong ? "the call is wrong" : "the call is right");
-      parts.push(make("p", {}, said.join("; ") + "."));
+      if (known(each.p_reduced)) answers.push(`probability of EF ≤ 40 %: ${round(100 * each.p_reduced, 1)} %`);
+      if (known(each.reduced)) answers.push(each.reduced ? "called reduced" : "called normal");
+      if (known(each.ef_true)) answers.push(`true EF ${round(each.ef_true, 1)} %`);
+      if (each.wrong !== null) answers.push(each.wrong ? "the call is wrong" : "the call is right");
+      parts.push(make("p", {}, answers.join("; ") + "."));
       if (known(each.ef)) parts.push(scale(each));
       if (each.frames.length) {
         const toggles = make("div", { class: "toggles" },

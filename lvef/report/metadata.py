@@ -31,7 +31,7 @@ _KIND_OF = {
 
 
 @dataclass(frozen=True)
-class About:
+class RunMetadata:
     """What is known of a run besides its cases. No file is named but the checkpoint.
 
     Attributes:
@@ -67,7 +67,7 @@ class About:
     review: list[str] = field(default_factory=list)
 
 
-def read_about(path: Path, notes: list[str]) -> About:
+def read_metadata(path: Path, notes: list[str]) -> RunMetadata:
     """Read metrics.json or predictions.json.
 
     What is of another type than it should be is left out, and said in `notes`.
@@ -76,14 +76,14 @@ def read_about(path: Path, notes: list[str]) -> About:
         ConfigurationError: It cannot be read, or is no JSON object.
     """
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path}: not readable as JSON ({error})") from error
-    if not isinstance(held, dict):
+    if not isinstance(content, dict):
         raise ConfigurationError(f"{path}: not readable as JSON of a run (no object)")
-    reader = _Reader(held, path.name, notes)
+    reader = _Reader(content)
     frames = reader.take("frames", lambda v: [_one_of(_FRAMES, frame) for frame in _list(v)], [])
-    said = {
+    values = {
         "task": reader.take("task", lambda v: _matching(_NAME, v), ""),
         "kind": reader.take("kind", lambda v: _one_of(_KINDS, v), "", needed=False),
         "frames": frames,
@@ -96,17 +96,17 @@ def read_about(path: Path, notes: list[str]) -> About:
         "version": reader.take("version", lambda v: _matching(_VERSION, v), ""),
     }
     if path.name == "metrics.json":
-        said["baseline"] = reader.take("baseline", lambda v: _matching(_WORDS, v), "")
-        said["num_cases"] = reader.take("num_cases", _count, None)
-        said["review"] = reader.take("review", _review, [], needed=False)
-        said["metrics"] = _metrics(reader)
+        values["baseline"] = reader.take("baseline", lambda v: _matching(_WORDS, v), "")
+        values["num_cases"] = reader.take("num_cases", _count, None)
+        values["review"] = reader.take("review", _review, [], needed=False)
+        values["metrics"] = _metrics(reader)
     if reader.wrong:
         notes.append(
             f"{path.name} does not say, or not as it should: {', '.join(reader.wrong)}. What rests "
             "on it is left out, or as it is by default."
         )
-    said["kind"] = kind_of(said)
-    return About(**said)
+    values["kind"] = kind_of(values)
+    return RunMetadata(**values)
 
 
 def kind_of(metadata: Mapping[str, Any]) -> str:
@@ -117,13 +117,13 @@ def kind_of(metadata: Mapping[str, Any]) -> str:
 class _Reader:
     """Takes values out of a dict and remembers which were wrong."""
 
-    def __init__(self, held: dict[str, Any], name: str, notes: list[str]) -> None:
-        self.held = held
+    def __init__(self, content: dict[str, Any]) -> None:
+        self.content = content
         self.wrong: list[str] = []
 
     def take(self, name: str, check: Any, default: Any, needed: bool = True) -> Any:
         """Return a checked value, or a default where it is missing or wrong."""
-        value = self.held.get(name)
+        value = self.content.get(name)
         if value is None and not needed:
             return default
         try:
@@ -134,10 +134,10 @@ class _Reader:
 
 
 def _metrics(reader: _Reader) -> dict[str, dict[str, float | None]]:
-    held = reader.take("metrics", _dict, {})
+    metrics = reader.take("metrics", _dict, {})
     checked: dict[str, dict[str, float | None]] = {}
     broken = False
-    for name, row in held.items():
+    for name, row in metrics.items():
         try:
             parts = {part: _number_or_none(_dict(row).get(part)) for part in _METRIC_PARTS}
             checked[_matching(_NAME, name)] = parts
@@ -150,16 +150,16 @@ def _metrics(reader: _Reader) -> dict[str, dict[str, float | None]]:
 
 def _review(value: Any) -> list[str]:
     """Return the lines of a review report, made of its numbers alone."""
-    held = _dict(value)
+    review = _dict(value)
 
     def numbers(name: str, parts: tuple[str, ...]) -> dict[str, Any]:
-        return {part: _number_or_none(_dict(held[name])[part]) for part in parts}
+        return {part: _number_or_none(_dict(review[name])[part]) for part in parts}
 
     flagged, rest = (numbers(name, ("cases", "error_rate")) for name in ("flagged", "unflagged"))
     flagged["cases"] = int(_number(flagged["cases"]))
     zone = numbers("borderline", ("share_of_cases", "share_of_mistakes"))
     zone["zone"] = "{}-{}".format(*BORDERLINE)
-    share = _number(held["share_flagged"])
+    share = _number(review["share_flagged"])
     report = {"flagged": flagged, "unflagged": rest, "borderline": zone, "share_flagged": share}
     return format_review(report).splitlines()
 
