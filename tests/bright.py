@@ -16,7 +16,7 @@ SIDE = 32
 ED, ES, FRAMES = 0, 2, 3
 
 
-def write_bright(root: Path, train: int = 24, val: int = 16, test: int = 4) -> Path:
+def write_bright(root: Path, train: int = 24, val: int = 16, test: int = 12) -> Path:
     """Write an EchoNet folder; EF runs from 20 to 75 in each split, and noise hides it a little."""
     rng = np.random.default_rng(0)
     (root / "Videos").mkdir(parents=True)

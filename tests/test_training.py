@@ -6,6 +6,7 @@ that never falls, or a backbone that never thaws cannot pass.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import asdict, is_dataclass
 from inspect import signature
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import bright
+import pandas as pd
 import pytest
 import torch
 from bright import write_bright
@@ -170,6 +172,25 @@ def test_a_fit_that_goes_on_knows_what_was_best_before_it_stopped(regressor, roo
     assert longer.best == 2
     assert longer.last == 6
     assert longer.curves["best_val/mae"][-1] == regressor.curves["val/mae"][2]
+
+
+def test_what_a_test_says_of_mistakes_and_doubt_is_what_its_cases_say(regressor, root, logs):
+    best = newest(logs / "esf_mlp", "best.ckpt")
+    assert main(words("test", "esf_mlp", root, logs, "--ckpt_path", str(best))) == 0
+    path = newest(logs / "esf_mlp", "metrics.json")
+    review = json.loads(path.read_text())["review"]
+    cases = pd.read_csv(path.with_name("cases.csv"))
+    wrong = cases["reduced"] != cases["reduced_true"]
+    assert 0 < wrong.mean() < 1
+    for name, chosen in (("flagged", cases["review"] == 1), ("unflagged", cases["review"] == 0)):
+        assert review[name]["cases"] == chosen.sum()
+        error = (cases["ef"] - cases["ef_true"]).abs()[chosen].mean()
+        assert review[name]["mae"] in (None, pytest.approx(error, abs=1e-4))
+    by_certainty = wrong[(cases["p_reduced"] - 0.5).abs().sort_values(ascending=False).index]
+    curve = review["error_rejection"]
+    for rejected, rate in zip(curve["rejected"], curve["error_rate"], strict=True):
+        left = len(cases) - min(round(rejected * len(cases)), len(cases) - 1)
+        assert rate == pytest.approx(by_certainty[:left].mean())
 
 
 BACKBONE = BackboneOptions(None, freeze=True, lr_factor=0.3)
