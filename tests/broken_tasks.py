@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from lvef.models import Backbone, EFClassifier, EFGaussianProcess, EFRegressor
-from lvef.models.answers import Answer
+from lvef.models.answers import Answer, EFAnswer
 from lvef.models.base import Batch, Cases
 from lvef.models.cases import CaseStore
 from lvef.models.options import BackboneOptions, GPOptions
+from lvef.models.task import TestReport
 
 
 class TinyBackbone(Backbone):
@@ -127,13 +128,17 @@ class LossClimbed(Regressor):
         return torch.optim.SGD(self.head.parameters(), lr=0.05, maximize=True)
 
 
+class _FivePointsOff(EFAnswer):
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        ef, *others = super().forward(*inputs)
+        return ef + 5, *others
+
+
 class ExportDisagrees(Regressor):
     """Exports another EF than it predicts."""
 
     def exportable(self) -> Answer:
-        answer = super().exportable()
-        answer.task.ef_mean = answer.task.ef_mean + 5  # the answer's own copy
-        return answer
+        return _FivePointsOff(self)
 
 
 class OneCaseLost(Regressor):
@@ -169,11 +174,11 @@ class MonitorUnlogged(Regressor):
 
 
 class OwnWords(Regressor):
-    """Calls EF by another name."""
+    """Calls its flag by another name."""
 
     def calibrated_answer(self, raw: Cases) -> Cases:
         answer = super().calibrated_answer(raw)
-        return {("lvef" if name == "ef_std" else name): value for name, value in answer.items()}
+        return {("flag" if name == "review" else name): value for name, value in answer.items()}
 
 
 class WorstKept(Regressor):
@@ -205,6 +210,13 @@ class Uncalibrated(Regressor):
         return self._asked > 1
 
 
+class Wordless(Regressor):
+    """Reports what no file can hold."""
+
+    def test_report(self, title: str) -> TestReport:
+        return TestReport({"mae": object()}, title)
+
+
 BROKEN: Sequence[tuple[str, Any]] = (
     ("monitors_what_is_better", MonitorReversed),
     ("reloads", CalibrationLost),
@@ -220,5 +232,6 @@ BROKEN: Sequence[tuple[str, Any]] = (
     ("keeps_the_best", WorstKept),
     ("predicts_what_it_judged", PredictsOtherwise),
     ("refuses_uncalibrated", Uncalibrated),
+    ("reports", Wordless),
 )
 """A check, and a task that fails it and no check before it."""

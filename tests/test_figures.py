@@ -80,7 +80,7 @@ def test_the_roc_has_a_bootstrap_band_around_it():
     probability = np.clip((60 - PREDICTED) / 60, 0.01, 0.99)
     reduced = (EF <= 40).astype(int)
     figure = gallery.classifier_figures(
-        {"p_reduced": probability, "reduced": reduced}, 0.4, "TEST"
+        {"p_reduced": probability, "reduced_true": reduced}, 0.4, "TEST"
     )["roc_and_pr"]  # fmt: skip
     left = figure.axes[0]
     vertices = left.collections[0].get_paths()[0].vertices

@@ -6,6 +6,7 @@ that never falls, or a backbone that never thaws cannot pass.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import asdict, is_dataclass
 from inspect import signature
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import bright
+import pandas as pd
 import pytest
 import torch
 from bright import write_bright
@@ -45,13 +47,15 @@ class Run(NamedTuple):
 
     Attributes:
         curves: Values by name, epoch by epoch or step by step.
-        best: The best checkpoint.
-        last: The last checkpoint.
+        best: Epoch of the best checkpoint.
+        last: Epoch of the last checkpoint.
+        pictures: What TensorBoard shows beside the curves.
     """
 
     curves: dict[str, list[float]]
-    best: dict[str, Any]
-    last: dict[str, Any]
+    best: int
+    last: int
+    pictures: set[str]
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +69,14 @@ def fit(config: str, root: Path, logs: Path, *more: str) -> Run:
     every += ["--trainer.precision", "32-true", "--model.optimizer.lr", str(RATE)]
     assert main(words("fit", config, root, logs, *every, *more)) == 0
     run = newest(logs / config, "config.yaml").parent
-    events = EventAccumulator(str(run), size_guidance={"scalars": 0})
+    events = EventAccumulator(str(run), size_guidance={"scalars": 0, "images": 1})
     events.Reload()
     curves = {tag: [e.value for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
     best, last = (
-        torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
+        torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True, mmap=True)["epoch"]
         for name in ("best", "last")
     )
-    return Run(curves, best, last)
+    return Run(curves, best, last, set(events.Tags()["images"]))
 
 
 @pytest.fixture(scope="module")
@@ -104,15 +108,15 @@ def classifier(root: Path, logs: Path) -> Run:
 def test_the_best_checkpoint_of_a_regressor_has_the_least_error(regressor):
     error = regressor.curves["val/mae"]
     assert min(error) == error[2] < max(error) == error[0], "as planted"
-    assert regressor.best["epoch"] == 2
-    assert regressor.last["epoch"] == 5
+    assert regressor.best == 2
+    assert regressor.last == 5
 
 
 def test_the_best_checkpoint_of_a_classifier_has_the_greatest_auc(classifier):
     auc = classifier.curves["val/roc_auc"]
     assert auc[1] > 0.7 > 0.3 > max(auc[0], *auc[2:]), "as planted"
-    assert classifier.best["epoch"] == 1
-    assert classifier.last["epoch"] == 4
+    assert classifier.best == 1
+    assert classifier.last == 4
 
 
 def test_a_fit_ends_when_it_has_not_become_better_for_so_long(regressor, classifier):
@@ -128,6 +132,16 @@ def test_tensorboard_shows_hyperparameters_with_the_metrics_of_the_best_epoch(
         assert f"best_{monitor}" in named
         for tag in named:
             assert run.curves[tag] == [run.curves[tag.removeprefix("best_")][epoch]], tag
+
+
+def test_tensorboard_shows_how_val_is_predicted_and_the_augmented_frames(
+    regressor, classifier, thawing
+):
+    assert regressor.pictures == {"val/predicted_and_true"}, "features are no pictures"
+    assert classifier.pictures == {
+        "val/roc_and_pr", "val/confusion_matrix", "val/reliability", "val/error_rejection",
+    }  # fmt: skip
+    assert thawing[0].pictures == {"val/predicted_and_true", "sample_batch"}
 
 
 def test_a_plateau_divides_the_rate_by_five_and_only_when_val_has_become_worse(regressor):
@@ -155,9 +169,28 @@ def test_a_fit_that_goes_on_knows_what_was_best_before_it_stopped(regressor, roo
     last = newest(logs / "esf_mlp", "last.ckpt")
     longer = fit("esf_mlp", root, logs, *more, "--ckpt_path", str(last))
     assert longer.curves["val/mae"][-1] < min(regressor.curves["val/mae"][3:])
-    assert longer.best["epoch"] == 2
-    assert longer.last["epoch"] == 6
+    assert longer.best == 2
+    assert longer.last == 6
     assert longer.curves["best_val/mae"][-1] == regressor.curves["val/mae"][2]
+
+
+def test_what_a_test_says_of_mistakes_and_doubt_is_what_its_cases_say(regressor, root, logs):
+    best = newest(logs / "esf_mlp", "best.ckpt")
+    assert main(words("test", "esf_mlp", root, logs, "--ckpt_path", str(best))) == 0
+    path = newest(logs / "esf_mlp", "metrics.json")
+    review = json.loads(path.read_text())["review"]
+    cases = pd.read_csv(path.with_name("cases.csv"))
+    wrong = cases["reduced"] != cases["reduced_true"]
+    assert 0 < wrong.mean() < 1
+    for name, chosen in (("flagged", cases["review"] == 1), ("unflagged", cases["review"] == 0)):
+        assert review[name]["cases"] == chosen.sum()
+        error = (cases["ef"] - cases["ef_true"]).abs()[chosen].mean()
+        assert review[name]["mae"] in (None, pytest.approx(error, abs=1e-4))
+    by_certainty = wrong[(cases["p_reduced"] - 0.5).abs().sort_values(ascending=False).index]
+    curve = review["error_rejection"]
+    for rejected, rate in zip(curve["rejected"], curve["error_rate"], strict=True):
+        left = len(cases) - min(round(rejected * len(cases)), len(cases) - 1)
+        assert rate == pytest.approx(by_certainty[:left].mean())
 
 
 BACKBONE = BackboneOptions(None, freeze=True, lr_factor=0.3)
@@ -222,8 +255,8 @@ def test_a_backbone_frozen_for_two_epochs_learns_from_the_third_on(thawing):
     start, *epochs = thawing[1].backbones
     assert len(epochs) == 3
     for epoch in epochs[:2]:
-        assert all(torch.equal(epoch[name], value) for name, value in start.items())
-    learned = {name for name, value in start.items() if not torch.equal(epochs[2][name], value)}
+        assert epoch == start
+    learned = {name for name, digest in start.items() if epochs[2][name] != digest}
     assert learned == set(start), "weights, and the statistics of every batch norm"
 
 

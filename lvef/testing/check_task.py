@@ -368,6 +368,8 @@ def _exports(suite: _Suite) -> None:
 def _judges_one_case(suite: _Suite) -> None:
     cases = suite.judge(suite.fitted, counts=_ONE)
     _demand("judges_one_case", len(cases["row"]) == 1, f"{len(cases['row'])} cases came of one")
+    flat = [name for name, values in cases.items() if values.shape != (1,)]
+    _demand("judges_one_case", not flat, f"{', '.join(flat)} of one case is no column of one")
     suite.fitted.test_report("TEST of one case")
 
 
@@ -400,12 +402,12 @@ CHECKS: dict[str, tuple[Callable[[_Suite], None], Callable[[Task], bool]]] = {
     "keeps_the_best": (_keeps_the_best, _always),
     "monitors_what_is_better": (_monitors_what_is_better, _always),
     "speaks_the_vocabulary": (_speaks_the_vocabulary, _always),
-    "reports": (_reports, _always),
     "predicts_what_it_judged": (_predicts_what_it_judged, lambda task: not task.finds_beats),
     "reloads": (_reloads, _always),
     "counts_each_case_once": (_counts_each_case_once, _always),
     "exports": (_exports, lambda task: task.exports),
-    "judges_one_case": (_judges_one_case, _always),
     "fits_beside_one_class": (_fits_beside_one_class, _always),
+    "judges_one_case": (_judges_one_case, _always),
+    "reports": (_reports, _always),
 }
 """By name a check, and whether it applies to a task."""
