@@ -26,7 +26,7 @@ from lvef.columns import COLUMNS
 from lvef.errors import LvefError, NotFittedError
 from lvef.models.loading import describe_checkpoint, load_task
 from lvef.models.task import Task
-from lvef.testing.planted import SIZE, PlantedData, first_cases
+from lvef.testing.planted import SIZE, TOLD, PlantedData, first_cases
 
 _EPOCHS = 2
 _CLOSE, _EXPORTED = 1e-4, 1e-3
@@ -103,7 +103,7 @@ class _Suite:
     def data(self, **changes: Any) -> PlantedData:
         """Return planted data for it."""
         backbone = getattr(self.task, "backbone", None)
-        num_features = getattr(backbone, "num_features", 1)
+        num_features = getattr(backbone, "num_features", TOLD)  # members look at frames
         return PlantedData(list(self.task.frames), num_features, **changes)
 
     def trainer(self, folder: Path, *callbacks: Callback) -> Trainer:

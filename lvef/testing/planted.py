@@ -19,7 +19,7 @@ SIZE = 32
 _COUNTS = {"TRAIN": 32, "VAL": 16, "TEST": 12}
 _COUNTS_OF_CLIPS = {"TRAIN": 12, "VAL": 6, "TEST": 4}
 _BATCH, _BATCH_OF_CLIPS = 8, 4
-_TOLD, _NOISE = 16, 0.3
+TOLD, _NOISE = 16, 0.3
 """Features of a frame that tell EF, and their noise in standard deviations of EF."""
 _LOOKS = 4
 
@@ -138,8 +138,8 @@ class PlantedData(LightningDataModule):
     def _features(self, row: int) -> Tensor:
         generator = torch.Generator().manual_seed(row)
         features = torch.rand((len(self.frames), self.num_features), generator=generator)
-        noise = torch.randn((len(self.frames), _TOLD), generator=generator)
-        features[:, :_TOLD] = (self._ef[row] - 47) / 16 + _NOISE * noise
+        noise = torch.randn((len(self.frames), TOLD), generator=generator)
+        features[:, :TOLD] = (self._ef[row] - 47) / 16 + _NOISE * noise
         return features.flatten()
 
     def _clip(self, row: int) -> dict[str, Tensor]:
@@ -162,12 +162,6 @@ class _Cases(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, item: int) -> dict[str, Tensor]:
         return self.cases[item]
-
-
-def collated(data: PlantedData, split: str) -> dict[str, Tensor]:
-    """Return the whole of a split as one batch."""
-    batches = list(data._judged(split))
-    return {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
 
 
 def first_cases(data: PlantedData, count: int) -> dict[str, Tensor]:
