@@ -10,7 +10,7 @@ from broken_tasks import BROKEN, GaussianProcess, Regressor
 
 from lvef.models import EFClassifier, EFEnsemble, EFGaussianProcess, EFRegressor, LVSegmenter
 from lvef.models.options import BackboneOptions, GPOptions
-from lvef.models.task import registered_tasks
+from lvef.models.registry import registered_tasks
 from lvef.testing import CHECKS, TaskCheckError, check_task
 from lvef.testing.check_task import _Suite
 

@@ -381,4 +381,4 @@ def test_a_bare_flag_means_true(tmp_path, capsys):
     words = ["table", "--root", str(tmp_path / "p"), "--output", str(tmp_path / "t")]
     for more in (["--quick", "--experiments", "[none]"], ["--experiments", "[none]", "--quick"]):
         assert main([*words, *more]) == 1
-        assert told(capsys.readouterr().err)[0].startswith("error: no config none.yaml")
+        assert told(capsys.readouterr().err)[0].startswith("error: no config configs/none.yaml")

@@ -25,7 +25,7 @@ from lvef.data.transforms import Augmentation, ClipAugmentation
 from lvef.errors import ConfigurationError, LvefError, OutputError, one_line
 from lvef.files import make_room
 from lvef.models.options import HeadOptions, options
-from lvef.models.task import registered_tasks
+from lvef.models.registry import registered_tasks
 
 BILLION = "1000000000"
 INTEGERS = ("-1", "0", "1.5", ".nan", ".inf", BILLION)

@@ -13,13 +13,9 @@ from lvef.cardiac import SURVEY_FRAMES
 from lvef.columns import described
 from lvef.errors import NotFittedError
 from lvef.evaluation.uncertainty import EF_RANGE, conformal_quantile
-from lvef.models.classifier import EFClassifier
 from lvef.models.gp.head import ExactGPHead
 from lvef.models.gp.posterior import GPPosterior
-from lvef.models.predictor import EFPredictor
 from lvef.models.segmentation.network import full_size
-from lvef.models.segmenter import LVSegmenter
-from lvef.models.task import Task
 
 
 class Answer(nn.Module):
@@ -42,7 +38,7 @@ class Answer(nn.Module):
     varies: ClassVar[dict[str, dict[int, str]]] = {"frames": {0: "batch"}}
     task: Any
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Any) -> None:
         super().__init__()
         if not task.is_calibrated:
             raise NotFittedError(
@@ -87,7 +83,6 @@ class ClassAnswer(Answer):
     """The answer of a classifier."""
 
     outputs: ClassVar[dict[str, str]] = {"p_reduced": described("p_reduced")}
-    task: EFClassifier
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Return `p_reduced`."""
@@ -109,10 +104,9 @@ class EFAnswer(Answer):
         name: described(name) for name in ("ef", "ef_std", "ef_lower", "ef_upper")
     }
     scale: ClassVar[float] = 10.0  # an EF near 0 is a sum of terms that are not
-    task: EFPredictor
     reach: Tensor
 
-    def __init__(self, task: EFPredictor) -> None:
+    def __init__(self, task: Any) -> None:
         super().__init__(task)
         calibration = task.calibration
         reach = conformal_quantile(calibration.scores.cpu().numpy(), calibration.level)
@@ -138,7 +132,6 @@ class LVAnswer(Answer):
     varies: ClassVar[dict[str, dict[int, str]]] = {
         "clip": {0: "batch", 1: "looks"}, "survey": {0: "batch"},
     }  # fmt: skip
-    task: LVSegmenter
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Return `lv_probability`."""

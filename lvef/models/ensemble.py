@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from lvef.errors import CheckpointError, ConfigurationError
 from lvef.models.base import Batch, Cases, EFTask
+from lvef.models.checkpoint_format import brought_up
 from lvef.models.fitted import FittedTask
-from lvef.models.loading import brought_up, load_task, task_class
+from lvef.models.loading import load_task, task_class
 from lvef.models.options import BackboneOptions, UncertaintyOptions, options, plain
 from lvef.models.predictor import EFPredictor
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lvef.errors import CheckpointError, LvefError
-from lvef.models.task import FORMAT, Task
+from lvef.models.checkpoint_format import brought_up
+from lvef.models.task import Task
 from lvef.models.torch_file import UnreadableError, read_torch
 
 if TYPE_CHECKING:
@@ -139,26 +140,6 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
         return {**checkpoint, "lvef": brought_up(metadata)}
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
-
-
-def brought_up(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a checkpoint says of itself, as a checkpoint of this version would say it.
-
-    Version 0.1 wrote no `format` and no `class_path`, but the name of a task of its own; also of
-    an ensemble's members.
-
-    Raises:
-        CheckpointError: A later version wrote it.
-    """
-    written = metadata.get("format", 0)
-    if not isinstance(written, int) or written > FORMAT:
-        raise CheckpointError(
-            f"written by a later version of lvef (format {written}, this one reads {FORMAT}): "
-            "update lvef"
-        )
-    if "class_path" in metadata:
-        return dict(metadata)
-    return {**metadata, "class_path": f"lvef.models.{metadata.get('task')}"}
 
 
 def _first_line(error: Exception) -> str:

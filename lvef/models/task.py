@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lvef.errors import CheckpointError, ConfigurationError
-from lvef.models import import_all
+from lvef.models.checkpoint_format import FORMAT, brought_up
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,23 +29,8 @@ Cases = dict[str, Tensor]
 
 Visible = Callable[[NDArray[np.uint8]], NDArray[np.bool_] | None]
 
-FORMAT = 1
-"""Of what a checkpoint says of itself. Whoever changes that raises this number, and lets
-`lvef.models.loading` bring what earlier versions wrote up to it."""
-
-
-_REGISTRY: dict[str, type[Task]] = {}
-
-
-def registered_tasks() -> dict[str, type[Task]]:
-    """Return every complete task of this package, and of others imported by now, by class path."""
-    import_all()
-    return {path: task for path, task in sorted(_REGISTRY.items()) if not _is_abstract(task)}
-
-
-def _is_abstract(task: type[Task]) -> bool:
-    parts = (getattr(task, name, None) for name in dir(task))
-    return any(getattr(part, "__isabstractmethod__", False) for part in parts)
+REGISTRY: dict[str, type[Task]] = {}
+"""Every task that is imported, by class path; see `lvef.models.registry`."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +98,7 @@ class Task(LightningModule):
     def __init_subclass__(cls, **options: Any) -> None:
         """Register the class, so that it can be listed."""
         super().__init_subclass__(**options)
-        _REGISTRY[cls.class_path()] = cls
+        REGISTRY[cls.class_path()] = cls
 
     def __init__(self) -> None:
         super().__init__()
@@ -252,8 +237,6 @@ class Task(LightningModule):
         Raises:
             CheckpointError: It holds another task.
         """
-        from lvef.models.loading import brought_up  # which imports this module
-
         if "lvef" not in checkpoint:
             raise CheckpointError("the checkpoint holds a model of another package")
         metadata = brought_up(checkpoint["lvef"])

@@ -137,7 +137,7 @@ class PlantedData(LightningDataModule):
 
     def _features(self, row: int) -> Tensor:
         generator = torch.Generator().manual_seed(row)
-        features = torch.rand((len(self.frames), self.num_features), generator=generator)
+        features = 0.1 * torch.rand((len(self.frames), self.num_features), generator=generator)
         noise = torch.randn((len(self.frames), TOLD), generator=generator)
         features[:, :TOLD] = (self._ef[row] - 47) / 16 + _NOISE * noise
         return features.flatten()
