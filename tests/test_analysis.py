@@ -23,7 +23,7 @@ from pydicom.data import get_testdata_file
 
 import lvef
 from lvef.analysis import ClipAnalyser
-from lvef.analysis.calibration import Calibration
+from lvef.analysis.calibration import GeometryCalibration
 from lvef.analysis.plot import write_overlay
 from lvef.cardiac import edge_contrast
 from lvef.cli.commands import main
@@ -182,7 +182,7 @@ def calibrated_case(ef: float, motion: float, contours: float, contrast: float) 
 
 def test_the_geometry_is_calibrated_by_curves_and_by_how_well_the_edge_is_seen():
     rng = np.random.default_rng(0)
-    known = Calibration((1.5, -0.4, -0.8), (1.2, -0.2), trust=1.0, std=0.0)
+    known = GeometryCalibration((1.5, -0.4, -0.8), (1.2, -0.2), trust=1.0, std=0.0)
     cases = [
         calibrated_case(m * (1.5 - 0.4 * m / 100 - 0.8 * s), m, c, s)
         for m, c, s in rng.uniform([5, 5, -0.1], [60, 70, 0.4], (40, 3)).tolist()
@@ -193,10 +193,12 @@ def test_the_geometry_is_calibrated_by_curves_and_by_how_well_the_edge_is_seen()
     assert known.both(50.0, 40.0, 0.1) == pytest.approx((61.0, 44.8))
     assert replace(known, trust=0.5).combined(50.0, 40.0, 0.1) == pytest.approx(52.9)
     assert known.combined(-20.0, 0.0, 0.0) == 0.0
-    assert Calibration.read(json.dumps(asdict(known))) == known
-    assert Calibration.read('{"motion": [1.5, -0.4]}').motion == (1.5, -0.4, 0.0), "of before"
+    assert GeometryCalibration.read(json.dumps(asdict(known))) == known
+    assert GeometryCalibration.read('{"motion": [1.5, -0.4]}').motion == (1.5, -0.4, 0.0), (
+        "of before"
+    )
     with pytest.raises(WeightsError, match="another version"):
-        Calibration.read('{"motion": 1.3}')
+        GeometryCalibration.read('{"motion": 1.3}')
     with pytest.raises(ConfigurationError, match="only 3 phantoms"):
         calibrate((cases, cases[:3]), trust=1.0)
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter1d
 
-from lvef.analysis.calibration import Calibration
+from lvef.analysis.calibration import GeometryCalibration
 from lvef.analysis.evened import evened, in_own_frames
 from lvef.analysis.layout import layout_fault, usable_beats
 from lvef.analysis.quality import Evidence, judge
@@ -67,7 +67,7 @@ class ClipAnalyser:
         self.trained_on = metadata.get("trained_on", "")
         if "calibration" not in metadata and weights_file(SHIPPED).is_file():
             metadata = read_weights(SHIPPED)[1]
-        self.calibration = Calibration.read(metadata.get("calibration", "{}"))
+        self.calibration = GeometryCalibration.read(metadata.get("calibration", "{}"))
 
     def __call__(
         self, source: str | Path | NDArray[np.uint8] | PreparedClip, fps: float | None = None
@@ -131,7 +131,7 @@ def analyse_clip(
 
 
 def _analyse(
-    clip: PreparedClip, probability: NDArray[np.float32], calibration: Calibration
+    clip: PreparedClip, probability: NDArray[np.float32], calibration: GeometryCalibration
 ) -> ClipAnalysis:
     masks = one_ventricle(probability)
     sure = confidence(probability, masks)

@@ -11,7 +11,7 @@ from lvef.errors import WeightsError
 
 
 @dataclass(frozen=True)
-class Calibration:
+class GeometryCalibration:
     """What phantoms taught about the geometry; it travels with the segmenter's weights.
 
     Attributes:
@@ -29,7 +29,7 @@ class Calibration:
     std: float = 8.0
 
     @classmethod
-    def read(cls, text: str) -> Calibration:
+    def read(cls, text: str) -> GeometryCalibration:
         """Return what is written with weights, as JSON.
 
         Raises:

@@ -46,7 +46,7 @@ class SaliencyMapper:
     """
 
     def __init__(self, task: EFTask, steps: int = 16) -> None:
-        self.evidence = Evidence(task)
+        self.evidence = ExplainedAnswer(task)
         self.steps = steps
 
     def maps(self, frames: Tensor, method: Method, sides: Tensor | None = None) -> Tensor:
@@ -95,7 +95,7 @@ class SaliencyMapper:
             return cast(Tensor, self.evidence(images, chosen)).cpu()
 
     def sides(self, frames: Tensor) -> Tensor:
-        """Return which answer frames get, `(B,)`: 1 or -1, see `Evidence.sides`."""
+        """Return which answer frames get, `(B,)`: 1 or -1, see `ExplainedAnswer.sides`."""
         with torch.no_grad():
             return self.evidence.sides(self._images(frames)).cpu()
 
@@ -155,7 +155,7 @@ class SaliencyMapper:
         return _smooth(attributions.detach().sum(2).abs(), _MAP_BLUR)
 
 
-class Evidence(nn.Module):
+class ExplainedAnswer(nn.Module):
     """What a task says of EF, as a function that can be differentiated with respect to frames.
 
     Args:
@@ -168,9 +168,9 @@ class Evidence(nn.Module):
     def __init__(self, task: EFTask) -> None:
         super().__init__()
         self._task = [task]  # in a list, so as to be no part of this module
-        self.parts: list[EvidencePart] = []
+        self.parts: list[AnswerPart] = []
         for number, (member, slots) in enumerate(task.parts()):
-            part = EvidencePart(member, slots)
+            part = AnswerPart(member, slots)
             self.add_module(f"part{number}", part)
             self.parts.append(part)
         self.eval().requires_grad_(False)
@@ -189,7 +189,7 @@ class Evidence(nn.Module):
         return self._task[0].side_of(self.answer(frames))
 
 
-class EvidencePart(nn.Module):
+class AnswerPart(nn.Module):
     """Backbone and head of a task in evaluation mode, of any frames it takes from a case."""
 
     def __init__(self, task: EFTask, slots: list[int]) -> None:

@@ -23,7 +23,7 @@ from lvef.models.backbones.provenance import taught_by
 from lvef.models.cases import CaseStore
 from lvef.models.options import BackboneOptions, options, plain
 from lvef.models.task import Batch, Cases, Task, TestReport, Visible
-from lvef.models.uncertainty import Calibration
+from lvef.models.uncertainty import TaskCalibration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,7 +62,7 @@ class EFTask(Task):
     baseline: ClassVar[str]
     raw_columns: ClassVar[tuple[str, ...]]
     sides: ClassVar[tuple[str, str]]
-    calibration: Calibration
+    calibration: TaskCalibration
     head: nn.Module
 
     def __init__(self, frames: Sequence[str], backbone: BackboneOptions | None, **own: Any) -> None:

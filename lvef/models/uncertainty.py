@@ -11,7 +11,7 @@ from lvef.evaluation.uncertainty import EF_RANGE, LEVEL, conformal_quantile, tem
 from lvef.models.buffers import FittedBuffers
 
 
-class Calibration(FittedBuffers):
+class TaskCalibration(FittedBuffers):
     """What held-out cases taught."""
 
     def forget(self) -> None:
@@ -20,7 +20,7 @@ class Calibration(FittedBuffers):
             setattr(self, name, getattr(self, name).new_empty(0))
 
 
-class EFCalibration(Calibration):
+class EFCalibration(TaskCalibration):
     """Scales the standard deviations of EF and makes split-conformal intervals of them.
 
     Args:
@@ -86,7 +86,7 @@ class EFCalibration(Calibration):
         return (straddles | large | ~torch.isfinite(std)).float()
 
 
-class ClassCalibration(Calibration):
+class ClassCalibration(TaskCalibration):
     """Temperature of the log odds, and class-conditional conformal sets of classes."""
 
     fitted_buffers = ("normal_scores", "reduced_scores")

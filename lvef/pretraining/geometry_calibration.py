@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lvef.analysis.calibration import Calibration
+from lvef.analysis.calibration import GeometryCalibration
 from lvef.errors import ConfigurationError
 from lvef.pretraining.phantom_cases import PhantomCase
 
 _FEWEST = 10
 
 
-def calibrate(groups: Sequence[Sequence[PhantomCase]], trust: float) -> Calibration:
+def calibrate(groups: Sequence[Sequence[PhantomCase]], trust: float) -> GeometryCalibration:
     """Fit what EF by motion and by contours are worth, least squares, and the error that is left.
 
     Args:
         groups: Phantoms that no figure is reported on, those of each generator apart: each
             generator counts as much as the others, and the error is that on the worst of them.
-        trust: Share of the EF by motion; see `Calibration`.
+        trust: Share of the EF by motion; see `GeometryCalibration`.
 
     Raises:
         ConfigurationError: A generator has fewer than 10 phantoms that were not refused.
@@ -30,7 +30,9 @@ def calibrate(groups: Sequence[Sequence[PhantomCase]], trust: float) -> Calibrat
     tables = [_known(cases) for cases in groups]
     motion = _least_squares(tables, lambda m, _c, s: np.stack([m, m**2 / 100, m * s], axis=1))
     contours = _least_squares(tables, lambda _m, c, _s: np.stack([c, c**2 / 100], axis=1))
-    fitted = Calibration((motion[0], motion[1], motion[2]), (contours[0], contours[1]), trust)
+    fitted = GeometryCalibration(
+        (motion[0], motion[1], motion[2]), (contours[0], contours[1]), trust
+    )
     errors = [
         [fitted.combined(*measured) - ef for ef, *measured in table.tolist()] for table in tables
     ]

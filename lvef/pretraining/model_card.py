@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lvef.analysis.calibration import Calibration
+from lvef.analysis.calibration import GeometryCalibration
 from lvef.evaluation.uncertainty import LEVEL
 from lvef.phantom.randomised import APICAL_MARGIN, MARGIN
 from lvef.pretraining.phantom_figures import BANDS
@@ -28,7 +28,7 @@ _ROWS = (
 
 
 def model_card(
-    calibration: Calibration,
+    calibration: GeometryCalibration,
     figures: dict[str, dict[str, float]],
     seed: int,
     breadth: float,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lvef.analysis import ClipAnalyser, ClipAnalysis
-from lvef.analysis.calibration import Calibration
+from lvef.analysis.calibration import GeometryCalibration
 from lvef.cardiac import ejection_fraction, polygon_mask
 from lvef.cardiac.beats import MOST_MISSING
 from lvef.data.formats import write_video
@@ -160,7 +160,7 @@ def analyse_phantoms(
     weights: str | Path,
     kind: PhantomKind,
     indices: Sequence[int],
-    calibration: Calibration | None = None,
+    calibration: GeometryCalibration | None = None,
 ) -> list[PhantomCase]:
     """Analyse phantoms as new clips, on every core, and compare each with its truth.
 
@@ -179,7 +179,7 @@ def analyse_phantoms(
 _analyser: ClipAnalyser | None = None
 
 
-def _start_worker(weights: str, calibration: Calibration | None) -> None:
+def _start_worker(weights: str, calibration: GeometryCalibration | None) -> None:
     global _analyser
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

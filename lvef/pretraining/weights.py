@@ -7,7 +7,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from lvef.analysis.calibration import Calibration
+from lvef.analysis.calibration import GeometryCalibration
 from lvef.errors import ConfigurationError
 from lvef.files import make_room, write_tensors, write_text
 from lvef.models.segmentation.network import LVSegmentationNet
@@ -76,9 +76,11 @@ def weights(
             f"{ckpt_path} was not trained on phantoms alone: weights of patients do not ship"
         )
     quarter = range(calibration_clips // 4)
-    plain = Calibration()
+    plain = GeometryCalibration()
 
-    def analysed(kind: PhantomKind, numbers: range, calibration: Calibration) -> list[PhantomCase]:
+    def analysed(
+        kind: PhantomKind, numbers: range, calibration: GeometryCalibration
+    ) -> list[PhantomCase]:
         return analyse_phantoms(ckpt_path, kind, numbers, calibration)
 
     first = [
