@@ -214,7 +214,7 @@ def test_a_page_escapes_every_text_it_is_given(tmp_path):
                 heading=MARKUP, title=MARKUP, phantom=False, trained_on=MARKUP, notes=[MARKUP],
                 headline=[row], summary=[row], baseline=MARKUP, review=[MARKUP],
                 figures=[(MARKUP, MARKUP, Figure())], cases=[case], threshold=None, level=90,
-                about=[(MARKUP, MARKUP)], heat_words=MARKUP, config=MARKUP,
+                model_facts=[(MARKUP, MARKUP)], heat_words=MARKUP, config=MARKUP,
             )
         )
     )  # fmt: skip

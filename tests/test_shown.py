@@ -242,7 +242,7 @@ def test_the_sample_sheet_is_without_text_and_leaves_the_runs_random_numbers(mar
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    sheet = _samples(SimpleNamespace(datamodule=data), task, np.array([0, 1]))
+    sheet = _samples(SimpleNamespace(datamodule=data), task.frames, np.array([0, 1]))
     assert torch.equal(torch.rand(1), expected)
     letters = marked[1]
     assert sheet.shape == (2, 1, 3, 112, 112)
