@@ -39,7 +39,7 @@ def data_options(config: Any) -> Any:
     Args:
         config: The configuration, a mapping; its `data` are options, or a class path with options.
     """
-    options = config["data"]
+    options = config.get("data") or {}
     return options.get("init_args", {}) if "class_path" in options else options
 
 

@@ -227,7 +227,7 @@ def test_what_was_made_from_something_else_is_not_reused(tmp_path, changed):
         return
     with (tmp_path / changed).open("a") as file:
         file.write("# after\n")
-    with pytest.raises(LvefError, match="backbone"):  # it is run anew, and its config names no task
+    with pytest.raises(LvefError, match="no task"):  # it is run anew, and its config names no task
         fit_and_test("esf_mlp", said(), tmp_path)
 
 
