@@ -6,12 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from helpers import told, words
+import torch
+from helpers import newest, told, words
 
 from lvef.cli.commands import main
 from lvef.cli.imports import take_imports
-from lvef.models.loading import describe_checkpoint
+from lvef.errors import CheckpointError
+from lvef.models.loading import describe_checkpoint, load_task
 
 MY_MODELS = '''
 from lvef.models import EFRegressor
@@ -101,6 +104,22 @@ def test_a_task_of_ones_own_is_fitted_tested_and_exported(phantom_root, folder):
     assert "add --import my_models" in run(folder, *export, code=1)
     run(folder, *export, *imported)
     assert (folder / "own.onnx").is_file()
+    clips = ["--data.videos", str(next((phantom_root / "Videos").iterdir()))]
+    run(folder, *words("predict", "esf_mlp", phantom_root, logs, *own, *clips))
+    (predicted,) = pd.read_csv(newest(logs / "esf_mlp", "predictions.csv")).to_dict("records")
+    lines = [
+        "import lvef",
+        f"row = lvef.load({str(checkpoint)!r}, trusted=['my_models']).predict({clips[1]!r})",
+        f"assert abs(row['ef'][0] - {predicted['ef']!r}) < 1e-3, row",
+    ]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=folder)
+    assert done.returncode == 0
+
+
+def test_a_trusted_module_that_is_not_there_is_one_line(tmp_path):
+    torch.save({"lvef": {"task": "T", "hparams": {}, "data": {}}}, tmp_path / "a.ckpt")
+    with pytest.raises(CheckpointError, match="trusted module my_absent cannot be imported"):
+        load_task(tmp_path / "a.ckpt", trusted=["my_absent"])
 
 
 def run(folder: Path, *command: str, code: int = 0) -> str:

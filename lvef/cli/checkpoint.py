@@ -129,6 +129,8 @@ def _resume(config: Namespace, metadata: dict[str, Any]) -> None:
         if name in metadata["hparams"]:
             arguments[name] = metadata["hparams"][name]
     if "backbone" in metadata["hparams"]:
+        backbone = metadata["hparams"]["backbone"]
+        arguments.backbone.name = backbone.get("name", arguments.backbone.name)
         arguments.backbone.weights = None
         arguments.backbone.checkpoint = None
 

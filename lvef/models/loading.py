@@ -54,6 +54,7 @@ def load_task(path: Path | str, trusted: Iterable[str] = ()) -> Task:
     """
     checkpoint = read_checkpoint(path)
     metadata = checkpoint["lvef"]
+    _import(trusted)  # all of them: an ensemble's members may be of others than itself
     try:
         kind = task_class(metadata["class_path"], trusted)
     except CheckpointError as error:
@@ -140,6 +141,14 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
         return {**checkpoint, "lvef": brought_up(metadata)}
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
+
+
+def _import(trusted: Iterable[str]) -> None:
+    for module in trusted:
+        try:
+            import_module(module)
+        except ImportError as error:
+            raise CheckpointError(f"trusted module {module} cannot be imported: {error}") from error
 
 
 def _first_line(error: Exception) -> str:
