@@ -61,10 +61,7 @@ OPEN_DOORS = {
 """Steps that are not in the plan yet, and why they are there: to be struck."""
 OPEN_CIRCLES = {
     frozenset({"lvef.analysis.plot", "lvef.analysis.result"}): "types of each other",
-    frozenset(f"lvef.models.{name}" for name in (
-        "answers", "base", "classifier", "loading", "predictor", "segmenter", "task", "trained",
-    )): "a task brings its checkpoint up by `loading` and names its answer; both know tasks",
-}  # fmt: skip
+}
 """Modules that import each other, likewise."""
 
 

@@ -88,7 +88,11 @@ WORKS: dict[str, dict[str, str]] = {
 """What of the values tried is no mistake, and why; everything else must be refused."""
 
 CLASSES: dict[str, tuple[Any, str]] = {
-    **{task.__name__: (task, "model") for task in registered_tasks().values()},
+    **{
+        task.__name__: (task, "model")
+        for task in registered_tasks().values()
+        if task.__module__.startswith("lvef.")
+    },
     "EchoNetDataModule": (EchoNetDataModule, "data"),
     "Augmentation": (Augmentation, "data.augmentation"),
     "ClipAugmentation": (ClipAugmentation, "data.augmentation"),

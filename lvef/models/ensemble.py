@@ -60,7 +60,6 @@ class EFEnsemble(FittedTask):
         self.slots = [_slots(member, self.frames) for member in loaded]
         self.anchor = nn.Parameter(torch.zeros(()))  # DDP refuses a module with nothing to train
         self.add_population(uncertainty)
-        self.source = ", ".join(str(m) for m in members if not isinstance(m, dict))
         if any(member.trained_on for member in loaded):
             self.trained_on = "phantoms"
 

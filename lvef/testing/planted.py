@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning import LightningDataModule
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from lvef.cardiac import SURVEY_FRAMES, is_reduced
@@ -37,6 +37,7 @@ class PlantedData(LightningDataModule):
         one_class: Whether no case of VAL and TEST is reduced.
         shuffled: Whether the truth of VAL and TEST belongs to other cases.
         counts: Cases of each split.
+        backbone: What computes the features from the frames; by default they are planted too.
         repeats: Whether every case of VAL and TEST comes twice, as a distributed sampler does it.
     """
 
@@ -54,11 +55,13 @@ class PlantedData(LightningDataModule):
         shuffled: bool = False,
         counts: Mapping[str, int] | None = None,
         repeats: bool = False,
+        backbone: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.frames = frames
         self.num_features = num_features
         self.repeats = repeats
+        self.backbone = backbone
         self.batch_size = _BATCH if frames else _BATCH_OF_CLIPS
         counts = counts or (_COUNTS if frames else _COUNTS_OF_CLIPS)
         rng = np.random.default_rng(0)
@@ -123,19 +126,26 @@ class PlantedData(LightningDataModule):
         return self._key_frames(row) if self.frames else self._clip(row)
 
     def _key_frames(self, row: int) -> dict[str, Tensor]:
-        generator = torch.Generator().manual_seed(row)
-        shape = (len(self.frames), 3, SIZE, SIZE)
-        frames = 10 + 2 * self._ef[row] + 20 * torch.rand(shape, generator=generator)
         ef_true = float(self._ef[self._truth_of[row]])
         return {
-            "frames": frames.to(torch.uint8),
+            "frames": self._frames(row),
             "features": self._features(row),
             "ef_true": torch.tensor(ef_true, dtype=torch.float32),
             "reduced_true": torch.tensor(int(is_reduced(ef_true))),
             "row": torch.tensor(row),
         }
 
+    def _frames(self, row: int) -> Tensor:
+        generator = torch.Generator().manual_seed(row)
+        shape = (len(self.frames), 3, SIZE, SIZE)
+        frames = 10 + 2 * self._ef[row] + 20 * torch.rand(shape, generator=generator)
+        return frames.to(torch.uint8)
+
     def _features(self, row: int) -> Tensor:
+        if self.backbone is not None:
+            with torch.no_grad():
+                seen: Tensor = self.backbone(self._frames(row)[None])
+            return seen.flatten()
         generator = torch.Generator().manual_seed(row)
         features = 0.1 * torch.rand((len(self.frames), self.num_features), generator=generator)
         noise = torch.randn((len(self.frames), TOLD), generator=generator)
