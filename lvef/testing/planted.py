@@ -138,14 +138,14 @@ class PlantedData(LightningDataModule):
     def _frames(self, row: int) -> Tensor:
         generator = torch.Generator().manual_seed(row)
         shape = (len(self.frames), 3, SIZE, SIZE)
-        frames = 10 + 2 * self._ef[row] + 20 * torch.rand(shape, generator=generator)
-        return frames.to(torch.uint8)
+        grey = 10 + 2 * float(self._ef[row])
+        return (grey + 20 * torch.rand(shape, generator=generator)).to(torch.uint8)
 
     def _features(self, row: int) -> Tensor:
         if self.backbone is not None:
             with torch.no_grad():
-                seen: Tensor = self.backbone(self._frames(row)[None])
-            return seen.flatten()
+                seen: Tensor = self.backbone(self._frames(row)[None])[0]
+            return seen
         generator = torch.Generator().manual_seed(row)
         features = 0.1 * torch.rand((len(self.frames), self.num_features), generator=generator)
         noise = torch.randn((len(self.frames), TOLD), generator=generator)
