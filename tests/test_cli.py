@@ -153,7 +153,13 @@ def test_test_of_a_regressor_agrees_with_its_cases(logs, phantom_root):
     assert metrics["mae"]["baseline"] == pytest.approx(
         (cases["ef_true"] - train.mean()).abs().mean(), abs=1e-3
     )
-    assert (path.parent / "predicted_and_true.png").is_file()
+    for figure in ("predicted_and_true", "ef_distribution", "bland_altman"):
+        assert is_drawn(path.parent / f"{figure}.png")
+
+
+def test_a_checkpoint_says_that_no_patient_taught_it(logs):
+    stated = torch.load(newest(logs / "esf_cls", "best.ckpt"), weights_only=True)["lvef"]
+    assert (stated["patients"], stated["data"]["is_phantom"], stated["format"]) == (False, True, 1)
 
 
 def test_predict_without_videos_predicts_the_test_split(logs, phantom_root):
