@@ -13,7 +13,7 @@ from lvef.models import EFClassifier, EFEnsemble, EFGaussianProcess, EFRegressor
 from lvef.models.options import BackboneOptions, GPOptions
 from lvef.models.registry import registered_tasks
 from lvef.testing import CHECKS, TaskCheckError, check_task
-from lvef.testing.check_task import _Suite
+from lvef.testing.suite import Suite
 
 NOTHING = BackboneOptions(weights=None)
 FROZEN = BackboneOptions(weights=None, freeze=True)
@@ -27,7 +27,7 @@ def members(folder: Path) -> list[str]:
         ("mlp", EFRegressor(["EDF"], FROZEN)),
         ("gpr", EFGaussianProcess(["ESF"], FROZEN, GPOptions(restarts=1))),
     ):
-        suite = _Suite(task, folder / name)
+        suite = Suite(task, folder / name)
         suite.fit(folder / name, backbone=task.backbone.folded())
         files.append(str(folder / name / "best.ckpt"))
     return files

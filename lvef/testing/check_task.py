@@ -5,30 +5,24 @@ As scikit-learn's `check_estimator` does for estimators: one suite, the same for
 
 from __future__ import annotations
 
-import copy
 import json
-import logging
 import math
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import torch
-from lightning import Callback, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from lvef.columns import COLUMNS
 from lvef.errors import LvefError, NotFittedError
 from lvef.models.loading import describe_checkpoint, load_task
 from lvef.models.task import Task
-from lvef.testing.planted import SIZE, TOLD, PlantedData, first_cases
+from lvef.testing.planted import SIZE, first_cases
+from lvef.testing.suite import EPOCHS, Suite, quiet
 
-_EPOCHS = 2
 _CLOSE, _EXPORTED = 1e-4, 1e-3
 _KINDS = {
     "classification": {"p_reduced", "reduced", "review"},
@@ -75,8 +69,8 @@ def check_task(task: Task, folder: Path | str | None = None) -> list[str]:
         >>> len(check_task(EFRegressor(backbone=BackboneOptions(weights=None)))) > 10
         True
     """
-    with TemporaryDirectory() as temporary, _quiet():
-        suite = _Suite(task, Path(folder or temporary))
+    with TemporaryDirectory() as temporary, quiet():
+        suite = Suite(task, Path(folder or temporary))
         names = []
         for name, (check, applies) in CHECKS.items():
             if applies(task):
@@ -84,118 +78,6 @@ def check_task(task: Task, folder: Path | str | None = None) -> list[str]:
                     check(suite)
                 names.append(name)
     return names
-
-
-class _Suite:
-    """A task under test: new copies of it, and one that is fitted."""
-
-    def __init__(self, task: Task, folder: Path) -> None:
-        self.task = task
-        self.folder = folder
-        self.history = _History(task.monitor)
-        self._fitted: Task | None = None
-        self._trainer: Trainer | None = None
-
-    def fresh(self) -> Task:
-        """Return the task as it was given."""
-        return copy.deepcopy(self.task)
-
-    def data(self, **changes: Any) -> PlantedData:
-        """Return planted data for it."""
-        backbone = getattr(self.task, "backbone", None)
-        num_features = getattr(backbone, "num_features", TOLD)  # members look at frames
-        return PlantedData(list(self.task.frames), num_features, **changes)
-
-    def trainer(self, folder: Path, *callbacks: Callback) -> Trainer:
-        """Return a trainer that keeps the best and the last checkpoint in a folder."""
-        arguments = {"max_epochs": _EPOCHS, **self.task.trainer_arguments}
-        kept: list[Callback] = [
-            ModelCheckpoint(
-                folder, "best", monitor=self.task.monitor, mode=self.task.monitor_mode,
-                save_weights_only=True, enable_version_counter=False,
-            ),
-            ModelCheckpoint(
-                folder, "last", save_on_train_epoch_end=True, save_weights_only=True,
-                every_n_epochs=arguments["max_epochs"], enable_version_counter=False,
-            ),
-        ]  # fmt: skip
-        return Trainer(
-            accelerator="cpu", devices=1, logger=False, callbacks=[*kept, *callbacks],
-            enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
-            default_root_dir=folder, **arguments,
-        )  # fmt: skip
-
-    def fit(self, folder: Path, **changes: Any) -> tuple[Task, Trainer]:
-        """Fit a new copy to planted data."""
-        torch.manual_seed(0)
-        task, trainer = self.fresh(), self.trainer(folder, self.history)
-        trainer.fit(task, datamodule=self.data(**changes))
-        return task, trainer
-
-    @property
-    def fitted(self) -> Task:
-        """The task that was fitted first."""
-        if self._fitted is None:
-            self._fitted, self._trainer = self.fit(self.folder / "fit")
-        return self._fitted
-
-    def judge(self, task: Task, **changes: Any) -> dict[str, Tensor]:
-        """Return the cases of TEST as a task judges them."""
-        trainer = self.trainer(self.folder / "judge")
-        trainer.test(task, datamodule=self.data(**changes), verbose=False)
-        return task.cases
-
-    def metric(self, task: Task, **changes: Any) -> float:
-        """Return the monitored metric of a task on VAL."""
-        trainer = self.trainer(self.folder / "judge")
-        metrics = trainer.validate(task, datamodule=self.data(**changes), verbose=False)[0]
-        return float(metrics[task.monitor])
-
-    def predict(self, task: Task, **changes: Any) -> dict[str, Tensor]:
-        """Return what a task predicts of TEST, by column."""
-        batches: Any = self.trainer(self.folder / "judge").predict(
-            task, datamodule=self.data(**changes)
-        )
-        names = [name for name, value in batches[0].items() if isinstance(value, Tensor)]
-        return {name: torch.cat([batch[name] for batch in batches]) for name in names}
-
-
-class _History(Callback):
-    """The losses of every epoch of the first fit, and the monitored metric after each."""
-
-    def __init__(self, monitor: str) -> None:
-        self.monitor = monitor
-        self.losses: dict[int, list[float]] = {}
-        self.monitored: list[float] = []
-        self.closed = False
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if not self.closed:
-            loss = outputs["loss"] if isinstance(outputs, dict) else outputs
-            self.losses.setdefault(trainer.current_epoch, []).append(float(loss))
-
-    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
-        if not self.closed and self.monitor in trainer.callback_metrics:
-            self.monitored.append(float(trainer.callback_metrics[self.monitor]))
-
-    def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
-        self.closed = True
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Mute what Lightning says of small runs: there are many of them."""
-    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 @contextmanager
@@ -215,14 +97,14 @@ def _demand(check: str, holds: bool, message: str) -> None:
         raise TaskCheckError(check, message)
 
 
-def _declares(suite: _Suite) -> None:
+def _declares(suite: Suite) -> None:
     task, name = suite.task, "declares"
     _demand(name, getattr(task, "kind", None) in _KINDS, f"kind is none of {', '.join(_KINDS)}")
     _demand(name, task.monitor.startswith("val/"), f"monitor {task.monitor} is no metric of VAL")
     _demand(name, task.monitor_mode in ("min", "max"), "monitor_mode is neither min nor max")
 
 
-def _rebuilds(suite: _Suite) -> None:
+def _rebuilds(suite: Suite) -> None:
     task, name = suite.task, "rebuilds"
     hparams = dict(task.hparams)
     try:
@@ -245,9 +127,9 @@ def _rebuilds(suite: _Suite) -> None:
             "one of them is not saved")  # fmt: skip
 
 
-def _fits(suite: _Suite) -> None:
+def _fits(suite: Suite) -> None:
     assert suite.fitted
-    epochs = 1 if "max_epochs" in suite.task.trainer_arguments else _EPOCHS
+    epochs = 1 if "max_epochs" in suite.task.trainer_arguments else EPOCHS
     found = len(suite.history.monitored)
     _demand("fits", found == epochs, f"{suite.task.monitor} was logged in {found} of {epochs} "
             "validations")  # fmt: skip
@@ -255,14 +137,14 @@ def _fits(suite: _Suite) -> None:
             "number")  # fmt: skip
 
 
-def _loss_falls(suite: _Suite) -> None:
+def _loss_falls(suite: Suite) -> None:
     assert suite.fitted
     means = [float(np.mean(losses)) for _, losses in sorted(suite.history.losses.items())]
     _demand("loss_falls", means[-1] < means[0], f"the mean loss of TRAIN went from {means[0]:.4g} "
             f"to {means[-1]:.4g} on data that tell the answer plainly")  # fmt: skip
 
 
-def _keeps_the_best(suite: _Suite) -> None:
+def _keeps_the_best(suite: Suite) -> None:
     assert suite.fitted
     metadata = describe_checkpoint(suite.folder / "fit" / "best.ckpt")
     kept = metadata["figures"].get(suite.task.monitor, math.nan)
@@ -272,7 +154,7 @@ def _keeps_the_best(suite: _Suite) -> None:
             f"{kept:.6g}, but the best of the fit was {best:.6g}")  # fmt: skip
 
 
-def _monitors_what_is_better(suite: _Suite) -> None:
+def _monitors_what_is_better(suite: Suite) -> None:
     task = suite.fitted
     right, wrong = suite.metric(task), suite.metric(task, shuffled=True)
     better = right > wrong if task.monitor_mode == "max" else right < wrong
@@ -280,7 +162,7 @@ def _monitors_what_is_better(suite: _Suite) -> None:
     _demand("monitors_what_is_better", better, f"{words}, but {task.monitor_mode} is called best")
 
 
-def _speaks_the_vocabulary(suite: _Suite) -> None:
+def _speaks_the_vocabulary(suite: Suite) -> None:
     name = "speaks_the_vocabulary"
     cases = suite.judge(suite.fitted)
     lacking = sorted(_KINDS[suite.task.kind] - set(cases))
@@ -292,7 +174,7 @@ def _speaks_the_vocabulary(suite: _Suite) -> None:
     _demand(name, not beyond, f"{', '.join(beyond)} lies outside 0..1")
 
 
-def _reports(suite: _Suite) -> None:
+def _reports(suite: Suite) -> None:
     task = suite.fitted
     suite.judge(task)
     report = task.test_report("TEST")
@@ -303,12 +185,12 @@ def _reports(suite: _Suite) -> None:
         task.figures(split, table, "PHANTOM ", lambda clip: np.ones(clip.shape[1:], bool))
 
 
-def _predicts_what_it_judged(suite: _Suite) -> None:
+def _predicts_what_it_judged(suite: Suite) -> None:
     cases, predicted = suite.judge(suite.fitted), suite.predict(suite.fitted)
     _same("predicts_what_it_judged", cases, predicted, "test and predict")
 
 
-def _reloads(suite: _Suite) -> None:
+def _reloads(suite: Suite) -> None:
     cases = dict(suite.judge(suite.fitted))
     path = suite.folder / "fit" / "last.ckpt"
     again = load_task(path, trusted=[type(suite.task).__module__])
@@ -316,7 +198,7 @@ def _reloads(suite: _Suite) -> None:
     _same("reloads", cases, suite.judge(again), "the task and its checkpoint")
 
 
-def _refuses_unfitted(suite: _Suite) -> None:
+def _refuses_unfitted(suite: Suite) -> None:
     task = suite.fresh()
     for what, run in (("tested", suite.judge), ("predicted", suite.predict)):
         if what == "predicted" and task.finds_beats:
@@ -328,7 +210,7 @@ def _refuses_unfitted(suite: _Suite) -> None:
         raise TaskCheckError("refuses_unfitted", f"it was {what} though nobody had taught it")
 
 
-def _refuses_uncalibrated(suite: _Suite) -> None:
+def _refuses_uncalibrated(suite: Suite) -> None:
     task = suite.fresh()
     if task.is_calibrated:  # there is nothing to calibrate
         return
@@ -340,7 +222,7 @@ def _refuses_uncalibrated(suite: _Suite) -> None:
     raise TaskCheckError("refuses_uncalibrated", "it is exported though VAL taught it nothing")
 
 
-def _counts_each_case_once(suite: _Suite) -> None:
+def _counts_each_case_once(suite: Suite) -> None:
     once, twice = dict(suite.judge(suite.fitted)), suite.judge(suite.fitted, repeats=True)
     count, name = len(once["row"]), "counts_each_case_once"
     _demand(name, len(twice["row"]) == count, f"{len(twice['row'])} of {count} cases are judged "
@@ -348,7 +230,7 @@ def _counts_each_case_once(suite: _Suite) -> None:
     _same(name, once, twice, "cases once and cases repeated")
 
 
-def _exports(suite: _Suite) -> None:
+def _exports(suite: Suite) -> None:
     task = suite.fitted.eval()
     answer = task.exportable().eval()
     if task.frames:  # key frames, as they are predicted
@@ -365,7 +247,7 @@ def _exports(suite: _Suite) -> None:
                 f"{difference:.3g} off what the task predicts")  # fmt: skip
 
 
-def _judges_one_case(suite: _Suite) -> None:
+def _judges_one_case(suite: Suite) -> None:
     cases = suite.judge(suite.fitted, counts=_ONE)
     _demand("judges_one_case", len(cases["row"]) == 1, f"{len(cases['row'])} cases came of one")
     flat = [name for name, values in cases.items() if values.shape != (1,)]
@@ -373,7 +255,7 @@ def _judges_one_case(suite: _Suite) -> None:
     suite.fitted.test_report("TEST of one case")
 
 
-def _fits_beside_one_class(suite: _Suite) -> None:
+def _fits_beside_one_class(suite: Suite) -> None:
     folder = suite.folder / "one_class"
     task, _ = suite.fit(folder, one_class=True)
     there = (folder / "best.ckpt").is_file()
@@ -392,7 +274,7 @@ def _always(task: Task) -> bool:  # noqa: ARG001
     return True
 
 
-CHECKS: dict[str, tuple[Callable[[_Suite], None], Callable[[Task], bool]]] = {
+CHECKS: dict[str, tuple[Callable[[Suite], None], Callable[[Task], bool]]] = {
     "declares": (_declares, _always),
     "rebuilds": (_rebuilds, _always),
     "refuses_unfitted": (_refuses_unfitted, _always),
