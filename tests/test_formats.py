@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from clips import cut_clip, numbered, numbers, patched, turned, two_sizes, write_clip
 
-from lvef.data import formats
 from lvef.data.formats import (
     FORMATS,
     ClipInfo,
@@ -246,23 +245,24 @@ class Numbers:
     def recognises(self, head):
         return head.startswith(b"numbers")
 
-    def info(self, path):
-        return ClipInfo(len(self._levels(path)), np.arange(len(self._levels(path))) / 50)
+    def info(self, file):
+        levels = self._levels(file)
+        return ClipInfo(len(levels), np.arange(len(levels)) / 50)
 
-    def read(self, path, indices):
-        frames = list(self.stream(path))
+    def read(self, file, indices):
+        frames = list(self.stream(file))
         return np.stack([frames[index] for index in indices])
 
-    def stream(self, path):
-        for level in self._levels(path):
+    def stream(self, file):
+        for level in self._levels(file):
             yield np.full((16, 16, 3), level, np.uint8)
 
-    def _levels(self, path):
-        return [int(level) for level in path.read_text().split()[1:]]
+    def _levels(self, file):
+        return [int(level) for level in file.read().split()[1:]]
 
 
 def test_another_format_is_one_class_in_the_registry(tmp_path, monkeypatch):
-    monkeypatch.setattr(formats, "FORMATS", [Numbers(), *FORMATS])
+    monkeypatch.setattr("lvef.data.formats.registry.FORMATS", [Numbers(), *FORMATS])
     path = tmp_path / "clip"
     path.write_text("numbers " + " ".join(map(str, range(0, 200, 5))))
     assert is_clip(path)

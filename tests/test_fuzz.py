@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from clips import numbered, write_clip
 
-from lvef.data.formats import clip_info, read_frames, stream_frames
+from lvef.data.formats import clip_info, open_clip, read_frames, stream_frames
 from lvef.data.layouts import read_labels
 from lvef.data.prepare import prepare_file
 from lvef.errors import LvefError, VideoError
@@ -147,11 +147,13 @@ def test_memory_stays_flat_over_twenty_thousand_clips(kinds, tmp_path):
     for path in paths * 20:
         read_frames(path, [0, 17, 31])
     for _ in range(20):
-        analyse(kinds / "phantom.mp4", "phantom")
+        with open_clip(kinds / "phantom.mp4") as file:
+            analyse(file, "phantom")
     before = peak()
     for number in range(DECODED):
         read_frames(paths[number % len(paths)], [0, 17, 31])
     for _ in range(ANALYSED):
-        analyse(kinds / "phantom.mp4", "phantom")
+        with open_clip(kinds / "phantom.mp4") as file:
+            analyse(file, "phantom")
     assert peak() - before < 64, "MiB"
     shutil.rmtree(tmp_path)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lvef.cardiac import survey
 from lvef.data.formats import (
+    ClipFile,
     ClipInfo,
     FrameRangeError,
-    clip_info,
-    named,
-    read_frames,
-    stream_frames,
 )
+from lvef.data.formats.clip_file import named
 from lvef.data.sector import find_sector
 from lvef.data.timing import Timing, checked_rate, timing
 from lvef.errors import VideoError
@@ -31,23 +28,26 @@ _AT_ONCE = 64
 
 @dataclass(frozen=True)
 class DecodedClip:
-    """A clip file whose sector is known.
+    """A clip whose sector is known.
 
     Attributes:
-        path: The file.
-        info: What it says of itself.
+        file: Where it is from. It may be closed where all pictures are held.
         timing: When its frames are shown.
         sector: `(H, W)` bool, see `find_sector`.
         first: `(H, W, 3)` uint8, its first frame.
         pictures: `(T, H, W, 3)` uint8, all of its frames; None where they are too many.
     """
 
-    path: Path
-    info: ClipInfo
+    file: ClipFile
     timing: Timing
     sector: NDArray[np.bool_]
     first: NDArray[np.uint8]
     pictures: NDArray[np.uint8] | None
+
+    @property
+    def info(self) -> ClipInfo:
+        """What the file says of its clip."""
+        return self.file.info
 
     def stream(self) -> Iterator[NDArray[np.uint8]]:
         """Yield the whole clip, some `(n, H, W, 3)` frames at a time.
@@ -56,7 +56,7 @@ class DecodedClip:
             VideoError: The file cannot be read.
         """
         if self.pictures is None:
-            yield from stream_frames(self.path)
+            yield from self.file.stream()
             return
         for start in range(0, len(self.pictures), _AT_ONCE):
             yield self.pictures[start : start + _AT_ONCE]
@@ -68,35 +68,31 @@ class DecodedClip:
             VideoError: The file cannot be read.
         """
         if self.pictures is None:
-            return read_frames(self.path, numbers)
+            return self.file.read(numbers)
         return self.pictures[list(numbers)]
 
 
-def decode_file(
-    path: Path | str, fps: float | None = None, info: ClipInfo | None = None
-) -> DecodedClip:
-    """Decode a clip file, and find its sector.
+def decode_clip(file: ClipFile, fps: float | None = None) -> DecodedClip:
+    """Decode a clip, and find its sector.
 
     Args:
-        path: The file.
+        file: The file, open.
         fps: Frames a second, in place of what the file states.
-        info: What the file says of itself, where that was read already.
 
     Raises:
         VideoError: It cannot be read, its frame rate is not one of an echo machine, its frames are
             so unevenly spaced that a systole could be lost, or it has more than `LONGEST` frames.
     """
-    path = Path(path)
-    info = clip_info(path) if info is None else info
-    with named(path):
-        check_length(info.num_frames)
-        rate = _timing(info, fps)
-    pictures = _all_pictures(path, info.num_frames)
+    count = file.info.num_frames
+    with named(file.path):
+        check_length(count)
+        rate = _timing(file.info, fps)
+    pictures = _all_pictures(file, count)
     if pictures is None:
-        probe = _probe(path, info.num_frames)
+        probe = _probe(file, count)
     else:  # some packets may hold no picture, so that there are fewer
         probe = pictures[survey(len(pictures), each_once=True)]
-    return DecodedClip(path, info, rate, find_sector(probe), probe[0].copy(), pictures)
+    return DecodedClip(file, rate, find_sector(probe), probe[0].copy(), pictures)
 
 
 def check_length(num_frames: int) -> None:
@@ -120,11 +116,11 @@ def _timing(info: ClipInfo, fps: float | None) -> Timing:
     return timing(info.times)
 
 
-def _all_pictures(path: Path, num_frames: int) -> NDArray[np.uint8] | None:
+def _all_pictures(file: ClipFile, num_frames: int) -> NDArray[np.uint8] | None:
     """Return every frame of a file, None where they would not fit or are more than it says."""
     pictures: NDArray[np.uint8] | None = None
     count = 0
-    for part in stream_frames(path):
+    for part in file.stream():
         if pictures is None and num_frames * part[0].nbytes <= _HELD:
             pictures = np.empty((num_frames, *part.shape[1:]), np.uint8)
         if pictures is None or count + len(part) > num_frames:
@@ -134,10 +130,10 @@ def _all_pictures(path: Path, num_frames: int) -> NDArray[np.uint8] | None:
     return None if pictures is None else pictures[:count]
 
 
-def _probe(path: Path, count: int) -> NDArray[np.uint8]:
+def _probe(file: ClipFile, count: int) -> NDArray[np.uint8]:
     """Return frames spread over a clip of about `count` frames."""
     try:
-        return read_frames(path, survey(count, each_once=True).tolist())
+        return file.read(survey(count, each_once=True).tolist())
     except FrameRangeError:  # some packets hold no picture, so that there are fewer
-        shown = sum(len(frames) for frames in stream_frames(path))
-        return read_frames(path, survey(shown, each_once=True).tolist())
+        shown = sum(len(frames) for frames in file.stream())
+        return file.read(survey(shown, each_once=True).tolist())

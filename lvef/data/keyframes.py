@@ -19,7 +19,7 @@ from lvef.data.features import FeatureCache, Request, compute, feature_loader
 from lvef.data.labelled import LabelledDataModule
 from lvef.data.layouts import MAX_EXCLUDED
 from lvef.data.loaders import decoding_loader
-from lvef.data.options import check_options
+from lvef.data.options import BATCH_SIZE, FEATURE_BATCH_SIZE, check_options
 from lvef.data.transforms import Augmentation
 
 
@@ -55,7 +55,7 @@ class KeyFrameDataModule(LabelledDataModule):
         self,
         root: str | None = None,
         frames: list[str] = ["ESF"],  # noqa: B006 (jsonargparse shows and copies it)
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         num_workers: int | None = None,
         image_size: int = PICTURE_SIZE,
         remove_artifacts: bool = True,
@@ -64,7 +64,7 @@ class KeyFrameDataModule(LabelledDataModule):
         limit: int | None = None,
         max_excluded: float = MAX_EXCLUDED,
         check_videos: bool = False,
-        feature_batch_size: int = 256,
+        feature_batch_size: int = FEATURE_BATCH_SIZE,
         feature_cache: str | None = "auto",
     ) -> None:
         check_options(

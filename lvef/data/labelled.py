@@ -18,6 +18,7 @@ from lvef.data.dataset import refuse_failures
 from lvef.data.layouts import MAX_EXCLUDED, ExcludedError, LabelFolder, read_labels
 from lvef.data.loaders import decoding_loader, without_unreadable, workers_of
 from lvef.data.names import expanded
+from lvef.data.options import BATCH_SIZE
 from lvef.data.order import EpochOrder, class_weights, reseed
 from lvef.data.phantom_folder import is_phantom
 from lvef.data.transforms import Augmentation
@@ -55,7 +56,7 @@ class LabelledDataModule(LightningDataModule):
     def __init__(
         self,
         root: str | None = None,
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         num_workers: int | None = None,
         image_size: int = PICTURE_SIZE,
         augmentation: Augmentation | None = None,

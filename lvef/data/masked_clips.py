@@ -10,7 +10,7 @@ from lvef.cardiac import PICTURE_SIZE
 from lvef.data.clips import ClipDataset
 from lvef.data.labelled import LabelledDataModule
 from lvef.data.layouts import MAX_EXCLUDED
-from lvef.data.options import check_options
+from lvef.data.options import BATCH_SIZE, check_options
 from lvef.data.transforms import Augmentation, ClipAugmentation
 
 
@@ -38,7 +38,7 @@ class MaskedClipDataModule(LabelledDataModule):
     def __init__(
         self,
         root: str | None = None,
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         num_workers: int | None = None,
         image_size: int = PICTURE_SIZE,
         augmentation: Augmentation | None = None,

@@ -10,6 +10,10 @@ from lvef.data.dataset import FRAME_COLUMNS
 from lvef.errors import ConfigurationError
 from lvef.options import COUNT, SHARE, WORKERS, Range, check_numbers
 
+BATCH_SIZE = 32
+"""Cases a batch on each device, where nothing else is asked for."""
+FEATURE_BATCH_SIZE = 256
+"""Cases a training batch of features that were computed beforehand, likewise."""
 _MOST_WORKERS = 8
 _SEGMENTER_STEP = 16
 """An LV segmenter halves its pictures four times."""

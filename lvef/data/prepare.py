@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvef.cardiac import PICTURE_SIZE, survey
-from lvef.data.decode import DecodedClip, check_length, decode_file
+from lvef.data.decode import DecodedClip, check_length, decode_clip
+from lvef.data.formats import open_clip
 from lvef.data.sector import find_sector
 from lvef.data.timing import Timing, checked_rate
 from lvef.errors import VideoError
@@ -129,9 +130,10 @@ def prepare_file(path: Path | str, fps: float | None = None) -> PreparedClip:
         fps: Frames a second, in place of what the file states.
 
     Raises:
-        VideoError: See `decode_file`.
+        VideoError: See `open_clip` and `decode_clip`.
     """
-    return prepare_decoded(decode_file(path, fps))
+    with open_clip(path) as file:
+        return prepare_decoded(decode_clip(file, fps))
 
 
 def prepare_decoded(clip: DecodedClip) -> PreparedClip:
@@ -146,7 +148,7 @@ def prepare_decoded(clip: DecodedClip) -> PreparedClip:
     rate = clip.timing
     if rate.moments is not None and len(pictures) != len(rate.moments):
         raise VideoError(
-            f"{clip.path}: {len(rate.moments)} frames have a time, but {len(pictures)} can be "
+            f"{clip.file.path}: {len(rate.moments)} frames have a time, but {len(pictures)} can be "
             "decoded: convert it to MP4, or give its rate with --data.fps (fps= in Python)"
         )
     return PreparedClip(

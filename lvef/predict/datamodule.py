@@ -13,7 +13,7 @@ from lvef.cardiac import PICTURE_SIZE
 from lvef.data.keyframes import KeyFrameDataModule
 from lvef.data.layouts import MAX_EXCLUDED
 from lvef.data.masked_clips import MaskedClipDataModule
-from lvef.data.options import check_options
+from lvef.data.options import BATCH_SIZE, FEATURE_BATCH_SIZE, check_options
 from lvef.data.transforms import Augmentation
 from lvef.errors import ConfigurationError
 from lvef.predict.new_clips import NewClipsDataModule
@@ -65,7 +65,7 @@ class EchoNetDataModule(LightningDataModule):
         self,
         root: str | None = None,
         frames: list[str] = ["ESF"],  # noqa: B006 (jsonargparse shows and copies it)
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         num_workers: int | None = None,
         image_size: int = PICTURE_SIZE,
         remove_artifacts: bool = True,
@@ -80,7 +80,7 @@ class EchoNetDataModule(LightningDataModule):
         segmenter: str = "shipped",
         save_overlays: bool = False,
         masks: bool = False,
-        feature_batch_size: int = 256,
+        feature_batch_size: int = FEATURE_BATCH_SIZE,
         feature_cache: str | None = "auto",
     ) -> None:
         self._jobs: list[LightningDataModule] = []

@@ -11,8 +11,8 @@ import torch
 from lvef.analysis.analyse import ClipAnalyser
 from lvef.analysis.result import AnalysedBeat, ClipAnalysis
 from lvef.data.dataset import FRAME_COLUMNS
-from lvef.data.decode import decode_file
-from lvef.data.formats import ClipInfo
+from lvef.data.decode import decode_clip
+from lvef.data.formats import ClipFile
 from lvef.data.prepare import prepare_decoded
 from lvef.data.views import ClipView, FrameOptions
 from lvef.models.inference import best_device
@@ -79,18 +79,17 @@ class BeatFinder:
         """
         self.fps, self._kept = fps, 0
 
-    def __call__(self, path: Path, name: str, info: ClipInfo | None = None) -> FoundBeats:
-        """Analyse a file.
+    def __call__(self, file: ClipFile, name: str) -> FoundBeats:
+        """Analyse a clip.
 
         Args:
-            path: The file.
+            file: The file, open.
             name: Its name in the table, which may hold folders.
-            info: What the file says of itself, where that was read already.
 
         Raises:
             VideoError: It cannot be read.
         """
-        clip = decode_file(path, self.fps, info)
+        clip = decode_clip(file, self.fps)
         analysis = self.analyser(prepare_decoded(clip))
         self._keep(analysis, name)
         view = ClipView.of(clip, self._key_frames(analysis), self.seen)

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from lvef.cardiac import PICTURE_SIZE
 from lvef.data.dataset import prepare_for_workers
 from lvef.data.loaders import workers_of
-from lvef.data.options import check_options
+from lvef.data.options import BATCH_SIZE, check_options
 from lvef.data.views import FrameOptions
 from lvef.errors import ConfigurationError
 from lvef.models.segmentation.weights import SHIPPED
@@ -60,7 +60,7 @@ class NewClipsDataModule(LightningDataModule):
         self,
         videos: str,
         frames: list[str] | None = ["ESF"],  # noqa: B006 (jsonargparse shows and copies it)
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         num_workers: int | None = None,
         image_size: int = PICTURE_SIZE,
         remove_artifacts: bool = True,

@@ -14,7 +14,7 @@ import pandas as pd
 
 from lvef.cardiac import mid_frame
 from lvef.data.dataset import VIEW
-from lvef.data.formats import CLIP_EXTENSIONS, ClipInfo, clip_info
+from lvef.data.formats import CLIP_EXTENSIONS, ClipFile, open_clip
 from lvef.errors import DatasetError, LvefError, VideoError
 from lvef.files import append_csv, printable
 from lvef.predict.find import find_videos
@@ -22,8 +22,8 @@ from lvef.predict.finder import FoundBeats
 from lvef.predict.keyframes import AssignedFrames, keyframes_of
 from lvef.predict.numbers import number_clips
 
-Finder = Callable[[Path, str, ClipInfo], FoundBeats]
-"""Finds the beats of a file, given its path, its name in the table, and what the file says."""
+Finder = Callable[[ClipFile, str], FoundBeats]
+"""Finds the beats of a clip, given the open file and its name in the table."""
 _EMPTY: dict[str, object] = {
     "split": "", "ef_true": np.nan, "num_frames": 0, "ed_frame": -1, "es_frame": -1,
     "mid_frame": -1, "reason": "", "beat": 0, "ef_geometric": np.nan, "ef_geometric_std": np.nan,
@@ -96,12 +96,13 @@ def _beats(
 ) -> list[dict[str, object]]:
     """Return what is known of each beat of a video, or why there is none."""
     try:
-        info = clip_info(path)
-        rows = _given(path, info.num_frames, known)
-        if not rows and finder is not None:
-            rows = _found(finder(path, name, info))
+        with open_clip(path) as file:
+            count = file.info.num_frames
+            rows = _given(path, count, known)
+            if not rows and finder is not None:
+                rows = _found(finder(file, name))
         rows = rows or [{"reason": _NO_FRAMES}]
-        return [{"num_frames": info.num_frames, **row} for row in rows]
+        return [{"num_frames": count, **row} for row in rows]
     except VideoError as error:
         return [{"reason": str(error)}]
     except LvefError:  # what is kept of it cannot be written, nor would that of the others

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,8 +45,9 @@ class ClipInfo:
 class ClipFormat(Protocol):
     """A kind of clip file.
 
-    Every method but `recognises` raises `VideoError` for a file that is damaged, of another kind
-    or too large; its message does not name the file, which the registry does.
+    Methods are given the file open for reading, at its start; whoever opened it closes it. Every
+    method but `recognises` raises `VideoError` for a file that is damaged, of another kind or too
+    large; its message does not name the file, which the registry does.
     """
 
     name: str
@@ -58,13 +58,13 @@ class ClipFormat(Protocol):
     def recognises(self, head: bytes) -> bool:
         """Tell such a file by its first `HEAD` bytes."""
 
-    def info(self, path: Path) -> ClipInfo:
+    def info(self, file: BinaryIO) -> ClipInfo:
         """Return what the file says of its clip."""
 
-    def read(self, path: Path, indices: Sequence[int]) -> NDArray[np.uint8]:
+    def read(self, file: BinaryIO, indices: Sequence[int]) -> NDArray[np.uint8]:
         """Return the `(len(indices), H, W, 3)` RGB frames asked for, as `stream` would."""
 
-    def stream(self, path: Path) -> Iterator[NDArray[np.uint8]]:
+    def stream(self, file: BinaryIO) -> Iterator[NDArray[np.uint8]]:
         """Yield every frame, `(H, W, 3)` RGB, from the first to the last."""
 
 

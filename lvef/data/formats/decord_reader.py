@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,11 @@ from lvef.data.formats.base import check_range
 from lvef.errors import VideoError
 
 
-def read_with_decord(path: Path, indices: Sequence[int], num_frames: int) -> NDArray[np.uint8]:
+def read_with_decord(file: BinaryIO, indices: Sequence[int], num_frames: int) -> NDArray[np.uint8]:
     """Return frames of an MJPEG AVI, `(len(indices), H, W, 3)` RGB.
 
     Args:
-        path: The file.
+        file: The file, which decord opens once more by its name.
         indices: Frame numbers from 0, in any order, repeats allowed.
         num_frames: Frames that the file holds.
 
@@ -36,10 +36,10 @@ def read_with_decord(path: Path, indices: Sequence[int], num_frames: int) -> NDA
             "decord is asked for, but not installed: it has wheels for few platforms"
         ) from None
     check_range(indices, num_frames)
-    if _claimed(path) != num_frames:
+    if _claimed(file) != num_frames:
         raise VideoError("decord is right about MJPEG AVIs alone: read this clip with PyAV")
     try:
-        reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
+        reader = decord.VideoReader(file.name, ctx=decord.cpu(0), num_threads=1)
         # In rising order and once each, or decord seeks back and decodes again.
         ordered, places = np.unique(np.asarray(indices), return_inverse=True)
         frames = reader.get_batch(ordered.tolist()).asnumpy()
@@ -48,10 +48,10 @@ def read_with_decord(path: Path, indices: Sequence[int], num_frames: int) -> NDA
     return np.asarray(frames[places], dtype=np.uint8)
 
 
-def _claimed(path: Path) -> int:
+def _claimed(file: BinaryIO) -> int:
     """Return how many frames the header of an MJPEG AVI claims; -1 for any other file."""
-    with path.open("rb") as file:
-        head = file.read(4096)
+    file.seek(0)
+    head = file.read(4096)
     stream = head.find(b"strh")
     if head[8:12] != b"AVI " or head[stream + 8 : stream + 16].upper() != b"VIDSMJPG":
         return -1

@@ -11,8 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -59,27 +58,28 @@ class VideoFormat:
         is_avi = head[:4] == b"RIFF" and head[8:12] == b"AVI "
         return is_avi or head[4:8] == b"ftyp" or head.startswith(_STARTS)
 
-    def info(self, path: Path) -> ClipInfo:
+    def info(self, file: BinaryIO) -> ClipInfo:
         """Return what the packets say; they are read, not decoded."""
-        with _opened(path) as (container, stream):
+        with _opened(file) as (container, stream):
             stamps = [
                 packet.dts if packet.pts is None else packet.pts
                 for packet in container.demux(stream)
                 if _is_shown(packet)
             ]
-            times, untimed = _times(path, stamps, float(stream.time_base or 0))
+            unit = float(stream.time_base or 0)
+        times, untimed = _times(stamps, unit, file)
         return ClipInfo(len(stamps), times, untimed)
 
-    def read(self, path: Path, indices: Sequence[int]) -> NDArray[np.uint8]:
+    def read(self, file: BinaryIO, indices: Sequence[int]) -> NDArray[np.uint8]:
         """Return the frames asked for."""
-        with _opened(path) as (container, stream):
+        with _opened(file) as (container, stream):
             pictures, count = _wanted(container, stream, frozenset(indices))
         check_range(indices, count)
         return np.stack([pictures[index] for index in indices])
 
-    def stream(self, path: Path) -> Iterator[NDArray[np.uint8]]:
+    def stream(self, file: BinaryIO) -> Iterator[NDArray[np.uint8]]:
         """Yield every frame."""
-        with _opened(path) as (container, stream):
+        with _opened(file) as (container, stream):
             picture = _Pictures()
             for frame in container.decode(stream):
                 yield picture(frame)
@@ -105,11 +105,10 @@ class _Pictures:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """Open a file at its first video stream, and tell whatever goes wrong in one line."""
+def _opened(file: BinaryIO) -> Iterator[tuple[Any, Any]]:
+    """Read a file at its first video stream, and tell whatever goes wrong in one line."""
     try:
-        # Absolute, or FFmpeg takes a name such as `concat:a.avi` for a protocol.
-        with av.open(str(path.absolute()), options=_CONTAINERS) as container:
+        with av.open(file, options=_CONTAINERS) as container:
             if not container.streams.video:
                 raise VideoError("no picture in it: the file holds no video stream")
             stream = container.streams.video[0]
@@ -153,10 +152,10 @@ def _is_shown(packet: Any) -> bool:
 
 
 def _times(
-    path: Path, stamps: list[int | None], unit: float
+    stamps: list[int | None], unit: float, file: BinaryIO
 ) -> tuple[NDArray[np.float64] | None, str]:
     """Return the seconds at which frames are shown, from 0; or why they are not known."""
-    if _is_avi_without_rate(path):
+    if _is_avi_without_rate(file):
         return None, "the AVI states no frame rate"
     if not stamps or unit <= 0 or any(stamp is None for stamp in stamps):
         return None, "the file states no times of its frames"
@@ -164,10 +163,10 @@ def _times(
     return times - times[0], ""
 
 
-def _is_avi_without_rate(path: Path) -> bool:
+def _is_avi_without_rate(file: BinaryIO) -> bool:
     """Return whether an AVI states no rate of its video: FFmpeg would take it for 25 a second."""
-    with path.open("rb") as file:
-        head = file.read(4096)
+    file.seek(0)
+    head = file.read(4096)
     stream = head.find(b"strh")
     if head[8:12] != b"AVI " or stream < 0 or head[stream + 8 : stream + 12] != b"vids":
         return False

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from pydicom import uid
 from pydicom.datadict import dictionary_has_tag
@@ -22,6 +22,8 @@ from lvef.data.formats.dicom.stream import MOST_INFLATED, TOO_LARGE, TOO_MUCH, I
 from lvef.errors import VideoError
 
 DICOM_EXTENSIONS = (".dcm", ".dicom")
+Source = Path | str | BinaryIO
+"""A file: its path, or the file itself, open for reading."""
 ITEM, DELIMITER = 0xFFFEE000, 0xFFFEE0DD
 
 _HEAD = 512  # bytes that tell a DICOM file
@@ -147,20 +149,18 @@ def error_name(error: Exception) -> str:
 
 
 @contextmanager
-def opened(path: Path, tags: Sequence[Any]) -> Iterator[OpenFile]:
+def opened(source: Source, tags: Sequence[Any]) -> Iterator[OpenFile]:
     """Open a DICOM file, or a bare data set, and read the tags before its pixels.
 
     Args:
-        path: The file.
+        source: The file; one that is open stays open.
         tags: What to read.
 
     Raises:
         VideoError: It is no DICOM file, or has too much before its pixels. pydicom's own errors,
             which may quote values, come through where the tags are damaged.
     """
-    if not path.is_file():
-        raise VideoError("no such file")
-    with path.open("rb") as file:
+    with _from_start(source) as file:
         head = file.read(_HEAD)
         if head[128:132] == b"DICM":
             file.seek(132)
@@ -169,6 +169,23 @@ def opened(path: Path, tags: Sequence[Any]) -> Iterator[OpenFile]:
         else:
             raise VideoError("not a DICOM file")
         yield _read(file, tags)
+
+
+@contextmanager
+def _from_start(source: Source) -> Iterator[BinaryIO]:
+    if not isinstance(source, Path | str):
+        source.seek(0)
+        yield source
+        return
+    if not Path(source).is_file():
+        raise VideoError("no such file")
+    with Path(source).open("rb") as file:
+        yield file
+
+
+def name_of(source: Source) -> str:
+    """Return the name of a file, without the folders it lies in: they may name a patient."""
+    return Path(source if isinstance(source, Path | str) else source.name).name
 
 
 def _read(file: IO[bytes], tags: Sequence[Any]) -> OpenFile:

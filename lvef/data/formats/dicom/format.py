@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,9 @@ class DicomFormat:
         """Tell a DICOM file by its prefix, a bare data set by its first elements."""
         return begins_dicom(head)
 
-    def info(self, path: Path) -> ClipInfo:
+    def info(self, file: BinaryIO) -> ClipInfo:
         """Return what the tags say."""
-        header = dicom_header(path)
+        header = dicom_header(file)
         check_picture(header.height, header.width)
         stored = None
         if header.region is not None:
@@ -42,12 +42,12 @@ class DicomFormat:
             stored,
         )
 
-    def read(self, path: Path, indices: Sequence[int]) -> NDArray[np.uint8]:
+    def read(self, file: BinaryIO, indices: Sequence[int]) -> NDArray[np.uint8]:
         """Return the frames asked for."""
-        return dicom_header(path).cut(read(path, indices))
+        return dicom_header(file).cut(read(file, indices))
 
-    def stream(self, path: Path) -> Iterator[NDArray[np.uint8]]:
+    def stream(self, file: BinaryIO) -> Iterator[NDArray[np.uint8]]:
         """Yield every frame."""
-        header = dicom_header(path)
-        for picture in iter_frames(path):
+        header = dicom_header(file)
+        for picture in iter_frames(file):
             yield header.cut(picture)

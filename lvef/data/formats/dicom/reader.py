@@ -6,14 +6,13 @@ import logging
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lvef.data.formats.dicom.decode import decode
-from lvef.data.formats.dicom.file import error_name, opened
+from lvef.data.formats.dicom.file import Source, error_name, name_of, opened
 from lvef.data.formats.dicom.header import HEADER, DicomHeader, read_header
 from lvef.errors import VideoError
 
@@ -29,7 +28,7 @@ class DicomClip(DicomHeader):
     frames: NDArray[np.uint8] = field(repr=False)
 
 
-def dicom_header(path: Path | str) -> DicomHeader:
+def dicom_header(source: Source) -> DicomHeader:
     """Read what a loop is without decoding it; damage within the frames goes unnoticed.
 
     Raises:
@@ -37,16 +36,15 @@ def dicom_header(path: Path | str) -> DicomHeader:
             picture or pixels, compressed in a way that cannot be read, or holds other frames than
             it says (of a video that shows when it is decoded).
     """
-    path = Path(path)
 
     def header() -> DicomHeader:
-        with opened(path, HEADER) as file:
+        with opened(source, HEADER) as file:
             return read_header(file)[0]
 
-    return _in_our_words(path, header)
+    return _in_our_words(source, header)
 
 
-def iter_frames(path: Path | str) -> Iterator[NDArray[np.uint8]]:
+def iter_frames(source: Source) -> Iterator[NDArray[np.uint8]]:
     """Decode a loop, one frame after the other.
 
     Yields:
@@ -56,14 +54,14 @@ def iter_frames(path: Path | str) -> Iterator[NDArray[np.uint8]]:
     Raises:
         VideoError: As `dicom_header`, or a frame is damaged.
     """
-    return _frames(Path(path), None)
+    return _frames(source, None)
 
 
-def read(path: Path | str, indices: Sequence[int]) -> NDArray[np.uint8]:
+def read(source: Source, indices: Sequence[int]) -> NDArray[np.uint8]:
     """Decode just the frames asked for; of a video, which has to be read on, all are decoded.
 
     Args:
-        path: The file.
+        source: The file.
         indices: Frame numbers from 0, in any order, repeats allowed.
 
     Returns:
@@ -72,61 +70,59 @@ def read(path: Path | str, indices: Sequence[int]) -> NDArray[np.uint8]:
     Raises:
         VideoError: As `iter_frames`, or a frame lies outside the loop, or none is asked for.
     """
-    path = Path(path)
     wanted = sorted(set(indices))
     if not wanted or wanted[0] < 0:
-        raise VideoError(f"{path.name}: frames count from 0: ask for one or more of those")
-    header = dicom_header(path)
+        raise VideoError(f"{name_of(source)}: frames count from 0: ask for one or more of those")
+    header = dicom_header(source)
     if wanted[-1] >= header.num_frames:
+        last = header.num_frames - 1
         raise VideoError(
-            f"{path.name}: frame {wanted[-1]} asked for, but the clip ends at frame "
-            f"{header.num_frames - 1}"
+            f"{name_of(source)}: frame {wanted[-1]} asked for, but the clip ends at frame {last}"
         )
-    _check_size(path, header, len(indices))
-    frames = dict(zip(wanted, _frames(path, wanted), strict=True))
+    _check_size(source, header, len(indices))
+    frames = dict(zip(wanted, _frames(source, wanted), strict=True))
     return np.stack([frames[index] for index in indices])
 
 
-def read_dicom(path: Path | str) -> DicomClip:
+def read_dicom(source: Source) -> DicomClip:
     """Decode a whole loop into memory.
 
     Raises:
         VideoError: As `iter_frames`, or the frames take more than `MOST_AT_ONCE` bytes.
     """
-    path = Path(path)
-    header = dicom_header(path)
-    _check_size(path, header, header.num_frames)
+    header = dicom_header(source)
+    _check_size(source, header, header.num_frames)
     frames = np.empty((header.num_frames, header.height, header.width, 3), np.uint8)
-    for place, picture in zip(frames, _frames(path, None), strict=True):
+    for place, picture in zip(frames, _frames(source, None), strict=True):
         place[:] = picture
     return DicomClip(**vars(header), frames=frames)
 
 
-def _check_size(path: Path, header: DicomHeader, count: int) -> None:
+def _check_size(source: Source, header: DicomHeader, count: int) -> None:
     size = count * header.height * header.width * 3
     if size > MOST_AT_ONCE:
         raise VideoError(
-            f"{path.name}: too large: {count} frames of {header.height} x {header.width} take "
-            f"{size / 2**30:.1f} GB, but at most {MOST_AT_ONCE >> 30} GB are read at once"
+            f"{name_of(source)}: too large: {count} frames of {header.height} x {header.width} "
+            f"take {size / 2**30:.1f} GB, but at most {MOST_AT_ONCE >> 30} GB are read at once"
         )
 
 
-def _frames(path: Path, wanted: Sequence[int] | None) -> Iterator[NDArray[np.uint8]]:
+def _frames(source: Source, wanted: Sequence[int] | None) -> Iterator[NDArray[np.uint8]]:
     """Yield frames; pydicom is silent while one is decoded, and not while another uses it."""
 
     def pictures() -> Generator[NDArray[np.uint8], None, None]:
-        with opened(path, HEADER) as file:
+        with opened(source, HEADER) as file:
             yield from decode(file, read_header(file)[1], wanted)
 
     coming = pictures()
     try:
-        while (picture := _in_our_words(path, lambda: next(coming, None))) is not None:
+        while (picture := _in_our_words(source, lambda: next(coming, None))) is not None:
             yield picture
     finally:
         coming.close()
 
 
-def _in_our_words(path: Path, read: Callable[[], _Result]) -> _Result:
+def _in_our_words(source: Source, read: Callable[[], _Result]) -> _Result:
     """Run a reader with pydicom silent, and tell whatever goes wrong as one VideoError.
 
     pydicom's errors, warnings and log lines quote values: they are dropped, not even chained. The
@@ -149,4 +145,4 @@ def _in_our_words(path: Path, read: Callable[[], _Result]) -> _Result:
         reason = f"not a readable DICOM file: damaged or cut short ({error_name(error)})"
     finally:
         logger.setLevel(level)
-    raise VideoError(f"{path.name}: {reason}")
+    raise VideoError(f"{name_of(source)}: {reason}")
