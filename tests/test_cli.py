@@ -127,7 +127,7 @@ def test_test_prints_one_table_and_writes_metrics_with_the_baseline(logs, phanto
     assert metrics["phantom"] is True
     assert metrics["num_cases"] == 7
     for name in ("accuracy", "balanced_accuracy", "f1", "precision", "recall", "specificity"):
-        assert set(metrics["metrics"][name]) == {"value", "lower", "upper", "baseline"}
+        assert set(metrics["metrics"][name]) == {"value", "lower", "upper", "method", "baseline"}
     cases = pd.read_csv(path.parent / "cases.csv")
     assert len(cases) == 7
     assert is_drawn(path.parent / "roc_and_pr.png")

@@ -18,12 +18,11 @@ from lvef.evaluation.uncertainty import (
     doubt,
     interval_metrics,
     probability_metrics,
-    temperature,
 )
 from lvef.figures import uncertainty as figures
 from lvef.figures.comparison import forest
 from lvef.models.ensemble import mixture
-from lvef.models.uncertainty import ClassCalibration, EFCalibration
+from lvef.models.uncertainty import ClassCalibration, EFCalibration, possible
 
 
 def test_the_conformal_quantile_is_the_rank_of_the_book():
@@ -73,7 +72,7 @@ def test_the_level_of_the_interval_can_be_chosen():
     residual = torch.randn(200)
     widths = []
     for calibration in (narrow, wide):
-        calibration.fit(residual, torch.ones(200), torch.zeros(200))
+        calibration.fit(50 + residual, torch.ones(200), torch.full((200,), 50.0))
         lower, upper = calibration.interval(torch.tensor([50.0]), calibration.std(torch.ones(1)))
         widths.append(float(upper - lower))
     assert 2 < widths[1] / widths[0] < 4, "1.96 to 0.674 standard deviations"
@@ -108,13 +107,9 @@ def test_the_scores_are_those_of_a_normal_distribution():
     assert metrics["crps"] == pytest.approx(expected, abs=1e-6)
 
 
-def test_the_temperature_undoes_overconfidence(rng):
+def test_true_probabilities_score_better_than_overconfident_ones(rng):
     odds = rng.normal(-1, 2, 20000)
     truth = rng.random(20000) < expit(odds)
-    assert temperature(3 * odds, truth) == pytest.approx(3, rel=0.05)
-    assert temperature(odds, np.ones(20000)) == 1.0
-    # Four cases on the right side would be likeliest at no temperature at all.
-    assert 0.4 < temperature([3.0, 2.0, -2.0, -3.0], [1, 1, 0, 0]) < 1
     calm, sure = (probability_metrics(expit(f * odds), truth) for f in (1, 3))
     assert calm["ece"] < 0.02 < sure["ece"]
     assert calm["log_loss"] < sure["log_loss"]
@@ -123,12 +118,47 @@ def test_the_temperature_undoes_overconfidence(rng):
 
 def test_a_class_set_that_is_not_one_class_is_flagged():
     odds = torch.cat([torch.linspace(-6, 1, 50), torch.linspace(-1, 6, 50)])
-    calibration = ClassCalibration()
+    calibration = ClassCalibration(0.2)
     calibration.fit(odds, torch.cat([torch.zeros(50), torch.ones(50)]))
-    said = calibration.review(calibration.probability(torch.tensor([-5.0, 0.0, 5.0])))
+    said = calibration.review(calibration.probability(torch.tensor([-5.0, 0.0, 5.0])), 0.5)
     assert said.tolist() == [0, 1, 0]
-    untaught = ClassCalibration()
-    assert untaught.review(torch.tensor([0.01])).tolist() == [1], "nothing is known yet"
+    untaught = ClassCalibration(0.2)
+    assert untaught.review(torch.tensor([0.01]), 0.5).tolist() == [1], "nothing is known yet"
+
+
+def test_a_call_against_the_only_plausible_class_is_flagged():
+    """A threshold far from even odds calls reduced what is plausible as normal alone."""
+    odds = torch.cat([torch.linspace(-6, 1, 50), torch.linspace(-1, 6, 50)])
+    calibration = ClassCalibration(0.2)
+    calibration.fit(odds, torch.cat([torch.zeros(50), torch.ones(50)]))
+    probability = torch.tensor([0.01])
+    assert calibration.review(probability, 0.5).tolist() == [0]
+    assert calibration.review(probability, 0.005).tolist() == [1]
+
+
+def test_a_flag_that_would_be_on_nearly_everything_is_on_the_most_doubtful():
+    odds, truth = torch.linspace(-3, 3, 60), torch.cat([torch.zeros(55), torch.ones(5)])
+    calibration = ClassCalibration(0.2)
+    calibration.fit(odds, truth)  # five reduced cases cannot exclude the class at 90 %
+    probability, _ = calibration.held_out()
+    assert calibration.review(probability, 0.5).mean() > 0.9
+    assert calibration.choose_review(0.5) > 0.9
+    flagged = calibration.review(probability, 0.5).bool()
+    assert flagged.double().mean() == pytest.approx(0.2, abs=0.02)
+    doubts = doubt(probability.numpy(), 0.5)
+    assert doubts[flagged.numpy()].min() > doubts[~flagged.numpy()].max()
+    calibration.forget()
+    assert calibration.review(torch.tensor([0.01]), 0.5).tolist() == [1]
+
+
+def test_an_ef_beyond_what_can_be_is_answered_within_its_interval():
+    calibration = EFCalibration(0.1)
+    calibration.fit(torch.full((50,), 55.0), torch.ones(50), 55 + torch.linspace(-8, 8, 50))
+    ef = possible(torch.tensor([107.0, -6.0, 55.0]))
+    lower, upper = calibration.interval(ef, calibration.std(torch.ones(3)))
+    assert ef.tolist() == [100, 0, 55]
+    assert bool(((lower <= ef) & (ef <= upper) & (upper > lower)).all())
+    assert float(upper[0] - lower[0]) == pytest.approx(float(upper[2] - lower[2]) / 2)
 
 
 def test_doubt_is_greatest_at_the_threshold():
@@ -143,7 +173,14 @@ def test_the_review_report_counts():
     wrong = np.array([0, 1, 1, 1, 0, 0, 0, 1])
     flags = np.array([0, 1, 1, 1, 1, 0, 0, 0])
     report = review_report(wrong, flags, flags, ef, np.arange(8.0))
-    assert report["flagged"] == {"cases": 4, "mistakes": 3, "error_rate": 0.75, "mae": 2.5}
+    of_flagged = {"cases": 4, "mistakes": 3, "error_rate": 0.75, "mae": 2.5}
+    assert report["flagged"] == of_flagged | {
+        "lower": pytest.approx(0.194, abs=1e-3), "upper": pytest.approx(0.994, abs=1e-3),
+    }  # fmt: skip
+    assert report["p_value"] == pytest.approx(17 / 70), "3 or 4 of the 4 mistakes among 4 of 8"
+    assert report["baseline"]["flagged"]["mistakes"] == 3
+    nearest = review_report(wrong, flags, flags, ef, np.arange(8.0), nearness=-abs(ef - 60))
+    assert nearest["baseline"]["flagged"]["mistakes"] == 1, "of 70, 60, 50 and 44"
     assert report["unflagged"]["error_rate"] == 0.25
     assert report["error_rate_ratio"] == 3
     assert report["borderline"]["share_of_cases"] == 0.5
@@ -151,7 +188,11 @@ def test_the_review_report_counts():
     bands = {band["band"]: band for band in report["bands"]}
     assert bands["35-40"]["mistakes"] == 2, "a band holds its upper limit"
     assert sum(band["cases"] for band in report["bands"]) == 8
-    assert "75.0 % of them and 25.0 % of the others" in format_review(report)
+    lines = format_review(report)
+    assert "75.0 % [19.4, 99.4] of them and 25.0 % [0.6, 80.6] of the others" in lines[0]
+    assert "75.0 % of them and 25.0 % of the others" in lines[1]
+    assert "carries nothing" in lines[2]
+    assert sum(band["cases"] for band in review_report(wrong, flags, flags, 0 * ef)["bands"]) == 8
     nobody = review_report(wrong, np.zeros(8), flags, ef)
     assert nobody["flagged"]["error_rate"] is None
     assert nobody["error_rate_ratio"] is None

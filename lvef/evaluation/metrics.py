@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +14,8 @@ from torchmetrics.functional.classification import (
 )
 
 from lvef.cardiac import is_reduced
+from lvef.evaluation.agreement import WITHIN, concordance, icc
+from lvef.evaluation.resampling import Metrics
 
 
 def normal_reach(level: ArrayLike) -> NDArray[np.float64]:
@@ -26,7 +26,6 @@ def normal_reach(level: ArrayLike) -> NDArray[np.float64]:
 LIMITS_OF_AGREEMENT = float(normal_reach(0.95))
 """Standard deviations on either side of the bias that hold 95 % of the differences."""
 
-Metrics = dict[str, float]
 METRIC_NAMES = {
     "mae": "MAE (EF points)",
     "rmse": "RMSE (EF points)",
@@ -39,8 +38,17 @@ METRIC_NAMES = {
     "f1": "F1",
     "f1_weighted": "F1, weighted",
     "recall": "sensitivity (recall)",
+    "precision": "positive predictive value (precision)",
+    "npv": "negative predictive value",
+    "icc": "ICC(2,1), absolute agreement",
+    "ccc": "Lin's concordance",
+    "within_5": "within 5 EF points",
+    "within_10": "within 10 EF points",
     "ece": "expected calibration error",
     "brier": "Brier score",
+    "calibration_slope": "calibration slope",
+    "calibration_intercept": "calibration in the large",
+    "observed_expected": "observed : expected",
     "nlpd": "negative log predictive density",
     "crps": "CRPS (EF points)",
     "width_90": "width of the 90 % interval (EF points)",
@@ -60,7 +68,7 @@ def classification_metrics(
         threshold: Probability from which a case is called reduced.
 
     Returns:
-        accuracy, balanced_accuracy, f1, f1_weighted, precision, recall (sensitivity),
+        accuracy, balanced_accuracy, f1, f1_weighted, precision, npv, recall (sensitivity),
         specificity, roc_auc, pr_auc; NaN where the cases allow no answer, such as an AUC when
         only one class is there.
     """
@@ -86,8 +94,9 @@ def regression_metrics(ef: ArrayLike, ef_true: ArrayLike) -> Metrics:
 
     Returns:
         mae, rmse, bias (mean of predicted minus true), loa_lower and loa_upper (95 % limits of
-        agreement, Bland & Altman, *Lancet* 1986), all in EF points, r2, and roc_auc of finding
-        EF <= 40 by a low prediction.
+        agreement, Bland & Altman, *Lancet* 1986), all in EF points, r2, icc and ccc (see
+        `lvef.evaluation.agreement`), within_5 and within_10 (shares of cases), and roc_auc of
+        finding EF <= 40 by a low prediction.
     """
     predicted = torch.as_tensor(np.array(ef, dtype=np.float64))
     truth = torch.as_tensor(np.array(ef_true, dtype=np.float64))
@@ -105,74 +114,16 @@ def regression_metrics(ef: ArrayLike, ef_true: ArrayLike) -> Metrics:
         "bias": float(difference.mean()),
         "loa_lower": float(difference.mean()) - spread,
         "loa_upper": float(difference.mean()) + spread,
+        "icc": icc(predicted, truth),
+        "ccc": concordance(predicted, truth),
+        **{
+            f"within_{points}": float((difference.abs() <= points).double().mean())
+            for points in WITHIN
+        },
         "roc_auc": float(binary_auroc(score, reduced_true, validate_args=False))
         if both
         else float("nan"),
     }
-
-
-def best_threshold(p_reduced: ArrayLike, reduced_true: ArrayLike) -> float:
-    """Return the threshold with the best balanced accuracy, to be chosen on VAL.
-
-    Args:
-        p_reduced: `(n,)` probability of EF <= 40.
-        reduced_true: `(n,)` 1 where EF <= 40, 0 elsewhere.
-
-    Returns:
-        A point half-way between two neighbouring probabilities, 0.5 if only one class is there.
-    """
-    probability = np.asarray(p_reduced, dtype=np.float64)
-    truth = np.asarray(reduced_true, dtype=bool)
-    if truth.all() or not truth.any():
-        return 0.5
-    order = np.argsort(probability)
-    levels = probability[order]
-    missed = np.concatenate([[0], np.cumsum(truth[order])]) / truth.sum()
-    cleared = np.concatenate([[0], np.cumsum(~truth[order])]) / (~truth).sum()
-    cuts = np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2, [1.0]])
-    # A cut between equal probabilities separates nothing.
-    usable = np.concatenate([[True], levels[1:] > levels[:-1], [True]])
-    youden = np.where(usable, cleared - missed, -np.inf)
-    best = np.flatnonzero(youden >= youden.max() - 1e-12)
-    return float(cuts[best[len(best) // 2]])
-
-
-def bootstrap_interval(
-    metric: Callable[..., Metrics],
-    *columns: ArrayLike,
-    resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> dict[str, tuple[float, float]]:
-    """Return percentile bootstrap intervals of metrics, resampling cases.
-
-    Args:
-        metric: Takes the columns, returns metrics by name.
-        *columns: Arrays `(n, ...)` with a row a case.
-        resamples: How many times the cases are drawn anew.
-        level: Coverage of the interval.
-        seed: Seed of the drawing.
-
-    Returns:
-        Lower and upper end by name; resamples without an answer (NaN) are passed over.
-    """
-    arrays = [np.asarray(column) for column in columns]
-    count = len(arrays[0])
-    rng = np.random.default_rng(seed)
-    values: dict[str, list[float]] = {}
-    for _ in range(resamples):
-        drawn = rng.integers(0, count, count)
-        for name, value in metric(*(array[drawn] for array in arrays)).items():
-            values.setdefault(name, []).append(value)
-    tails = [(1 - level) / 2, (1 + level) / 2]
-
-    def interval(sample: NDArray[np.float64]) -> tuple[float, float]:
-        if not np.isfinite(sample).any():
-            return (float("nan"), float("nan"))
-        lower, upper = np.nanquantile(sample, tails)
-        return (float(lower), float(upper))
-
-    return {name: interval(np.array(sample)) for name, sample in values.items()}
 
 
 def _from_counts(tp: float, fp: float, tn: float, fn: float) -> Metrics:
@@ -190,6 +141,7 @@ def _from_counts(tp: float, fp: float, tn: float, fn: float) -> Metrics:
         "f1": f1,
         "f1_weighted": float(weighted),
         "precision": share(tp, tp + fp),
+        "npv": share(tn, tn + fn),
         "recall": recall,
         "specificity": specificity,
     }

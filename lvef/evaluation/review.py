@@ -7,7 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import fisher_exact
 
+from lvef.evaluation.intervals import proportion_interval
+
+SIGNIFICANT = 0.05
+"""Above such a p-value the flag may be worth nothing."""
 EF_BANDS = (0, 30, 35, 40, 45, 50, 55, 60, 100)
 """Limits of the bands of true EF; a band holds its upper limit, as EF <= 40 is reduced."""
 BORDERLINE = (35, 45)
@@ -20,6 +25,7 @@ def review_report(
     doubt: ArrayLike,
     ef_true: ArrayLike,
     absolute_error: ArrayLike | None = None,
+    nearness: ArrayLike | None = None,
 ) -> dict[str, Any]:
     """Say what the review flag is worth, and where the misclassifications lie.
 
@@ -29,18 +35,22 @@ def review_report(
         doubt: `(n,)` the more, the less certain.
         ef_true: `(n,)` true EF in percent.
         absolute_error: `(n,)` in EF points, for regressors.
+        nearness: `(n,)` the more, the nearer an answer is to the cut, without any uncertainty;
+            `doubt` by default.
 
     Returns:
-        `share_flagged`, `flagged` and `unflagged` (number of cases, error rate, MAE),
-        `error_rate_ratio`, `bands`, `borderline` and `error_rejection`.
+        `share_flagged`, `flagged` and `unflagged` (number of cases, error rate and its interval,
+        MAE), `error_rate_ratio`, `p_value` (one-sided, Fisher's exact test: flagged cases are no
+        more often wrong than the others), `baseline` (the two groups where as many cases are
+        flagged by their nearness to the cut), `bands`, `borderline` and `error_rejection`.
     """
     mistakes = np.asarray(wrong, dtype=bool)
     flags, truth = np.asarray(review, dtype=bool), np.asarray(ef_true, dtype=np.float64)
     error = None if absolute_error is None else np.asarray(absolute_error, dtype=np.float64)
-    groups = {
-        name: _group(mistakes[chosen], None if error is None else error[chosen])
-        for name, chosen in (("flagged", flags), ("unflagged", ~flags))
-    }
+    groups = _groups(flags, mistakes, error)
+    near = np.asarray(doubt if nearness is None else nearness, dtype=np.float64)
+    nearest = np.zeros(len(flags), dtype=bool)
+    nearest[np.argsort(-near, kind="stable")[: int(flags.sum())]] = True
     of_flagged, of_rest = groups["flagged"]["error_rate"], groups["unflagged"]["error_rate"]
     ratio = of_flagged / of_rest if of_rest and of_flagged is not None else None
     rejected, remaining = error_rejection(mistakes, doubt)
@@ -48,26 +58,40 @@ def review_report(
         "share_flagged": float(flags.mean()),
         **groups,
         "error_rate_ratio": ratio,
+        "p_value": _no_more_often(groups),
+        "baseline": _groups(nearest, mistakes, error),
         "bands": errors_by_band(mistakes, truth),
         "borderline": _share_in(mistakes, truth, *BORDERLINE),
         "error_rejection": {"rejected": rejected.tolist(), "error_rate": remaining.tolist()},
     }
 
 
-def format_review(report: dict[str, Any]) -> str:
-    """Return what `review_report` found, in a few lines."""
+def format_review(report: dict[str, Any]) -> list[str]:
+    """Return what `review_report` found, in a few lines; of an earlier version's too."""
     flagged, rest, zone = report["flagged"], report["unflagged"], report["borderline"]
     lines = [
         f"flagged for review: {flagged['cases']} ({100 * report['share_flagged']:.0f} %)"
-        f", misclassified {_percent(flagged['error_rate'])} of them and "
-        f"{_percent(rest['error_rate'])} of the others"
+        f", misclassified {_rate(flagged)} of them and {_rate(rest)} of the others"
     ]
+    baseline = report.get("baseline")
+    if baseline is not None and flagged["cases"] and rest["cases"]:
+        nearest, others = baseline["flagged"], baseline["unflagged"]
+        lines.append(
+            f"flagging as many by nearness to the cut alone: {_percent(nearest['error_rate'])} of "
+            f"them and {_percent(others['error_rate'])} of the others"
+        )
+    p_value = report.get("p_value")
+    if p_value is not None and p_value > SIGNIFICANT:
+        lines.append(
+            "the flag carries nothing that these cases could show: flagged ones are not wrong more "
+            f"often than others (p = {p_value:.2f})"
+        )
     if zone["share_of_mistakes"] is not None:
         lines.append(
             f"EF {zone['zone']}: {_percent(zone['share_of_cases'])} of the cases, "
             f"{_percent(zone['share_of_mistakes'])} of the misclassifications"
         )
-    return "\n".join(lines)
+    return lines
 
 
 def error_rejection(
@@ -95,6 +119,8 @@ def errors_by_band(wrong: ArrayLike, ef_true: ArrayLike) -> list[dict[str, Any]]
     bands = []
     for low, high in pairwise(EF_BANDS):
         inside = (truth > low) & (truth <= high)
+        if low == EF_BANDS[0]:
+            inside |= truth <= low  # an EF of 0 is in a band, too
         count, bad = int(inside.sum()), int(mistakes[inside].sum())
         bands.append(
             {
@@ -105,6 +131,34 @@ def errors_by_band(wrong: ArrayLike, ef_true: ArrayLike) -> list[dict[str, Any]]
             }
         )
     return bands
+
+
+def _groups(
+    flags: NDArray[np.bool_], wrong: NDArray[np.bool_], error: NDArray[np.float64] | None
+) -> dict[str, Any]:
+    return {
+        name: _group(wrong[chosen], None if error is None else error[chosen])
+        for name, chosen in (("flagged", flags), ("unflagged", ~flags))
+    }
+
+
+def _no_more_often(groups: dict[str, Any]) -> float | None:
+    """Return how likely so many mistakes among the flagged are by chance; None without both."""
+    table = [
+        [group["mistakes"], group["cases"] - group["mistakes"]]
+        for group in (groups["flagged"], groups["unflagged"])
+    ]
+    if not all(map(sum, table)):
+        return None
+    return float(fisher_exact(table, alternative="greater").pvalue)
+
+
+def _rate(group: dict[str, Any]) -> str:
+    ends = group.get("lower"), group.get("upper")
+    if group["error_rate"] is None or None in ends:
+        return _percent(group["error_rate"])
+    lower, upper = (100 * float(end) for end in ends if end is not None)
+    return f"{_percent(group['error_rate'])} [{lower:.1f}, {upper:.1f}]"
 
 
 def _percent(share: float | None) -> str:
@@ -129,6 +183,8 @@ def _group(wrong: NDArray[np.bool_], error: NDArray[np.float64] | None) -> dict[
         "mistakes": int(wrong.sum()),
         "error_rate": float(wrong.mean()) if len(wrong) else None,
     }
+    ends = proportion_interval(int(wrong.sum()), len(wrong))
+    group["lower"], group["upper"] = ends if len(wrong) else (None, None)
     if error is not None:
         group["mae"] = float(error.mean()) if len(error) else None
     return group

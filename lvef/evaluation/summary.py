@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from lvef.cardiac import is_reduced
+from lvef.evaluation.agreement import WITHIN
+from lvef.evaluation.intervals import (
+    CLOPPER_PEARSON,
+    auc_interval,
+    effective_count,
+    mean_of_proportions,
+    proportion_interval,
+)
 from lvef.evaluation.metrics import (
-    Metrics,
-    bootstrap_interval,
     classification_metrics,
     normal_reach,
     regression_metrics,
 )
+from lvef.evaluation.resampling import BCA, Metrics, bootstrap_interval
 from lvef.evaluation.uncertainty import LEVELS, interval_metrics, probability_metrics
 
 NOT_FOR_DIAGNOSIS = "Research use only, not for diagnosis."
+MOVER = "MOVER of sensitivity and specificity"
+NEWCOMBE = "Newcombe's fifth"
+BCA_OF_PATIENTS = f"{BCA} of patients"
+METHODS = (CLOPPER_PEARSON, MOVER, NEWCOMBE, BCA, BCA_OF_PATIENTS)
+"""What methods of intervals are called in `metrics.json`."""
 Summary = dict[str, dict[str, Any]]
+_Hits = Mapping[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]]
+"""By metric that is a proportion: which cases it is of, and which of all cases are hits."""
 
 
 def summarise_classification(
@@ -28,6 +43,7 @@ def summarise_classification(
     threshold: float,
     majority: int = 0,
     prevalence: float | None = None,
+    clusters: ArrayLike | None = None,
 ) -> Summary:
     """Summarise a classifier beside always answering with the majority class of TRAIN.
 
@@ -38,9 +54,10 @@ def summarise_classification(
         majority: The class most frequent in TRAIN.
         prevalence: Share of reduced EF in TRAIN, which the trivial answer states as the
             probability of every case; by default it states 0 or 1.
+        clusters: `(n,)` patients, where several cases may be of one.
 
     Returns:
-        By metric: `value`, `lower` and `upper` (95 % bootstrap), `baseline`.
+        By metric: `value`, `lower` and `upper` (95 %), the `method` of these, and `baseline`.
     """
 
     def metric(probability: ArrayLike, truth: ArrayLike) -> Metrics:
@@ -52,7 +69,16 @@ def summarise_classification(
     baseline = classification_metrics(constant, reduced_true) | probability_metrics(
         stated, reduced_true
     )
-    return _beside(metric, (p_reduced, reduced_true), baseline)
+    truth = np.asarray(reduced_true, dtype=bool)
+    called = np.asarray(p_reduced, dtype=np.float64) >= threshold
+    hits = {
+        "accuracy": (np.ones_like(truth), called == truth),
+        "recall": (truth, called),
+        "specificity": (~truth, ~called),
+        "precision": (called, truth),
+        "npv": (~called, ~truth),
+    }
+    return _beside(metric, (p_reduced, reduced_true), baseline, hits, truth, clusters)
 
 
 def summarise_regression(
@@ -61,6 +87,8 @@ def summarise_regression(
     train_mean: float,
     train_std: float | None = None,
     spread: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
+    probability: tuple[ArrayLike, ArrayLike] | None = None,
+    clusters: ArrayLike | None = None,
 ) -> Summary:
     """Summarise a regressor beside always answering with the mean EF of TRAIN.
 
@@ -71,26 +99,43 @@ def summarise_regression(
         train_std: Its standard deviation, for the intervals of the constant answer.
         spread: Standard deviations `(n,)` and both ends of the intervals at `LEVELS`,
             `(n, L)` each, of the predictions.
+        probability: Stated probability of EF <= 40, and whether it is so, `(n,)` each.
+        clusters: `(n,)` patients, where several cases may be of one.
 
     Returns:
         As `summarise_classification`.
     """
-    count = len(np.asarray(ef_true))
-    constant = np.full(count, train_mean)
-    baseline = regression_metrics(constant, ef_true)
+    truth = np.asarray(ef_true, dtype=np.float64)
+    constant = np.full(len(truth), train_mean)
+    baseline = regression_metrics(constant, truth)
+    everyone = np.ones(len(truth), dtype=bool)
+    error = abs(np.asarray(ef, dtype=np.float64) - truth)
+    hits = {f"within_{points}": (everyone, error <= points) for points in WITHIN}
+    reduced = is_reduced(truth)
     if spread is None or train_std is None:
-        return _beside(regression_metrics, (ef, ef_true), baseline)
+        return _beside(regression_metrics, (ef, truth), baseline, hits, reduced, clusters)
+    risk = () if probability is None else probability
 
     def metric(
-        predicted: ArrayLike, truth: ArrayLike, std: ArrayLike, low: ArrayLike, high: ArrayLike
-    ) -> Metrics:
-        of_intervals = interval_metrics(predicted, std, low, high, truth)
-        return {**regression_metrics(predicted, truth), **of_intervals}
+        predicted: ArrayLike, true: ArrayLike, std: ArrayLike, low: ArrayLike, high: ArrayLike,
+        *stated: ArrayLike,
+    ) -> Metrics:  # fmt: skip
+        of_intervals = interval_metrics(predicted, std, low, high, true)
+        of_risk = probability_metrics(*stated) if stated else {}
+        return {**regression_metrics(predicted, true), **of_intervals, **of_risk}
 
     reach = train_std * normal_reach(LEVELS)
-    low, high = (np.tile(train_mean + sign * reach, (count, 1)) for sign in (-1, 1))
-    baseline |= interval_metrics(constant, np.full(count, train_std), low, high, ef_true)
-    return _beside(metric, (ef, ef_true, *spread), baseline)
+    low, high = (np.tile(train_mean + sign * reach, (len(truth), 1)) for sign in (-1, 1))
+    baseline |= interval_metrics(constant, np.full(len(truth), train_std), low, high, truth)
+    if probability is not None:
+        prevalence = float(np.asarray(probability[1], dtype=np.float64).mean())
+        baseline |= probability_metrics(np.full(len(truth), prevalence), probability[1])
+    low, high = (np.asarray(end, dtype=np.float64) for end in spread[1:])
+    inside = (low <= truth[:, None]) & (truth[:, None] <= high)
+    hits |= {
+        f"coverage_{100 * level:.0f}": (everyone, inside[:, i]) for i, level in enumerate(LEVELS)
+    }
+    return _beside(metric, (ef, truth, *spread, *risk), baseline, hits, reduced, clusters)
 
 
 def format_summary(summary: Summary, title: str, baseline: str, note: str = "") -> str:
@@ -103,30 +148,73 @@ def format_summary(summary: Summary, title: str, baseline: str, note: str = "") 
         note: Lines to add below.
     """
     width = max(len(baseline), 10)
-    lines = [title, f"{'':20s}{'value':>9s}  {'95 % interval':>18s}  {baseline:>{width}s}"]
+    lines = [title, f"{'':21s}{'value':>9s}  {'95 % interval':>18s}  {baseline:>{width}s}"]
     for name, row in summary.items():
         interval = f"[{_number(row['lower'])}, {_number(row['upper'])}]"
         lines.append(
-            f"{name:20s}{_number(row['value']):>9s}  {interval:>18s}  "
+            f"{name:21s}{_number(row['value']):>9s}  {interval:>18s}  "
             f"{_number(row['baseline']):>{width}s}"
         )
-    return "\n".join([*lines, *filter(None, [note]), NOT_FOR_DIAGNOSIS])
+    notes = [how_intervals_are_made(summary), note]
+    return "\n".join([*lines, *filter(None, notes), NOT_FOR_DIAGNOSIS])
+
+
+def how_intervals_are_made(summary: Summary) -> str:
+    """Return the methods of a summary's intervals in one line, the metrics of the rarer ones named.
+
+    Args:
+        summary: See `summarise_classification`; rows of earlier versions name no method.
+    """
+    names: dict[str, list[str]] = {}
+    for name, row in summary.items():
+        if row.get("method"):
+            names.setdefault(str(row["method"]), []).append(name)
+    if not names:
+        return ""
+    commonest = max(names, key=lambda method: len(names[method]))
+    others = [f"{method} ({', '.join(of)})" for method, of in names.items() if method != commonest]
+    return f"Intervals: {'; '.join([*others, commonest])}."
 
 
 def _beside(
-    metric: Callable[..., Metrics], columns: tuple[ArrayLike, ...], baseline: Metrics
+    metric: Callable[..., Metrics],
+    columns: tuple[ArrayLike, ...],
+    baseline: Metrics,
+    hits: _Hits,
+    reduced: NDArray[np.bool_],
+    clusters: ArrayLike | None,
 ) -> Summary:
+    """Return metrics with the interval that suits each."""
     values = metric(*columns)
-    intervals = bootstrap_interval(metric, *columns)
-    return {
+    intervals = bootstrap_interval(metric, *columns, clusters=clusters)
+    method = BCA if clusters is None else BCA_OF_PATIENTS
+    rows: Summary = {
         name: {
             "value": value,
             "lower": intervals[name][0],
             "upper": intervals[name][1],
+            "method": method,
             "baseline": baseline[name],
         }
         for name, value in values.items()
     }
+    groups = None if clusters is None else np.asarray(clusters)
+    for name, (of, hit) in hits.items():
+        count = effective_count(hit[of], None if groups is None else groups[of])
+        share = float(hit[of].mean()) if of.any() else 0.0
+        lower, upper = proportion_interval(share * count, count)
+        rows[name].update(lower=lower, upper=upper, method=CLOPPER_PEARSON)
+    if "balanced_accuracy" in rows:
+        parts = [
+            (rows[name]["value"], (rows[name]["lower"], rows[name]["upper"]))
+            for name in ("recall", "specificity")
+        ]
+        lower, upper = mean_of_proportions(*parts)
+        rows["balanced_accuracy"].update(lower=lower, upper=upper, method=MOVER)
+    if math.isnan(rows["roc_auc"]["lower"]):  # as where it is 1
+        ends = auc_interval(values["roc_auc"], int(reduced.sum()), int((~reduced).sum()))
+        rows["roc_auc"].update(lower=ends[0], upper=ends[1], method=NEWCOMBE)
+    return rows
 
 
 def _number(value: float) -> str:

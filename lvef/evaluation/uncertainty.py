@@ -1,4 +1,4 @@
-"""Is the stated uncertainty true: conformal intervals, proper scores, temperature scaling."""
+"""Is the stated uncertainty true: conformal intervals, proper scores, calibration."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_expit
+from scipy.special import expit
 from scipy.stats import norm
 from torchmetrics.functional.classification import binary_calibration_error
 
-from lvef.evaluation.metrics import Metrics
+from lvef.evaluation.logistic import calibration_line, observed_to_expected
+from lvef.evaluation.resampling import Metrics
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 """Levels at which coverage is reported."""
@@ -21,7 +21,6 @@ LEVEL = 0.9
 """Level of the interval that predictions show."""
 EF_RANGE = (0.0, 100.0)
 _CALIBRATION_BINS = 10
-_TEMPERATURES = (0.05, 20.0)
 
 
 def conformal_quantile(scores: ArrayLike, level: float) -> float:
@@ -89,7 +88,9 @@ def probability_metrics(p_reduced: ArrayLike, reduced_true: ArrayLike) -> Metric
         reduced_true: `(n,)` 1 where EF <= 40, 0 elsewhere.
 
     Returns:
-        ece (expected calibration error over ten bins), brier (mean squared error) and log_loss.
+        ece (expected calibration error over ten bins), brier (mean squared error), log_loss,
+        calibration_slope, calibration_intercept and observed_expected (see
+        `lvef.evaluation.logistic`).
     """
     probability = np.asarray(p_reduced, dtype=np.float64)
     truth = np.asarray(reduced_true, dtype=np.float64)
@@ -97,37 +98,15 @@ def probability_metrics(p_reduced: ArrayLike, reduced_true: ArrayLike) -> Metric
     error = binary_calibration_error(
         torch.as_tensor(probability), torch.as_tensor(truth).long(), n_bins=_CALIBRATION_BINS
     )
+    slope, intercept = calibration_line(probability, truth)
     return {
         "ece": float(error),
         "brier": float(((probability - truth) ** 2).mean()),
         "log_loss": float(-(truth * np.log(safe) + (1 - truth) * np.log(1 - safe)).mean()),
+        "calibration_slope": slope,
+        "calibration_intercept": intercept,
+        "observed_expected": observed_to_expected(probability, truth),
     }
-
-
-def temperature(logits: ArrayLike, reduced_true: ArrayLike) -> float:
-    """Return the temperature that makes held-out cases likeliest (Guo et al., ICML 2017).
-
-    A standard normal prior on its logarithm, as much as one case, keeps it finite where few cases
-    are all on the right side.
-
-    Args:
-        logits: `(n,)` log odds of EF <= 40.
-        reduced_true: `(n,)` 1 where EF <= 40, 0 elsewhere.
-
-    Returns:
-        What to divide the log odds by; 1 where only one class is there.
-    """
-    odds, truth = np.asarray(logits, dtype=np.float64), np.asarray(reduced_true, dtype=bool)
-    if truth.all() or not truth.any():
-        return 1.0
-
-    def loss(log_temperature: float) -> float:
-        scaled = odds / math.exp(log_temperature)
-        likelihood = float(np.where(truth, log_expit(scaled), log_expit(-scaled)).sum())
-        return log_temperature**2 / 2 - likelihood
-
-    optimum = minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded")
-    return math.exp(float(optimum.x))
 
 
 def doubt(p_reduced: ArrayLike, threshold: float = 0.5) -> NDArray[np.float64]:

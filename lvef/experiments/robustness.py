@@ -22,12 +22,8 @@ from lvef.data.layouts import MAX_EXCLUDED, read_labels
 from lvef.data.loaders import set_aside
 from lvef.data.options import RANGES as DATA_RANGES
 from lvef.errors import ConfigurationError, VideoError
-from lvef.evaluation.metrics import (
-    Metrics,
-    bootstrap_interval,
-    classification_metrics,
-    regression_metrics,
-)
+from lvef.evaluation.metrics import classification_metrics, regression_metrics
+from lvef.evaluation.resampling import Metrics, bootstrap_interval
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.conditions import Condition, all_conditions
 from lvef.experiments.study_record import write_study_record

@@ -28,7 +28,7 @@ from lvef.evaluation.map_measures import (
     region_shares,
     similarity,
 )
-from lvef.evaluation.metrics import bootstrap_interval
+from lvef.evaluation.resampling import bootstrap_interval
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.heart_regions import Mask, heart_regions
 from lvef.experiments.saliency_report import CLAIMED, OUTSIDE, draw_saliency, format_saliency

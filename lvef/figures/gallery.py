@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lvef.evaluation.uncertainty import LEVELS, doubt
+from lvef.figures import clinical
 from lvef.figures import predictions as figures
 from lvef.figures import residuals as residual_figures
 from lvef.figures import uncertainty as uncertainty_figures
@@ -19,6 +20,10 @@ CAPTIONS = {
     "precision-recall curve with 95 % bootstrap bands, and the threshold that is used.",
     "confusion_matrix": "How many cases of each class were called what.",
     "reliability": "How often EF is reduced in truth, against the probability stated.",
+    "decision_curve": "Net benefit of sending on whoever is above a risk, against sending on "
+    "everyone or no one.",
+    "risk_distribution": "How the stated risks are spread among cases of either class, and the "
+    "threshold that is used.",
     "error_rejection": "How many misclassifications remain when the most doubtful cases go to a "
     "human.",
     "predicted_and_true": "Predicted against true EF, with the identity and the 40 % threshold.",
@@ -36,6 +41,8 @@ NAMES = {
     "roc_and_pr": "ROC and precision-recall",
     "confusion_matrix": "Confusion matrix",
     "reliability": "Reliability",
+    "decision_curve": "Decision curve",
+    "risk_distribution": "Risks by class",
     "error_rejection": "Error and rejection",
     "predicted_and_true": "Predicted and true EF",
     "bland_altman": "Bland-Altman",
@@ -62,7 +69,7 @@ def classifier_figures(cases: Cases, threshold: float, title: str) -> dict[str, 
     return {
         "roc_and_pr": figures.roc_and_pr(probability, reduced, threshold, title),
         "confusion_matrix": figures.confusion_matrix(probability, reduced, threshold, title),
-        "reliability": uncertainty_figures.reliability(probability, reduced, title),
+        **_of_risks(probability, reduced, threshold, title),
         "error_rejection": uncertainty_figures.error_rejection_curve(
             {"misclassified": (wrong, doubtful)}, title
         ),
@@ -104,7 +111,18 @@ def predictor_figures(
         drawn["confusion_matrix"] = figures.confusion_matrix(
             called, cases["reduced_true"], 0.5, title
         )
-        drawn["roc_and_pr"] = figures.roc_and_pr(
-            cases["p_reduced"], cases["reduced_true"], 0.5, title
-        )
+        risks = cases["p_reduced"], cases["reduced_true"]
+        drawn["roc_and_pr"] = figures.roc_and_pr(*risks, 0.5, title)
+        if np.isfinite(np.asarray(risks[0], float)).all():
+            drawn |= _of_risks(*risks, 0.5, title)
     return drawn
+
+
+def _of_risks(
+    probability: NDArray[np.generic], reduced: NDArray[np.generic], threshold: float, title: str
+) -> dict[str, Figure]:
+    return {
+        "reliability": uncertainty_figures.reliability(probability, reduced, title),
+        "risk_distribution": clinical.risk_distribution(probability, reduced, threshold, title),
+        "decision_curve": clinical.decision_curve(probability, reduced, title),
+    }

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, probplot
 
 from lvef.cardiac import REDUCED_EF
+from lvef.evaluation import agreement
 from lvef.evaluation.metrics import LIMITS_OF_AGREEMENT
 from lvef.evaluation.review import EF_BANDS
 from lvef.figures.style import (
@@ -32,7 +33,8 @@ Array = NDArray[np.float64]
 def bland_altman(ef: ArrayLike, ef_true: ArrayLike, title: str) -> Figure:
     """Plot the difference of predicted and true EF against their mean, with limits of agreement.
 
-    Bland & Altman, *Lancet* 327:307-310 (1986).
+    Bland & Altman, *Lancet* 327:307-310 (1986), and the limits that change with EF (*Statistical
+    Methods in Medical Research* 8:135-160, 1999).
 
     Args:
         ef: `(n,)` in percent.
@@ -56,6 +58,14 @@ def bland_altman(ef: ArrayLike, ef_true: ArrayLike, title: str) -> Figure:
             f"{words} {level:+.1f}", (1, level), xycoords=("axes fraction", "data"),
             xytext=(-3, 3), textcoords="offset points", ha="right", fontsize=8,
         )  # fmt: skip
+    changing = agreement.bland_altman(predicted, truth).get("limits_at", {})
+    places = [float(place) for place in changing]
+    label = "limits that change with EF"
+    for ends in zip(*changing.values(), strict=True):
+        axis.plot(places, ends, color=ORANGE, linestyle=":", label=label)
+        label = ""
+    if len(places) > 1:
+        axis.legend(**LEGEND, loc="upper left")
     axis.set(xlabel="mean of predicted and true EF (%)", ylabel="predicted - true EF (points)")
     return figure
 

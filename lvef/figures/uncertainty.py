@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from lvef.evaluation.metrics import normal_reach
+from lvef.evaluation.intervals import proportion_interval
 from lvef.evaluation.review import error_rejection
 from lvef.evaluation.uncertainty import LEVELS
 from lvef.figures.style import BLUE, GREY, LEGEND, numbered_style, square_figure, titled_figure
@@ -76,7 +76,11 @@ def reliability(p_reduced: ArrayLike, reduced_true: ArrayLike, title: str) -> Fi
     stated = [probability[bins == i].mean() for i in filled]
     seen = np.array([truth[bins == i].mean() for i in filled])
     counts = np.array([(bins == i).sum() for i in filled])
-    spread = np.abs(_wilson(seen, counts) - seen)
+    ends = [
+        proportion_interval(share * count, count, method="wilson")
+        for share, count in zip(seen, counts, strict=True)
+    ]
+    spread = np.abs(np.array(ends).T - seen)
     upper.plot((0, 1), (0, 1), color=GREY, linestyle=":", label="as stated")
     upper.errorbar(stated, seen, spread, color=BLUE, marker="o", capsize=2, label="cases (95 %)")
     upper.set(ylabel="EF ≤ 40 % in truth", ylim=(-0.05, 1.05))
@@ -86,12 +90,3 @@ def reliability(p_reduced: ArrayLike, reduced_true: ArrayLike, title: str) -> Fi
         xlabel="stated probability of EF ≤ 40 %", ylabel="cases", yscale="log", ylim=(0.7, None)
     )
     return figure
-
-
-def _wilson(share: NDArray[np.float64], count: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the ends of 95 % intervals of shares, `(2, n)` (Wilson, JASA 1927)."""
-    z = float(normal_reach(0.95))
-    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    variance = share * (1 - share) / count + z**2 / (4 * count**2)
-    reach = z * np.sqrt(variance) / (1 + z**2 / count)
-    return np.stack([centre - reach, centre + reach])

@@ -16,6 +16,7 @@ from lvef.evaluation.uncertainty import EF_RANGE, conformal_quantile
 from lvef.models.gp.head import ExactGPHead
 from lvef.models.gp.posterior import GPPosterior
 from lvef.models.segmentation.network import full_size
+from lvef.models.uncertainty import possible
 
 
 class Answer(nn.Module):
@@ -115,7 +116,7 @@ class EFAnswer(Answer):
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Return `ef`, `ef_std`, `ef_lower` and `ef_upper`."""
         raw = self.task.raw_answer(self.task(*inputs))
-        ef = raw["ef"].float()
+        ef = possible(raw["ef"].float())
         std = self.task.calibration.std(raw["raw_std"].float())
         lower, upper = ef - self.reach * std, ef + self.reach * std
         return ef, std, lower.clamp(*EF_RANGE), upper.clamp(*EF_RANGE)

@@ -12,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lvef.cardiac import REDUCED_EF
 from lvef.columns import SPLITS
 from lvef.errors import ConfigurationError
-from lvef.evaluation.metrics import Metrics
+from lvef.evaluation.clinical_report import clinical_report, format_clinical
+from lvef.evaluation.resampling import Metrics
 from lvef.evaluation.review import format_review, review_report
 from lvef.evaluation.summary import Summary, format_summary
 from lvef.evaluation.uncertainty import doubt
@@ -158,14 +160,16 @@ class EFTask(Task):
 
     def test_report(self, title: str) -> TestReport:
         """Return the table of TEST, with what metrics.json says beside it."""
-        summary, review = self.summary(self.cases), self._review()
-        text = format_summary(summary, title, self.baseline, format_review(review))
+        summary, review, clinical = self.summary(self.cases), self._review(), self._clinical()
+        note = "\n".join([*format_clinical(clinical), *format_review(review)])
+        text = format_summary(summary, title, self.baseline, note)
         facts = {
             "frames": self.frames,
             "baseline": self.baseline,
             "threshold": self._threshold,
             "trained_on": self.trained_on,
             "review": review,
+            "clinical": clinical,
         }
         return TestReport(summary, text, facts)
 
@@ -281,6 +285,17 @@ class EFTask(Task):
             **self.raw_answer(output),
         )
 
+    @property
+    def clusters(self) -> NDArray[Any] | None:
+        """The patients of `cases`, `(n,)`, where several clips are of one; None elsewhere."""
+        if self._trainer is None:
+            return None
+        table = self._datamodule().table
+        if "patient" not in table:
+            return None
+        patients = table.loc[self.cases["row"].numpy(), "patient"].to_numpy()
+        return patients if len(np.unique(patients)) < len(patients) else None
+
     def _gather(self) -> Cases:
         cases = self.store.cases()
         self.store.reset()
@@ -296,8 +311,18 @@ class EFTask(Task):
         cases = {name: column.numpy() for name, column in self.cases.items()}
         wrong = cases["reduced"] != cases["reduced_true"]
         doubts = doubt(cases["p_reduced"], self._threshold)
-        error = abs(cases["ef"] - cases["ef_true"]) if "ef" in cases else None
-        return review_report(wrong, cases["review"], doubts, cases["ef_true"], error)
+        if "ef" not in cases:
+            return review_report(wrong, cases["review"], doubts, cases["ef_true"])
+        error, nearness = abs(cases["ef"] - cases["ef_true"]), -abs(cases["ef"] - REDUCED_EF)
+        return review_report(wrong, cases["review"], doubts, cases["ef_true"], error, nearness)
+
+    def _clinical(self) -> dict[str, Any]:
+        """Return what a clinician asks: classes, calls, agreement, net benefit."""
+        cases = {name: column.numpy() for name, column in self.cases.items()}
+        probability, truth = self.calibration.held_out()
+        return clinical_report(
+            cases, self._threshold, (probability.numpy(), truth.numpy()), self.clusters
+        )
 
     def _log_metrics(self, stage: str) -> None:
         metrics = {"loss": float(self.cases["loss"].double().mean())}

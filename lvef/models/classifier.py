@@ -14,13 +14,22 @@ from torch.nn import functional
 
 from lvef.cardiac import is_reduced
 from lvef.errors import ConfigurationError
-from lvef.evaluation.metrics import Metrics, best_threshold, classification_metrics
+from lvef.evaluation.metrics import classification_metrics
+from lvef.evaluation.resampling import Metrics
 from lvef.evaluation.summary import Summary, summarise_classification
-from lvef.evaluation.uncertainty import probability_metrics
+from lvef.evaluation.thresholds import best_threshold
+from lvef.evaluation.uncertainty import LEVEL, probability_metrics
 from lvef.models.base import Batch, Cases
-from lvef.models.options import BackboneOptions, HeadOptions, OptimizerOptions
+from lvef.models.options import (
+    BackboneOptions,
+    HeadOptions,
+    OptimizerOptions,
+    UncertaintyOptions,
+    options,
+    plain,
+)
 from lvef.models.trained import TrainedTask
-from lvef.models.uncertainty import ClassCalibration
+from lvef.models.uncertainty import MOST_FLAGGED, ClassCalibration
 from lvef.options import Range, check_numbers
 
 if TYPE_CHECKING:
@@ -42,6 +51,7 @@ class EFClassifier(TrainedTask):
         class_weights: balanced weighs both classes equally in the loss; null leaves the data's
             proportions.
         label_smoothing: Share of each label given to the other class.
+        uncertainty: Level of the sets of plausible classes, and what is flagged for review.
     """
 
     monitor = "val/roc_auc"
@@ -66,8 +76,10 @@ class EFClassifier(TrainedTask):
         optimizer: OptimizerOptions = OptimizerOptions(),  # noqa: B008
         class_weights: Literal["balanced"] | None = None,
         label_smoothing: float = 0.0,
+        uncertainty: UncertaintyOptions = UncertaintyOptions(),  # noqa: B008
     ) -> None:
         check_numbers("model.", _RANGES, {"label_smoothing": label_smoothing})
+        chosen = options(UncertaintyOptions, uncertainty)
         super().__init__(
             frames,
             backbone,
@@ -75,15 +87,17 @@ class EFClassifier(TrainedTask):
             optimizer,
             class_weights=class_weights,
             label_smoothing=label_smoothing,
+            uncertainty=plain(chosen),
         )
         self.class_weights = class_weights
         self.label_smoothing = label_smoothing
+        self._share_in_doubt = 0.0
         self.register_buffer("threshold", torch.tensor(0.5))
         self.register_buffer("class_weight", torch.ones(2))
         self.register_buffer("majority", torch.tensor(0))
         self.register_buffer("prevalence", torch.tensor(0.5))
         self.register_buffer("log_prior_shift", torch.zeros(2))
-        self.calibration = ClassCalibration()
+        self.calibration = ClassCalibration(chosen.review_share, chosen.level or LEVEL)
 
     @property
     def decision_threshold(self) -> float:
@@ -161,10 +175,22 @@ class EFClassifier(TrainedTask):
         self.threshold.fill_(0.5)
 
     def calibrate(self, cases: Cases) -> None:
-        """Choose on VAL the temperature and the threshold with the best balanced accuracy."""
+        """Choose on VAL probabilities, the threshold of best balanced accuracy, and the flag."""
         self.calibration.fit(cases["log_odds"], cases["reduced_true"])
         probability = self.calibration.probability(cases["log_odds"])
         self.threshold.fill_(best_threshold(probability.numpy(), cases["reduced_true"].numpy()))
+        self._share_in_doubt = self.calibration.choose_review(float(self.threshold))
+
+    def on_fit_end(self) -> None:
+        """Say where the flag of review fell back to the most doubtful."""
+        super().on_fit_end()
+        if self._share_in_doubt > MOST_FLAGGED:
+            rank_zero_warn(
+                f"sets of plausible classes would flag {100 * self._share_in_doubt:.0f} % of VAL, "
+                f"which tells nobody where to look (VAL may be too small): in their place the "
+                f"{100 * self.calibration.review_share:.0f} % with the most doubtful calls are "
+                "flagged (model.uncertainty.review_share)"
+            )
 
     def calibrated_answer(self, raw: Cases) -> Cases:
         """Add `p_reduced`, `reduced` at the threshold, and `review`; all `(n,)`."""
@@ -173,7 +199,7 @@ class EFClassifier(TrainedTask):
             **raw,
             "p_reduced": probability,
             "reduced": (probability >= self.threshold.cpu()).float(),
-            "review": self.calibration.review(probability),
+            "review": self.calibration.review(probability, float(self.threshold)),
         }
 
     def explained(self, raw: Cases) -> Tensor:
@@ -215,6 +241,7 @@ class EFClassifier(TrainedTask):
             float(self.threshold),
             int(self.majority),
             float(self.prevalence),
+            self.clusters,
         )
 
     def case_figures(

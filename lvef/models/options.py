@@ -89,10 +89,12 @@ class UncertaintyOptions(CheckedOptions):
     """What predictions say of their uncertainty.
 
     Args:
-        level: Coverage of the stated interval, in 0..1; null for 0.9, and in test and predict for
-            the checkpoint's own.
-        review_share: A case is flagged for review when its standard deviation is above that of
-            this share of VAL, the most uncertain; or when its interval straddles EF 40.
+        level: Coverage of the stated interval, or set of plausible classes, in 0..1; null for 0.9,
+            and in test and predict for the checkpoint's own.
+        review_share: An EF is flagged for review when its standard deviation is above that of
+            this share of VAL, the most uncertain; or when its interval straddles EF 40. A class is
+            flagged when another is plausible; where that would be more than half of VAL, when it
+            is among this share with the most doubtful calls.
     """
 
     where: ClassVar[str] = "model.uncertainty."

@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lvef.cardiac import REDUCED_EF
-from lvef.evaluation.metrics import Metrics, regression_metrics
+from lvef.evaluation.metrics import regression_metrics
+from lvef.evaluation.resampling import Metrics
 from lvef.evaluation.summary import Summary, summarise_regression
 from lvef.evaluation.uncertainty import LEVEL, LEVELS, interval_metrics
 from lvef.models.base import Batch, Cases, EFTask
 from lvef.models.options import UncertaintyOptions, options
-from lvef.models.uncertainty import EFCalibration, reduced_calls
+from lvef.models.uncertainty import EFCalibration, possible, reduced_calls
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,16 +76,17 @@ class EFPredictor(EFTask):
 
     def calibrated_answer(self, raw: Cases) -> Cases:
         """Add `ef_std`, the interval, `p_reduced`, `reduced` and `review`; all `(n,)`."""
-        ef = raw["ef"].float()
+        ef = possible(raw["ef"].float())
         std = self.calibration.std(raw["raw_std"].float())
         lower, upper = self.calibration.interval(ef, std)
         others = {name: value for name, value in raw.items() if name != "raw_std"}
         return {
             **others,
+            "ef": ef,
             "ef_std": std,
             "ef_lower": lower,
             "ef_upper": upper,
-            "p_reduced": torch.special.ndtr((REDUCED_EF - ef) / std),
+            "p_reduced": self.calibration.risk(ef, std),
             "reduced": reduced_calls(ef),
             "review": self.calibration.review(lower, upper, std),
         }
@@ -131,6 +132,8 @@ class EFPredictor(EFTask):
             float(self.ef_mean),
             float(self.ef_scale),
             (cases["ef_std"].numpy(), lower, upper),
+            (cases["p_reduced"].numpy(), cases["reduced_true"].numpy()),
+            self.clusters,
         )
 
     def case_figures(

@@ -84,7 +84,11 @@ def report(
         headline=tiles(run, cases),
         summary=summary(run),
         baseline=run.metadata.baseline,
-        review=run.metadata.review,
+        review=[
+            *filter(None, [run.metadata.methods]),
+            *run.metadata.clinical,
+            *run.metadata.review,
+        ],
         figures=[
             (gallery.NAMES[name], gallery.CAPTIONS[name], figure)
             for name, figure in figures.items()

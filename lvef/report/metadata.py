@@ -13,7 +13,9 @@ from typing import Any
 
 from lvef.data.dataset import FRAME_COLUMNS
 from lvef.errors import ConfigurationError
+from lvef.evaluation.clinical_report import format_clinical
 from lvef.evaluation.review import BORDERLINE, format_review
+from lvef.evaluation.summary import METHODS, how_intervals_are_made
 from lvef.evaluation.uncertainty import LEVEL
 
 _FRAMES = tuple(FRAME_COLUMNS)
@@ -21,6 +23,8 @@ _NAME = re.compile(r"[A-Za-z]\w{0,59}", re.ASCII)
 _WORDS = re.compile(r"[A-Za-z][A-Za-z ,-]{0,59}", re.ASCII)
 _NETWORK = re.compile(r"[A-Za-z][\w ,;.()/-]{0,119}", re.ASCII)
 _VERSION = re.compile(r"[0-9][\w.+]{0,39}", re.ASCII)
+_KEY = re.compile(r"\w{1,40}", re.ASCII)
+_GROUP_PARTS = ("cases", "error_rate", "lower", "upper")
 _METRIC_PARTS = ("value", "lower", "upper", "baseline")
 _KINDS = ("classification", "regression", "segmentation")
 _KIND_OF = {
@@ -49,6 +53,8 @@ class RunMetadata:
         version: Version of the package that made the run.
         metrics: By name: `value`, `lower`, `upper` and `baseline`, None where not a number.
         review: What the review flags are worth, in lines.
+        clinical: What calls, classes and agreement are worth, in lines.
+        methods: How the intervals of the metrics were made.
     """
 
     task: str = ""
@@ -65,6 +71,8 @@ class RunMetadata:
     version: str = field(default_factory=lambda: version("lvef"))
     metrics: dict[str, dict[str, float | None]] = field(default_factory=dict)
     review: list[str] = field(default_factory=list)
+    clinical: list[str] = field(default_factory=list)
+    methods: str = ""
 
 
 def read_metadata(path: Path, notes: list[str]) -> RunMetadata:
@@ -99,6 +107,8 @@ def read_metadata(path: Path, notes: list[str]) -> RunMetadata:
         values["baseline"] = reader.take("baseline", lambda v: _matching(_WORDS, v), "")
         values["num_cases"] = reader.take("num_cases", _count, None)
         values["review"] = reader.take("review", _review, [], needed=False)
+        values["clinical"] = reader.take("clinical", _clinical, [], needed=False)
+        values["methods"] = reader.take("metrics", _methods, "", needed=False)
         values["metrics"] = _metrics(reader)
     if reader.wrong:
         notes.append(
@@ -152,16 +162,45 @@ def _review(value: Any) -> list[str]:
     """Return the lines of a review report, made of its numbers alone."""
     review = _dict(value)
 
-    def numbers(name: str, parts: tuple[str, ...]) -> dict[str, Any]:
-        return {part: _number_or_none(_dict(review[name])[part]) for part in parts}
+    def numbers(group: dict[str, Any], parts: tuple[str, ...]) -> dict[str, Any]:
+        return {part: _number_or_none(group.get(part)) for part in parts}
 
-    flagged, rest = (numbers(name, ("cases", "error_rate")) for name in ("flagged", "unflagged"))
-    flagged["cases"] = int(_number(flagged["cases"]))
-    zone = numbers("borderline", ("share_of_cases", "share_of_mistakes"))
+    def groups(of: dict[str, Any]) -> dict[str, Any]:
+        names = ("flagged", "unflagged")
+        parts = {name: numbers(_dict(of[name]), _GROUP_PARTS) for name in names}
+        return {name: {**part, "cases": _count(part["cases"])} for name, part in parts.items()}
+
+    zone = numbers(_dict(review["borderline"]), ("share_of_cases", "share_of_mistakes"))
     zone["zone"] = "{}-{}".format(*BORDERLINE)
     share = _number(review["share_flagged"])
-    report = {"flagged": flagged, "unflagged": rest, "borderline": zone, "share_flagged": share}
-    return format_review(report).splitlines()
+    report = {**groups(review), "borderline": zone, "share_flagged": share}
+    report["p_value"] = _number_or_none(review.get("p_value"))  # not of version 0.1 at first
+    report["baseline"] = groups(_dict(review["baseline"])) if "baseline" in review else None
+    return format_review(report)
+
+
+def _clinical(value: Any) -> list[str]:
+    """Return the lines of a clinical report, made of its numbers alone."""
+    return format_clinical(_dict(_numbers_alone(value)))
+
+
+def _numbers_alone(value: Any) -> Any:
+    """Return nested numbers without any text but the names of keys; NaN for null and text."""
+    if isinstance(value, dict):
+        return {_matching(_KEY, key): _numbers_alone(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_numbers_alone(part) for part in value]
+    return math.nan if value is None or isinstance(value, str) else _number(value)
+
+
+def _methods(value: Any) -> str:
+    """Return how the intervals of metrics were made, by names of methods that are known."""
+    methods = {
+        name: {"method": row["method"]}
+        for name, row in _dict(value).items()
+        if _NAME.fullmatch(name) and _dict(row).get("method") in METHODS
+    }
+    return how_intervals_are_made(methods)
 
 
 def _number(value: Any) -> float:

@@ -1,0 +1,153 @@
+"""95 % intervals in closed form: proportions, their mean, areas under the ROC curve, ratios."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import brentq
+from scipy.stats import beta, norm
+
+Interval = tuple[float, float]
+UNKNOWN: Interval = (math.nan, math.nan)
+CLOPPER_PEARSON = "Clopper-Pearson"
+"""What the method of `proportion_interval` is called under a table."""
+
+
+def proportion_interval(
+    successes: float,
+    count: float,
+    level: float = 0.95,
+    method: Literal["clopper-pearson", "wilson"] = "clopper-pearson",
+) -> Interval:
+    """Return the interval of a proportion, which no proportion makes empty or of width zero.
+
+    Clopper-Pearson (*Biometrika* 1934) covers at least as often as it says; Wilson (JASA 1927) is
+    narrower and covers so on average.
+
+    Args:
+        successes: How many of the cases; a fraction where `count` is an effective number.
+        count: How many cases; see `effective_count` for cases that come in clusters.
+        level: Coverage of the interval.
+        method: Which of the two.
+
+    Returns:
+        Lower and upper end, NaN where there is no case.
+    """
+    if count <= 0:
+        return UNKNOWN
+    tail = (1 - level) / 2
+    if method == "clopper-pearson":
+        failures = count - successes
+        lower = float(beta.ppf(tail, successes, failures + 1)) if successes > 0 else 0.0
+        upper = float(beta.ppf(1 - tail, successes + 1, failures)) if failures > 0 else 1.0
+        return lower, upper
+    z, share = float(norm.ppf(1 - tail)), successes / count
+    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    spread = math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    reach = z * spread / (1 + z**2 / count)
+    return max(0.0, centre - reach), min(1.0, centre + reach)
+
+
+def effective_count(success: ArrayLike, clusters: ArrayLike | None = None) -> float:
+    """Return how many independent cases tell as much of a proportion as these.
+
+    Korn & Graubard (*Survey Methodology* 24:193-201, 1998): the number of cases over the design
+    effect, which is at least 1 here: clusters are not let to promise more than their cases.
+
+    Args:
+        success: `(n,)` whether each case is one.
+        clusters: `(n,)` what each case belongs to, such as its patient; None where each case
+            stands for itself.
+    """
+    values = np.asarray(success, dtype=np.float64)
+    if clusters is None or not len(values):
+        return float(len(values))
+    _, numbers = np.unique(np.asarray(clusters), return_inverse=True)
+    groups, count = int(numbers.max()) + 1, len(values)
+    if groups == count:
+        return float(count)
+    share = values.mean()
+    simple = share * (1 - share) / count
+    if simple == 0 or groups < 2:  # nothing tells the design effect: a cluster is one case
+        return float(groups)
+    sums = np.bincount(numbers, values - share, minlength=groups)
+    clustered = groups / (groups - 1) * float((sums**2).sum()) / count**2
+    return float(max(1.0, count / max(1.0, clustered / simple)))
+
+
+def mean_of_proportions(one: tuple[float, Interval], other: tuple[float, Interval]) -> Interval:
+    """Return the interval of the mean of two independent proportions, as of balanced accuracy.
+
+    By recovery of their variances (MOVER; Zou & Donner, *Statistics in Medicine* 27:1693, 2008).
+
+    Args:
+        one: A proportion and its interval.
+        other: Another.
+    """
+    (p, (p_low, p_high)), (q, (q_low, q_high)) = one, other
+    centre = (p + q) / 2
+    return (
+        max(0.0, centre - math.hypot(p - p_low, q - q_low) / 2),
+        min(1.0, centre + math.hypot(p_high - p, q_high - q) / 2),
+    )
+
+
+def auc_interval(auc: float, positive: float, negative: float, level: float = 0.95) -> Interval:
+    """Return the interval of an area under the ROC curve, which has a width at 1, too.
+
+    Newcombe (*Statistics in Medicine* 25:559-573, 2006), method 5: the variance of Hanley and
+    McNeil at the area that is asked about, not at the one that was seen.
+
+    Args:
+        auc: The area.
+        positive: Cases of the positive class.
+        negative: Cases of the other.
+        level: Coverage of the interval.
+    """
+    if not (math.isfinite(auc) and positive > 0 and negative > 0):
+        return UNKNOWN
+    z = float(norm.ppf((1 + level) / 2))
+    half = (positive + negative) / 2 - 1
+
+    def excess(area: float) -> float:
+        spread = 1 + half * ((1 - area) / (2 - area) + area / (1 + area))
+        return abs(auc - area) - z * math.sqrt(area * (1 - area) * spread / (positive * negative))
+
+    edge = 1e-9  # at 0 and 1 themselves nothing varies
+    inside = min(max(auc, edge), 1 - edge)
+    lower = float(brentq(excess, edge, inside)) if excess(edge) > 0 > excess(inside) else 0.0
+    upper = (
+        float(brentq(excess, inside, 1 - edge)) if excess(1 - edge) > 0 > excess(inside) else 1.0
+    )
+    return lower, upper
+
+
+def ratio_interval(
+    one: tuple[float, float], other: tuple[float, float], level: float = 0.95
+) -> tuple[float, Interval]:
+    """Return the ratio of two independent proportions and its interval, as of a likelihood ratio.
+
+    Simel et al. (*J Clin Epidemiol* 44:763-770, 1991), on the logarithm; half a case is added to
+    every cell where one is empty, so that neither end is 0 or infinite for want of cases.
+
+    Args:
+        one: Successes and count of the numerator.
+        other: Of the denominator.
+        level: Coverage of the interval.
+
+    Returns:
+        The ratio (NaN or infinite where it is), and its lower and upper end.
+    """
+    (a, n), (b, m) = one, other
+    if n <= 0 or m <= 0:
+        return math.nan, UNKNOWN
+    plain = (a / n) / (b / m) if b else (math.inf if a else math.nan)
+    if 0 in (a, b, n - a, m - b):
+        a, n, b, m = a + 0.5, n + 1, b + 0.5, m + 1
+    z = float(norm.ppf((1 + level) / 2))
+    reach = z * math.sqrt(1 / a - 1 / n + 1 / b - 1 / m)
+    ratio = (a / n) / (b / m)
+    return plain, (ratio * math.exp(-reach), ratio * math.exp(reach))
