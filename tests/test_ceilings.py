@@ -30,7 +30,9 @@ def test_each_loss_has_a_bound_of_its_own(rng):
     }
     # The exponential's mean is 1, its median ln 2.
     np.testing.assert_allclose(said["mean"].mean(), (level[test] - 8).mean(), atol=0.5)
-    np.testing.assert_allclose(said["median"].mean(), (level[test] - 8 * np.log(2)).mean(), atol=0.5)
+    np.testing.assert_allclose(
+        said["median"].mean(), (level[test] - 8 * np.log(2)).mean(), atol=0.5
+    )
     worth = {name: regression_metrics(ef_said, ef[test]) for name, ef_said in said.items()}
     assert worth["median"]["mae"] < worth["mean"]["mae"]
     assert worth["mean"]["r2"] > worth["median"]["r2"]

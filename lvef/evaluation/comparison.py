@@ -48,16 +48,18 @@ def compare(
     for one, other in (*pairs, *((b, a) for a, b in pairs)):
         p_holm = float(corrected[(one, other) if (one, other) in corrected else (other, one)])
         difference = values[one] - values[other]
-        row = {"difference": difference, **_ends(scores[one] - scores[other])}
-        within = -margin < row["lower_90"] and row["upper_90"] < margin
+        ends = _ends(scores[one] - scores[other])
+        within = -margin < ends["lower_90"] and ends["upper_90"] < margin
         better = (difference < 0) == lower_is_better
         verdict = "undecided"
         if within:
             verdict = "equivalent"
         elif p_holm < _SIGNIFICANT:
             verdict = "better" if better else "worse"
-        row |= {"p": p_values[one][other], "p_holm": p_holm, "verdict": verdict}
-        compared.setdefault(one, {})[other] = row
+        compared.setdefault(one, {})[other] = {
+            "difference": difference, **ends, "p": p_values[one][other], "p_holm": p_holm,
+            "verdict": verdict,
+        }  # fmt: skip
     return compared
 
 

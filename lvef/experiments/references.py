@@ -34,3 +34,10 @@ CAVEAT = (
     "the true ESV of that split has MAE 5.41, given the true EDV 7.68: single-frame figures far "
     "below that want an explanation."
 )
+
+NOT_BESIDE_PHANTOMS = (
+    "Nothing measured on phantoms may be read beside these: a phantom's EF is known exactly, while "
+    "readers who measure a patient's EF twice differ, and an error against such a label holds the "
+    "reader's too; and synthetic hearts are easier to see."
+)
+"""Why figures of phantoms do not compare with those of patients."""
