@@ -109,7 +109,7 @@ def test_the_table_continues_where_it_was_interrupted(
         given("ESV", "median"), given("ESV", "mean"), MEAN, MEDIAN, MAJORITY,
         "given the true ESV, threshold of VAL", "reference study, esf_cls | 0.885 | 0.860 | 0.910",
         "coverage_90", "recall | specificity", "CoReEcho", "VAL would choose", "p-values of mae",
-        "uncorrected: these are 6 comparisons", "± 0.5 EF points", "by nearness", "Published",
+        "uncorrected, and these are 6", "± 0.5 EF points", "by nearness", "Published",
     ):  # fmt: skip
         assert part in text
     difference = about["differences"]["mae"]["esf_mlp"]["esf_gpr"]

@@ -68,8 +68,9 @@ def _of_regression(labels: pd.DataFrame) -> Bounds:
 def _of_classification(labels: pd.DataFrame) -> Bounds:
     train, val, test = (labels[labels["split"] == split] for split in ("TRAIN", "VAL", "TEST"))
     reduced = is_reduced(test["ef_true"].to_numpy(float)).astype(int)
-    majority = int(is_reduced(train["ef_true"].to_numpy(float)).mean() > 0.5)
-    constant = np.full(len(test), float(majority))
+    prevalence = float(is_reduced(train["ef_true"].to_numpy(float)).mean())
+    majority = int(prevalence >= 0.5)
+    constant = np.full(len(test), prevalence)  # what it states; it calls the majority
     metrics = summarise_classification(constant, reduced, 0.5, majority)
     bounds: Bounds = {
         MAJORITY: {"kind": "classification", "metrics": _plain(metrics), "majority": majority}
@@ -82,6 +83,8 @@ def _of_classification(labels: pd.DataFrame) -> Bounds:
         )
         threshold = best_threshold(of_val, is_reduced(val["ef_true"].to_numpy(float)))
         metrics = summarise_classification(of_test, reduced, threshold, majority)
+        for stated in ("ece", "brier", "log_loss"):  # it ranks, and states no probability
+            metrics.pop(stated, None)
         bounds[f"given the true {name}, threshold of VAL"] = {
             "kind": "classification",
             "metrics": _plain(metrics),

@@ -73,7 +73,7 @@ def format_calls(calls: Calls, data: str) -> list[str]:
             "sensitivity",
             "specificity",
             "misclassified",
-            "fewer than the constant call?",
+            "errors beside the constant call's",
         ]
     )
     for name, row in calls.items():
@@ -88,8 +88,8 @@ def format_calls(calls: Calls, data: str) -> list[str]:
     if worthless:
         note += (
             f" The interval of the errors of {', '.join(worthless)} holds the constant call's "
-            "rate: as a call by the number of errors, nothing shows that they are worth more than "
-            "saying the same of every case."
+            "rate: by the number of errors such a call is worth no more than saying the same of "
+            "every case."
         )
     return [*lines, "", note]
 

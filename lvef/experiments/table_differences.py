@@ -98,11 +98,12 @@ def format_differences(differences: Differences, margins: dict[str, float], data
 
 
 def _note(count: int, margin: float, unit: str) -> str:
+    how_many = "this is one comparison" if count == 1 else f"these are {count} comparisons"
     return (
         f"In brackets the 90 % interval of the difference ({RESAMPLES:,} paired bootstrap "
         f"resamples of cases). Equivalent: that interval lies within ± {margin:g} {unit} (two "
         "one-sided tests at 5 %). Better or worse: not equivalent, and p after Holm below 0.05. "
-        f"Undecided: neither. The first p-value is uncorrected: these are {count} comparisons. The "
+        f"Undecided: neither. The first p-value is uncorrected, and {how_many}. The "
         "second is corrected for all of them (Holm). All of this covers the drawing of TEST's "
         "cases only, not what another training would give: see `--seeds`."
     )
