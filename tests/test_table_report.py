@@ -18,6 +18,7 @@ from lvef.cardiac import is_reduced
 from lvef.evaluation.metrics import normal_reach
 from lvef.evaluation.summary import summarise_classification, summarise_regression
 from lvef.evaluation.uncertainty import LEVELS
+from lvef.experiments.shares import share_of
 from lvef.experiments.table import _seed_words
 from lvef.experiments.table_bounds import MAJORITY, MEAN, MEDIAN, Bounds, given, table_bounds
 from lvef.experiments.table_calls import calls_of, format_calls
@@ -292,3 +293,13 @@ def test_figures_of_phantoms_do_not_stand_beside_published_ones(written):
     assert "may be read beside these" in published
     for plot in ("mae", "roc_auc", "coverage", "error_rejection"):
         assert is_drawn(written / f"{plot}.png")
+
+
+def test_a_refused_clip_counts_as_failed():
+    answered, everyone = share_of([True, True, False]), share_of([True, True, False], refused=5)
+    assert answered["value"] == pytest.approx(2 / 3)
+    assert everyone["value"] == pytest.approx(2 / 8)
+    ends = binomtest(2, 8).proportion_ci(method="exact")
+    assert (everyone["lower"], everyone["upper"]) == pytest.approx((ends.low, ends.high))
+    assert share_of([], refused=3)["value"] == 0
+    assert np.isnan(share_of([])["value"])

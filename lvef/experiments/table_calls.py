@@ -7,18 +7,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from lvef.cardiac import REDUCED_EF
 from lvef.evaluation.review import BORDERLINE
 from lvef.evaluation.uncertainty import doubt
+from lvef.experiments.shares import CLOPPER_PEARSON, share_of
 from lvef.experiments.table_markdown import header, line, share_cell
 
 Calls = dict[str, dict[str, Any]]
 """By row: what `calls_of` returns."""
 Flags = NDArray[np.bool_]
 FEWER, NO_FEWER, MORE = "fewer", "**not fewer**", "more"
-_SHARE = "Clopper-Pearson"
 
 
 def calls_of(cases: pd.DataFrame, threshold: float, majority: int) -> dict[str, Any]:
@@ -38,8 +37,8 @@ def calls_of(cases: pd.DataFrame, threshold: float, majority: int) -> dict[str, 
     """
     called, truth = (cases[name].to_numpy(float) == 1 for name in ("reduced", "reduced_true"))
     wrong, flagged = called != truth, cases["review"].to_numpy(float) > 0
-    trivial = _share(truth != bool(majority))
-    error_rate = _share(wrong)
+    trivial = share_of(truth != bool(majority))
+    error_rate = share_of(wrong)
     errors = NO_FEWER
     if error_rate["upper"] < trivial["value"]:
         errors = FEWER
@@ -53,11 +52,14 @@ def calls_of(cases: pd.DataFrame, threshold: float, majority: int) -> dict[str, 
         "error_rate": error_rate,
         "always_the_majority": trivial,
         "errors": errors.strip("*"),
-        "sensitivity": _share(called[truth]),
-        "specificity": _share(~called[~truth]),
+        "sensitivity": share_of(called[truth]),
+        "specificity": share_of(~called[~truth]),
         **_groups(wrong, flagged),
         "by_nearness": _groups(wrong, nearest),
-        "borderline": {"of_mistakes": _share(borderline[wrong]), "of_cases": _share(borderline)},
+        "borderline": {
+            "of_mistakes": share_of(borderline[wrong]),
+            "of_cases": share_of(borderline),
+        },
     }
 
 
@@ -114,7 +116,7 @@ def format_flags(calls: Calls, data: str) -> list[str]:
         "By nearness: as many cases flagged, those nearest the decision (a regressor's EF nearest "
         "40, a classifier's log odds nearest its threshold), which needs no uncertainty at all. A "
         "flag is worth its uncertainty where it parts the misclassified better than that. "
-        f"Intervals of shares here and above: {_SHARE}."
+        f"Intervals of shares here and above: {CLOPPER_PEARSON}."
     )
     return [*lines, "", note]
 
@@ -132,19 +134,7 @@ def _nearness(cases: pd.DataFrame, threshold: float) -> NDArray[np.float64]:
 
 def _groups(wrong: Flags, flagged: Flags) -> dict[str, Any]:
     return {
-        "share_flagged": _share(flagged),
-        "flagged": _share(wrong[flagged]),
-        "others": _share(wrong[~flagged]),
+        "share_flagged": share_of(flagged),
+        "flagged": share_of(wrong[flagged]),
+        "others": share_of(wrong[~flagged]),
     }
-
-
-def _share(hits: Flags) -> dict[str, Any]:
-    """Return a share of cases with its interval, and how many cases it is of."""
-    if not len(hits):
-        nothing = float("nan")
-        return {"value": nothing, "lower": nothing, "upper": nothing, "cases": 0, "method": _SHARE}
-    low, high = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="exact")
-    return {
-        "value": float(hits.mean()), "lower": float(low), "upper": float(high),
-        "cases": len(hits), "method": _SHARE,
-    }  # fmt: skip

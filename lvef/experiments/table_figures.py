@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def draw_table(
         if not rows:
             continue
         count = next(iter(rows.values()))["num_cases"]
-        title = f"{data}TEST, {count} videos, 95 % bootstrap intervals"
+        title = f"{data}TEST, {count} videos, 95 % intervals"
         points = [_point(name, row["metrics"][key]) for name, row in rows.items()]
         drawn[key] = forest(points, _lines(bounds, key), label, title)
     if regressors:
@@ -80,7 +81,7 @@ def _lines(bounds: Bounds, metric: str) -> dict[str, float]:
     lines = {}
     for name, bound in bounds.items():
         if bound["kind"] == kind and "mean of EF" not in name and name not in (MEAN, MAJORITY):
-            lines[name.partition(":")[0]] = float(bound["metrics"][metric]["value"])
+            lines[re.split("[:,]", name)[0]] = float(bound["metrics"][metric]["value"])
     return lines
 
 
