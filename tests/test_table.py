@@ -265,3 +265,36 @@ def test_what_is_given_a_true_volume_is_judged_on_the_videos_that_can_be_read(
     said = ef_from_volume(train["esv"], train["ef_true"], test["esv"], "median")
     mae = bounds[given("ESV", "median")]["metrics"]["mae"]["value"]
     assert mae == pytest.approx(np.abs(said - test["ef_true"]).mean(), abs=1e-6)
+
+
+@pytest.mark.slow
+def test_other_seeds_train_again_and_stand_beside_the_first(
+    phantom_root, tmp_path, small_configs, monkeypatch
+):
+    output, chosen = tmp_path / "out", ["esf_mlp", "esf_gpr"]
+    arguments = {"configs": small_configs, "max_epochs": 1, "quick": True}
+    table(str(phantom_root), output, chosen, **arguments)
+    first = json.loads((output / "quick" / "table.json").read_text())
+    began = EFRegressor.on_train_epoch_start
+
+    def interrupted(task):
+        raise RuntimeError("pulled the plug")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EFRegressor, "on_train_epoch_start", interrupted)
+        with pytest.raises(RuntimeError, match="pulled the plug"):
+            table(str(phantom_root), output, chosen, seeds=2, **arguments)
+    assert EFRegressor.on_train_epoch_start is began
+    text = table(str(phantom_root), output, chosen, seeds=2, **arguments).read_text()
+    about = json.loads((output / "quick" / "table.json").read_text())
+    assert about["rows"] == first["rows"], "the first seed is reused as it was, and is the table"
+    other = about["other_seeds"]["1"]
+    for name in chosen:
+        words = other[name]["made_from"]["words"]
+        assert words[words.index("--seed_everything") + 1] == "1"
+        values = about["seeds"]["mae"]["rows"][name]["values"]
+        assert values[0] == pytest.approx(first["rows"][name]["metrics"]["mae"]["value"])
+        if name == "esf_mlp":  # a process of 22 cases says the mean, whatever it stands on
+            assert values[0] != values[1], "another training gives something else"
+    assert other["esf_mlp"]["checkpoint"] in other["esf_gpr"]["made_from"]["words"], "its own MLP"
+    assert "PHANTOM: mae over 2 trainings (seeds)" in text

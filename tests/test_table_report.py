@@ -247,7 +247,7 @@ def test_seeds_part_what_training_changes_from_what_is_real(written):
     assert pairs["edf_esf_mlp"]["esf_mlp"]["difference"] < 0
     text = (written / "table.md").read_text()
     assert "over 3 trainings (seeds)" in text
-    assert "within chance" in text
+    assert "Differences within chance: " in text
 
 
 def test_what_one_lucky_seed_shows_is_chance(labels):

@@ -21,7 +21,8 @@ def number(value: float | None) -> str:
     """Return a number; a dash where there is none."""
     if value is None or math.isnan(value):
         return "-"
-    return f"{value:.2f}" if abs(value) >= 2 else f"{value:.3f}"
+    text = f"{value:.2f}" if abs(value) >= 2 else f"{value:.3f}"
+    return "0.000" if text == "-0.000" else text
 
 
 def percent(share: float | None) -> str:

@@ -136,8 +136,8 @@ def _regression(rows: Rows, bounds: Bounds, data: str) -> list[str]:
     lines = _results(rows, REGRESSION, bounds, f"## {data}EF in percent, TEST", "regression")
     note = (
         "Who knows one volume and nothing else has no smaller MAE than the conditional median of "
-        "EF, and no smaller RMSE than its conditional mean (both a falling spline fitted on "
-        "TRAIN). A frame shows more than its volume: at end-systole the wall's thickness tells of "
+        "EF, and no smaller RMSE than its conditional mean (both estimated on TRAIN, by a falling "
+        "spline). A frame shows more than its volume: at end-systole the wall's thickness tells of "
         "EF, too. Minutes leave out what a row is built on: a Gaussian process's MLP, an "
         "ensemble's members."
     )

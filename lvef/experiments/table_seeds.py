@@ -137,9 +137,9 @@ def _due_to_chance(found: dict[str, Any], count: int) -> str:
     )
     if every:
         text += (
-            f" Of {len(every)} differences {by_chance} are within chance: their 95 % interval, "
+            f" Differences within chance: {by_chance} of {len(every)}, of which the 95 % interval, "
             "over seeds (Student's t) and cases (bootstrap) together, holds 0. Not corrected for "
-            "their number."
+            "how many there are."
         )
     return text
 
