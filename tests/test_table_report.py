@@ -195,6 +195,18 @@ def test_a_call_that_is_worth_no_more_than_a_constant_says_so(written, labels):
     assert (trivial["lower"], trivial["upper"]) == pytest.approx((ends.low, ends.high))
 
 
+def test_errors_are_fewer_only_where_their_interval_says_so():
+    truth = np.repeat([1, 0], [50, 350])
+    cases = pd.DataFrame({"ef_true": 60.0 - 30 * truth, "p_reduced": 0.5, "review": 0})
+    for caught, said in ((5, "not fewer"), (45, "fewer")):
+        called = np.where(np.arange(400) < caught, 1, 0)
+        found = calls_of(cases.assign(reduced=called, reduced_true=truth), 0.5, 0)
+        assert found["error_rate"]["value"] < found["always_the_majority"]["value"]
+        assert found["errors"] == said
+    over = calls_of(cases.assign(reduced=1, reduced_true=truth), 0.5, 0)
+    assert over["errors"] == "more"
+
+
 def test_as_many_cases_are_flagged_by_nearness():
     ef = np.array([39.0, 41, 50, 60, 30, 45])
     cases = pd.DataFrame(
@@ -211,7 +223,7 @@ def test_as_many_cases_are_flagged_by_nearness():
     assert found["by_nearness"]["others"]["value"] == 0.25
     assert found["by_nearness"]["share_flagged"]["cases"] == 6
     assert found["borderline"]["of_mistakes"]["value"] == pytest.approx(2 / 3)
-    classifier = cases.drop(columns="ef").assign(p_reduced=[0.11, 0.12, 0.5, 0.01, 0.9, 0.02])
+    classifier = cases.drop(columns="ef").assign(p_reduced=[0.11, 0.12, 0.01, 0.01, 0.5, 0.02])
     near = calls_of(classifier, 0.115, 0)["by_nearness"]
     assert near["flagged"]["value"] == 1, "the two nearest to the threshold, not to one half"
     none = calls_of(cases.assign(review=0), 0.5, 0)
@@ -261,11 +273,12 @@ def test_what_one_lucky_seed_shows_is_chance(labels):
 
     cases = [
         {"one": frame(one), "other": frame(other)}
-        for one, other in ((1.0, 1.3), (1.3, 1.1), (1.2, 1.1))
+        for one, other in ((1.0, 1.3), (1.0, 1.05), (1.2, 1.25))
     ]
     found = seeds_of(MAE, cases)
     pair = found["pairs"]["other"]["one"]
     assert pair["lower"] < 0 < pair["upper"]
+    assert pair["difference"] > 3 * pair["sd_test"], "the cases alone would call it real"
     assert not pair["beyond_chance"]
     assert found["rows"]["one"]["sd"] > found["rows"]["one"]["sd_test"]
     text = "\n".join(format_seeds({"mae": found}, [0, 1, 2], ""))
