@@ -1,4 +1,4 @@
-"""Shares of cases with their intervals, clips that got no answer counted as failed or not."""
+"""Shares and means of cases with their intervals, refused clips counted as failed or not."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import binomtest
+
+from lvef.evaluation.metrics import bootstrap_interval
 
 CLOPPER_PEARSON = "Clopper-Pearson"
 """What the method of `share_of` is called under a table."""
@@ -33,3 +35,24 @@ def share_of(hits: ArrayLike, refused: int = 0) -> dict[str, Any]:
         "value": value, "lower": ends[0], "upper": ends[1], "cases": count,
         "method": CLOPPER_PEARSON,
     }  # fmt: skip
+
+
+def mean_of(values: ArrayLike) -> dict[str, Any]:
+    """Return the mean of what is known of the cases, with its 95 % bootstrap interval.
+
+    Args:
+        values: `(n,)`, NaN where a case has none.
+
+    Returns:
+        `value`, `lower`, `upper` (NaN where no case has one) and `cases`.
+    """
+    found = np.asarray(values, dtype=np.float64)
+    known = found[np.isfinite(found)]
+    if not len(known):
+        return {"value": float("nan"), "lower": float("nan"), "upper": float("nan"), "cases": 0}
+
+    def mean(sample: Any) -> dict[str, float]:
+        return {"mean": float(np.mean(sample))}
+
+    lower, upper = bootstrap_interval(mean, known)["mean"]
+    return {"value": float(known.mean()), "lower": lower, "upper": upper, "cases": len(known)}
