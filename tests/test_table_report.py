@@ -23,6 +23,7 @@ from lvef.experiments.table import _seed_words
 from lvef.experiments.table_bounds import MAJORITY, MEAN, MEDIAN, Bounds, given, table_bounds
 from lvef.experiments.table_calls import calls_of, format_calls
 from lvef.experiments.table_differences import MAE
+from lvef.experiments.table_markdown import cell
 from lvef.experiments.table_report import write_report
 from lvef.experiments.table_rows import Rows
 from lvef.experiments.table_seeds import format_seeds, seeds_of
@@ -175,7 +176,7 @@ def test_every_figure_of_a_table_has_its_interval(written):
             cells = [cell.strip() for cell in line.strip("|").split("|")][1:]
             figures = [c for c in cells if re.match(r"-?\d", c) and not re.fullmatch(r"\d\.\d", c)]
             assert figures
-            assert all(re.search(r"\[-?[\d.]+, -?[\d.]+\]", figure) for figure in figures), line
+            assert all(re.search(r"\[(-?[\d.]+, -?[\d.]+|none)\]", c) for c in figures), line
     assert text.count("Intervals of 95 %: ") == 3
     assert "resamples" in text
 
@@ -306,6 +307,13 @@ def test_figures_of_phantoms_do_not_stand_beside_published_ones(written):
     assert "may be read beside these" in published
     for plot in ("mae", "roc_auc", "coverage", "error_rejection"):
         assert is_drawn(written / f"{plot}.png")
+
+
+def test_what_never_varies_has_no_interval_and_says_so():
+    assert cell({"value": 19.736, "lower": float("nan"), "upper": float("nan")}) == "19.74 [none]"
+    assert cell({"value": 0.5, "lower": None, "upper": None}) == "0.500 [none]"
+    assert cell({"value": -0.0001, "lower": -0.5, "upper": 0.1}) == "0.000 [-0.500, 0.100]"
+    assert cell({"value": None, "lower": None, "upper": None}) == cell(None) == "-"
 
 
 def test_a_refused_clip_counts_as_failed():

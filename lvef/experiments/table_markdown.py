@@ -31,9 +31,15 @@ def percent(share: float | None) -> str:
 
 
 def cell(metric: Mapping[str, Any] | None) -> str:
-    """Return a metric with its interval: `value`, `lower` and `upper`."""
+    """Return a metric with its interval: `value`, `lower` and `upper`.
+
+    Where no resample differs, as in a width that is the same in every case, it has none, and the
+    cell says so.
+    """
     if metric is None or number(metric["value"]) == "-":
         return "-"
+    if "-" in (number(metric["lower"]), number(metric["upper"])):
+        return f"{number(metric['value'])} [none]"
     return f"{number(metric['value'])} [{number(metric['lower'])}, {number(metric['upper'])}]"
 
 

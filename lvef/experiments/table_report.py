@@ -178,7 +178,7 @@ def _methods(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
         for method in sorted({each.get("method") or _RESAMPLED for each in found}):
             by_method.setdefault(method, []).append(column)
     parts = [f"{method} ({', '.join(names)})" for method, names in by_method.items()]
-    return f"Intervals of 95 %: {'; '.join(parts)}."
+    return f"Intervals of 95 %: {'; '.join(parts)}; none where no resample differs."
 
 
 def _published(phantom: bool) -> list[str]:
