@@ -144,7 +144,7 @@ def test_an_unreadable_video_is_set_aside_where_the_run_did_so(
     assert first["right_all"] == pytest.approx(first["right"] * (len(tested) - 2) / len(tested))
     text = (out / "robustness.md").read_text()
     assert "within 10 EF points, of all clips" in text
-    assert "2 clips could not be read" in text
+    assert "Clips that could not be read: 2." in text
     run["data"]["max_excluded"] = 0.01
     config.write_text(yaml.safe_dump(run))
     assert main(asked) == 1

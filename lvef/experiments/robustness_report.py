@@ -124,8 +124,8 @@ def format_robustness(table: pd.DataFrame, title: str, phantom: bool) -> str:
     )
     if refused:
         note += (
-            f" {refused} clips could not be read and are in no metric but the share of all clips, "
-            "where they count as failed."
+            f" Clips that could not be read: {refused}. They are in no metric but the share of all "
+            "clips, where they count as failed."
         )
     return "\n".join([*lines, note]) + "\n"
 
