@@ -14,7 +14,7 @@ from lvef.data.layouts import read_labels
 from lvef.data.loaders import set_aside
 from lvef.errors import DatasetError
 from lvef.evaluation.ceilings import ef_from_volume
-from lvef.experiments.table import _ceilings
+from lvef.experiments.table_bounds import MAJORITY, MEAN, MEDIAN, table_bounds
 
 Tables = tuple[pd.DataFrame, pd.DataFrame]
 
@@ -167,7 +167,7 @@ def test_volumes_are_not_needed(folder, tables):
         read = read_labels(put(folder, without, tracings))
         assert len(read.table) == 32
         assert read.table[["esv", "edv"]].isna().all(axis=None)
-        assert list(_ceilings(read.table)) == ["mean of TRAIN"]
+        assert list(table_bounds(read.table)) == [MEAN, MEDIAN, MAJORITY]
     assert np.isfinite(ef_from_volume(files.ESV, files.EF, files.ESV)).all()
 
 

@@ -19,7 +19,7 @@ from lvef.data.fingerprint import file_digest
 from lvef.data.formats import read_frames, write_video
 from lvef.data.layouts import read_labels
 from lvef.experiments.conditions import Condition, all_conditions
-from lvef.experiments.robustness import format_robustness
+from lvef.experiments.robustness_report import format_robustness
 from lvef.phantom import PhantomClip
 
 
@@ -97,6 +97,9 @@ def test_the_command_measures_every_condition(logs, phantom_root, tmp_path, caps
     text = (out / "robustness.md").read_text()
     assert text == format_robustness(table, about["title"], True)
     assert "Costliest" in text
+    assert "of all clips" not in text, "every clip was read"
+    assert (table["mae_lower"] <= table["mae"]).all()
+    assert (table["mae_upper"] >= table["mae"]).all()
     assert "not for diagnosis" in text
     assert is_drawn(out / "robustness.png")
 
@@ -136,6 +139,12 @@ def test_an_unreadable_video_is_set_aside_where_the_run_did_so(
     about = json.loads((out / "robustness.json").read_text())
     assert about["num_cases"] == len(tested) - 2
     assert "2 unreadable video" in capsys.readouterr().out
+    assert about["refused"] == 2
+    first = about["conditions"][0]
+    assert first["right_all"] == pytest.approx(first["right"] * (len(tested) - 2) / len(tested))
+    text = (out / "robustness.md").read_text()
+    assert "within 10 EF points, of all clips" in text
+    assert "Clips that could not be read: 2." in text
     run["data"]["max_excluded"] = 0.01
     config.write_text(yaml.safe_dump(run))
     assert main(asked) == 1
@@ -147,8 +156,11 @@ def test_what_is_lost_by_a_classifier_is_balanced_accuracy():
         {"condition": "", "level": 0.0, "words": "as labelled", "balanced_accuracy": 0.9},
         {"condition": "blur", "level": 2.0, "words": "blur: 2 pixels", "balanced_accuracy": 0.8},
     ]
-    costs = {"flagged": 0.1, "cost_of": "balanced_accuracy", "cost_lower": 0.05, "cost_upper": 0.15}
-    table = pd.DataFrame([{**row, **costs, "cost": 0.9 - row["balanced_accuracy"]} for row in rows])
-    assert "blur: 2 pixels | 0.800 | 10 % | +10.00 [+5.00, +15.00]" in format_robustness(
-        table, "TEST", False
-    )
+    same = {"cost_of": "balanced_accuracy", "refused": 0, "cost_lower": 0.05, "cost_upper": 0.15}
+    for name, value in (("flagged", 0.1), ("right", 0.7), ("balanced_accuracy", 0.8)):
+        same |= {name: value, f"{name}_lower": value - 0.1, f"{name}_upper": value + 0.1}
+    table = pd.DataFrame([{**same, **row, "cost": 0.9 - row["balanced_accuracy"]} for row in rows])
+    assert (
+        "blur: 2 pixels | 0.800 [0.700, 0.900] | 70 % [60, 80] | 10 % [0, 20] | "
+        "+10.00 [+5.00, +15.00]"
+    ) in format_robustness(table, "TEST", False)

@@ -238,6 +238,9 @@ def test_the_command_measures_regions_curves_and_randomisation(
     assert about["area"]["heart"] + about["area"]["rest_of_sector"] == pytest.approx(1, abs=0.02)
     assert about["methods"]["Grad-CAM"]["share_by_frame"] == {"ESF": 1.0}
     assert set(about["randomisation"]) == {"head", "last_block", "all"}
+    for measured in (about["randomisation"]["all"]["Grad-CAM"],
+                     about["curves"]["Grad-CAM"]["deletion_area"]):  # fmt: skip
+        assert measured["lower"] <= measured["value"] <= measured["upper"]
     text = (out / "saliency.md").read_text()
     assert text.startswith("## PHANTOM")
     assert "Claim of the reference results" in text
@@ -300,3 +303,4 @@ def test_the_share_of_an_even_map_is_that_of_the_area(phantom_root):
     assert only["shares"]["septum"]["value"] == pytest.approx(1)
     assert only["shares"]["lateral_wall"]["value"] == 0
     assert only["pointing"]["septum"]["value"] == 1
+    assert only["pointing"]["septum"]["lower"] < 1, "three of three is not always"

@@ -29,6 +29,7 @@ from lvef.experiments.table import (
     EXPERIMENTS,
     table,
 )
+from lvef.experiments.table_bounds import MAJORITY, MEAN, MEDIAN, given
 from lvef.models import EFRegressor
 from lvef.models.loading import load_task
 from lvef.report.history import read_history
@@ -100,16 +101,22 @@ def test_the_table_continues_where_it_was_interrupted(
     strict = json.loads((output / "table.json").read_text(), parse_constant=pytest.fail)
     assert strict["rows"]["esf_cls"] == first["esf_cls"], "the quick look has not replaced it"
 
-    headings = [line for line in text.splitlines() if line.startswith("## ")]
-    assert all("PHANTOM" in line for line in headings)
+    *measured, published = [line for line in text.splitlines() if line.startswith("## ")]
+    assert all("PHANTOM" in line for line in measured)
+    assert "not measured here" in published
     assert NOT_FOR_DIAGNOSIS in text
     for part in (
-        "given the true ESV only", "always the majority",
-        "accuracy 0.885, f1_weighted 0.86, roc_auc 0.91",
+        given("ESV", "median"), given("ESV", "mean"), MEAN, MEDIAN, MAJORITY,
+        "given the true ESV, threshold of VAL", "reference study, esf_cls | 0.885 | 0.860 | 0.910",
         "coverage_90", "recall | specificity", "CoReEcho", "VAL would choose", "p-values of mae",
+        "uncorrected, and these are 6", "± 0.5 EF points", "by nearness", "Published",
     ):  # fmt: skip
         assert part in text
-    assert 0 < about["p_values"]["mae"]["esf_mlp"]["esf_gpr"] <= 1
+    difference = about["differences"]["mae"]["esf_mlp"]["esf_gpr"]
+    assert 0 < difference["p"] <= difference["p_holm"] <= 1
+    assert difference["lower_90"] <= difference["difference"] <= difference["upper_90"]
+    assert about["calls"]["esf_mlp"]["error_rate"]["cases"] == len(cases)
+    assert not about["seeds"]["mae"], "one training says nothing of chance"
     for plot in (
         "mae", "roc_auc", "coverage", "error_rejection", "samples", "ef_distribution",
     ):  # fmt: skip
@@ -253,7 +260,41 @@ def test_what_is_given_a_true_volume_is_judged_on_the_videos_that_can_be_read(
         str(root), tmp_path / "out", ["esf_mlp"], small_configs, max_epochs=1, max_excluded=0.5,
         check_videos=True,
     )  # fmt: skip
-    ceiling = json.loads((tmp_path / "out" / "table.json").read_text())["ceilings"]["ESV only"]
+    bounds = json.loads((tmp_path / "out" / "table.json").read_text())["bounds"]
     train, test = videos.loc["TRAIN"], videos.loc["TEST"].iloc[1:]
-    said = ef_from_volume(train["esv"], train["ef_true"], test["esv"])
-    assert ceiling["mae"] == pytest.approx(np.abs(said - test["ef_true"]).mean(), abs=1e-6)
+    said = ef_from_volume(train["esv"], train["ef_true"], test["esv"], "median")
+    mae = bounds[given("ESV", "median")]["metrics"]["mae"]["value"]
+    assert mae == pytest.approx(np.abs(said - test["ef_true"]).mean(), abs=1e-6)
+
+
+@pytest.mark.slow
+def test_other_seeds_train_again_and_stand_beside_the_first(
+    phantom_root, tmp_path, small_configs, monkeypatch
+):
+    output, chosen = tmp_path / "out", ["esf_mlp", "esf_gpr"]
+    arguments = {"configs": small_configs, "max_epochs": 1, "quick": True}
+    table(str(phantom_root), output, chosen, **arguments)
+    first = json.loads((output / "quick" / "table.json").read_text())
+    began = EFRegressor.on_train_epoch_start
+
+    def interrupted(task):
+        raise RuntimeError("pulled the plug")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EFRegressor, "on_train_epoch_start", interrupted)
+        with pytest.raises(RuntimeError, match="pulled the plug"):
+            table(str(phantom_root), output, chosen, seeds=2, **arguments)
+    assert EFRegressor.on_train_epoch_start is began
+    text = table(str(phantom_root), output, chosen, seeds=2, **arguments).read_text()
+    about = json.loads((output / "quick" / "table.json").read_text())
+    assert about["rows"] == first["rows"], "the first seed is reused as it was, and is the table"
+    other = about["other_seeds"]["1"]
+    for name in chosen:
+        words = other[name]["made_from"]["words"]
+        assert words[words.index("--seed_everything") + 1] == "1"
+        values = about["seeds"]["mae"]["rows"][name]["values"]
+        assert values[0] == pytest.approx(first["rows"][name]["metrics"]["mae"]["value"])
+        if name == "esf_mlp":  # a process of 22 cases says the mean, whatever it stands on
+            assert values[0] != values[1], "another training gives something else"
+    assert other["esf_mlp"]["checkpoint"] in other["esf_gpr"]["made_from"]["words"], "its own MLP"
+    assert "PHANTOM: mae over 2 trainings (seeds)" in text

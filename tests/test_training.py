@@ -139,7 +139,8 @@ def test_tensorboard_shows_how_val_is_predicted_and_the_augmented_frames(
 ):
     assert regressor.pictures == {"val/predicted_and_true"}, "features are no pictures"
     assert classifier.pictures == {
-        "val/roc_and_pr", "val/decision_curve", "val/risk_distribution", "val/confusion_matrix", "val/reliability", "val/error_rejection",
+        "val/roc_and_pr", "val/confusion_matrix", "val/reliability", "val/error_rejection",
+        "val/decision_curve", "val/risk_distribution",
     }  # fmt: skip
     assert thawing[0].pictures == {"val/predicted_and_true", "sample_batch"}
 

@@ -11,21 +11,19 @@ from typing import Any
 import pandas as pd
 import torch
 import yaml
-from numpy.typing import ArrayLike
 from torch import Tensor
 from tqdm import tqdm
 
-from lvef.cardiac import PICTURE_SIZE, is_reduced
+from lvef.cardiac import PICTURE_SIZE
 from lvef.data.corruptions import CORRUPTIONS
 from lvef.data.dataset import KeyFrameDataset, prepare_for_workers
 from lvef.data.layouts import MAX_EXCLUDED, read_labels
 from lvef.data.loaders import set_aside
 from lvef.data.options import RANGES as DATA_RANGES
 from lvef.errors import ConfigurationError, VideoError
-from lvef.evaluation.metrics import classification_metrics, regression_metrics
-from lvef.evaluation.resampling import Metrics, bootstrap_interval
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.conditions import Condition, all_conditions
+from lvef.experiments.robustness_report import format_robustness, measure
 from lvef.experiments.study_record import write_study_record
 from lvef.figures.robustness import robustness_figure
 from lvef.files import make_room, write_csv, write_figure, write_json, write_text
@@ -35,8 +33,6 @@ from lvef.models.loading import describe_checkpoint, load_ef_task
 from lvef.options import COUNT, SEED, check_numbers
 from lvef.runs import data_options
 
-_CLASSIFICATION = ("roc_auc", "balanced_accuracy", "recall", "specificity")
-_REGRESSION = ("mae", "rmse", "bias", "roc_auc")
 _BATCH = 16
 _RANGES = {"num_cases": COUNT, "seed": SEED}
 
@@ -54,7 +50,8 @@ def robustness(
     On the TEST split: ED, ES or both picked up to five frames too early or too late, clips with
     fewer frames a second, added speckle, lost gain, shadow, blur, lower resolution and heavier
     compression. Videos of which any such frame cannot be read are set aside where the run did so
-    (data.check_videos). Writes robustness.md, robustness.csv, robustness.json and a figure.
+    (data.check_videos), and counted as failed in a share of all. Writes robustness.md,
+    robustness.csv, robustness.json and a figure.
 
     Args:
         config: config.yaml of the run.
@@ -79,26 +76,31 @@ def robustness(
     most = data.get("max_excluded", MAX_EXCLUDED)
     folder = read_labels(root, most)
     test = folder.table[folder.table["split"] == "TEST"]
+    # Of a part of TEST it is not known which of the unreadable belong to it.
+    refused = _unreadable(folder.excluded)
     if data.get("limit") is not None:
+        refused *= data["limit"] >= len(test)
         test = test.head(data["limit"])
     if num_cases is not None and num_cases < len(test):
+        refused = 0
         test = test.sample(num_cases, random_state=seed).sort_index()
     conditions = list(all_conditions(task.frames))
     output = output or config.parent / "robustness"
     make_room(output / "robustness.md")
     answers, failed = _predict(task, test, seen, conditions, seed, bool(data.get("check_videos")))
+    refused += len(failed)
     if failed:
         test = test.drop(index=list(failed))
         print(set_aside(folder, failed, most).summary())
     phantom = folder.is_phantom
     words = f"{'PHANTOM ' if phantom else ''}TEST, {len(test)} videos"
     title = f"{words}, {type(task).__name__} on {' + '.join(task.frames)}"
-    table = _measure(task, answers, conditions, test)
+    table = measure(task, answers, conditions, test, refused)
     write_csv(output / "robustness.csv", table)
     results = {
         "title": title, "note": NOT_FOR_DIAGNOSIS, "phantom": phantom,
         "task": type(task).__name__, "frames": task.frames, "num_cases": len(test),
-        "checkpoint": str(ckpt_path), "version": version("lvef"),
+        "refused": refused,        "checkpoint": str(ckpt_path), "version": version("lvef"),
         "conditions": json.loads(table.to_json(orient="records")),
     }  # fmt: skip
     write_json(output / "robustness.json", results)
@@ -109,6 +111,12 @@ def robustness(
     write_study_record(output, "robustness", started, options, root, ckpt_path)
     print(text)
     return output / "robustness.md"
+
+
+def _unreadable(excluded: pd.DataFrame) -> int:
+    """Return how many videos of TEST were set aside as unreadable when the folder was read."""
+    of_test = excluded[excluded["split"] == "TEST"]
+    return int(of_test["reason"].astype(str).str.startswith("unreadable video").sum())
 
 
 def _data_of(config: Path) -> dict[str, Any]:
@@ -194,68 +202,3 @@ def _looks(
     wanted = [condition.frames(ed, es, count) for condition in conditions]
     numbers = sorted({frame for picked in wanted for frame in picked.values()})
     return dict(zip(numbers, dataset.look(item, numbers), strict=True)), wanted
-
-
-def _measure(
-    task: EFTask, answers: list[dict[str, Tensor]], conditions: list[Condition], rows: pd.DataFrame
-) -> pd.DataFrame:
-    """Return a row a condition: metrics, and what the first costs with a 95 % interval."""
-    ef = rows["ef_true"].to_numpy(float)
-    classifier = task.kind == "classification"
-    threshold = 0.5 if task.decision_threshold is None else task.decision_threshold
-    truth = is_reduced(ef).astype(int) if classifier else ef
-    name = "p_reduced" if classifier else "ef"
-    predicted = [cases[name].double().numpy() for cases in answers]
-    main, sign = ("balanced_accuracy", -1) if classifier else ("mae", 1)
-    shown = _CLASSIFICATION if classifier else _REGRESSION
-
-    def metric(answer: ArrayLike, known: ArrayLike) -> Metrics:
-        if classifier:
-            return classification_metrics(answer, known, threshold)
-        return regression_metrics(answer, known)
-
-    def cost(changed: ArrayLike, first: ArrayLike, known: ArrayLike) -> Metrics:
-        return {"cost": sign * (metric(changed, known)[main] - metric(first, known)[main])}
-
-    measured = []
-    for condition, answer, cases in zip(conditions, predicted, answers, strict=True):
-        values = metric(answer, truth)
-        row: dict[str, Any] = {
-            "condition": condition.kind, "level": condition.level, "unit": condition.unit,
-            "words": condition.words, **{name: values[name] for name in shown},
-            "flagged": float(cases["review"].mean()),
-            "cost": cost(answer, predicted[0], truth)["cost"], "cost_of": main,
-        }  # fmt: skip
-        row["cost_lower"], row["cost_upper"] = (
-            bootstrap_interval(cost, answer, predicted[0], truth, resamples=200)["cost"]
-            if condition.kind
-            else (0.0, 0.0)
-        )
-        measured.append(row)
-    return pd.DataFrame(measured)
-
-
-def format_robustness(table: pd.DataFrame, title: str, phantom: bool) -> str:
-    """Return the table as Markdown."""
-    shown = [name for name in dict.fromkeys((*_REGRESSION, *_CLASSIFICATION)) if name in table]
-    main = str(table["cost_of"].iloc[0])
-    words = "MAE, EF points" if main == "mae" else "balanced accuracy lost, points of 100"
-    factor = 1.0 if main == "mae" else 100.0
-    lines = [
-        f"## {'PHANTOM: ' if phantom else ''}what mistakes cost", "",
-        f"{title}. {NOT_FOR_DIAGNOSIS}", "",
-        "| | " + " | ".join(shown) + f" | flagged | cost ({words}) |",
-        "|---" * (3 + len(shown)) + "|",
-    ]  # fmt: skip
-    for row in table.to_dict(orient="records"):
-        cells = " | ".join(f"{float(row[name]):.{2 if name in ('mae', 'rmse', 'bias') else 3}f}"
-                           for name in shown)  # fmt: skip
-        cost = ""
-        if row["condition"]:
-            low, high = factor * row["cost_lower"], factor * row["cost_upper"]
-            cost = f"{factor * row['cost']:+.2f} [{low:+.2f}, {high:+.2f}]"
-        flagged = f"{100 * row['flagged']:.0f} %"
-        lines.append(f"| {row['words']} | {cells} | {flagged} | {cost} |")
-    worst = table.iloc[1:].nlargest(1, "cost").iloc[0]
-    lines += ["", f"Costliest: {worst['words']}, {factor * worst['cost']:+.1f} ({words})."]
-    return "\n".join(lines) + "\n"

@@ -32,6 +32,7 @@ from lvef.evaluation.resampling import bootstrap_interval
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.heart_regions import Mask, heart_regions
 from lvef.experiments.saliency_report import CLAIMED, OUTSIDE, draw_saliency, format_saliency
+from lvef.experiments.shares import mean_of, share_of
 from lvef.experiments.study_record import write_study_record
 from lvef.files import make_room, write_json, write_text
 from lvef.models.attribution import METHOD_NAMES, METHODS, SaliencyMapper, blurred, to_float
@@ -194,24 +195,15 @@ def _places(
             hits[name].append(hit)
             chances[name].append(chance)
     return {
-        "shares": {name: _with_interval(shares[name]) for name in names},
-        "density": {n: _with_interval(ratios[n]) for n in names if n != OUTSIDE},
-        "pointing": {
-            n: {**_with_interval(hits[n]), "chance": float(np.mean(chances[n]))} for n in hits
-        },
+        "shares": {name: mean_of(shares[name]) for name in names},
+        "density": {n: mean_of(ratios[n]) for n in names if n != OUTSIDE},
+        "pointing": {n: {**_share(hits[n]), "chance": float(np.mean(chances[n]))} for n in hits},
     }
 
 
-def _with_interval(values: list[float]) -> dict[str, float]:
-    known = np.array([value for value in values if np.isfinite(value)])
-    if not len(known):
-        return {"value": float("nan"), "lower": float("nan"), "upper": float("nan")}
-
-    def mean(sample: Any) -> dict[str, float]:
-        return {"mean": float(np.mean(sample))}
-
-    lower, upper = bootstrap_interval(mean, known)["mean"]
-    return {"value": float(known.mean()), "lower": lower, "upper": upper, "cases": len(known)}
+def _share(hits: list[float]) -> dict[str, Any]:
+    """Return how often a peak lies in a region; an empty map has none."""
+    return share_of([hit == 1 for hit in hits if np.isfinite(hit)])
 
 
 def _by_frame(maps: NDArray[np.float32], frames: list[str]) -> dict[str, float]:
@@ -230,7 +222,7 @@ def _by_answer(
         chosen = np.flatnonzero(answers == answer)
         density = _places(maps[chosen], [regions[i] for i in chosen])["density"]
         where = "heart" if "heart" in density else "lv_cavity"
-        densities[str(answer)] = density.get(where, _with_interval([]))
+        densities[str(answer)] = density.get(where, mean_of([]))
     return densities
 
 
@@ -262,9 +254,18 @@ def _curves(
             "deletion": np.median(taken[usable], axis=0).tolist(),
             "insertion": np.median(given[usable], axis=0).tolist(),
         }
-        curves[name]["deletion_area"] = area_under(np.array(curves[name]["deletion"]))
-        curves[name]["insertion_area"] = area_under(np.array(curves[name]["insertion"]))
+        areas = _areas_under(taken[usable], given[usable])
+        ends = bootstrap_interval(_areas_under, taken[usable], given[usable]) if any(usable) else {}
+        for side, area in areas.items():
+            lower, upper = ends.get(side, (np.nan, np.nan))
+            curves[name][f"{side}_area"] = {"value": area, "lower": lower, "upper": upper}
     return curves
+
+
+def _areas_under(taken: Any, given: Any) -> dict[str, float]:
+    """Return the areas under the median curves of cases, `(n, 11)` each."""
+    sides = {"deletion": taken, "insertion": given}
+    return {side: area_under(np.median(cases, axis=0)) for side, cases in sides.items()}
 
 
 def _scorer(mapper: SaliencyMapper, side: Tensor) -> Callable[[Any], Any]:
@@ -277,12 +278,12 @@ def _scorer(mapper: SaliencyMapper, side: Tensor) -> Callable[[Any], Any]:
 
 def _randomisation(
     mapper: SaliencyMapper, frames: Tensor, maps: dict[Any, NDArray[np.float32]]
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, dict[str, float]]]:
     """Return the mean rank correlation, inside the sector, with maps of shuffled networks."""
     sides = mapper.sides(frames)
     seen = blurred(to_float(frames)).amax(dim=2).numpy() > 0.02
     has_head = any(not isinstance(part.head, GPPosterior) for part in mapper.evidence.parts)
-    correlations: dict[str, dict[str, float]] = {}
+    correlations: dict[str, dict[str, dict[str, float]]] = {}
     for depth in _DEPTHS if has_head else _DEPTHS[1:]:
         shuffled = mapper.randomised(depth)
         for method in METHODS:
@@ -296,5 +297,5 @@ def _randomisation(
                 similarity(before[mask], after[mask])
                 for before, after, mask in zip(maps[method], changed, seen, strict=False)
             ]
-            correlations.setdefault(depth, {})[METHOD_NAMES[method]] = float(np.mean(alike))
+            correlations.setdefault(depth, {})[METHOD_NAMES[method]] = mean_of(alike)
     return correlations

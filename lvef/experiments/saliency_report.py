@@ -12,7 +12,9 @@ from torch import Tensor
 
 from lvef.data.dataset import KeyFrameDataset
 from lvef.data.shown import case_sector, picture_name
+from lvef.evaluation.intervals import CLOPPER_PEARSON
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.experiments.table_markdown import share_cell
 from lvef.figures.heat_maps import heat_map_sheet
 from lvef.figures.map_measures import curve_figure, region_figure
 from lvef.files import write_figure
@@ -41,15 +43,13 @@ def format_saliency(results: dict[str, Any]) -> str:
             continue
         cells = []
         for method in methods.values():
-            density = method["density"][name]
-            cells.append(f"{100 * method['shares'][name]['value']:.1f} %")
-            cells.append(f"{density['value']:.2f} [{density['lower']:.2f}, {density['upper']:.2f}]")
+            cells += [share_cell(method["shares"][name]), _cell(method["density"][name])]
         label = name.replace("_", " ")
         lines.append(f"| {label} | {100 * area:.1f} % | " + " | ".join(cells) + " |")
     for name, method in methods.items():
         if OUTSIDE in method["shares"]:
-            share = 100 * method["shares"][OUTSIDE]["value"]
-            lines += ["", f"{name}: {share:.1f} % of the map lie outside the sector."]
+            share = share_cell(method["shares"][OUTSIDE])
+            lines += ["", f"{name}: {share} of the map lie outside the sector."]
         by_frame = ", ".join(f"{f} {100 * s:.0f} %" for f, s in method["share_by_frame"].items())
         lines += ["", f"{name}, by frame: {by_frame}."]
     heads = " | ".join(f"{m} | by chance" for m in methods)
@@ -57,8 +57,7 @@ def format_saliency(results: dict[str, Any]) -> str:
     lines += ["", f"Density in the {where}, by the answer that the maps explain:", ""]
     for name, method in methods.items():
         densities = ", ".join(
-            f"{answer} {d['value']:.2f} [{d['lower']:.2f}, {d['upper']:.2f}]"
-            f" ({d.get('cases', 0)} cases)"
+            f"{answer} {_cell(d)} ({d.get('cases', 0)} cases)"
             for answer, d in method["by_answer"].items()
         )
         lines.append(f"- {name}: {densities}")
@@ -66,21 +65,30 @@ def format_saliency(results: dict[str, Any]) -> str:
     lines.append("|---" * (1 + 2 * len(methods)) + "|")
     for name in next(iter(methods.values()))["pointing"]:
         cells = [
-            f"{100 * pointed['value']:.0f} % | {100 * pointed['chance']:.0f} %"
+            f"{share_cell(pointed)} | {100 * pointed['chance']:.0f} %"
             for pointed in (m["pointing"][name] for m in methods.values())
         ]
         lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(cells) + " |")
     lines += ["", "| | deletion, area (lower is better) | insertion, area (higher is better) |",
               "|---|---|---|"]  # fmt: skip
     for name, curve in results["curves"].items():
-        lines.append(f"| {name} | {curve['deletion_area']:.2f} | {curve['insertion_area']:.2f} |")
+        areas = [_cell(curve[f"{side}_area"]) for side in ("deletion", "insertion")]
+        lines.append(f"| {name} | {' | '.join(areas)} |")
     lines += ["", "| weights shuffled | " + " | ".join(methods) + " |",
               "|---" * (1 + len(methods)) + "|"]  # fmt: skip
     for depth, values in results["randomisation"].items():
-        alike = " | ".join(f"{values[m]:.2f}" for m in methods)
+        alike = " | ".join(_cell(values[m]) for m in methods)
         lines.append(f"| {depth.replace('_', ' ')} | {alike} |")
-    lines.append("\nRank correlation of the maps before and after; near 0 is what a sane map has.")
+    lines.append(
+        "\nRank correlation of the maps before and after; near 0 is what a sane map has. Intervals "
+        f"of 95 %: of how often a peak lies somewhere {CLOPPER_PEARSON}, of all others BCa "
+        "bootstrap with 1,000 resamples of cases."
+    )
     return "\n".join(lines) + "\n"
+
+
+def _cell(metric: dict[str, float]) -> str:
+    return f"{metric['value']:.2f} [{metric['lower']:.2f}, {metric['upper']:.2f}]"
 
 
 def _claim(results: dict[str, Any]) -> list[str]:
@@ -98,7 +106,8 @@ def _claim(results: dict[str, Any]) -> list[str]:
             )  # fmt: skip
             verdicts.append(f"{region.replace('_', ' ')} {verdict} ({density['value']:.2f} x)")
         lines.append(f"- {name}: {', '.join(verdicts)}.")
-    return lines
+    note = "Each verdict is of its own 95 % interval, not corrected for how many there are."
+    return [*lines, "", note]
 
 
 def draw_saliency(

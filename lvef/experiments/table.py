@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
-from scipy.special import expit
 
-from lvef.cardiac import PICTURE_SIZE, REDUCED_EF, is_reduced
+from lvef.cardiac import PICTURE_SIZE
 from lvef.cli.configs import files_of, find_config
 from lvef.columns import SPLITS
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset
@@ -20,19 +18,19 @@ from lvef.data.loaders import without_unreadable
 from lvef.data.options import default_workers
 from lvef.data.shown import shown_frames
 from lvef.errors import ConfigurationError
-from lvef.evaluation.ceilings import ef_from_volume
-from lvef.evaluation.metrics import classification_metrics, regression_metrics
 from lvef.experiments.experiment import (
     fit_and_test,
     read_config,
     result_settings,
     videos_stamp,
 )
+from lvef.experiments.table_bounds import table_bounds
 from lvef.experiments.table_report import write_report
+from lvef.experiments.table_rows import Rows
 from lvef.figures.data import ef_distribution, sample_sheet
 from lvef.files import write_figure
 from lvef.models.loading import task_class
-from lvef.options import COUNT, SHARE, check_numbers
+from lvef.options import COUNT, SHARE, Range, check_numbers
 
 _FRAMES = ("edf", "esf", "mf", "edf_esf")
 ENSEMBLES = {
@@ -51,7 +49,13 @@ EXPERIMENTS = [
 ]
 _QUICK_LIMIT, _QUICK_EPOCHS = 200, 4
 _SAMPLES = 8
-_RANGES = {"max_epochs": COUNT, "max_excluded": SHARE}
+_RANGES = {
+    "max_epochs": COUNT,
+    "max_excluded": SHARE,
+    "seeds": Range(1, 100),
+    "margin": Range(0, 100, above=True),
+    "auc_margin": Range(0, 1, above=True),
+}
 
 
 def table(
@@ -64,6 +68,9 @@ def table(
     max_excluded: float = MAX_EXCLUDED,
     check_videos: bool = False,
     quick: bool = False,
+    seeds: int = 1,
+    margin: float = 0.5,
+    auc_margin: float = 0.02,
 ) -> Path:
     """Fit and test experiments on one folder, and write table.md, table.json and plots.
 
@@ -85,8 +92,17 @@ def table(
         max_excluded: Share of unusable videos above which nothing is run.
         check_videos: Decode every video's key frames first, and set the unreadable aside.
         quick: 200 videos a split and 4 epochs, to see that all works.
+        seeds: How often every experiment is trained, each time from another seed. The first seed's
+            rows are the table; how they vary over seeds stands beside them.
+        margin: Difference in MAE below which two rows are equivalent, in EF points. Half a point
+            is lost when an EF is reported as a whole number.
+        auc_margin: The same of ROC-AUC.
     """
-    check_numbers("--", _RANGES, {"max_epochs": max_epochs, "max_excluded": max_excluded})
+    asked = {
+        "max_epochs": max_epochs, "max_excluded": max_excluded, "seeds": seeds, "margin": margin,
+        "auc_margin": auc_margin,
+    }  # fmt: skip
+    check_numbers("--", _RANGES, asked)
     _check(experiments, configs)
     # The same experiment, from wherever and however it is named.
     root, output = str(Path(root).resolve()), output.resolve()
@@ -108,15 +124,18 @@ def table(
     shared += ["--data.max_excluded", str(max_excluded)]
     shared += ["--data.check_videos", "true"] if check_videos else []
     videos = videos_stamp(Path(root))
-    rows: dict[str, dict[str, Any]] = {}
-    for name in experiments:
-        own, built_on = _own_words(name, rows, weights)
-        config = _config_of(name, configs)
-        words = ["--config", str(config), *shared, *own]
-        read = [file for each in (config, *overlays) for file in files_of(each)]
-        made_from = result_settings(words, built_on, read, Path(root))
-        made_from["videos"] = videos
-        rows[name] = fit_and_test(name, made_from, output)
+    by_seed: dict[int, Rows] = {}
+    for seed in range(seeds):  # the whole table of one, then that of the next
+        rows = by_seed.setdefault(seed, {})
+        for name in experiments:
+            own, built_on = _own_words(name, rows, weights)
+            read = [_config_of(name, configs), *overlays]
+            own += _seed_words(read, seed)
+            words = ["--config", str(read[0]), *shared, *own]
+            files = [file for each in read for file in files_of(each)]
+            made_from = result_settings(words, built_on, files, Path(root))
+            made_from["videos"] = videos
+            rows[name] = fit_and_test(name, made_from, output)
     usable = folder.table
     if quick:
         usable = usable.groupby("split", sort=False).head(_QUICK_LIMIT)
@@ -126,7 +145,8 @@ def table(
         if quick
         else ""
     )
-    return write_report(shown, rows, _ceilings(usable), phantom, note)
+    margins = {"mae": margin, "roc_auc": auc_margin}
+    return write_report(shown, by_seed, table_bounds(usable), margins, phantom, note)
 
 
 def _config_of(name: str, configs: Path | None) -> Path:
@@ -183,6 +203,20 @@ def _own_words(
     return ([], []) if weights is None else (["--model.backbone.weights", weights], [])
 
 
+def _seed_words(configs: list[Path], seed: int) -> list[str]:
+    """Return the options of another seed; those of the first are what the configs say."""
+    if not seed:
+        return []
+    said = [
+        options["seed_everything"]
+        for config in reversed(configs)  # a later one goes before an earlier
+        for options in map(read_config, files_of(config))
+        if "seed_everything" in options
+    ]
+    first = said[0] if said and not isinstance(said[0], bool) else 0
+    return ["--seed_everything", str(first + seed)]
+
+
 def _draw_data(rows: pd.DataFrame, output: Path, phantom: bool) -> None:
     """Draw a sheet of samples, and how EF is distributed in each split."""
     data = "PHANTOM " if phantom else ""
@@ -200,22 +234,3 @@ def _draw_data(rows: pd.DataFrame, output: Path, phantom: bool) -> None:
     ef_by_split = {name: splits.get_group(name) for name in SPLITS if name in splits.groups}
     figure = ef_distribution(ef_by_split, f"{data}EF by split")
     write_figure(output / "ef_distribution.png", figure, dpi=120)
-
-
-def _ceilings(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Return the metrics on TEST of a model that is given a true volume, and of the mean."""
-    train, test = rows[rows["split"] == "TRAIN"], rows[rows["split"] == "TEST"]
-    answers: dict[str, ArrayLike] = {"mean of TRAIN": [train["ef_true"].mean()] * len(test)}
-    for name in ("EDV", "ESV"):
-        if rows[name.lower()].notna().all():  # else the figures would be of other cases
-            known = ef_from_volume(train[name.lower()], train["ef_true"], test[name.lower()])
-            answers[f"{name} only"] = known
-    reduced = is_reduced(test["ef_true"])
-    # Any rising function of how far EF lies below 40 ranks cases as that does, and calls them so.
-    return {
-        name: {
-            **classification_metrics(expit(REDUCED_EF - np.asarray(ef)), reduced),
-            **regression_metrics(ef, test["ef_true"]),
-        }
-        for name, ef in answers.items()
-    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 
 from lvef.evaluation.metrics import METRIC_NAMES
 from lvef.evaluation.uncertainty import LEVELS, doubt
+from lvef.experiments.table_bounds import MAJORITY, MEAN, Bounds
 from lvef.experiments.table_rows import Rows, best_on_val
 from lvef.figures import uncertainty as figures
 from lvef.figures.comparison import forest, learning_curves
@@ -24,7 +26,7 @@ def draw_table(
     classifiers: Rows,
     regressors: Rows,
     cases: dict[str, pd.DataFrame],
-    ceilings: dict[str, dict[str, float]],
+    bounds: Bounds,
     data: str,
 ) -> list[Path]:
     """Draw what the table says, and return the pictures' paths.
@@ -34,7 +36,7 @@ def draw_table(
         classifiers: Rows of classifiers.
         regressors: Rows of the others.
         cases: The cases of each row.
-        ceilings: Metrics of the trivial answers.
+        bounds: What the rows stand beside.
         data: What the headings begin with: `PHANTOM: `, or nothing.
     """
     drawn = {}
@@ -45,11 +47,9 @@ def draw_table(
         if not rows:
             continue
         count = next(iter(rows.values()))["num_cases"]
-        title = f"{data}TEST, {count} videos, 95 % bootstrap intervals"
-        lines = {f"given the true {k}": v["mae"] for k, v in ceilings.items() if "only" in k}
-        lines["always the mean"] = ceilings["mean of TRAIN"]["mae"]
+        title = f"{data}TEST, {count} videos, 95 % intervals"
         points = [_point(name, row["metrics"][key]) for name, row in rows.items()]
-        drawn[key] = forest(points, lines if key == "mae" else {}, label, title)
+        drawn[key] = forest(points, _lines(bounds, key), label, title)
     if regressors:
         best = best_on_val(regressors)
         shown = {
@@ -73,6 +73,16 @@ def draw_table(
     for name, figure in drawn.items():
         write_figure(output / f"{name}.png", figure, dpi=120)
     return [output / f"{name}.png" for name in drawn]
+
+
+def _lines(bounds: Bounds, metric: str) -> dict[str, float]:
+    """Return the bounds that a plot of a metric shows: for the MAE, those that are best by it."""
+    kind = "regression" if metric == "mae" else "classification"
+    lines = {}
+    for name, bound in bounds.items():
+        if bound["kind"] == kind and "mean of EF" not in name and name not in (MEAN, MAJORITY):
+            lines[re.split("[:,]", name)[0]] = float(bound["metrics"][metric]["value"])
+    return lines
 
 
 def _learning(rows: Rows, metric: str) -> dict[str, Any]:

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from lvef.evaluation.comparison import bootstrap_auc, bootstrap_mae, paired_p_values, resampled
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
-from lvef.experiments.references import CAVEAT, REFERENCES, VIDEO_MODELS
+from lvef.experiments.references import CAVEAT, NOT_BESIDE_PHANTOMS, REFERENCES, VIDEO_MODELS
+from lvef.experiments.table_bounds import MAJORITY, MEAN, Bounds
+from lvef.experiments.table_calls import calls_of, format_calls, format_flags
+from lvef.experiments.table_differences import MAE, ROC_AUC, differences_of, format_differences
 from lvef.experiments.table_figures import COVERAGES, draw_table
+from lvef.experiments.table_markdown import cell, header, line, number
 from lvef.experiments.table_rows import Rows, best_on_val, is_classifier, read_cases
+from lvef.experiments.table_seeds import format_seeds, seeds_of
 from lvef.files import write_json, write_text
 
 CLASSIFICATION = [
     "accuracy", "balanced_accuracy", "recall", "specificity", "f1", "f1_weighted", "roc_auc",
-    "pr_auc",
+    "pr_auc", "ece",
 ]  # fmt: skip
-REGRESSION = ["mae", "rmse", "r2", "coverage_90"]
-_GIVEN = ["EDV only", "ESV only"]
+REGRESSION = ["mae", "rmse", "r2", "bias"]
+INTERVALS = [*COVERAGES, "width_90", "nlpd", "crps"]
+_RESAMPLED = "percentile bootstrap, 1,000 resamples of cases"
 
 
 def write_report(
     output: Path,
-    rows: Rows,
-    ceilings: dict[str, dict[str, float]],
+    seeds: Mapping[int, Rows],
+    bounds: Bounds,
+    margins: dict[str, float],
     phantom: bool,
     note: str = "",
 ) -> Path:
@@ -34,8 +40,10 @@ def write_report(
 
     Args:
         output: Folder.
-        rows: By experiment: its `metrics.json`, with `checkpoint`, `minutes`, `val` and `cases`.
-        ceilings: Regression metrics of the trivial answers on the same TEST split.
+        seeds: By seed and experiment: its `metrics.json`, with `checkpoint`, `minutes`, `val` and
+            `cases`. All tables but that over seeds show the first seed.
+        bounds: What the rows stand beside on the same TEST split.
+        margins: By metric, the difference below which two rows are equivalent.
         phantom: Whether they were measured on phantoms; every heading then says so.
         note: What table.md begins with.
 
@@ -43,40 +51,67 @@ def write_report(
         The path of table.md.
     """
     data = "PHANTOM: " if phantom else ""
+    rows = next(iter(seeds.values()))
     classifiers = {k: row for k, row in rows.items() if is_classifier(row)}
     regressors = {k: row for k, row in rows.items() if not is_classifier(row)}
-    cases = {name: read_cases(row["cases"]) for name, row in rows.items()}
-    p_values = {
-        "roc_auc": _p_values({name: cases[name] for name in classifiers}, "roc_auc"),
-        "mae": _p_values({name: cases[name] for name in regressors}, "mae"),
+    kinds = ((ROC_AUC, classifiers), (MAE, regressors))
+    cases = {
+        seed: {name: read_cases(row["cases"]) for name, row in of_seed.items()}
+        for seed, of_seed in seeds.items()
+    }
+    first = next(iter(cases.values()))
+    majority = bounds[MAJORITY]["majority"]
+    calls = {name: calls_of(first[name], _threshold(row), majority) for name, row in rows.items()}
+    differences = {
+        metric.name: differences_of(metric, _of(first, names), margins[metric.name])
+        for metric, names in kinds
+    }
+    over_seeds = {
+        metric.name: seeds_of(metric, [_of(each, names) for each in cases.values()])
+        for metric, names in kinds
     }
     results = {
         "phantom": phantom,
         "quick": note,
         "note": NOT_FOR_DIAGNOSIS,
-        "ceilings": ceilings,
+        "bounds": bounds,
         "references": {"experiments": REFERENCES, "video_models": VIDEO_MODELS, "caveat": CAVEAT},
-        "p_values": p_values,
+        "calls": calls,
+        "margins": margins,
+        "differences": differences,
+        "seeds": {**over_seeds, "numbers": list(seeds)},
         "rows": rows,
+        "other_seeds": dict(list(seeds.items())[1:]),
     }
     write_json(output / "table.json", results)
-    plots = draw_table(output, classifiers, regressors, cases, ceilings, data)
+    plots = draw_table(output, classifiers, regressors, first, bounds, data)
     sections = [
         [note] if note else [],
-        _classification(classifiers, ceilings, data),
-        _regression(regressors, ceilings, data),
-        _uncertainty(regressors, data),
-        _review(rows, data),
-        _differences(p_values, data),
+        _classification(classifiers, bounds, data),
+        _regression(regressors, bounds, data),
+        _uncertainty(regressors, bounds, data),
+        format_calls(calls, data),
+        format_flags(calls, data),
+        format_differences(differences, margins, data),
+        format_seeds(over_seeds, list(seeds), data),
         [f"![{data}{path.stem}]({path.name})" for path in plots],
         *_studies(output),
-        _published(data),
-        [f"Values with 95 % bootstrap intervals over the cases of TEST. {NOT_FOR_DIAGNOSIS}"],
+        _published(phantom),
+        [f"Intervals are of 95 % where nothing else is said. {NOT_FOR_DIAGNOSIS}"],
     ]
     text = "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
     write_text(output / "table.md", text)
     print(text)
     return output / "table.md"
+
+
+def _threshold(row: Mapping[str, Any]) -> float:
+    """Return the probability from which a row calls a case reduced."""
+    return 0.5 if row.get("threshold") is None else float(row["threshold"])
+
+
+def _of(cases: Mapping[str, pd.DataFrame], names: Rows) -> dict[str, pd.DataFrame]:
+    return {name: cases[name] for name in names}
 
 
 def _studies(output: Path) -> list[list[str]]:
@@ -86,150 +121,78 @@ def _studies(output: Path) -> list[list[str]]:
     return [path.read_text().splitlines() for path in paths]
 
 
-def _classification(rows: Rows, ceilings: dict[str, dict[str, float]], data: str) -> list[str]:
-    return _results(rows, CLASSIFICATION, ceilings, f"## {data}Reduced EF (EF ≤ 40 %), TEST")
-
-
-def _regression(rows: Rows, ceilings: dict[str, dict[str, float]], data: str) -> list[str]:
-    lines = _results(rows, REGRESSION, ceilings, f"## {data}EF in percent, TEST")
+def _classification(rows: Rows, bounds: Bounds, data: str) -> list[str]:
+    lines = _results(
+        rows, CLASSIFICATION, bounds, f"## {data}Reduced EF (EF ≤ 40 %), TEST", "classification"
+    )
     note = (
-        "Minutes leave out what a row is built on: a Gaussian process's MLP, an ensemble's members."
+        "Classifiers and what is given a volume call at the threshold with the best balanced "
+        "accuracy on VAL."
     )
     return [*lines, "", note] if lines else []
 
 
-def _results(
-    rows: Rows, columns: list[str], given: dict[str, dict[str, float]], heading: str
-) -> list[str]:
-    """Return rows with their intervals, above the trivial answer and those given a volume."""
+def _regression(rows: Rows, bounds: Bounds, data: str) -> list[str]:
+    lines = _results(rows, REGRESSION, bounds, f"## {data}EF in percent, TEST", "regression")
+    note = (
+        "Who knows one volume and nothing else has no smaller MAE than the conditional median of "
+        "EF, and no smaller RMSE than its conditional mean (both estimated on TRAIN, by a falling "
+        "spline). A frame shows more than its volume: at end-systole the wall's thickness tells of "
+        "EF, too. Minutes leave out what a row is built on: a Gaussian process's MLP, an "
+        "ensemble's members."
+    )
+    return [*lines, "", note] if lines else []
+
+
+def _results(rows: Rows, columns: list[str], bounds: Bounds, heading: str, kind: str) -> list[str]:
+    """Return rows with their intervals, above the constant answers and those given a volume."""
     if not rows:
         return []
-    lines = [heading, "", *_header(["experiment", *columns, "minutes to fit", "published"])]
-    lines += [_row(name, row, columns) for name, row in rows.items()]
-    first = next(iter(rows.values()))
-    trivial = [_number(first["metrics"][column]["baseline"]) for column in columns]
-    lines.append(_line([f"*{first['baseline']}*", *trivial, "", ""]))
-    for name in filter(given.__contains__, _GIVEN):  # a folder may state no volumes
-        cells = [_number(given[name].get(column)) for column in columns]
-        lines.append(_line([f"*given the true {name}*", *cells, "", ""]))
-    return [*lines, "", _chosen(rows)]
+    lines = [heading, "", *header(["experiment", *columns, "minutes to fit"])]
+    for name, row in rows.items():
+        lines.append(line([f"`{name}`", *_cells(row, columns), f"{row['minutes']:.1f}"]))
+    for name, bound in bounds.items():
+        if bound["kind"] == kind:
+            lines.append(line([f"*{name}*", *_cells(bound, columns), ""]))
+    return [*lines, "", _chosen(rows), "", _methods([*rows.values()], columns)]
 
 
-def _uncertainty(rows: Rows, data: str) -> list[str]:
+def _uncertainty(rows: Rows, bounds: Bounds, data: str) -> list[str]:
     if not rows:
         return []
-    columns = [*COVERAGES, "width_90", "nlpd", "crps"]
-    lines = [f"## {data}How true the intervals are, TEST", "", *_header(["experiment", *columns])]
-    for name, row in rows.items():
-        lines.append(_line([name, *(_number(row["metrics"][c]["value"]) for c in columns)]))
-    first = next(iter(rows.values()))
-    trivial = [_number(first["metrics"][column]["baseline"]) for column in columns]
-    return [*lines, _line([f"*{first['baseline']}*", *trivial])]
+    lines = [f"## {data}How true the intervals are, TEST", "", *header(["experiment", *INTERVALS])]
+    lines += [line([f"`{name}`", *_cells(row, INTERVALS)]) for name, row in rows.items()]
+    lines.append(line([f"*{MEAN}*", *_cells(bounds[MEAN], INTERVALS)]))
+    return [*lines, "", _methods([*rows.values()], INTERVALS)]
 
 
-def _review(rows: Rows, data: str) -> list[str]:
-    heads = [
-        "experiment", "flagged", "misclassified, flagged", "misclassified, others", "ratio",
-        "of the mistakes, EF 35-45", "of the cases, EF 35-45", "ECE",
-    ]  # fmt: skip
-    lines = [f"## {data}Flagged for human review, TEST", "", *_header(heads)]
-    for name, row in rows.items():
-        review = row["review"]
-        cells = [
-            _percent(review["share_flagged"]),
-            _percent(review["flagged"]["error_rate"]),
-            _percent(review["unflagged"]["error_rate"]),
-            _ratio(review),
-            _percent(review["borderline"]["share_of_mistakes"]),
-            _percent(review["borderline"]["share_of_cases"]),
-            _number(row["metrics"].get("ece", {}).get("value")),
-        ]
-        lines.append(_line([name, *cells]))
-    return lines
+def _cells(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
+    return [cell(row["metrics"].get(column)) for column in columns]
 
 
-def _differences(p_values: dict[str, dict[str, dict[str, float]]], data: str) -> list[str]:
-    lines: list[str] = []
-    for metric, matrix in p_values.items():
-        if not matrix:
-            continue
-        lines += [f"## {data}Paired bootstrap p-values of {metric}, TEST", ""]
-        names = list(matrix)
-        lines += _header(["", *names])
-        for one in names:
-            cells = [_p(matrix[one][other]) if other != one else "" for other in names]
-            lines.append(_line([one, *cells]))
-        lines.append("")
-    return [*lines, "Not corrected for the number of comparisons."] if lines else []
+def _methods(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """Return how the intervals of a table were found; rows of earlier versions do not say."""
+    by_method: dict[str, list[str]] = {}
+    for column in columns:
+        found = [row["metrics"][column] for row in rows if column in row["metrics"]]
+        for method in sorted({each.get("method") or _RESAMPLED for each in found}):
+            by_method.setdefault(method, []).append(column)
+    parts = [f"{method} ({', '.join(names)})" for method, names in by_method.items()]
+    return f"Intervals of 95 %: {'; '.join(parts)}; none where no resample differs."
 
 
-def _published(data: str) -> list[str]:
-    above = "PHANTOM above; " if data else ""
-    lines = [f"## {above}published video models, EchoNet-Dynamic TEST", ""]
-    lines += _header(["model", "mae", "rmse", "r2"])
-    for name, row in VIDEO_MODELS.items():
-        lines.append(_line([name, *(_number(row.get(c)) for c in ("mae", "rmse", "r2"))]))
-    aside = " Phantoms are not patients: nothing above compares with them." if data else ""
-    return [*lines, "", CAVEAT + aside]
-
-
-def _p_values(cases: Mapping[str, pd.DataFrame], metric: str) -> dict[str, dict[str, float]]:
-    """Return p-values between rows over the cases that all of them have."""
-    if len(cases) < 2:
-        return {}
-    indexed = {name: frame.set_index("video") for name, frame in cases.items()}
-    common = sorted(set.intersection(*(set(frame.index) for frame in indexed.values())))
-    drawn = resampled(len(common))
-    scores = {}
-    for name, frame in indexed.items():
-        row = frame.loc[common]
-        answer, truth = ("ef", "ef_true") if metric == "mae" else ("p_reduced", "reduced_true")
-        bootstrap = bootstrap_mae if metric == "mae" else bootstrap_auc
-        scores[name] = bootstrap(row[answer].to_numpy(float), row[truth].to_numpy(float), drawn)
-    return paired_p_values(scores)
+def _published(phantom: bool) -> list[str]:
+    """Return the published figures in a table of their own."""
+    lines = ["## Published, EchoNet-Dynamic TEST: not measured here", ""]
+    columns = ["accuracy", "f1_weighted", "roc_auc", "mae", "rmse", "r2"]
+    lines += header(["model", *columns])
+    for name, row in (*REFERENCES.items(), *VIDEO_MODELS.items()):
+        shown = f"reference study, {name}" if name in REFERENCES else name
+        lines.append(line([shown, *(number(row.get(column)) for column in columns)]))
+    return [*lines, "", f"{CAVEAT} {NOT_BESIDE_PHANTOMS}" if phantom else CAVEAT]
 
 
 def _chosen(rows: Rows) -> str:
     best = best_on_val(rows)
     val = rows[best]["val"]
-    return f"VAL would choose `{best}` ({val['metric']} {_number(val['value'])})."
-
-
-def _row(name: str, row: dict[str, Any], columns: list[str]) -> str:
-    cells = [_cell(row["metrics"][column]) for column in columns]
-    published = REFERENCES.get(name, {})
-    words = ", ".join(f"{metric} {value:g}" for metric, value in published.items())
-    return _line([f"`{name}`", *cells, f"{row['minutes']:.1f}", words])
-
-
-def _header(cells: list[str]) -> list[str]:
-    return [_line(cells), _line(["---"] * len(cells))]
-
-
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _cell(row: dict[str, float | None]) -> str:
-    return f"{_number(row['value'])} [{_number(row['lower'])}, {_number(row['upper'])}]"
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.2f}" if abs(value) >= 2 else f"{value:.3f}"
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f} %"
-
-
-def _ratio(review: dict[str, Any]) -> str:
-    ratio = review["error_rate_ratio"]
-    if ratio is None and review["unflagged"]["error_rate"] == 0 and review["flagged"]["mistakes"]:
-        return "∞"
-    return _number(ratio)
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return f"VAL would choose `{best}` ({val['metric']} {number(val['value'])})."

@@ -18,6 +18,8 @@ import pandas as pd
 
 import lvef
 from lvef.data.layouts import read_labels
+from lvef.experiments.shares import share_of
+from lvef.experiments.table_markdown import share_cell
 
 
 def main() -> None:
@@ -45,9 +47,15 @@ def main() -> None:
     })  # fmt: skip
     known = both.dropna(subset="found")
     kind = "PHANTOM " if (Path(options.root) / "phantom.json").is_file() else ""
-    print(f"{kind}TEST, {len(both)} videos, {len(both) - len(known)} refused; MAE of EF, points:")
+    refused = len(both) - len(known)
+    print(f"{kind}TEST, {len(both)} videos, {refused} refused; MAE of EF, points, and within 10:")
     for name in ("traced", "found", "geometric"):
-        print(f"  {name:12s}{np.abs(known[name] - known['label']).mean():8.2f}")
+        error = np.abs(known[name] - known["label"])
+        answered, everyone = share_of(error <= 10), share_of(error <= 10, refused)
+        print(
+            f"  {name:12s}{error.mean():8.2f}  {share_cell(answered)} of the answered, "
+            f"{share_cell(everyone)} of all, refused = failed"
+        )
     print(f"{seconds:.2f} s a video from file to row")
 
 
