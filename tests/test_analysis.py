@@ -236,7 +236,7 @@ def test_the_reach_is_the_largest_conformal_quantile_of_the_populations():
         )
         for case in population(12, 1000)
     ]  # fmt: skip
-    assert summary(found)["ef_within"] == pytest.approx(0.9, abs=0.03)
+    assert 0.87 <= summary(found)["ef_within"] <= 0.96
     assert summary(found)["ef_width"] == pytest.approx(2 * 0.9 * 12, abs=1.2)
     easy = [replace(c, ef=c.found_ef) for c in found]
     assert summary(easy)["ef_within"] == 1.0, "too wide where it is easier"
