@@ -151,7 +151,7 @@ def test_a_prepared_clip_stays_as_it_is_and_another_becomes_square(tmp_path):
 def test_the_shipped_weights_do_on_phantoms_what_their_card_says():
     said = json.loads(read_weights("shipped")[1]["figures"])
     wide = next(iter(said.values()))
-    found = summary(analyse_phantoms("shipped", PhantomKind(3001, 1.25), range(60)))
+    found = summary(analyse_phantoms("shipped", PhantomKind(3101, 1.25), range(60)))
     assert found["mean_dice"] == pytest.approx(wide["mean_dice"], abs=0.02)
     assert found["beats_found"] > wide["beats_found"] - 0.06
     assert found["ef_mae"] < wide["ef_mae"] + 1.5
@@ -214,6 +214,42 @@ def test_each_generator_counts_as_much_in_a_calibration_and_the_worst_tells_the_
     other = [fitted.combined(c.by_motion, c.by_contours, 0.0) - c.ef for c in many]
     worst = max(np.sqrt(np.mean(np.square(each))) for each in (off, other))
     assert fitted.std == pytest.approx(worst)
+
+
+def test_the_reach_is_the_largest_conformal_quantile_of_the_populations():
+    """Errors of up to 1 point in one, and of up to 12 in the other: the interval holds 90 % there.
+
+    A normal interval about the worst error's standard deviation need not.
+    """
+    rng = np.random.default_rng(2)
+
+    def population(spread: float, count: int) -> list[PhantomCase]:
+        drawn = zip(rng.uniform(20, 60, count), rng.uniform(-spread, spread, count), strict=True)
+        return [calibrated_case(ef + gap, ef, ef, 0.0) for ef, gap in drawn]
+
+    fitted = calibrate((population(1, 400), population(12, 400)), trust=1.0)
+    assert fitted.reach * fitted.std == pytest.approx(0.9 * 12, abs=0.6)
+    found = [
+        replace(
+            case, found_ef=fitted.combined(case.by_motion, case.by_contours, 0.0),
+            found_std=fitted.std, found_reach=fitted.reach,
+        )
+        for case in population(12, 1000)
+    ]  # fmt: skip
+    assert 0.87 <= summary(found)["ef_within"] <= 0.96
+    assert summary(found)["ef_width"] == pytest.approx(2 * 0.9 * 12, abs=1.2)
+    easy = [replace(c, ef=c.found_ef) for c in found]
+    assert summary(easy)["ef_within"] == 1.0, "too wide where it is easier"
+
+
+def test_the_shipped_interval_covers_each_population_of_its_card():
+    calibration = GeometryCalibration.read(read_weights("shipped")[1]["calibration"])
+    for part in json.loads(read_weights("shipped")[1]["figures"]).values():
+        assert part["ef_within"] >= 0.87
+        assert part["ef_width"] < 2.2 * calibration.reach * calibration.std
+    assert GeometryCalibration.read('{"std": 5.0}').reach == pytest.approx(1.645, abs=1e-3), (
+        "weights of before state a normal interval"
+    )
 
 
 def test_errors_of_ef_are_told_by_band_and_by_the_stated_interval():
@@ -387,12 +423,13 @@ def test_beats_are_combined_by_their_median_and_their_spread_adds_to_the_error()
 def test_the_spread_between_beats_counts_once_in_a_geometric_ef():
     table = pd.DataFrame({
         "video": "a", "path": "a.avi", "reason": "", "beat": [0, 1], "ef_true": np.nan,
-        "ef_geometric": [44.0, 56.0], "ef_geometric_std": 5.5,
+        "ef_geometric": [44.0, 56.0], "ef_geometric_std": 5.5, "ef_geometric_reach": 2.0,
         "quality": 0.9, "beat_quality": 0.8, "ed_frame": [1, 40], "es_frame": [20, 60],
     })  # fmt: skip
     videos, beats = geometric_table(table)
     assert videos.loc[0, "ef_std"] == pytest.approx(np.hypot(5.5, 6.0))
     assert beats["ef_std"].tolist() == pytest.approx([5.5, 5.5])
+    assert beats["ef_upper"].tolist() == pytest.approx([55.0, 67.0]), "as far as its reach says"
 
 
 def test_a_clip_that_is_too_long_is_refused_before_it_is_read(tmp_path, monkeypatch):

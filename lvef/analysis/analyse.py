@@ -181,6 +181,7 @@ def _analyse(
                 motion.ef_by_motion,
                 motion.ef_by_contours,
                 motion.contrast,
+                calibration.reach,
             )
         )
         contours.append(motion.contours)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lvef.errors import WeightsError
+from lvef.evaluation.metrics import normal_reach
+from lvef.evaluation.uncertainty import LEVEL
 
 
 @dataclass(frozen=True)
@@ -20,13 +22,16 @@ class GeometryCalibration:
             and the more the less of the edge is seen.
         contours: What the EF between two contours is worth, `(a, b)` of x (a + b x / 100).
         trust: Share of the EF by motion in the geometric EF, 0 to 1.
-        std: Standard deviation of the geometric EF's error in percent.
+        std: Standard deviation of the geometric EF's error in percent, on the worst population.
+        reach: Standard deviations on either side of the geometric EF within which the true one
+            lies with probability `LEVEL`: the largest conformal quantile of any population.
     """
 
     motion: tuple[float, float, float] = (1.35, 0.0, 0.0)
     contours: tuple[float, float] = (1.0, 0.0)
     trust: float = 0.6
     std: float = 8.0
+    reach: float = float(normal_reach(LEVEL))
 
     @classmethod
     def read(cls, text: str) -> GeometryCalibration:

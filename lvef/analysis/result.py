@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvef.data.prepare import PreparedClip
+from lvef.evaluation.metrics import normal_reach
+from lvef.evaluation.uncertainty import LEVEL
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class AnalysedBeat:
         by_motion: EF by optical flow before calibration.
         by_contours: EF between the contours at ED and ES before calibration.
         contrast: How well the edge is seen, see `lvef.cardiac.edge_contrast`.
+        ef_reach: How many times `ef_std` the stated interval reaches to either side of `ef`.
     """
 
     ed_frame: int
@@ -42,6 +45,7 @@ class AnalysedBeat:
     by_motion: float
     by_contours: float
     contrast: float = 0.0
+    ef_reach: float = float(normal_reach(LEVEL))
 
 
 @dataclass(frozen=True)

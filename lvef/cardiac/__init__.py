@@ -5,6 +5,7 @@ from lvef.cardiac.beats import FoundBeat, find_beats, grey_components, periodici
 from lvef.cardiac.contour import chords_to_polygon, polygon_area, polygon_mask
 from lvef.cardiac.disks import contour_volume, mask_tracing, mask_volume
 from lvef.cardiac.edge import edge_contrast
+from lvef.cardiac.long_axis import LongAxis, long_axis
 from lvef.cardiac.motion import carry_contour, composite_beat
 from lvef.cardiac.sampling import (
     CLIP_FPS,
@@ -32,6 +33,7 @@ __all__ = [
     "REDUCED_EF",
     "SURVEY_FRAMES",
     "FoundBeat",
+    "LongAxis",
     "carry_contour",
     "chords_to_polygon",
     "composite_beat",
@@ -41,6 +43,7 @@ __all__ = [
     "find_beats",
     "grey_components",
     "is_reduced",
+    "long_axis",
     "long_axis_length",
     "looks",
     "mask_tracing",

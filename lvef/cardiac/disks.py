@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvef.cardiac.contour import polygon_mask
+from lvef.cardiac.long_axis import long_axis
 from lvef.cardiac.volume import method_of_disks
 
 _DISKS = 20
@@ -16,8 +17,8 @@ _FINENESS = 4
 def mask_tracing(mask: NDArray[np.bool_]) -> NDArray[np.float64] | None:
     """Return the tracing that a mask amounts to, as a reader would have drawn it.
 
-    The long axis is the mask's principal axis, from the apex, which is nearer the transducer at
-    the top of the picture, to the base; the chords are perpendicular to it, as wide as the mask.
+    The long axis lies along `long_axis`, from the apex to the base; the chords are perpendicular
+    to it, as wide as the mask.
 
     Args:
         mask: `(H, W)` mask of one ventricle, or a finer one.
@@ -27,13 +28,13 @@ def mask_tracing(mask: NDArray[np.bool_]) -> NDArray[np.float64] | None:
         chords from apex to base, their left ends first. None for a mask of under 40 pixels.
     """
     y, x = np.nonzero(mask)
-    if len(x) < _FEWEST_PIXELS:
+    found = long_axis(mask) if len(x) >= _FEWEST_PIXELS else None
+    if found is None:
         return None
     points = np.stack([x, y], axis=1).astype(np.float64)
     centre = points.mean(0)
     offset = points - centre
-    axis = np.linalg.eigh(offset.T @ offset)[1][:, 1]
-    axis = axis if axis[1] > 0 else -axis
+    axis = found.direction
     across = np.array([axis[1], -axis[0]])  # to the right of the picture
     along, aside = offset @ axis, offset @ across
     top, bottom = along.min() - 0.5, along.max() + 0.5

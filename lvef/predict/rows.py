@@ -9,8 +9,6 @@ import pandas as pd
 import torch
 
 from lvef.cardiac import REDUCED_EF, straddles_reduced
-from lvef.evaluation.metrics import normal_reach
-from lvef.evaluation.uncertainty import LEVEL
 from lvef.predict.combine import BEAT_COLUMNS, combine_beats
 from lvef.predict.video_table import told_of
 
@@ -82,7 +80,7 @@ def geometric_table(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     result = table.drop(columns="ef_true").copy()
     result["status"] = np.where(result["reason"] == "", "ok", "failed")
     result["ef"], result["ef_std"] = result["ef_geometric"], result["ef_geometric_std"]
-    reach = float(normal_reach(LEVEL)) * result["ef_std"]
+    reach = result["ef_geometric_reach"] * result["ef_std"]
     result["ef_lower"] = (result["ef"] - reach).clip(0, 100)
     result["ef_upper"] = (result["ef"] + reach).clip(0, 100)
     result["p_reduced"] = np.nan

@@ -27,7 +27,7 @@ Finder = Callable[[ClipFile, str], FoundBeats]
 _EMPTY: dict[str, object] = {
     "split": "", "ef_true": np.nan, "num_frames": 0, "ed_frame": -1, "es_frame": -1,
     "mid_frame": -1, "reason": "", "beat": 0, "ef_geometric": np.nan, "ef_geometric_std": np.nan,
-    "beat_quality": np.nan, "quality": np.nan, VIEW: None,
+    "ef_geometric_reach": np.nan, "beat_quality": np.nan, "quality": np.nan, VIEW: None,
 }  # fmt: skip
 _NOT_IN_JOURNAL = ("split", "ef_true", VIEW)
 _NO_FRAMES = "ED and ES frames unknown: give them with --data.keyframes FILE.csv (video, ed, es)"
@@ -59,8 +59,9 @@ def video_table(
         Columns as `LabelFolder.table`, `ef_true` all NaN, and `reason`: why a video cannot be
         used, empty where it can. `shown` is what reasons call the file. `video` is the file's name
         without extension, with as many folders before it as tell it from the others. `beat`
-        counts from 0; where beats were found, `ef_geometric`, `ef_geometric_std` (percent) and
-        `beat_quality` (0 to 1) are the beat's, `quality` the clip's, and `VIEW` a `ClipView`.
+        counts from 0; where beats were found, `ef_geometric`, `ef_geometric_std` (percent),
+        `ef_geometric_reach` (how many of the latter its interval reaches) and `beat_quality` (0 to
+        1) are the beat's, `quality` the clip's, and `VIEW` a `ClipView`.
 
     Raises:
         DatasetError: There is no video, or the key frames or the key cannot be read.
@@ -129,7 +130,8 @@ def _found(clip: FoundBeats) -> list[dict[str, object]]:
         {
             **of_clip, "beat": number, "ed_frame": beat.ed_frame,
             "es_frame": beat.es_frame, "mid_frame": beat.mid_frame, "ef_geometric": beat.ef,
-            "ef_geometric_std": beat.ef_std, "beat_quality": beat.quality,
+            "ef_geometric_std": beat.ef_std, "ef_geometric_reach": beat.ef_reach,
+            "beat_quality": beat.quality,
         }
         for number, beat in enumerate(clip.beats)
     ]  # fmt: skip

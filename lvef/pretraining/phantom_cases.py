@@ -21,7 +21,9 @@ from lvef.cardiac import ejection_fraction, polygon_mask
 from lvef.cardiac.beats import MOST_MISSING
 from lvef.data.formats import write_video
 from lvef.data.options import default_workers
+from lvef.evaluation.metrics import normal_reach
 from lvef.evaluation.overlap import dice
+from lvef.evaluation.uncertainty import LEVEL
 from lvef.phantom.clip import PhantomClip
 from lvef.phantom.pool import PhantomKind
 from lvef.phantom.solid import SolidClip
@@ -49,6 +51,7 @@ class PhantomCase:
         by_contours: Median EF by contours, uncalibrated.
         contrast: Median contrast of the edge.
         found_std: Standard deviation of `found_ef` that the analysis states.
+        found_reach: How many of these its stated interval reaches to either side.
         quality: Quality that the analysis states.
         reason: Why it was refused.
         kinds: Of each true beat; see `kind_of`.
@@ -71,6 +74,7 @@ class PhantomCase:
     missed: tuple[str, ...] = ()
     contrast: float = 0.0
     found_std: float = float("nan")
+    found_reach: float = float(normal_reach(LEVEL))
     hard: str = ""
 
 
@@ -118,6 +122,7 @@ def compare(clip: PhantomClip | SolidClip, analysis: ClipAnalysis) -> PhantomCas
         missed=tuple(missed),
         contrast=float(np.median([b.contrast for b in analysis.beats] or [0.0])),
         found_std=analysis.ef_std,
+        found_reach=analysis.beats[0].ef_reach if analysis.beats else float("nan"),
         hard="+".join(clip.kinds) if isinstance(clip, SolidClip) else clip.kind,
     )
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lvef.evaluation.metrics import normal_reach
-from lvef.evaluation.uncertainty import LEVEL
+from lvef.evaluation.uncertainty import EF_RANGE
 from lvef.pretraining.phantom_cases import KINDS, PhantomCase
 
 BANDS = ((0, 30), (30, 40), (40, 55), (55, 100))
@@ -47,11 +46,14 @@ def summary(cases: Sequence[PhantomCase]) -> dict[str, float]:
 
 def _ef_figures(cases: Sequence[PhantomCase]) -> dict[str, float]:
     """Return how far the geometric EF is from the true one, in all and by band of the true EF."""
-    table = np.array([(c.ef, c.found_ef, c.found_std) for c in cases]).reshape(-1, 3)
-    ef, geometric_ef, std = table[np.isfinite(table).all(1)].T
+    table = np.array([(c.ef, c.found_ef, c.found_std * c.found_reach) for c in cases])
+    table = table.reshape(-1, 3)
+    ef, geometric_ef, reach = table[np.isfinite(table).all(1)].T
     error = geometric_ef - ef
     figures = {"ef_mae": _mean(np.abs(error)), "ef_bias": _mean(error)}
-    figures["ef_within"] = _mean(np.abs(error) <= float(normal_reach(LEVEL)) * std)
+    figures["ef_within"] = _mean(np.abs(error) <= reach)
+    ends = np.clip([geometric_ef - reach, geometric_ef + reach], *EF_RANGE)
+    figures["ef_width"] = _mean(ends[1] - ends[0])
     for low, high in BANDS:
         band = (ef > low) & (ef <= high)
         figures[f"clips_{low}_{high}"] = int(band.sum())

@@ -22,7 +22,7 @@ from lvef.pretraining.phantom_cases import PhantomCase, analyse_phantoms
 from lvef.pretraining.phantom_figures import summary
 
 _RANGES = {
-    "calibration_clips": Range(40),  # ten of the second generator
+    "calibration_clips": Range(60),  # fifteen of each population
     "test_clips": COUNT,
     "trust": SHARE,
     "seed": Range(0, SEED.most - 7),  # the next ones are used, too
@@ -33,10 +33,10 @@ _RANGES = {
 def weights(
     ckpt_path: Path,
     output: Path,
-    calibration_clips: int = 240,
-    test_clips: int = 200,
+    calibration_clips: int = 400,
+    test_clips: int = 100,
     trust: float = 0.9,
-    seed: int = 3000,
+    seed: int = 3100,
     breadth: float = 1.25,
 ) -> Path:
     """Calibrate and measure a trained LV segmenter on phantoms, and write it to be shipped.
@@ -44,15 +44,15 @@ def weights(
     Args:
         ckpt_path: Weights or checkpoint of an LV segmenter that was trained on phantoms.
         output: Weights file to write (.safetensors); MODEL_CARD.md is written beside it.
-        calibration_clips: Phantoms that the geometry is calibrated on: three quarters of the first
-            generator, a quarter of the second.
-        test_clips: Phantoms of each population that the figures of the model card are measured
-            on; half as many again of the second generator, the judge.
+        calibration_clips: Phantoms that the geometry is calibrated on, a quarter of each
+            population: the wider, the standard and the hard one, and the second generator.
+        test_clips: Other phantoms of each population that the figures of the model card are
+            measured on.
         trust: Share of the EF by motion in the geometric EF; the rest is that of two contours.
             Both generators agree on what motion is worth, and not on what contours are.
         seed: Seed of the phantoms to calibrate on; the next seven are used, too. Keep them apart
             from the seed of the phantoms trained on.
-        breadth: How wide the ranges of the test phantoms are, relative to training.
+        breadth: How wide the ranges of the wider population are, relative to training.
 
     Raises:
         ConfigurationError: `output` has another extension, a number is out of its range, or
@@ -83,23 +83,20 @@ def weights(
     ) -> list[PhantomCase]:
         return analyse_phantoms(ckpt_path, kind, numbers, calibration)
 
-    first = [
-        case
-        for kind in (
-            PhantomKind(seed),
-            PhantomKind(seed + 3, None),
-            PhantomKind(seed + 4, hard=evenly(1.0)),
-        )
-        for case in analysed(kind, quarter, plain)
-    ]
-    second = analysed(PhantomKind(seed + 5, solid=True), quarter, plain)
-    calibration = calibrate((first, second), trust)
+    populations = (
+        PhantomKind(seed, breadth),
+        PhantomKind(seed + 3, None),
+        PhantomKind(seed + 4, hard=evenly(1.0)),
+        PhantomKind(seed + 5, solid=True),
+    )
+    calibration = calibrate([analysed(kind, quarter, plain) for kind in populations], trust)
     figures = {
-        name: summary(analysed(kind, range(count), calibration))
-        for name, kind, count in (
-            ("wider", PhantomKind(seed + 1, breadth), test_clips),
-            ("standard", PhantomKind(seed + 2, None), test_clips),
-            ("solid", PhantomKind(seed + 6, solid=True), test_clips * 3 // 2),
+        name: summary(analysed(kind, range(test_clips), calibration))
+        for name, kind in (
+            ("wider", PhantomKind(seed + 1, breadth)),
+            ("standard", PhantomKind(seed + 2, None)),
+            ("solid", PhantomKind(seed + 6, solid=True)),
+            ("hard", PhantomKind(seed + 7, hard=evenly(1.0))),
         )
     }
     metadata = {
