@@ -16,7 +16,8 @@ from lvef.runs import data_options
 _COMMANDS = ("fit", "validate", "test")
 _DATA = (
     "frames", "batch_size", "num_workers", "image_size", "remove_artifacts", "limit",
-    "max_excluded", "check_videos", "masks",
+    "max_excluded", "check_videos", "masks", "train_fold", "without_fold", "fold_seed",
+    "calibration_share",
 )  # fmt: skip
 _TRAINER = ("accelerator", "precision", "limit_val_batches", "limit_test_batches")
 """Options that a figure depends on; none of them can name a class or a file."""
