@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -16,10 +17,11 @@ from lvef.columns import SPLITS
 from lvef.errors import ConfigurationError
 from lvef.evaluation.metrics import Metrics
 from lvef.evaluation.review import format_review, review_report
+from lvef.evaluation.sharpness import format_promise, promise_report
 from lvef.evaluation.summary import Summary, format_summary
-from lvef.evaluation.uncertainty import doubt
+from lvef.evaluation.uncertainty import LEVEL, doubt
 from lvef.models.backbones import new_backbone
-from lvef.models.backbones.provenance import taught_by
+from lvef.models.backbones.provenance import parts_of, taught_by
 from lvef.models.cases import CaseStore
 from lvef.models.options import BackboneOptions, options, plain
 from lvef.models.task import Batch, Cases, Task, TestReport, Visible
@@ -27,6 +29,9 @@ from lvef.models.uncertainty import TaskCalibration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+TOO_LOW = 0.05
+"""How far below its level the coverage of an interval may lie before a fit warns."""
 
 __all__ = ["Batch", "Cases", "EFTask"]
 
@@ -56,6 +61,7 @@ class EFTask(Task):
         raw_columns: Names of what `raw_answer` says.
         sides: What the two directions of an answer are called that heat maps speak for.
         calibration: What VAL teaches about its mistakes.
+        calibrated_apart: Whether cases of VAL taught it that had no part in choosing the epoch.
     """
 
     explains = True
@@ -63,6 +69,7 @@ class EFTask(Task):
     raw_columns: ClassVar[tuple[str, ...]]
     sides: ClassVar[tuple[str, str]]
     calibration: TaskCalibration
+    calibrated_apart: bool = False
     head: nn.Module
 
     def __init__(self, frames: Sequence[str], backbone: BackboneOptions | None, **own: Any) -> None:
@@ -74,6 +81,7 @@ class EFTask(Task):
             self.backbone = new_backbone(chosen.name, chosen.freeze)
             own["backbone"] = plain(chosen)
         self.save_hyperparameters({"frames": self.frames, **own}, logger=False)
+        self.backbone_taught_by: list[dict[str, Any]] = []
         self.store = CaseStore("ef_true", "reduced_true", "loss", *self.raw_columns)
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -143,6 +151,21 @@ class EFTask(Task):
         """Choose on VAL what is chosen on VAL; kept in buffers, so that checkpoints carry it."""
 
     @property
+    def calibration_cases(self) -> dict[str, int]:
+        """How many cases of VAL each conformal promise rests on, by whom it is made to."""
+        return {}
+
+    def promise(self) -> dict[str, Any]:
+        """Return what the stated level of coverage rests on; see `promise_report`."""
+        return promise_report(
+            self.calibration_cases, self.interval_level or LEVEL, self.calibrated_apart
+        )
+
+    def uncertainty(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """Return what the standard deviations are worth, as data and in lines."""
+        return None, []
+
+    @property
     def network_title(self) -> str:
         """The backbone, and what it gives."""
         seen = f"{self.backbone.title}, {self.backbone.num_features:,} features a frame"
@@ -159,13 +182,17 @@ class EFTask(Task):
     def test_report(self, title: str) -> TestReport:
         """Return the table of TEST, with what metrics.json says beside it."""
         summary, review = self.summary(self.cases), self._review()
-        text = format_summary(summary, title, self.baseline, format_review(review))
+        promise, uncertainty, lines = self.promise(), *self.uncertainty()
+        note = "\n".join([format_review(review), *lines, format_promise(promise)])
+        text = format_summary(summary, title, self.baseline, note)
         facts = {
             "frames": self.frames,
             "baseline": self.baseline,
             "threshold": self._threshold,
             "trained_on": self.trained_on,
             "review": review,
+            "calibration": promise,
+            "uncertainty": uncertainty,
         }
         return TestReport(summary, text, facts)
 
@@ -215,6 +242,21 @@ class EFTask(Task):
         if weights is not None:
             self.backbone.load(weights)
             self.trained_on = self.trained_on or taught_by(weights)
+            self.backbone_taught_by = parts_of(weights)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say too whose labels taught the backbone."""
+        super().on_save_checkpoint(checkpoint)
+        own, parts = checkpoint["lvef"]["train_part"], list(self.backbone_taught_by)
+        moved = hasattr(self, "backbone") and self.backbone.freeze is not True
+        checkpoint["lvef"]["backbone_taught_by"] = parts + [own] * (moved and own not in parts)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Know how the task was taught."""
+        super().on_load_checkpoint(checkpoint)
+        metadata = checkpoint["lvef"]
+        self.calibrated_apart = bool(metadata["data"].get("calibration_share"))
+        self.backbone_taught_by = metadata.get("backbone_taught_by", [{}])
 
     def on_fit_start(self) -> None:
         """Compute the features of a frozen backbone."""
@@ -262,9 +304,16 @@ class EFTask(Task):
         """Judge VAL, after choosing on it what is chosen on it."""
         cases = self._gather()
         if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
-            self.calibrate(cases)
-        self.cases = self.calibrated_answer(cases)
+            self.calibrate(self._part(cases, apart=True))
+        self.cases = self.calibrated_answer(self._part(cases, apart=False))
         self._log_metrics("val")
+
+    def on_fit_end(self) -> None:
+        """Say where VAL is too small for what it promises."""
+        promise = self.promise()
+        low = [worst for worst in promise["coverage_worst"].values() if worst is not None]
+        if promise["cases"] and min([*low, 1.0]) < promise["level"] - TOO_LOW:
+            rank_zero_warn(f"VAL is small for its intervals: {format_promise(promise)}")
 
     def on_test_epoch_end(self) -> None:
         """Judge TEST."""
@@ -280,6 +329,25 @@ class EFTask(Task):
             loss=self.case_loss(output, batch),
             **self.raw_answer(output),
         )
+
+    def _part(self, cases: Cases, apart: bool) -> Cases:
+        """Return the cases of VAL that calibrate, or those that choose the epoch.
+
+        Raises:
+            ConfigurationError: One part has no case.
+        """
+        kept = getattr(getattr(self.trainer, "datamodule", None), "calibration_rows", ())
+        if not len(kept) or self.trainer.sanity_checking:
+            return cases
+        self.calibrated_apart = self.calibrated_apart or self.trainer.state.fn == "fit"
+        chosen = torch.isin(cases["row"], torch.as_tensor(kept)) == apart
+        if not chosen.any():
+            raise ConfigurationError(
+                "data.calibration_share leaves no case of VAL to "
+                + ("calibrate by" if apart else "choose the epoch by")
+                + ": give more cases (--data.limit, --trainer.limit_val_batches) or another share"
+            )
+        return {name: column[chosen] for name, column in cases.items()}
 
     def _gather(self) -> Cases:
         cases = self.store.cases()

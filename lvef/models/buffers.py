@@ -1,7 +1,8 @@
-"""Buffers that are filled by a fit, and whose size is known only then."""
+"""Buffers that are filled by a fit, whose size is known only then, or that came later."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -9,11 +10,21 @@ from torch import nn
 
 
 class FittedBuffers(nn.Module):
-    """Base of modules whose `fitted_buffers` start empty and take their size from a checkpoint."""
+    """Base of modules whose `fitted_buffers` start empty and take their size from a checkpoint.
+
+    Attributes:
+        fitted_buffers: Their names.
+        later_buffers: What buffers hold that earlier versions did not know, by name, for the
+            checkpoints of those.
+    """
 
     fitted_buffers: ClassVar[tuple[str, ...]] = ()
+    later_buffers: ClassVar[Mapping[str, Any]] = {}
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        if any(key.startswith(prefix) for key in state_dict):
+            for name, value in self.later_buffers.items():
+                state_dict.setdefault(prefix + name, torch.as_tensor(value))
         for name in self.fitted_buffers:
             tensor = state_dict.get(prefix + name)
             if tensor is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -33,6 +35,8 @@ class EFCalibration(TaskCalibration):
     std_factor: Tensor
     review_std: Tensor
     scores: Tensor
+    rmse: Tensor
+    later_buffers = MappingProxyType({"rmse": float("nan")})
 
     def __init__(self, review_share: float, level: float = LEVEL) -> None:
         super().__init__()
@@ -41,6 +45,7 @@ class EFCalibration(TaskCalibration):
         self.register_buffer("std_factor", torch.tensor(float("nan")))
         self.register_buffer("review_std", torch.tensor(float("inf")))
         self.register_buffer("scores", torch.empty(0))
+        self.register_buffer("rmse", torch.tensor(float("nan")))
 
     @torch.inference_mode(False)  # or the buffers could never be written to again
     def fit(self, ef: Tensor, raw_std: Tensor, ef_true: Tensor) -> None:
@@ -53,6 +58,7 @@ class EFCalibration(TaskCalibration):
         raw = raw_std.double()
         factor = (residual / raw).square().mean().sqrt().clamp(min=1e-6)
         self.std_factor.fill_(float(factor))
+        self.rmse.fill_(float(residual.square().mean().sqrt()))
         std = raw * factor
         self.scores = (residual / std).sort().values.float().to(self.std_factor.device)
         self.review_std.fill_(float(torch.quantile(std, 1 - self.review_share)))
@@ -61,6 +67,7 @@ class EFCalibration(TaskCalibration):
         """Know nothing, as before any fit."""
         super().forget()
         self.std_factor.fill_(float("nan"))
+        self.rmse.fill_(float("nan"))
         self.review_std.fill_(float("inf"))
 
     def std(self, raw_std: Tensor) -> Tensor:
