@@ -85,7 +85,8 @@ def test_a_process_is_fitted_to_one_fold_and_its_backbone_to_the_other(phantom_r
     assert not set(mlp.model.cases["row"].tolist()) & set(mlp.datamodule.calibration_rows)
     backbone = ["--model.backbone.checkpoint", str(best(tmp_path, "esf_mlp"))]
     fold = ["--data.train_fold", "1/2"]
-    gpr = run_lightning(words("fit", "esf_gpr", phantom_root, tmp_path, *backbone, *fold))
+    with pytest.warns(UserWarning, match="3 cases of VAL too few to say anything at 90 %"):
+        gpr = run_lightning(words("fit", "esf_gpr", phantom_root, tmp_path, *backbone, *fold))
     fitted = set(gpr.datamodule.split("TRAIN")["video"])
     assert not trained & fitted
     assert len(trained | fitted) == 22
@@ -111,13 +112,6 @@ def test_a_process_is_fitted_to_one_fold_and_its_backbone_to_the_other(phantom_r
     again = ["--ckpt_path", str(best(tmp_path, "esf_gpr"))]
     assert main(words("fit", "esf_gpr", phantom_root, tmp_path, *again)) == 1
     assert "data.train_fold = 1/2" in told(capsys.readouterr().err)[0]
-
-
-def test_a_fit_says_that_val_is_small_and_that_the_backbone_knew_the_cases(logs, phantom_root,
-                                                                         capsys):  # fmt: skip
-    said = describe_checkpoint(best(logs, "edf_esf_gpr"))
-    assert said["backbone_learned_from"] == "the same cases"
-    assert said["data"]["train_fold"] is None
 
 
 def test_a_segmenter_has_no_folds():

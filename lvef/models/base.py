@@ -311,8 +311,8 @@ class EFTask(Task):
     def on_fit_end(self) -> None:
         """Say where VAL is too small for what it promises."""
         promise = self.promise()
-        low = [worst for worst in promise["coverage_worst"].values() if worst is not None]
-        if promise["cases"] and min([*low, 1.0]) < promise["level"] - TOO_LOW:
+        least = [worst or 0.0 for worst in promise["coverage_worst"].values()]
+        if self.is_calibrated and least and min(least) < promise["level"] - TOO_LOW:
             rank_zero_warn(f"VAL is small for its intervals: {format_promise(promise)}")
 
     def on_test_epoch_end(self) -> None:
