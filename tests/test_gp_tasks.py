@@ -28,6 +28,31 @@ def test_the_gaussian_process_stands_on_the_trained_backbone(logs):
     assert fitted["state_dict"]["head.train_x"].shape == (22, 4096)
     assert bool(fitted["state_dict"]["head.fitted"])
     assert fitted["lvef"]["task"] == "EFGaussianProcess"
+    assert fitted["lvef"]["backbone_learned_from"] == "the same cases"
+    assert fitted["lvef"]["data"]["train_fold"] is None
+    assert fitted["lvef"]["train_part"]["cases"] == 22
+
+
+def test_a_spread_that_val_stretches_is_told(logs):
+    task = EFGaussianProcess.load_from_checkpoint(best(logs, "edf_esf_gpr"))
+    for factor, told_of in ((3.2, True), (1.4, False)):
+        task.calibration.std_factor.fill_(factor)
+        with pytest.warns(UserWarning, match="VAL is small") as said:
+            task.on_fit_end()
+        stretched = [w for w in said if f"by {factor}" in str(w.message)]
+        assert bool(stretched) == told_of
+
+
+def test_a_test_says_what_a_spread_carries_and_what_val_promises(logs, phantom_root, capsys):
+    assert main(words("test", "esf_mlp", phantom_root, logs)) == 0
+    printed = capsys.readouterr().out
+    assert "one SD for all cases" in printed
+    assert "90 % promised: with 3 cases of VAL too few" in printed
+    assert main(words("test", "ensemble", phantom_root, logs)) == 0
+    said = json.loads(newest(logs / "ensemble", "metrics.json").read_text())["uncertainty"]
+    assert not said["one_std"]
+    assert len(said["tertiles"]) == 3
+    assert said["noise_std"] is None
 
 
 def test_the_fit_of_a_gaussian_process_is_in_tensorboard(logs):

@@ -34,6 +34,8 @@ SEED = {"0": "a seed", BILLION: "a seed"}
 NOTHING = {"0": "no change of that kind"}
 WORKS: dict[str, dict[str, str]] = {
     "seed_everything": SEED,
+    "data.fold_seed": SEED,
+    "data.calibration_share": {"0": "all of VAL does both"},
     "data.batch_size": {BILLION: "one batch holds the whole split"},
     "data.feature_batch_size": {BILLION: "one batch holds the whole split"},
     "data.num_workers": {"0": "the main process decodes"},

@@ -12,6 +12,7 @@ from lvef.models.loading import describe_checkpoint, task_class
 from lvef.runs import checkpoint_in, data_options, log_folder, newest_run
 
 _MUST_AGREE = ("frames", "image_size", "remove_artifacts")
+_MUST_AGREE_TO_GO_ON = ("train_fold", "without_fold", "fold_seed", "calibration_share")
 _NAMES = ("best", "last", "hpc")
 """What --ckpt_path may name in place of a file: one of the newest run."""
 
@@ -72,7 +73,7 @@ def take_architecture(config: Namespace, command: str) -> None:
     asked = config.model.class_path.rsplit(".", 1)[-1]
     if metadata["class_path"] != task_class(config.model.class_path).class_path():
         raise CheckpointError(f"{path} holds a {metadata['task']}, but the config asks for {asked}")
-    for name in _MUST_AGREE:
+    for name in (*_MUST_AGREE, *(_MUST_AGREE_TO_GO_ON if command == "fit" else ())):
         _agree(metadata, config, name, path)
     new_clips = data_options(config).get("videos")
     if metadata["data"].get("is_phantom") and command == "predict" and new_clips:

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Sampler
 from lvef.cardiac import PICTURE_SIZE
 from lvef.data.dataset import KeyFrameDataset
 from lvef.data.features import FeatureCache, Request, compute, feature_loader
+from lvef.data.folds import Folds
 from lvef.data.labelled import LabelledDataModule
 from lvef.data.layouts import MAX_EXCLUDED
 from lvef.data.loaders import decoding_loader
@@ -49,6 +50,12 @@ class KeyFrameDataModule(LabelledDataModule):
             beforehand.
         feature_cache: Folder where such features are kept for later runs; auto is the folder
             `features` beside the runs, null keeps none.
+        train_fold: Which fold of TRAIN a fit learns from, such as 1/2; by default all.
+        without_fold: Which fold of TRAIN a fit does not learn from.
+        fold_seed: Deals cases (patients, where they are known) out to folds and to the share of
+            VAL for calibration.
+        calibration_share: Share of VAL that alone calibrates and does not choose the epoch; 0 lets
+            all of VAL do both.
     """
 
     def __init__(
@@ -66,14 +73,20 @@ class KeyFrameDataModule(LabelledDataModule):
         check_videos: bool = False,
         feature_batch_size: int = FEATURE_BATCH_SIZE,
         feature_cache: str | None = "auto",
+        train_fold: str | None = None,
+        without_fold: str | None = None,
+        fold_seed: int = 0,
+        calibration_share: float = 0.0,
     ) -> None:
         check_options(
             frames, False, image_size=image_size, batch_size=batch_size, num_workers=num_workers,
             feature_batch_size=feature_batch_size, limit=limit, max_excluded=max_excluded,
+            fold_seed=fold_seed, calibration_share=calibration_share,
         )  # fmt: skip
         super().__init__(
             root, batch_size, num_workers, image_size, augmentation, balanced, limit,
             max_excluded, check_videos,
+            Folds(train_fold, without_fold, fold_seed, calibration_share),
         )  # fmt: skip
         self.frames = list(frames)
         self.remove_artifacts = remove_artifacts

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 import torch
 from lightning import LightningDataModule
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lvef.cardiac import PICTURE_SIZE
 from lvef.data.dataset import refuse_failures
+from lvef.data.folds import Folds
 from lvef.data.layouts import MAX_EXCLUDED, ExcludedError, LabelFolder, read_labels
 from lvef.data.loaders import decoding_loader, without_unreadable, workers_of
 from lvef.data.names import expanded
@@ -42,10 +44,13 @@ class LabelledDataModule(LightningDataModule):
         max_excluded: Share of unusable videos above which a run stops.
         check_videos: Decode every video's key frames, all three, once at the start and set the
             unreadable aside.
+        folds: Which cases of TRAIN a fit learns from, and which of VAL are kept for calibration.
 
     Attributes:
         folder: The folder, once it was read.
-        table: Its usable videos, a row each.
+        table: Its usable videos, a row each; of TRAIN, those that a fit learns from.
+        train_part: What a checkpoint says of these, see `Folds.facts`.
+        calibration_rows: Rows of VAL that alone calibrate; none where all of VAL do.
         videos: New clips in place of the folder: none.
     """
 
@@ -64,6 +69,7 @@ class LabelledDataModule(LightningDataModule):
         limit: int | None = None,
         max_excluded: float = MAX_EXCLUDED,
         check_videos: bool = False,
+        folds: Folds = Folds(),  # noqa: B008
     ) -> None:
         super().__init__()
         self.root = None if root is None else str(expanded(root))
@@ -75,6 +81,9 @@ class LabelledDataModule(LightningDataModule):
         self.limit = limit
         self.max_excluded = max_excluded
         self.check_videos = check_videos
+        self.folds = folds
+        self.train_part: dict[str, Any] = {}
+        self.calibration_rows = np.empty(0, np.int64)
         self.folder: LabelFolder | None = None
         self.table = pd.DataFrame()
         self._seed: int | None = None
@@ -116,9 +125,26 @@ class LabelledDataModule(LightningDataModule):
             ) from error
         rank_zero_info(self.folder.summary())
         self._write_excluded(self.folder)
-        self.table = self.folder.table
+        self.table = self._parted(self.folder.table)
+
+    def _parted(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows that take part, and keep what is said of them."""
+        train = table[table["split"] == "TRAIN"]
+        table = table.drop(index=train.index[~self.folds.learns_from(train)])
         if self.limit is not None:
-            self.table = self.table.groupby("split", sort=False).head(self.limit)
+            table = table.groupby("split", sort=False).head(self.limit)
+        learned, val = int((table["split"] == "TRAIN").sum()), table[table["split"] == "VAL"]
+        self.train_part = self.folds.facts(train, learned)
+        if len(val):
+            self.calibration_rows = val.index[self.folds.calibrates(val)].to_numpy(np.int64)
+        if learned < len(train):
+            rank_zero_info(f"  {learned:,} cases of TRAIN take part")
+        if len(self.calibration_rows):
+            rank_zero_info(
+                f"  {len(self.calibration_rows):,} of {len(val):,} cases of VAL calibrate, and the "
+                "others choose the epoch"
+            )
+        return table
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the random numbers of a fit that goes on from here depend on."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from lvef.cardiac import RATES
 from lvef.data.dataset import FRAME_COLUMNS
 from lvef.errors import ConfigurationError
-from lvef.options import COUNT, SHARE, WORKERS, Range, check_numbers
+from lvef.options import COUNT, SEED, SHARE, WORKERS, Range, check_numbers
 
 BATCH_SIZE = 32
 """Cases a batch on each device, where nothing else is asked for."""
@@ -26,6 +26,8 @@ RANGES = {
     "max_excluded": SHARE,
     "fps": Range(*RATES),
     "feature_batch_size": COUNT,
+    "fold_seed": SEED,
+    "calibration_share": Range(0, 1, below=True),
 }
 """Numbers that a data module takes."""
 AUGMENTATION = {

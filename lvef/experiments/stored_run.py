@@ -18,6 +18,7 @@ _DATA = (
     "frames", "batch_size", "num_workers", "image_size", "remove_artifacts", "limit",
     "max_excluded", "check_videos", "masks",
 )  # fmt: skip
+_LATER_DATA = ("train_fold", "without_fold", "fold_seed", "calibration_share")
 _TRAINER = ("accelerator", "precision", "limit_val_batches", "limit_test_batches")
 """Options that a figure depends on; none of them can name a class or a file."""
 _STATED = ("value", "mean")
@@ -115,7 +116,9 @@ def _stored(folder: Path, record: dict[str, Any], figures: dict[str, float]) -> 
         data=dict(record["data"]),
         seed=_plain(config["seed_everything"]),
         level=None if level is None else float(level),
-        data_options={name: _plain(data[name]) for name in _DATA},
+        data_options={
+            name: _plain(data[name]) for name in (*_DATA, *(set(_LATER_DATA) & set(data)))
+        },
         trainer_options={name: _plain(config["trainer"].get(name)) for name in _TRAINER},
         circumstances={
             part: dict(record[part]) for part in ("package", "versions", "machine")

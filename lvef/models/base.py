@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -18,10 +19,11 @@ from lvef.errors import ConfigurationError
 from lvef.evaluation.clinical_report import clinical_report, format_clinical
 from lvef.evaluation.resampling import Metrics
 from lvef.evaluation.review import format_review, review_report
+from lvef.evaluation.sharpness import format_promise, promise_report
 from lvef.evaluation.summary import Summary, format_summary
-from lvef.evaluation.uncertainty import doubt
+from lvef.evaluation.uncertainty import LEVEL, doubt
 from lvef.models.backbones import new_backbone
-from lvef.models.backbones.provenance import taught_by
+from lvef.models.backbones.provenance import parts_of, taught_by
 from lvef.models.cases import CaseStore
 from lvef.models.options import BackboneOptions, options, plain
 from lvef.models.task import Batch, Cases, Task, TestReport, Visible
@@ -29,6 +31,9 @@ from lvef.models.uncertainty import TaskCalibration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+TOO_LOW = 0.05
+"""How far below its level the coverage of an interval may lie before a fit warns."""
 
 __all__ = ["Batch", "Cases", "EFTask"]
 
@@ -58,6 +63,7 @@ class EFTask(Task):
         raw_columns: Names of what `raw_answer` says.
         sides: What the two directions of an answer are called that heat maps speak for.
         calibration: What VAL teaches about its mistakes.
+        calibrated_apart: Whether cases of VAL taught it that had no part in choosing the epoch.
     """
 
     explains = True
@@ -65,6 +71,7 @@ class EFTask(Task):
     raw_columns: ClassVar[tuple[str, ...]]
     sides: ClassVar[tuple[str, str]]
     calibration: TaskCalibration
+    calibrated_apart: bool = False
     head: nn.Module
 
     def __init__(self, frames: Sequence[str], backbone: BackboneOptions | None, **own: Any) -> None:
@@ -76,6 +83,7 @@ class EFTask(Task):
             self.backbone = new_backbone(chosen.name, chosen.freeze)
             own["backbone"] = plain(chosen)
         self.save_hyperparameters({"frames": self.frames, **own}, logger=False)
+        self.backbone_taught_by: list[dict[str, Any]] = []
         self.store = CaseStore("ef_true", "reduced_true", "loss", *self.raw_columns)
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -145,6 +153,21 @@ class EFTask(Task):
         """Choose on VAL what is chosen on VAL; kept in buffers, so that checkpoints carry it."""
 
     @property
+    def calibration_cases(self) -> dict[str, int]:
+        """How many cases of VAL each conformal promise rests on, by whom it is made to."""
+        return {}
+
+    def promise(self) -> dict[str, Any]:
+        """Return what the stated level of coverage rests on; see `promise_report`."""
+        return promise_report(
+            self.calibration_cases, self.interval_level or LEVEL, self.calibrated_apart
+        )
+
+    def uncertainty(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """Return what the standard deviations are worth, as data and in lines."""
+        return None, []
+
+    @property
     def network_title(self) -> str:
         """The backbone, and what it gives."""
         seen = f"{self.backbone.title}, {self.backbone.num_features:,} features a frame"
@@ -161,7 +184,9 @@ class EFTask(Task):
     def test_report(self, title: str) -> TestReport:
         """Return the table of TEST, with what metrics.json says beside it."""
         summary, review, clinical = self.summary(self.cases), self._review(), self._clinical()
-        note = "\n".join([*format_clinical(clinical), *format_review(review)])
+        promise, uncertainty, lines = self.promise(), *self.uncertainty()
+        told = [*format_clinical(clinical), *format_review(review), *lines, format_promise(promise)]
+        note = "\n".join(told)
         text = format_summary(summary, title, self.baseline, note)
         facts = {
             "frames": self.frames,
@@ -170,6 +195,8 @@ class EFTask(Task):
             "trained_on": self.trained_on,
             "review": review,
             "clinical": clinical,
+            "calibration": promise,
+            "uncertainty": uncertainty,
         }
         return TestReport(summary, text, facts)
 
@@ -219,6 +246,21 @@ class EFTask(Task):
         if weights is not None:
             self.backbone.load(weights)
             self.trained_on = self.trained_on or taught_by(weights)
+            self.backbone_taught_by = parts_of(weights)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say too whose labels taught the backbone."""
+        super().on_save_checkpoint(checkpoint)
+        own, parts = checkpoint["lvef"]["train_part"], list(self.backbone_taught_by)
+        moved = hasattr(self, "backbone") and self.backbone.freeze is not True
+        checkpoint["lvef"]["backbone_taught_by"] = parts + [own] * (moved and own not in parts)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Know how the task was taught."""
+        super().on_load_checkpoint(checkpoint)
+        metadata = checkpoint["lvef"]
+        self.calibrated_apart = bool(metadata["data"].get("calibration_share"))
+        self.backbone_taught_by = metadata.get("backbone_taught_by", [{}])
 
     def on_fit_start(self) -> None:
         """Compute the features of a frozen backbone."""
@@ -266,9 +308,16 @@ class EFTask(Task):
         """Judge VAL, after choosing on it what is chosen on it."""
         cases = self._gather()
         if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
-            self.calibrate(cases)
-        self.cases = self.calibrated_answer(cases)
+            self.calibrate(self._part(cases, apart=True))
+        self.cases = self.calibrated_answer(self._part(cases, apart=False))
         self._log_metrics("val")
+
+    def on_fit_end(self) -> None:
+        """Say where VAL is too small for what it promises."""
+        promise = self.promise()
+        least = [worst or 0.0 for worst in promise["coverage_worst"].values()]
+        if self.is_calibrated and least and min(least) < promise["level"] - TOO_LOW:
+            rank_zero_warn(f"VAL is small for its intervals: {format_promise(promise)}")
 
     def on_test_epoch_end(self) -> None:
         """Judge TEST."""
@@ -295,6 +344,25 @@ class EFTask(Task):
             return None
         patients = table.loc[self.cases["row"].numpy(), "patient"].to_numpy()
         return patients if len(np.unique(patients)) < len(patients) else None
+
+    def _part(self, cases: Cases, apart: bool) -> Cases:
+        """Return the cases of VAL that calibrate, or those that choose the epoch.
+
+        Raises:
+            ConfigurationError: One part has no case.
+        """
+        kept = getattr(getattr(self.trainer, "datamodule", None), "calibration_rows", ())
+        if not len(kept) or self.trainer.sanity_checking:
+            return cases
+        self.calibrated_apart = self.calibrated_apart or self.trainer.state.fn == "fit"
+        chosen = torch.isin(cases["row"], torch.as_tensor(kept)) == apart
+        if not chosen.any():
+            raise ConfigurationError(
+                "data.calibration_share leaves no case of VAL to "
+                + ("calibrate by" if apart else "choose the epoch by")
+                + ": give more cases (--data.limit, --trainer.limit_val_batches) or another share"
+            )
+        return {name: column[chosen] for name, column in cases.items()}
 
     def _gather(self) -> Cases:
         cases = self.store.cases()

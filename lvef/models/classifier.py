@@ -105,6 +105,12 @@ class EFClassifier(TrainedTask):
         return float(self.threshold)
 
     @property
+    def calibration_cases(self) -> dict[str, int]:
+        """How many cases of VAL the sets of plausible classes rest on, by class."""
+        taught = self.calibration
+        return {"normal": len(taught.normal_scores), "reduced": len(taught.reduced_scores)}
+
+    @property
     def is_calibrated(self) -> bool:
         """Whether VAL chose temperature and threshold."""
         scores = self.calibration.normal_scores, self.calibration.reduced_scores
@@ -144,7 +150,11 @@ class EFClassifier(TrainedTask):
         if stage != "fit":
             return
         for split in ("TRAIN", "VAL"):
-            reduced = is_reduced(self._datamodule().split(split)["ef_true"].to_numpy(np.float64))
+            rows = self._datamodule().split(split)  # of VAL those that choose the epoch
+            rows = rows.drop(
+                index=getattr(self._datamodule(), "calibration_rows", ()), errors="ignore"
+            )
+            reduced = is_reduced(rows["ef_true"].to_numpy(np.float64))
             if len(np.unique(reduced)) > 1:
                 continue
             lacking = f"{split} holds {'reduced' if reduced[0] else 'normal'} cases only"

@@ -6,8 +6,10 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
+from lvef.evaluation.sharpness import STRETCHED
 from lvef.models.base import Batch
 from lvef.models.predictor import EFPredictor
 
@@ -34,6 +36,20 @@ class FittedTask(EFPredictor):
     def on_train_epoch_end(self) -> None:
         """End the run: nothing will be better."""
         self.trainer.should_stop = True
+
+    def on_fit_end(self) -> None:
+        """Say where VAL had to stretch the standard deviations."""
+        super().on_fit_end()
+        factor = float(self.calibration.std_factor)
+        if factor > STRETCHED:
+            rank_zero_warn(
+                f"VAL stretches the standard deviations of this {type(self).__name__} by "
+                f"{factor:.1f}: by itself it is surer than it may be, as where a backbone was "
+                "taught by the same cases of TRAIN. Its intervals are calibrated, but which case "
+                "is more certain than another may mean little; fit backbone and Gaussian process "
+                "on different folds (--data.without_fold 1/2 for the one, --data.train_fold 1/2 "
+                "for the other)"
+            )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return zero, which reaches every parameter, as DDP wants."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch.distributed as dist
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from tqdm import tqdm
 
 from lvef.errors import ConfigurationError
+from lvef.models.backbones.provenance import learned_from
 from lvef.models.base import Batch, Cases
 from lvef.models.fitted import FittedTask
 from lvef.models.gp.head import ExactGPHead
@@ -46,8 +50,37 @@ class EFGaussianProcess(FittedTask):
             raise ConfigurationError(
                 "a Gaussian process needs a frozen backbone: set --model.backbone.freeze true"
             )
+        self.train_part: dict[str, Any] = {}
         self.head = ExactGPHead(**plain(chosen))
         self.add_population(uncertainty)
+
+    @property
+    def noise_std(self) -> float:
+        """The noise that the process has learned, in EF points."""
+        return float(self.head.likelihood.noise.detach().sqrt() * self.head.y_scale)
+
+    @property
+    def learned_from(self) -> str:
+        """Whether its backbone was taught by the cases that it is fitted to, in words."""
+        return learned_from(self.backbone_taught_by, self.train_part)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say too whether the backbone was taught by the same cases."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["lvef"]["backbone_learned_from"] = self.learned_from
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Know what it was fitted to."""
+        super().on_load_checkpoint(checkpoint)
+        self.train_part = checkpoint["lvef"].get("train_part", {})
+
+    def uncertainty(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """Return what the standard deviations are worth, and whose labels taught the backbone."""
+        report, lines = super().uncertainty()
+        if report is None:
+            return None, []
+        said = f"the backbone was taught by {self.learned_from}"
+        return {**report, "backbone_learned_from": self.learned_from}, [*lines, said]
 
     def raw_answer(self, output: Tensor) -> Cases:
         """Return the mean and the standard deviation, noise included, in percent."""
@@ -56,6 +89,13 @@ class EFGaussianProcess(FittedTask):
     def on_fit_start(self) -> None:
         """Compute the features of TRAIN and fit to them, before anything is predicted."""
         super().on_fit_start()
+        self.train_part = dict(getattr(self._datamodule(), "train_part", {}))
+        if self.learned_from == "the same cases":
+            rank_zero_info(
+                "The backbone was taught by the cases that the Gaussian process is fitted to, so "
+                "that it takes its noise for smaller than it is: VAL will stretch its standard "
+                "deviations. See --data.train_fold and --data.without_fold."
+            )
         features, ef = self._datamodule().feature_table("TRAIN")
         self._fit(features.to(self.device), ef)
 
@@ -89,9 +129,7 @@ class EFGaussianProcess(FittedTask):
     def _log_fit(self, steps: list[float]) -> None:
         figures = {
             "gp/log_marginal_likelihood": self.head.log_marginal_likelihood(),
-            "gp/noise_std_ef": float(
-                self.head.likelihood.noise.detach().sqrt() * self.head.y_scale
-            ),
+            "gp/noise_std_ef": self.noise_std,
             **{f"gp/{name}": value for name, value in self.head.hyperparameters().items()},
         }
         for logger in self.trainer.loggers:

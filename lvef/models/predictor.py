@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lvef.evaluation.metrics import regression_metrics
 from lvef.evaluation.resampling import Metrics
+from lvef.evaluation.sharpness import format_uncertainty, uncertainty_report
 from lvef.evaluation.summary import Summary, summarise_regression
 from lvef.evaluation.uncertainty import LEVEL, LEVELS, interval_metrics
 from lvef.models.base import Batch, Cases, EFTask
@@ -52,6 +53,28 @@ class EFPredictor(EFTask):
     def interval_level(self) -> float:
         """The coverage that stated intervals promise, in 0..1."""
         return float(self.calibration.level)
+
+    @property
+    def calibration_cases(self) -> dict[str, int]:
+        """How many cases of VAL the intervals rest on."""
+        return {"all": len(self.calibration.scores)}
+
+    @property
+    def noise_std(self) -> float | None:
+        """The noise of an answer in EF points where the model has learned one, else None."""
+        return None
+
+    def uncertainty(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """Return what the standard deviations of `cases` are worth, as data and in lines."""
+        if not self.is_calibrated:
+            return None, []
+        cases = {name: column.double().numpy() for name, column in self.cases.items()}
+        inside = (cases["ef_lower"] <= cases["ef_true"]) & (cases["ef_true"] <= cases["ef_upper"])
+        report = uncertainty_report(
+            cases["ef"], cases["ef_true"], cases["ef_std"], inside,
+            float(self.calibration.std_factor), float(self.calibration.rmse), self.noise_std,
+        )  # fmt: skip
+        return report, format_uncertainty(report)
 
     @property
     def is_calibrated(self) -> bool:

@@ -214,12 +214,19 @@ class Task(LightningModule):
         """Say in the checkpoint what it is a checkpoint of."""
         datamodule = getattr(self.trainer, "datamodule", None)
         of_data = ("frames", "image_size", "remove_artifacts", "is_phantom")
+        of_folds = ("train_fold", "without_fold", "fold_seed", "calibration_share")
+        folds = getattr(datamodule, "folds", None)
         checkpoint["lvef"] = {
             "format": FORMAT,
             "task": type(self).__name__,
             "class_path": self.class_path(),
             "hparams": dict(self.hparams),
-            "data": {name: getattr(datamodule, name) for name in of_data if datamodule is not None},
+            "data": {
+                **{name: getattr(datamodule, name) for name in of_data if datamodule is not None},
+                **{name: getattr(folds, name) for name in of_folds if folds is not None},
+            },
+            # On whose labels it was fitted, and whose taught its backbone before.
+            "train_part": dict(getattr(datamodule, "train_part", {})),
             # Also where a later fit, on patients, went on from what phantoms taught.
             "trained_on": self.trained_on,
             "patients": self.patients or not getattr(datamodule, "is_phantom", False),

@@ -44,12 +44,15 @@ class EFCalibration(TaskCalibration):
     """
 
     fitted_buffers = ("scores", "normal_risks", "reduced_risks")
-    later_buffers = MappingProxyType({"normal_risks": (), "reduced_risks": ()})
+    later_buffers = MappingProxyType(
+        {"normal_risks": (), "reduced_risks": (), "rmse": float("nan")}
+    )
     normal_risks: Tensor
     reduced_risks: Tensor
     std_factor: Tensor
     review_std: Tensor
     scores: Tensor
+    rmse: Tensor
 
     def __init__(self, review_share: float, level: float = LEVEL) -> None:
         super().__init__()
@@ -57,6 +60,7 @@ class EFCalibration(TaskCalibration):
         self.level = level
         self.register_buffer("std_factor", torch.tensor(float("nan")))
         self.register_buffer("review_std", torch.tensor(float("inf")))
+        self.register_buffer("rmse", torch.tensor(float("nan")))
         for name in self.fitted_buffers:
             self.register_buffer(name, torch.empty(0))
 
@@ -71,6 +75,7 @@ class EFCalibration(TaskCalibration):
         raw = raw_std.double()
         factor = (residual / raw).square().mean().sqrt().clamp(min=1e-6)
         self.std_factor.fill_(float(factor))
+        self.rmse.fill_(float(residual.square().mean().sqrt()))
         std = raw * factor
         self.scores = (residual / std).sort().values.float().to(self.std_factor.device)
         self.review_std.fill_(float(torch.quantile(std, 1 - self.review_share)))
@@ -86,6 +91,7 @@ class EFCalibration(TaskCalibration):
         """Know nothing, as before any fit."""
         super().forget()
         self.std_factor.fill_(float("nan"))
+        self.rmse.fill_(float("nan"))
         self.review_std.fill_(float("inf"))
 
     def std(self, raw_std: Tensor) -> Tensor:

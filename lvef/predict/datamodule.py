@@ -55,6 +55,12 @@ class EchoNetDataModule(LightningDataModule):
             beforehand.
         feature_cache: Folder where such features are kept for later runs; auto is the folder
             `features` beside the runs, null keeps none.
+        train_fold: Which fold of TRAIN a fit learns from, such as 1/2; by default all.
+        without_fold: Which fold of TRAIN a fit does not learn from.
+        fold_seed: Deals cases (patients, where they are known) out to folds and to the share of
+            VAL for calibration.
+        calibration_share: Share of VAL that alone calibrates and does not choose the epoch; 0 lets
+            all of VAL do both.
 
     Attributes:
         labelled: What fit, validate and test read, and predict without `videos`.
@@ -82,12 +88,17 @@ class EchoNetDataModule(LightningDataModule):
         masks: bool = False,
         feature_batch_size: int = FEATURE_BATCH_SIZE,
         feature_cache: str | None = "auto",
+        train_fold: str | None = None,
+        without_fold: str | None = None,
+        fold_seed: int = 0,
+        calibration_share: float = 0.0,
     ) -> None:
         self._jobs: list[LightningDataModule] = []
         super().__init__()
         check_options(
             frames, masks, image_size=image_size, batch_size=batch_size, num_workers=num_workers,
             feature_batch_size=feature_batch_size, limit=limit, max_excluded=max_excluded, fps=fps,
+            fold_seed=fold_seed, calibration_share=calibration_share,
         )  # fmt: skip
         self.frames = list(frames)
         self.remove_artifacts = remove_artifacts
@@ -96,6 +107,11 @@ class EchoNetDataModule(LightningDataModule):
         self.videos = videos
         self.labelled: KeyFrameDataModule | MaskedClipDataModule
         if masks:
+            if train_fold or without_fold or calibration_share:
+                raise ConfigurationError(
+                    "data.train_fold, without_fold and calibration_share are for models of EF: an "
+                    "LV segmenter learns from all of TRAIN and calibrates nothing"
+                )
             self.labelled = MaskedClipDataModule(
                 root, batch_size, num_workers, image_size, augmentation, balanced, limit,
                 max_excluded, check_videos,
@@ -104,6 +120,7 @@ class EchoNetDataModule(LightningDataModule):
             self.labelled = KeyFrameDataModule(
                 root, frames, batch_size, num_workers, image_size, remove_artifacts, augmentation,
                 balanced, limit, max_excluded, check_videos, feature_batch_size, feature_cache,
+                train_fold, without_fold, fold_seed, calibration_share,
             )  # fmt: skip
         self.new = None if videos is None else NewClipsDataModule(
             videos, None if masks else frames, batch_size, num_workers, image_size,

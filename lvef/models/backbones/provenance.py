@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from lvef.errors import WeightsError
 from lvef.models.torch_file import UnreadableError, read_metadata, read_torch
@@ -36,3 +38,54 @@ def taught_by(weights: str) -> str:
 def unusable(path: Path, error: UnreadableError) -> WeightsError:
     """Return the error that says why a file cannot be used."""
     return WeightsError(f"{path}: cannot be used as backbone weights: {error}")
+
+
+def parts_of(weights: str) -> list[dict[str, Any]]:
+    """Return whose labels taught a file of weights, as `Folds.facts` says it; empty where none did.
+
+    A checkpoint of an earlier version does not say, which stands as an empty part.
+
+    Args:
+        weights: Name or path; see `Backbone.load`.
+    """
+    path = Path(weights)
+    try:
+        if not path.is_file() or read_metadata(path) is not None:
+            return []
+        content = read_torch(path)
+    except UnreadableError as error:
+        raise unusable(path, error) from error
+    run = content.get("lvef") if isinstance(content, dict) else None
+    if not isinstance(run, dict):
+        return []
+    parts: list[dict[str, Any]] = run.get("backbone_taught_by", [{}])
+    return parts
+
+
+def learned_from(parts: Sequence[Mapping[str, Any]], own: Mapping[str, Any]) -> str:
+    """Return whether a backbone was taught by the cases that a head is fitted to.
+
+    Args:
+        parts: Whose labels taught the backbone; see `parts_of`.
+        own: What the head is fitted to; see `Folds.facts`.
+
+    Returns:
+        One of `no labels`, `other cases`, `the same cases` and `cases that are not known`.
+    """
+    if not parts:
+        return "no labels"
+    if any(_overlap(part, own) for part in parts):
+        return "the same cases"
+    if all(part.get("split") and part["split"] == own.get("split") for part in parts):
+        return "other cases"
+    return "cases that are not known"
+
+
+def _overlap(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two parts of the same TRAIN are known to share cases."""
+    if not one.get("split") or one["split"] != other.get("split"):
+        return False
+    if one["seed"] != other["seed"]:
+        return True  # dealt out otherwise: by chance, some are in both
+    spans = [(max(a, c), min(b, d)) for a, b in one["spans"] for c, d in other["spans"]]
+    return any(first < last for first, last in spans)

@@ -1,0 +1,183 @@
+"""Does a standard deviation of its own for each case carry anything, and how far can it be trusted.
+
+A mean calibration can be had from one standard deviation for all cases. What one for each case is
+worth shows in whether it ranks the errors and beats that constant (Gneiting, Balabdaoui & Raftery,
+JRSS B 69:243-268, 2007: sharpness subject to calibration).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import beta, norm, spearmanr
+
+from lvef.evaluation.intervals import proportion_interval
+from lvef.evaluation.metrics import normal_reach
+from lvef.evaluation.resampling import Metrics, bootstrap_interval
+from lvef.evaluation.uncertainty import LEVEL
+
+STRETCHED = 1.5
+"""VAL factor above which a model's own standard deviations are called too small."""
+_TAIL = 0.05
+_CLOSE = 1e-5  # standard deviations that differ by rounding are one
+
+
+def worst_coverage(count: int, level: float = LEVEL, tail: float = _TAIL) -> float:
+    """Return how little a split-conformal interval may hold that rests on few cases.
+
+    Given the calibration cases, its coverage of new ones follows Beta(k, n + 1 - k) with
+    k = ceil((n + 1) level), exactly so for continuous scores that are exchangeable (Angelopoulos &
+    Bates, *Foundations and Trends in Machine Learning* 16(4), 2023, section 3.2).
+
+    Args:
+        count: Calibration cases n.
+        level: Nominal coverage, in 0..1.
+        tail: Quantile of that distribution.
+
+    Returns:
+        In 0..1; 1 where so few cases make every interval infinite.
+    """
+    rank = math.ceil((count + 1) * level - 1e-9)
+    return 1.0 if rank > count else float(beta.ppf(tail, max(rank, 1), count + 1 - max(rank, 1)))
+
+
+def uncertainty_report(
+    ef: ArrayLike,
+    ef_true: ArrayLike,
+    ef_std: ArrayLike,
+    inside: ArrayLike,
+    std_factor: float,
+    val_rmse: float,
+    noise_std: float | None = None,
+) -> dict[str, Any]:
+    """Say what the standard deviations of a regressor are worth.
+
+    Args:
+        ef: `(n,)` in percent.
+        ef_true: `(n,)` truth in percent.
+        ef_std: `(n,)` calibrated standard deviations in EF points.
+        inside: `(n,)` whether the stated interval holds the truth.
+        std_factor: What VAL multiplied the model's own standard deviations by.
+        val_rmse: Root mean squared error on the cases that calibrated, in EF points; NaN where it
+            is not known.
+        noise_std: Noise of a Gaussian process in EF points.
+
+    Returns:
+        `std_factor`, `noise_std`, `val_rmse`, `one_std` (whether all cases have the same), and,
+        where they have not, `spearman` of standard deviation and absolute error, `nlpd_gain` over
+        `val_rmse` for every case (positive is better), `raw_coverage_90` of the uncalibrated
+        normal interval, each with `value`, `lower` and `upper` (95 %), and `tertiles` of the
+        standard deviation with their coverage. None stands for what is not known.
+    """
+    mean, truth, std = (np.asarray(column, dtype=np.float64) for column in (ef, ef_true, ef_std))
+    held = np.asarray(inside, dtype=bool)
+    one_std = bool(np.ptp(std) <= _CLOSE * np.abs(std).max())
+    report: dict[str, Any] = {
+        "std_factor": std_factor,
+        "noise_std": noise_std,
+        "val_rmse": val_rmse if math.isfinite(val_rmse) else None,
+        "one_std": one_std,
+    }
+    if one_std or len(mean) < 3:
+        return {**report, "spearman": None, "nlpd_gain": None, "raw_coverage_90": None,
+                "tertiles": []}  # fmt: skip
+
+    def metric(error: NDArray[np.float64], own: NDArray[np.float64]) -> Metrics:
+        gain = norm.logpdf(error, scale=own) - norm.logpdf(error, scale=val_rmse)
+        varied = np.ptp(own) > 0 and np.ptp(error) > 0
+        rank = float(spearmanr(own, np.abs(error)).statistic) if varied else math.nan
+        return {"spearman": rank, "nlpd_gain": float(gain.mean())}
+
+    columns = (truth - mean, std)
+    intervals = bootstrap_interval(metric, *columns)
+    for name, value in metric(*columns).items():
+        ends = dict(zip(("lower", "upper"), map(_known, intervals[name]), strict=True))
+        report[name] = {"value": _known(value), **ends}
+    own = np.abs(truth - mean) <= float(normal_reach(LEVEL)) * std / std_factor
+    report["raw_coverage_90"] = _proportion(own)
+    order = np.array_split(np.argsort(std, kind="stable"), 3)
+    report["tertiles"] = [
+        {"std": [float(std[rows].min()), float(std[rows].max())], "cases": len(rows),
+         **_proportion(held[rows])}
+        for rows in order
+    ]  # fmt: skip
+    return report
+
+
+def promise_report(counts: Mapping[str, int], level: float, apart: bool) -> dict[str, Any]:
+    """Say what the promise of conformal intervals, or sets, rests on.
+
+    Args:
+        counts: Calibration cases of each promise, by whom it is made to.
+        level: Coverage that is promised, in 0..1.
+        apart: Whether these cases had no part in choosing the epoch.
+
+    Returns:
+        `level`, `apart`, `cases` and `coverage_worst` (see `worst_coverage`; None where there are
+        too few cases for any interval but everything), the latter two by `counts`' names.
+    """
+    least = {name: worst_coverage(count, level) for name, count in counts.items()}
+    return {
+        "level": level,
+        "apart": apart,
+        "cases": dict(counts),
+        "coverage_worst": {n: None if worst == 1 else worst for n, worst in least.items()},
+    }
+
+
+def format_promise(promise: Mapping[str, Any]) -> str:
+    """Return what `promise_report` found in a line."""
+    level, said = 100 * promise["level"], []
+    for name, count in promise["cases"].items():
+        worst, who = promise["coverage_worst"][name], "" if name == "all" else f"{name} "
+        said.append(
+            f"with {count} {who}cases of VAL too few to say anything at {level:.0f} %"
+            if worst is None
+            else f"with {count} {who}cases of VAL it may hold as little as {100 * worst:.0f} %"
+        )
+    rest = "" if promise["apart"] else (
+        "; less where they chose the epoch too (--data.calibration_share keeps a part for this)"
+    )  # fmt: skip
+    return f"{level:.0f} % promised: {', '.join(said)} (5 % quantile){rest}"
+
+
+def format_uncertainty(report: Mapping[str, Any]) -> list[str]:
+    """Return what `uncertainty_report` found, in a few lines."""
+    noise, rmse = report["noise_std"], report["val_rmse"]
+    first = f"VAL factor of the standard deviations: {report['std_factor']:.2f}"
+    first += "" if noise is None else f", own noise {noise:.2f} EF points"
+    first += "" if rmse is None else f", RMSE on VAL {rmse:.2f}"
+    if report["one_std"]:
+        return [f"{first}; one SD for all cases"]
+    lines = [first]
+    if report["std_factor"] > STRETCHED:
+        lines.append(f"  above {STRETCHED}: its own standard deviations are too small")
+    if report["spearman"] is not None:
+        rank, gain, raw = (
+            _interval(report[name]) for name in ("spearman", "nlpd_gain", "raw_coverage_90")
+        )
+        lines.append(f"SD and |error|: Spearman {rank}; NLPD gain over one SD {gain}")
+        thirds = " / ".join(f"{100 * third['value']:.0f}" for third in report["tertiles"])
+        lines.append(f"coverage by tertile of SD: {thirds} %; uncalibrated 90 % interval {raw}")
+    return lines
+
+
+def _proportion(held: NDArray[np.bool_]) -> dict[str, float]:
+    """Return a proportion with its Clopper-Pearson interval."""
+    lower, upper = proportion_interval(int(held.sum()), len(held))
+    return {"value": float(held.mean()), "lower": lower, "upper": upper}
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _interval(row: Mapping[str, float | None]) -> str:
+    value, low, high = (
+        "-" if row[name] is None else f"{row[name]:.2f}" for name in ("value", "lower", "upper")
+    )
+    return f"{value} [{low}, {high}]"
