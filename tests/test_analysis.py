@@ -28,7 +28,7 @@ from lvef.analysis.plot import write_overlay
 from lvef.cardiac import edge_contrast
 from lvef.cli.commands import main
 from lvef.data import decode
-from lvef.data.formats import clip_info, read_frames, write_video
+from lvef.data.formats import ClipFile, clip_info, read_frames, write_video
 from lvef.data.prepare import prepare_file, prepare_frames
 from lvef.errors import ConfigurationError, VideoError, WeightsError
 from lvef.evaluation.overlap import dice
@@ -436,7 +436,7 @@ def test_a_clip_that_is_too_long_is_refused_before_it_is_read(tmp_path, monkeypa
     monkeypatch.setattr(decode, "LONGEST", 12)
     frames = np.zeros((13, 16, 16), np.uint8)
     write_video(tmp_path / "long.avi", frames, 50)
-    monkeypatch.setattr(decode, "stream_frames", None)
+    monkeypatch.setattr(ClipFile, "stream", None)
     for source, fps in ((tmp_path / "long.avi", None), (frames, 50)):
         with pytest.raises(VideoError, match="13 frames, but at most 12"):
             lvef.analyse_clip(source, fps)

@@ -219,8 +219,8 @@ def test_a_clip_that_does_not_fit_into_memory_does_not_stop_the_others(tmp_path)
     for name in ("large.avi", "small.avi"):
         write_video(tmp_path / name, PhantomClip(5, 0).frames(range(20)), 50)
 
-    def finder(path, name, info):
-        if path.name == "large.avi":
+    def finder(file, name):
+        if file.path.name == "large.avi":
             raise MemoryError
         return SimpleNamespace(quality=0.1, reason="nothing beats", beats=(), view=None)
 

@@ -249,3 +249,19 @@ def test_a_folder_is_found_at_home_and_a_part_of_another_name_is_told(folder, ta
     (folder / "Videos").rename(folder / "videos")
     with pytest.raises(DatasetError, match=r"Videos not found\. Rename videos to Videos"):
         read_labels(folder)
+
+
+def test_patients_are_known_and_none_may_be_in_two_splits(folder, tables):
+    files, tracings = tables
+    own = [f"p{number // 2}" for number in range(len(files))]
+    by_split = files.sort_values("Split", kind="stable").reset_index(drop=True)
+    patients = by_split["Split"].str[:2] + pd.Series(own)
+    read = read_labels(put(folder, by_split.assign(Patient=patients), tracings)).table
+    assert read["patient"].nunique() < len(read)
+    module = EchoNetDataModule(root=str(folder))
+    module.setup("fit")
+    assert set(module.table["patient"]) <= set(patients)
+    unknown = put(folder, by_split.assign(Patient=""), tracings)
+    assert set(read_labels(unknown).table["patient"]) == {""}
+    with pytest.raises(DatasetError, match="1 of 1 patients have clips in several splits"):
+        read_labels(put(folder, by_split.assign(Subject="one"), tracings))

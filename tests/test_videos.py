@@ -14,8 +14,9 @@ from lvef.files import read_csv
 from lvef.predict.video_table import video_table
 
 
-def found(path, name, info):
-    beat = SimpleNamespace(ed_frame=1, es_frame=7, mid_frame=4, ef=55.0, ef_std=8.0, quality=0.7)
+def found(file, name):
+    beat = SimpleNamespace(ed_frame=1, es_frame=7, mid_frame=4, ef=55.0, ef_std=8.0, ef_reach=1.6,
+                           quality=0.7)  # fmt: skip
     return SimpleNamespace(quality=0.9, reason="", beats=(beat, beat), view=None)
 
 
@@ -35,10 +36,10 @@ def test_no_file_ends_the_others_whatever_is_wrong_with_it(tmp_path):
     (folder / b"caf\xe9.avi".decode("utf-8", "surrogateescape")).write_bytes(good.read_bytes())
     (folder / "e.avi").write_bytes(b"no video " * 99)
 
-    def finder(path, name, info):
-        if path.name == "z.avi":
+    def finder(file, name):
+        if file.path.name == "z.avi":
             raise ZeroDivisionError("an error of ours")
-        return found(path, name, info)
+        return found(file, name)
 
     table = video_table(folder, None, finder)
     reasons = table.groupby("video")["reason"].first().to_dict()
@@ -57,11 +58,11 @@ def test_what_was_found_is_on_the_disk_before_the_next_clip_is_looked_at(tmp_pat
     journal = tmp_path / "run" / "found.csv"
     kept = []
 
-    def finder(path, name, info):
+    def finder(file, name):
         kept.append(len(read_csv(journal)) if journal.exists() else 0)
-        if path.name == "c.avi":
+        if file.path.name == "c.avi":
             raise KeyboardInterrupt
-        return found(path, name, info)
+        return found(file, name)
 
     with pytest.raises(KeyboardInterrupt):
         video_table(folder, None, finder, journal=journal)
@@ -79,7 +80,7 @@ def test_what_cannot_be_kept_stops_the_run(tmp_path):
     with pytest.raises(OutputError, match="cannot be written"):
         video_table(folder, None, found, journal=folder / "a.avi" / "found.csv")
 
-    def finder(path, name, info):
+    def finder(file, name):
         raise OutputError("a full disk")
 
     with pytest.raises(OutputError, match="a full disk"):
@@ -111,8 +112,8 @@ def test_no_reason_names_the_folder_of_a_file(tmp_path, patient):
     keys = tmp_path / "keys.csv"
     keys.write_text("video,ed,es\nfar,3,99\n")
 
-    def finder(path, name, info):
-        raise VideoError(f"{path}: a complaint about {path}")
+    def finder(file, name):
+        raise VideoError(f"{file.path}: a complaint about {file.path}")
 
     pattern = str(tmp_path / "archive") + "/**/*"
     table = pd.concat([video_table(pattern, keys), video_table(pattern, None, finder)])
@@ -132,9 +133,9 @@ def test_clips_can_be_named_by_numbers_which_a_key_elsewhere_explains(tmp_path):
     key = tmp_path / "safe" / "key.csv"
     seen = []
 
-    def finder(path, name, info):
+    def finder(file, name):
         seen.append(name)
-        return found(path, name, info)
+        return found(file, name)
 
     table = video_table(folder, None, finder, key=key, journal=tmp_path / "found.csv")
     assert set(table["video"]) == {"case_0001", "case_0002", "case_0003"}

@@ -342,8 +342,9 @@ class EFTask(Task):
         table = self._datamodule().table
         if "patient" not in table:
             return None
-        patients = table.loc[self.cases["row"].numpy(), "patient"].to_numpy()
-        return patients if len(np.unique(patients)) < len(patients) else None
+        rows = table.loc[self.cases["row"].numpy()]
+        patients = rows["patient"].where(rows["patient"] != "", "video " + rows["video"])
+        return patients.to_numpy() if patients.duplicated().any() else None
 
     def _part(self, cases: Cases, apart: bool) -> Cases:
         """Return the cases of VAL that calibrate, or those that choose the epoch.

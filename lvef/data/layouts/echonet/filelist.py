@@ -32,6 +32,7 @@ _COLUMNS = {
     "FPS": ("frame rate",),
     "NumberOfFrames": ("num frames", "frame count"),
     "Split": ("set",),
+    "Patient": ("patient id", "subject", "subject id"),
 }
 _SPLIT_NAMES = {
     "TRAIN": ("TRAIN", "TRAINING"),
@@ -47,7 +48,8 @@ class FileList:
     Attributes:
         table: A row a row of it: `video` (name without extension), `path` (empty where there is no
             such file), `split`, `ef_true` (percent), `edv`, `esv` (mL), `fps`, `num_frames`, and
-            `frame_height` and `frame_width` (pixels); NaN where a number is not known.
+            `frame_height` and `frame_width` (pixels); NaN where a number is not known. `patient`
+            where the file says whose clips they are, empty where a row does not.
         reasons: Why each row cannot be used, empty where it can.
         notes: What was taken otherwise than it is written, and rows that a human should look at.
     """
@@ -65,7 +67,8 @@ def read_filelist(path: Path, videos: Path) -> FileList:
         videos: The folder of the videos.
 
     Raises:
-        DatasetError: It cannot be read, a column is missing, or its splits are numbers.
+        DatasetError: It cannot be read, a column is missing, its splits are numbers, or a patient
+            has clips in several splits.
     """
     cells = read_table(path, _COLUMNS, _NEEDED, ("FileName", "EF", "Split"))
     stated = cells["FileName"].map(stem)
@@ -85,11 +88,30 @@ def read_filelist(path: Path, videos: Path) -> FileList:
             "frame_width": _optional(cells, "FrameWidth"),
         }
     )  # fmt: skip
+    if "Patient" in cells:
+        table["patient"] = cells["Patient"].fillna("").astype(str).str.strip()
+        _refuse_leaks(table, path)
     unmeasured = (table["edv"] == 0) & (table["esv"] == 0)
     table.loc[unmeasured, ["edv", "esv"]] = np.nan
     reasons, doubts = _reasons(table)
     notes = ["EF is written as a fraction of 1: taken times 100"] if converted else []
     return FileList(table, reasons, (*notes, *doubts))
+
+
+def _refuse_leaks(table: pd.DataFrame, path: Path) -> None:
+    """Refuse splits that share patients: TEST would be of hearts that were learned.
+
+    Raises:
+        DatasetError: They do.
+    """
+    used = table[(table["patient"] != "") & table["split"].isin(SPLITS)]
+    in_splits = used.groupby("patient")["split"].nunique()
+    shared = int((in_splits > 1).sum())
+    if shared:
+        raise DatasetError(
+            f"{path}: {shared} of {len(in_splits)} patients have clips in several splits, so that "
+            "TEST would judge hearts that were learned: put all clips of a patient into one split"
+        )
 
 
 def first_reason(checks: list[tuple[pd.Series, str]], index: pd.Index) -> pd.Series:
