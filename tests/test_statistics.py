@@ -250,6 +250,8 @@ def test_bland_altman_finds_a_slope_and_limits_that_widen(rng):
     assert found["slope"]["upper"] == pytest.approx(line.conf_int()[1][1], abs=1e-3)
     even = bland_altman(truth + rng.normal(3, 4, 4000), truth)
     assert even["upper_limit"]["lower"] < 3 + 1.96 * 4 < even["upper_limit"]["upper"]
+    low, high = even["limits_at"]["50"]
+    assert high - low == pytest.approx(2 * 1.96 * 4, rel=0.06)
     assert bland_altman([50.0], [50.0]) == {}
 
 
@@ -290,6 +292,8 @@ def test_net_benefit_is_that_of_vickers():
     place = curve["risk"].index(0.2)
     assert curve["model"][place] == pytest.approx(0.2)
     assert curve["all"][place] == pytest.approx(0.2 - 0.8 * 0.2 / 0.8)
+    everyone = net_benefit(np.full(10, 0.9), truth)
+    assert everyone["model"] == pytest.approx(everyone["all"])
 
 
 def screened(rng, count=300):
@@ -329,6 +333,7 @@ def test_operating_points_and_the_choice_of_the_threshold_are_told(rng):
     choice = threshold_choice(val, test)
     assert choice["threshold"][0] < threshold < choice["threshold"][1]
     frozen = summarise_classification(*test, threshold)["specificity"]
+    assert choice["specificity"][0] < frozen["value"] < choice["specificity"][1]
     assert np.ptp(choice["specificity"]) > frozen["upper"] - frozen["lower"]
     probability, truth = test
     cases = {"reduced": probability >= threshold, "reduced_true": truth, "p_reduced": probability}
