@@ -222,6 +222,10 @@ def test_slope_and_intercept_of_calibration_are_those_of_statsmodels(rng):
     slope = sm.Logit(truth, sm.add_constant(odds)).fit(disp=0).params[1]
     large = sm.GLM(truth, np.ones(500), offset=odds, family=sm.families.Binomial()).fit().params[0]
     assert calibration_line(expit(odds), truth) == pytest.approx((slope, large), abs=1e-6)
+    alike = 0.01 * odds - 1  # as of a model that has hardly learned: the slope is no limit of steps
+    slope = sm.Logit(truth, sm.add_constant(alike)).fit(disp=0).params[1]
+    assert slope > 30
+    assert calibration_line(expit(alike), truth)[0] == pytest.approx(slope, rel=1e-5)
     parted = calibration_line([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1])
     assert math.isnan(parted[0])
     assert all(math.isnan(value) for value in calibration_line([0.1, 0.2], [0, 0]))
