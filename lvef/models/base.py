@@ -13,18 +13,16 @@ from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lvef.cardiac import REDUCED_EF
 from lvef.columns import SPLITS
 from lvef.errors import ConfigurationError
-from lvef.evaluation.clinical_report import clinical_report, format_clinical
 from lvef.evaluation.resampling import Metrics
-from lvef.evaluation.review import format_review, review_report
 from lvef.evaluation.sharpness import format_promise, promise_report
-from lvef.evaluation.summary import Summary, format_summary
-from lvef.evaluation.uncertainty import LEVEL, doubt
+from lvef.evaluation.summary import Summary
+from lvef.evaluation.uncertainty import LEVEL
 from lvef.models.backbones import new_backbone
 from lvef.models.backbones.provenance import parts_of, taught_by
 from lvef.models.cases import CaseStore
+from lvef.models.judging import judged, patients_of
 from lvef.models.options import BackboneOptions, options, plain
 from lvef.models.task import Batch, Cases, Task, TestReport, Visible
 from lvef.models.uncertainty import TaskCalibration
@@ -183,22 +181,7 @@ class EFTask(Task):
 
     def test_report(self, title: str) -> TestReport:
         """Return the table of TEST, with what metrics.json says beside it."""
-        summary, review, clinical = self.summary(self.cases), self._review(), self._clinical()
-        promise, uncertainty, lines = self.promise(), *self.uncertainty()
-        told = [*format_clinical(clinical), *format_review(review), *lines, format_promise(promise)]
-        note = "\n".join(told)
-        text = format_summary(summary, title, self.baseline, note)
-        facts = {
-            "frames": self.frames,
-            "baseline": self.baseline,
-            "threshold": self._threshold,
-            "trained_on": self.trained_on,
-            "review": review,
-            "clinical": clinical,
-            "calibration": promise,
-            "uncertainty": uncertainty,
-        }
-        return TestReport(summary, text, facts)
+        return judged(self, title)
 
     def figures(
         self,
@@ -339,12 +322,7 @@ class EFTask(Task):
         """The patients of `cases`, `(n,)`, where several clips are of one; None elsewhere."""
         if self._trainer is None:
             return None
-        table = self._datamodule().table
-        if "patient" not in table:
-            return None
-        rows = table.loc[self.cases["row"].numpy()]
-        patients = rows["patient"].where(rows["patient"] != "", "video " + rows["video"])
-        return patients.to_numpy() if patients.duplicated().any() else None
+        return patients_of(self._datamodule().table, self.cases["row"].numpy())
 
     def _part(self, cases: Cases, apart: bool) -> Cases:
         """Return the cases of VAL that calibrate, or those that choose the epoch.
@@ -369,29 +347,6 @@ class EFTask(Task):
         cases = self.store.cases()
         self.store.reset()
         return cases
-
-    @property
-    def _threshold(self) -> float:
-        """The probability from which a case is called reduced; even odds where none is chosen."""
-        return 0.5 if self.decision_threshold is None else self.decision_threshold
-
-    def _review(self) -> dict[str, Any]:
-        """Return what is flagged for a human, and what of it is wrong."""
-        cases = {name: column.numpy() for name, column in self.cases.items()}
-        wrong = cases["reduced"] != cases["reduced_true"]
-        doubts = doubt(cases["p_reduced"], self._threshold)
-        if "ef" not in cases:
-            return review_report(wrong, cases["review"], doubts, cases["ef_true"])
-        error, nearness = abs(cases["ef"] - cases["ef_true"]), -abs(cases["ef"] - REDUCED_EF)
-        return review_report(wrong, cases["review"], doubts, cases["ef_true"], error, nearness)
-
-    def _clinical(self) -> dict[str, Any]:
-        """Return what a clinician asks: classes, calls, agreement, net benefit."""
-        cases = {name: column.numpy() for name, column in self.cases.items()}
-        probability, truth = self.calibration.held_out()
-        return clinical_report(
-            cases, self._threshold, (probability.numpy(), truth.numpy()), self.clusters
-        )
 
     def _log_metrics(self, stage: str) -> None:
         metrics = {"loss": float(self.cases["loss"].double().mean())}
