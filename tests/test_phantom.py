@@ -57,6 +57,7 @@ def test_frame_rates_lengths_and_beats_follow_the_data_set(population):
     assert (population["fps"] == 50).mean() == pytest.approx(0.79, abs=0.03)
     assert population["fps"].between(18, 138).all()
     assert population["frames"].median() == pytest.approx(171, rel=0.05)
+    assert np.percentile(population["frames"], [1, 99]) == pytest.approx([74, 354], rel=0.08)
     assert population["beats"].between(1, 7).all()
 
 

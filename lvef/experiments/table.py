@@ -16,6 +16,7 @@ from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset
 from lvef.data.layouts import MAX_EXCLUDED, read_labels
 from lvef.data.loaders import without_unreadable
 from lvef.data.options import default_workers
+from lvef.data.phantom_folder import refuse_other_generator
 from lvef.data.shown import shown_frames
 from lvef.errors import ConfigurationError
 from lvef.experiments.experiment import (
@@ -108,6 +109,7 @@ def table(
     root, output = str(Path(root).resolve()), output.resolve()
     if weights is not None and Path(weights).is_file():
         weights = str(Path(weights).resolve())
+    refuse_other_generator(root)
     folder = read_labels(root, max_excluded)
     if check_videos:  # as every experiment does: what is given a true volume sees the same videos
         folder = without_unreadable(folder, PICTURE_SIZE, default_workers(), max_excluded)

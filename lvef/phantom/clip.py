@@ -14,12 +14,14 @@ from lvef.phantom.hard import Hard
 from lvef.phantom.marks import sample_marks
 from lvef.phantom.motion import Beat, sample_motion
 from lvef.phantom.population import sample_patient
+from lvef.phantom.purpose import Purpose
 from lvef.phantom.randomised import APICAL_MARGIN, sample_randomised
 from lvef.phantom.scanner import VALVES, Renderer, sample_scanner
+from lvef.streams import Use, stream
 
 
 class PhantomClip:
-    """A digital beating heart, the same for the same seed and index wherever it is made.
+    """A digital beating heart, the same for the same purpose, seed and index wherever it is made.
 
     Args:
         seed: Seed of the population.
@@ -31,6 +33,7 @@ class PhantomClip:
         hard: How often each of the hard kinds occurs among domain-randomised phantoms; see
             `lvef.phantom.hard`.
         apical_margin: See `sample_randomised`.
+        purpose: What it is for; each has hearts of its own.
 
     Attributes:
         name: File name without extension; says PHANTOM, so that no one takes it for a patient.
@@ -48,9 +51,10 @@ class PhantomClip:
         breadth: float | None = None,
         hard: Hard | None = None,
         apical_margin: float = APICAL_MARGIN,
+        purpose: Purpose = Purpose.LOOK,
     ) -> None:
-        rng = np.random.default_rng([seed, index])
-        self._key = (seed, index)
+        self._key = (seed, purpose, index)
+        rng = stream(Use.PHANTOM, *self._key)
         self.name = f"PHANTOM{seed:03d}N{index:06d}"
         self._drawn = (
             None if breadth is None else sample_randomised(rng, breadth, hard, apical_margin)
@@ -74,7 +78,6 @@ class PhantomClip:
         )
         self._renderer: Renderer | None = None
         self._last: dict[int, NDArray[np.uint8]] = {}
-        self._render_seed = int(rng.integers(2**31))
         self.ed_frame = self._extreme(labelled[0], fullest=True)
         self.es_frame = self._extreme(labelled[1], fullest=False)
 
@@ -82,7 +85,7 @@ class PhantomClip:
     def renderer(self) -> Renderer:
         """The renderer, built when the first frame is asked for."""
         if self._renderer is None:
-            rng = np.random.default_rng(self._render_seed)
+            rng = stream(Use.PHANTOM_TISSUE, *self._key)
             drawn = self._drawn
             echo, valves = (None, VALVES) if drawn is None else (drawn.echo, drawn.valves)
             self._renderer = Renderer(self.anatomy, self.scanner, rng, echo, valves)
@@ -128,7 +131,7 @@ class PhantomClip:
 
     def _rendered(self, i: int) -> NDArray[np.uint8]:
         if i not in self._last:
-            rng = np.random.default_rng([*self._key, i])
+            rng = stream(Use.PHANTOM_FRAME, *self._key, i)
             shift = self.renderer.shift(i / self.patient.fps)
             frame = self.renderer.frame(
                 self.motion.state(i), float(self.motion.mitral[i]), rng, shift

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from lvef.options import COUNT, SEED, SHARE, Range, check_numbers
 from lvef.phantom.folder import BREADTH
 from lvef.phantom.hard import evenly
 from lvef.phantom.pool import PhantomKind
+from lvef.phantom.purpose import Purpose
 from lvef.pretraining.geometry_calibration import calibrate
 from lvef.pretraining.model_card import model_card
 from lvef.pretraining.phantom_cases import PhantomCase, analyse_phantoms
@@ -50,8 +51,8 @@ def weights(
             measured on.
         trust: Share of the EF by motion in the geometric EF; the rest is that of two contours.
             Both generators agree on what motion is worth, and not on what contours are.
-        seed: Seed of the phantoms to calibrate on; the next seven are used, too. Keep them apart
-            from the seed of the phantoms trained on.
+        seed: Seed of the phantoms to calibrate on; the next seven are used, too. Whatever it is,
+            none of these hearts was trained on.
         breadth: How wide the ranges of the wider population are, relative to training.
 
     Raises:
@@ -81,7 +82,8 @@ def weights(
     def analysed(
         kind: PhantomKind, numbers: range, calibration: GeometryCalibration
     ) -> list[PhantomCase]:
-        return analyse_phantoms(ckpt_path, kind, numbers, calibration)
+        purpose = Purpose.CALIBRATION if calibration is plain else Purpose.MODEL_CARD
+        return analyse_phantoms(ckpt_path, replace(kind, purpose=purpose), numbers, calibration)
 
     populations = (
         PhantomKind(seed, breadth),

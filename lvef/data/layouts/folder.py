@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lvef.columns import SPLITS
-from lvef.data.phantom_folder import is_phantom, read_truth
+from lvef.data.phantom_folder import is_phantom, other_generator, read_truth
 from lvef.data.pixels import Size, into_picture
 from lvef.errors import DatasetError
 
@@ -83,6 +83,8 @@ class LabelFolder:
         counts = " / ".join(f"{splits.get(split, 0):,} {split}" for split in SPLITS)
         lines = [f"{self.root}: {len(self.table):,} usable videos ({counts})"]
         lines += [f"  {note}" for note in self.notes]
+        if told := other_generator(self.root):
+            lines.append(f"  {told}: no figures to put beside those of its documents")
         if len(self.excluded):
             kinds = self.excluded["reason"].str.split(":").str[0].value_counts()
             lines.append(f"  {len(self.excluded):,} set aside:")
