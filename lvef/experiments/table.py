@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lvef.cardiac import PICTURE_SIZE
+from lvef.cardiac import NO_FRAME, PICTURE_SIZE
 from lvef.cli.configs import files_of, find_config
 from lvef.columns import SPLITS
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset
@@ -222,7 +222,7 @@ def _seed_words(configs: list[Path], seed: int) -> list[str]:
 def _draw_data(rows: pd.DataFrame, output: Path, phantom: bool) -> None:
     """Draw a sheet of samples, and how EF is distributed in each split."""
     data = "PHANTOM " if phantom else ""
-    test = rows[rows["split"] == "TEST"].head(_SAMPLES)
+    test = rows[(rows["split"] == "TEST") & (rows["mid_frame"] != NO_FRAME)].head(_SAMPLES)
     dataset = KeyFrameDataset(test, list(FRAME_COLUMNS))
     pictures = {item: shown_frames(dataset, item) for item in range(len(dataset))}
     shown = {item: frames.numpy() for item, frames in pictures.items() if frames is not None}

@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvef.cardiac import PICTURE_SIZE, chords_to_polygon, method_of_disks, polygon_area
-from lvef.phantom.anatomy import sample_anatomy
+from lvef.data.pixels import LEAST_INSIDE, inside
+from lvef.phantom.anatomy import Anatomy, sample_anatomy
 from lvef.phantom.hard import Hard
 from lvef.phantom.marks import sample_marks
 from lvef.phantom.motion import Beat, sample_motion
-from lvef.phantom.population import sample_patient
+from lvef.phantom.population import Patient, sample_patient
 from lvef.phantom.purpose import Purpose
 from lvef.phantom.randomised import APICAL_MARGIN, sample_randomised
-from lvef.phantom.scanner import VALVES, Renderer, sample_scanner
+from lvef.phantom.scanner import VALVES, Renderer, Scanner, sample_scanner
 from lvef.streams import Use, stream
 
 
@@ -63,8 +64,7 @@ class PhantomClip:
         if self._drawn is None:
             self.patient = sample_patient(rng)
             self.motion = sample_motion(self.patient, rng)
-            self.anatomy = sample_anatomy(self.patient, rng)
-            self.scanner = sample_scanner(self.anatomy.length, rng)
+            self.anatomy, self.scanner = _scanned(self.patient, rng)
         else:
             self.patient, self.anatomy = self._drawn.patient, self._drawn.anatomy
             self.scanner = self._drawn.scanner
@@ -145,7 +145,7 @@ class PhantomClip:
         millimetres = self.anatomy.tracing(self.motion.state(frame))
         if scanner.drift:
             millimetres = millimetres + np.tile(self.renderer.shift(frame / self.patient.fps), 2)
-        return np.asarray(millimetres * scanner.pixels_per_mm + np.tile(scanner.origin, 2))
+        return _in_pixels(millimetres, scanner)
 
     def volume(self, frame: int) -> float:
         """Return the LV volume of a frame in mL by the method of disks."""
@@ -198,3 +198,17 @@ class PhantomClip:
         last = self.patient.num_frames - 1
         whole = [(ed, es) for ed, es in map(frames_of, self.motion.beats) if 0 <= ed < es <= last]
         return whole[int(rng.integers(len(whole)))]
+
+
+def _scanned(patient: Patient, rng: np.random.Generator) -> tuple[Anatomy, Scanner]:
+    """Draw a heart, and a machine that shows so much of it that its tracing is accepted."""
+    while True:
+        anatomy = sample_anatomy(patient, rng)
+        scanner = sample_scanner(anatomy.length, rng)
+        contour = chords_to_polygon(_in_pixels(anatomy.tracing(0.0), scanner)[1:])
+        if inside(contour, (PICTURE_SIZE, PICTURE_SIZE)) >= LEAST_INSIDE:
+            return anatomy, scanner
+
+
+def _in_pixels(millimetres: NDArray[np.float64], scanner: Scanner) -> NDArray[np.float64]:
+    return np.asarray(millimetres * scanner.pixels_per_mm + np.tile(scanner.origin, 2))
