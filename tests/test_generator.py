@@ -43,18 +43,18 @@ def of_before(phantom_root, tmp_path_factory):
 
 
 def test_a_phantom_of_another_version_is_not_drawn_anew(of_before, phantom_root):
-    assert open_phantom(phantom_root, "PHANTOM003N000004") is not None
+    assert open_phantom(phantom_root, "PHANTOM015N000004") is not None
     with pytest.raises(DatasetError, match=r"generator 1, .* generator 2: make the folder anew"):
-        open_phantom(of_before, "PHANTOM003N000004")
-    with pytest.raises(DatasetError, match="does not know PHANTOM003N000099: write"):
-        open_phantom(phantom_root, "PHANTOM003N000099")
+        open_phantom(of_before, "PHANTOM015N000004")
+    with pytest.raises(DatasetError, match="does not know PHANTOM015N000099: write"):
+        open_phantom(phantom_root, "PHANTOM015N000099")
 
 
 @pytest.mark.parametrize("text", ["{}", "[1]", "no json", '{"generator": "two"}', '{"seed": 3}'])
 def test_a_damaged_marker_is_told_in_one_line(tmp_path, text):
     (tmp_path / "phantom.json").write_text(text)
     with pytest.raises(DatasetError, match="make the folder anew"):
-        open_phantom(tmp_path, "PHANTOM003N000004")
+        open_phantom(tmp_path, "PHANTOM015N000004")
 
 
 def test_a_table_of_phantoms_of_another_version_is_refused_in_one_line(of_before, tmp_path, capsys):

@@ -175,7 +175,7 @@ def test_the_phantom_of_a_video_is_found_again(phantom_root):
     assert clip is not None
     assert clip.name == table["FileName"][4]
     assert clip.volume(clip.ed_frame) == pytest.approx(table["EDV"][4])
-    assert open_phantom(phantom_root / "Videos", "PHANTOM003N000004") is None
+    assert open_phantom(phantom_root / "Videos", "PHANTOM015N000004") is None
 
 
 def test_shares_pointing_and_similarity_of_known_maps():

@@ -92,10 +92,10 @@ def _shows(item: dict[str, torch.Tensor], clip: PhantomClip) -> bool:
 
 
 def test_no_heart_of_test_is_in_train_of_a_larger_folder_of_the_same_seed(phantom_root, tmp_path):
-    small = write_phantoms(tmp_path, num_videos=3, seed=3, num_workers=1, progress=False)
+    small = write_phantoms(tmp_path, num_videos=3, seed=15, num_workers=1, progress=False)
     tables = [pd.read_csv(root / "FileList.csv").set_index("FileName") for root in
               (small, phantom_root)]  # fmt: skip
-    splits = [table.loc["PHANTOM003N000002", "Split"] for table in tables]
+    splits = [table.loc["PHANTOM015N000002", "Split"] for table in tables]
     assert splits == ["TEST", "TRAIN"], "the same name"
     assert not set(tables[0]["EDV"][tables[0]["Split"] == "TEST"]) & set(tables[1]["EDV"])
     assert tables[0]["EF"].iloc[0] == tables[1]["EF"].iloc[0], "TRAIN of both begins alike"
