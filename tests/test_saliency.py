@@ -236,10 +236,10 @@ def test_the_command_measures_regions_curves_and_randomisation(
     density = about["methods"]["integrated gradients"]["density"]
     assert density["lv_cavity"]["lower"] <= density["lv_cavity"]["value"]
     assert about["area"]["heart"] + about["area"]["rest_of_sector"] == pytest.approx(1, abs=0.02)
-    assert about["methods"]["Grad-CAM"]["share_by_frame"] == {"ESF": 1.0}
+    assert about["methods"]["HiResCAM"]["share_by_frame"] == {"ESF": 1.0}
     assert set(about["randomisation"]) == {"head", "last_block", "all"}
-    for measured in (about["randomisation"]["all"]["Grad-CAM"],
-                     about["curves"]["Grad-CAM"]["deletion_area"]):  # fmt: skip
+    for measured in (about["randomisation"]["all"]["HiResCAM"],
+                     about["curves"]["HiResCAM"]["deletion_area"]):  # fmt: skip
         assert measured["lower"] <= measured["value"] <= measured["upper"]
     text = (out / "saliency.md").read_text()
     assert text.startswith("## PHANTOM")
