@@ -13,10 +13,12 @@ import lvef
 from lvef.cardiac import chords_to_polygon, polygon_mask
 from lvef.data.order import seed_of
 from lvef.phantom import PhantomClip, write_phantoms
+from lvef.phantom.pool import PhantomKind
 from lvef.phantom.purpose import TEACHING, Purpose
 from lvef.phantom.solid import SolidClip
 from lvef.phantom.stream import FrameStream
 from lvef.pretraining.segmenter_recipes import JUDGES, POOLS
+from lvef.pretraining.weights import calibrated_on, measured_on
 from lvef.streams import Use, stream
 
 SEEDS = (0, 1, 2, 3000, 2**32 - 1, 2**32, 2**33 + 1, 2**63 - 1)
@@ -75,7 +77,14 @@ def test_one_seed_gives_every_purpose_solid_hearts_of_its_own():
 
 def test_segmenters_learn_from_other_phantoms_than_they_are_judged_by():
     assert {kind.purpose for kind in POOLS.values()} <= set(TEACHING)
-    assert not {kind.purpose for kind, _ in JUDGES.values()} & set(TEACHING)
+    judges = {kind.purpose for kind, _ in JUDGES.values()}
+    calibrating = {kind.purpose for kind in calibrated_on(2000, 1.25)}
+    card = {kind.purpose for kind in measured_on(2000, 1.25).values()}
+    assert not (judges | calibrating | card) & set(TEACHING)
+    assert not calibrating & card, "and what is measured was not calibrated on"
+    for solid in (False, True):
+        kinds = [PhantomKind(2000, solid=solid, purpose=purpose) for purpose in Purpose]
+        assert len({kind.clip(0).patient.ef for kind in kinds}) == len(Purpose)
 
 
 def test_backbones_learn_from_hearts_that_no_folder_of_the_same_seed_holds():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -82,24 +82,13 @@ def weights(
     def analysed(
         kind: PhantomKind, numbers: range, calibration: GeometryCalibration
     ) -> list[PhantomCase]:
-        purpose = Purpose.CALIBRATION if calibration is plain else Purpose.MODEL_CARD
-        return analyse_phantoms(ckpt_path, replace(kind, purpose=purpose), numbers, calibration)
+        return analyse_phantoms(ckpt_path, kind, numbers, calibration)
 
-    populations = (
-        PhantomKind(seed, breadth),
-        PhantomKind(seed + 3, None),
-        PhantomKind(seed + 4, hard=evenly(1.0)),
-        PhantomKind(seed + 5, solid=True),
-    )
+    populations = calibrated_on(seed, breadth)
     calibration = calibrate([analysed(kind, quarter, plain) for kind in populations], trust)
     figures = {
         name: summary(analysed(kind, range(test_clips), calibration))
-        for name, kind in (
-            ("wider", PhantomKind(seed + 1, breadth)),
-            ("standard", PhantomKind(seed + 2, None)),
-            ("solid", PhantomKind(seed + 6, solid=True)),
-            ("hard", PhantomKind(seed + 7, hard=evenly(1.0))),
-        )
+        for name, kind in measured_on(seed, breadth).items()
     }
     metadata = {
         "trained_on": "phantoms",
@@ -112,3 +101,25 @@ def weights(
     card = output.with_name("MODEL_CARD.md")
     write_text(card, model_card(calibration, figures, seed, breadth, parameters))
     return output
+
+
+def calibrated_on(seed: int, breadth: float) -> tuple[PhantomKind, ...]:
+    """Return the populations that the geometry is calibrated on: wider, standard, hard, solid."""
+    purpose = Purpose.CALIBRATION
+    return (
+        PhantomKind(seed, breadth, purpose=purpose),
+        PhantomKind(seed + 3, None, purpose=purpose),
+        PhantomKind(seed + 4, hard=evenly(1.0), purpose=purpose),
+        PhantomKind(seed + 5, solid=True, purpose=purpose),
+    )
+
+
+def measured_on(seed: int, breadth: float) -> dict[str, PhantomKind]:
+    """Return the populations that the figures of the model card are measured on, by name."""
+    purpose = Purpose.MODEL_CARD
+    return {
+        "wider": PhantomKind(seed + 1, breadth, purpose=purpose),
+        "standard": PhantomKind(seed + 2, None, purpose=purpose),
+        "solid": PhantomKind(seed + 6, solid=True, purpose=purpose),
+        "hard": PhantomKind(seed + 7, hard=evenly(1.0), purpose=purpose),
+    }
