@@ -388,3 +388,18 @@ def test_a_bare_flag_means_true(tmp_path, capsys):
     for more in (["--quick", "--experiments", "[none]"], ["--experiments", "[none]", "--quick"]):
         assert main([*words, *more]) == 1
         assert told(capsys.readouterr().err)[0].startswith("error: no config configs/none.yaml")
+
+
+def test_clips_of_one_patient_are_drawn_together(logs, phantom_root, tmp_path):
+    for part in ("Videos", "VolumeTracings.csv", "phantom.json"):
+        (tmp_path / part).symlink_to(phantom_root / part)
+    table = pd.read_csv(phantom_root / "FileList.csv")
+    number = table.groupby("Split").cumcount() // 2
+    table.assign(Patient=table["Split"] + number.astype(str)).to_csv(
+        tmp_path / "FileList.csv", index=False
+    )
+    best = newest(logs / "esf_cls", "best.ckpt")
+    words_of_test = words("test", "esf_cls", tmp_path, tmp_path / "logs", "--ckpt_path", str(best))
+    assert main(words_of_test) == 0
+    metrics = json.loads(newest(tmp_path / "logs", "metrics.json").read_text())["metrics"]
+    assert metrics["brier"]["method"] == "BCa bootstrap, 1,000 resamples of patients"

@@ -19,13 +19,13 @@ from lvef.evaluation.clinical import classes_report, diagnostic_report, ef_class
 from lvef.evaluation.clinical_report import clinical_report, format_clinical
 from lvef.evaluation.intervals import (
     auc_interval,
+    delong_interval,
     effective_count,
     mean_of_proportions,
     proportion_interval,
     ratio_interval,
 )
 from lvef.evaluation.logistic import calibration_line, observed_to_expected, recalibration
-from lvef.evaluation.metrics import classification_metrics
 from lvef.evaluation.operating import operating_points, threshold_choice
 from lvef.evaluation.resampling import bootstrap_interval
 from lvef.evaluation.summary import (
@@ -102,6 +102,9 @@ def test_an_area_of_one_has_an_interval_and_others_agree_with_the_bootstrap(rng)
         lambda s, t: {"auc": roc_auc_score(t, s)}, score, truth, resamples=300
     )["auc"]
     assert auc_interval(auc, truth.sum(), (~truth).sum()) == pytest.approx(drawn, abs=0.015)
+    assert delong_interval(score, truth) == pytest.approx(drawn, abs=0.008)
+    assert all(math.isnan(end) for end in delong_interval(truth, truth))
+    assert all(math.isnan(end) for end in delong_interval([0.1, 0.2, 0.3], [0, 0, 1]))
     assert all(math.isnan(end) for end in auc_interval(math.nan, 0, 5))
 
 
@@ -141,23 +144,24 @@ def test_resamples_draw_patients_whole(rng):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [300, 1277])
-def test_resampled_intervals_hold_the_truth_about_as_often_as_they_say(count):
+def test_intervals_of_other_metrics_hold_the_truth_about_as_often_as_they_say(count):
     rng = np.random.default_rng(3)
     auc = float(norm.cdf(1.8 / math.sqrt(2)))
     mae = 5 * math.sqrt(2 / math.pi)
     held = {"auc": 0, "mae": 0}
+
+    def mean_error(sample):
+        return {"mae": float(abs(sample).mean())}
+
     repeats = 400
     for repeat in range(repeats):
         truth = rng.random(count) < 0.12
         score, error = rng.normal(1.8 * truth, 1), rng.normal(0, 5, count)
 
-        def both(s, t, e):
-            metrics = classification_metrics(expit(s), t)
-            return {"auc": metrics["roc_auc"], "mae": float(abs(e).mean())}
-
-        ends = bootstrap_interval(both, score, truth, error, resamples=400, seed=repeat)
-        held["auc"] += ends["auc"][0] <= auc <= ends["auc"][1]
-        held["mae"] += ends["mae"][0] <= mae <= ends["mae"][1]
+        lower, upper = delong_interval(score, truth)
+        held["auc"] += lower <= auc <= upper
+        lower, upper = bootstrap_interval(mean_error, error, resamples=400, seed=repeat)["mae"]
+        held["mae"] += lower <= mae <= upper
     for name, times in held.items():
         assert 0.93 <= times / repeats <= 0.97, name
 
@@ -177,6 +181,10 @@ def test_a_summary_says_how_each_interval_was_made(rng):
     assert {"ece", "calibration_slope", "icc"} <= set(summary)
     words = how_intervals_are_made(summary)
     assert "Clopper-Pearson (within_5, within_10, coverage_50" in words
+    assert "Newcombe's fifth (roc_auc)" in words, "as it is 1"
+    noisy = summarise_regression(ef + rng.normal(0, 5, 200), ef, 50)
+    assert noisy["roc_auc"]["method"] == "DeLong, on the log odds"
+    assert noisy["roc_auc"]["lower"] < noisy["roc_auc"]["value"] < noisy["roc_auc"]["upper"]
     assert words.endswith("BCa bootstrap, 1,000 resamples.")
     assert how_intervals_are_made({"mae": {"value": 1.0}}) == "", "of an earlier version"
 
@@ -214,6 +222,10 @@ def test_slope_and_intercept_of_calibration_are_those_of_statsmodels(rng):
     slope = sm.Logit(truth, sm.add_constant(odds)).fit(disp=0).params[1]
     large = sm.GLM(truth, np.ones(500), offset=odds, family=sm.families.Binomial()).fit().params[0]
     assert calibration_line(expit(odds), truth) == pytest.approx((slope, large), abs=1e-6)
+    alike = 0.01 * odds - 1  # as of a model that has hardly learned: the slope is no limit of steps
+    slope = sm.Logit(truth, sm.add_constant(alike)).fit(disp=0).params[1]
+    assert slope > 30
+    assert calibration_line(expit(alike), truth)[0] == pytest.approx(slope, rel=1e-5)
     parted = calibration_line([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1])
     assert math.isnan(parted[0])
     assert all(math.isnan(value) for value in calibration_line([0.1, 0.2], [0, 0]))
@@ -250,6 +262,8 @@ def test_bland_altman_finds_a_slope_and_limits_that_widen(rng):
     assert found["slope"]["upper"] == pytest.approx(line.conf_int()[1][1], abs=1e-3)
     even = bland_altman(truth + rng.normal(3, 4, 4000), truth)
     assert even["upper_limit"]["lower"] < 3 + 1.96 * 4 < even["upper_limit"]["upper"]
+    low, high = even["limits_at"]["50"]
+    assert high - low == pytest.approx(2 * 1.96 * 4, rel=0.06)
     assert bland_altman([50.0], [50.0]) == {}
 
 
@@ -290,6 +304,8 @@ def test_net_benefit_is_that_of_vickers():
     place = curve["risk"].index(0.2)
     assert curve["model"][place] == pytest.approx(0.2)
     assert curve["all"][place] == pytest.approx(0.2 - 0.8 * 0.2 / 0.8)
+    everyone = net_benefit(np.full(10, 0.9), truth)
+    assert everyone["model"] == pytest.approx(everyone["all"])
 
 
 def screened(rng, count=300):
@@ -329,6 +345,7 @@ def test_operating_points_and_the_choice_of_the_threshold_are_told(rng):
     choice = threshold_choice(val, test)
     assert choice["threshold"][0] < threshold < choice["threshold"][1]
     frozen = summarise_classification(*test, threshold)["specificity"]
+    assert choice["specificity"][0] < frozen["value"] < choice["specificity"][1]
     assert np.ptp(choice["specificity"]) > frozen["upper"] - frozen["lower"]
     probability, truth = test
     cases = {"reduced": probability >= threshold, "reduced_true": truth, "p_reduced": probability}

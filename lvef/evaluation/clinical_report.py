@@ -60,7 +60,7 @@ def clinical_report(
 def format_clinical(report: Mapping[str, Any]) -> list[str]:
     """Return the report in a few lines."""
     lines = [
-        f"EF {sign} {cut} %: {_calls(report[key])}"
+        f"EF {sign} {cut:g} %: {_calls(report[key])}"
         for key, sign, cut in (("at_40", "<=", REDUCED_EF), ("at_50", "<", PRESERVED_EF))
         if key in report
     ]

@@ -86,10 +86,13 @@ def calibration_line(p_reduced: ArrayLike, reduced_true: ArrayLike) -> tuple[flo
         return math.nan, math.nan
     ones = np.ones((len(odds), 1))
     intercept = _logistic(ones, truth, odds)[0]
+    spread = float(odds.std())
     parted = max(odds[truth == 0]) <= min(odds[truth == 1])
-    if parted or np.ptp(odds) < 1e-9:
+    if parted or spread < 1e-9:
         return math.nan, intercept
-    return _logistic(np.column_stack([odds, ones]), truth, np.zeros_like(odds))[0], intercept
+    # In their own unit, as odds that hardly vary have a slope of hundreds.
+    scaled = np.column_stack([(odds - odds.mean()) / spread, ones])
+    return _logistic(scaled, truth, np.zeros_like(odds))[0] / spread, intercept
 
 
 def observed_to_expected(p_reduced: ArrayLike, reduced_true: ArrayLike) -> float:
@@ -112,7 +115,7 @@ def _loss(point: Array, odds: Array, truth: Array) -> float:
 
 
 def _logistic(design: Array, truth: Array, offset: Array) -> list[float]:
-    """Return the coefficients of a logistic regression, by Newton's method."""
+    """Return the coefficients of a logistic regression, by Newton's method; NaN where none fit."""
     weights = np.zeros(design.shape[1])
     for _ in range(_STEPS):
         probability = expit(design @ weights + offset)
@@ -120,6 +123,8 @@ def _logistic(design: Array, truth: Array, offset: Array) -> list[float]:
         curvature = design.T @ (weight[:, None] * design)
         step = np.linalg.lstsq(curvature, design.T @ (truth - probability), rcond=None)[0]
         weights = weights + np.clip(step, -2, 2)
-        if abs(step).max() < 1e-10 or abs(weights).max() > _LARGEST:
+        if abs(step).max() < 1e-8:
+            return [float(weight) for weight in weights]
+        if abs(weights).max() > _LARGEST:
             break
-    return [float(weight) for weight in weights]
+    return [math.nan] * len(weights)

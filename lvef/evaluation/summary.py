@@ -14,6 +14,7 @@ from lvef.evaluation.agreement import WITHIN
 from lvef.evaluation.intervals import (
     CLOPPER_PEARSON,
     auc_interval,
+    delong_interval,
     effective_count,
     mean_of_proportions,
     proportion_interval,
@@ -28,9 +29,10 @@ from lvef.evaluation.uncertainty import LEVELS, interval_metrics, probability_me
 
 NOT_FOR_DIAGNOSIS = "Research use only, not for diagnosis."
 MOVER = "MOVER of sensitivity and specificity"
+DELONG = "DeLong, on the log odds"
 NEWCOMBE = "Newcombe's fifth"
 BCA_OF_PATIENTS = f"{BCA} of patients"
-METHODS = (CLOPPER_PEARSON, MOVER, NEWCOMBE, BCA, BCA_OF_PATIENTS)
+METHODS = (CLOPPER_PEARSON, MOVER, DELONG, NEWCOMBE, BCA, BCA_OF_PATIENTS)
 """What methods of intervals are called in `metrics.json`."""
 Summary = dict[str, dict[str, Any]]
 _Hits = Mapping[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]]
@@ -78,7 +80,8 @@ def summarise_classification(
         "precision": (called, truth),
         "npv": (~called, ~truth),
     }
-    return _beside(metric, (p_reduced, reduced_true), baseline, hits, truth, clusters)
+    scored = np.asarray(p_reduced, dtype=np.float64), truth
+    return _beside(metric, (p_reduced, reduced_true), baseline, hits, scored, clusters)
 
 
 def summarise_regression(
@@ -111,9 +114,9 @@ def summarise_regression(
     everyone = np.ones(len(truth), dtype=bool)
     error = abs(np.asarray(ef, dtype=np.float64) - truth)
     hits = {f"within_{points}": (everyone, error <= points) for points in WITHIN}
-    reduced = is_reduced(truth)
+    scored = -np.asarray(ef, dtype=np.float64), np.asarray(is_reduced(truth))
     if spread is None or train_std is None:
-        return _beside(regression_metrics, (ef, truth), baseline, hits, reduced, clusters)
+        return _beside(regression_metrics, (ef, truth), baseline, hits, scored, clusters)
     risk = () if probability is None else probability
 
     def metric(
@@ -135,7 +138,7 @@ def summarise_regression(
     hits |= {
         f"coverage_{100 * level:.0f}": (everyone, inside[:, i]) for i, level in enumerate(LEVELS)
     }
-    return _beside(metric, (ef, truth, *spread, *risk), baseline, hits, reduced, clusters)
+    return _beside(metric, (ef, truth, *spread, *risk), baseline, hits, scored, clusters)
 
 
 def format_summary(summary: Summary, title: str, baseline: str, note: str = "") -> str:
@@ -181,7 +184,7 @@ def _beside(
     columns: tuple[ArrayLike, ...],
     baseline: Metrics,
     hits: _Hits,
-    reduced: NDArray[np.bool_],
+    scored: tuple[NDArray[np.float64], NDArray[np.bool_]],
     clusters: ArrayLike | None,
 ) -> Summary:
     """Return metrics with the interval that suits each."""
@@ -211,9 +214,13 @@ def _beside(
         ]
         lower, upper = mean_of_proportions(*parts)
         rows["balanced_accuracy"].update(lower=lower, upper=upper, method=MOVER)
-    if math.isnan(rows["roc_auc"]["lower"]):  # as where it is 1
-        ends = auc_interval(values["roc_auc"], int(reduced.sum()), int((~reduced).sum()))
-        rows["roc_auc"].update(lower=ends[0], upper=ends[1], method=NEWCOMBE)
+    if clusters is None or math.isnan(rows["roc_auc"]["lower"]):
+        ends, method = delong_interval(*scored), DELONG
+        if math.isnan(ends[0]):  # as where it is 1
+            positive = int(scored[1].sum())
+            ends = auc_interval(values["roc_auc"], positive, len(scored[1]) - positive)
+            method = NEWCOMBE
+        rows["roc_auc"].update(lower=ends[0], upper=ends[1], method=method)
     return rows
 
 

@@ -32,7 +32,9 @@ def summary(run: Run) -> list[dict[str, str]]:
         {
             "name": _metric_name(name),
             "value": _number(row["value"]),
-            "interval": f"{_number(row['lower'])} to {_number(row['upper'])}",
+            "interval": "none"
+            if row["lower"] is None
+            else f"{_number(row['lower'])} to {_number(row['upper'])}",
             "baseline": _number(row["baseline"]),
         }
         for name, row in run.metadata.metrics.items()
