@@ -59,7 +59,8 @@ _STATED = [
            ("table", "predictions.csv", "beats.csv")),
     Column("es_frame", "frame", "", "end-systolic frame",
            ("table", "predictions.csv", "beats.csv")),
-    Column("mid_frame", "frame", "", "frame half-way between them",
+    Column("mid_frame", "frame", "", "frame half-way between them; -1 where they are of no "
+           "systole",
            ("table", "predictions.csv", "beats.csv")),
     Column("ef_true", "number", "percent", "EF as the label states it", _KNOWN),
     Column("reduced_true", "flag", "", "1 where that is 40 or less", ("batch", "cases.csv")),

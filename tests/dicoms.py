@@ -302,7 +302,7 @@ ENCODED = {
 }
 """Transfer syntax, colour model and encoder of frames in RGB, by a name."""
 
-GREY = PhantomClip(3, 1).frames(range(4))
+GREY = PhantomClip(3, 0).frames(range(4))
 PATCHES = {(16, 24): (220, 30, 20), (16, 80): (20, 200, 40), (96, 56): (10, 40, 230)}
 
 

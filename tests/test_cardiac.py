@@ -9,10 +9,12 @@ from lvef.cardiac import (
     is_reduced,
     method_of_disks,
     mid_frame,
+    no_mid_frame,
     polygon_area,
     polygon_mask,
     straddles_reduced,
 )
+from lvef.cardiac.beat import LONGEST_SYSTOLE
 
 
 def ellipsoid_tracing(length: float, width: float) -> np.ndarray:
@@ -69,6 +71,15 @@ def test_an_interval_straddles_forty_where_both_answers_lie_in_it(kind):
     assert straddles_reduced(39.0, 41.0) is True
 
 
-def test_the_mid_frame_lies_half_way_whichever_comes_first():
+def test_the_mid_frame_lies_half_way():
     assert mid_frame(10, 20) == 15
-    assert mid_frame(21, 10) == 15
+    assert mid_frame(10, 21) == 15
+
+
+def test_frames_that_are_not_of_one_systole_have_no_mid_frame():
+    assert no_mid_frame(10, 20, 0.2) == ""
+    assert no_mid_frame(10, 20, float("nan")) == "", "the order is all that is known"
+    assert no_mid_frame(10, 40, LONGEST_SYSTOLE) == ""
+    assert "two beats (more than 0.6 s apart)" in no_mid_frame(10, 41, 0.62)
+    assert "ES comes before ED" in no_mid_frame(21, 10, -0.22)
+    assert "ES comes before ED" in no_mid_frame(21, 10, float("nan"))

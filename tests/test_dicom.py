@@ -202,6 +202,7 @@ def test_a_file_cut_short_anywhere_is_refused(tmp_path, how):
 
 @pytest.mark.parametrize("how", ["jpeg", "jpeg_ls", "mpeg2", "mpeg4"])
 def test_a_damaged_stream_is_refused_not_painted_over(tmp_path, how):
+    """Where its decoder notices: that of MPEG-4 hides most damage to streams as short as these."""
     content = bytearray(write_dicom(tmp_path / "a.dcm", COLOUR, *ENCODED[how]).read_bytes())
     middle = len(content) * 2 // 3
     content[middle : middle + 400] = random.Random(1).randbytes(400)

@@ -223,7 +223,7 @@ def test_names_that_differ_in_capitals_alone_are_not_guessed(folder, tables, pha
     (folder / "Videos").mkdir()
     (folder / "Videos" / "clip.avi").symlink_to(first)
     (folder / "Videos" / "Clip.avi").symlink_to(second)
-    files = files.head(2).assign(FileName=["Clip", "CLIP"])
+    files = files.iloc[[1, 1]].assign(FileName=["Clip", "CLIP"])
     tracings = tracings[tracings.FileName == second.name].assign(FileName="Clip.avi")
     read = read_labels(put(folder, files, tracings), 1.0)
     assert read.table["path"].tolist() == [str(folder / "Videos" / "Clip.avi")]

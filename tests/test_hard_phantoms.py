@@ -56,7 +56,8 @@ def test_other_kinds_show_what_they_say():
 
 
 def test_a_rounder_heart_has_the_same_volume():
-    heart = PhantomClip(SEED, 0).anatomy
+    # Rocking tilts the long axis at end-systole, by the less the longer the heart.
+    heart = replace(PhantomClip(SEED, 0).anatomy, rocking=0.0)
     other = rounder(heart, 1.3)
     assert other.length < heart.length
     for contraction in (0.0, 1.0):

@@ -16,6 +16,7 @@ GROUND = (
     "errors",
     "files",
     "options",
+    "streams",
     "run_files",
     "stopping",
     "circumstances",
@@ -25,8 +26,8 @@ GROUND = (
 MAY_IMPORT = {
     "cardiac": (),
     "columns": (),
-    "data": ("cardiac", "columns", "errors", "files", "options", "run_files"),
-    "phantom": ("cardiac", "data", "errors", "files", "options"),
+    "data": ("cardiac", "columns", "errors", "files", "options", "run_files", "streams"),
+    "phantom": ("cardiac", "data", "errors", "files", "options", "streams"),
     "evaluation": ("cardiac", "columns"),
     "figures": ("cardiac", "columns", "evaluation"),
     "models": ("figures", "evaluation", "cardiac", "columns", "errors", "options", "precision"),

@@ -20,7 +20,7 @@ from lvef.data.layouts import (
     register,
 )
 from lvef.errors import DatasetError
-from lvef.phantom import PhantomClip
+from lvef.phantom import open_phantom
 
 TOY = """clip;percent;ed;es
 one;55;3;11
@@ -151,7 +151,7 @@ def test_of_a_phantom_every_contour_is_known_and_of_a_patient_two(phantom_root, 
     traced = {int(row["ed_frame"]), int(row["es_frame"])}
     known = folder.contours(row["video"], traced)
     assert sorted(known) == list(range(row["num_frames"]))
-    clip = PhantomClip(3, int(row["video"].rsplit("N", 1)[1]))
+    clip = open_phantom(phantom_root, row["video"])
     np.testing.assert_allclose(known[5], clip.truth()["contour"][5])
     for name in ("FileList.csv", "VolumeTracings.csv", "Videos"):
         (tmp_path / name).symlink_to(phantom_root / name)

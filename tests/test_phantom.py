@@ -15,12 +15,15 @@ from lvef.cardiac import (
 )
 from lvef.data.formats import clip_info, read_frames
 from lvef.data.layouts import read_labels
+from lvef.data.pixels import LEAST_INSIDE, inside
 from lvef.errors import ConfigurationError
 from lvef.evaluation.ceilings import ef_from_volume
 from lvef.evaluation.metrics import regression_metrics
 from lvef.phantom import PhantomClip, randomised, write_phantoms
 from lvef.phantom.anatomy import foreshorten
 from lvef.phantom.folder import split_sizes
+from lvef.phantom.population import sample_patient
+from lvef.phantom.purpose import Purpose
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,20 @@ def test_frame_rates_lengths_and_beats_follow_the_data_set(population):
     assert (population["fps"] == 50).mean() == pytest.approx(0.79, abs=0.03)
     assert population["fps"].between(18, 138).all()
     assert population["frames"].median() == pytest.approx(171, rel=0.05)
+    assert np.percentile(population["frames"], [1, 99]) == pytest.approx([74, 354], rel=0.08)
     assert population["beats"].between(1, 7).all()
+
+
+def test_every_clip_shows_a_whole_systole_and_a_ventricle_that_readers_accept():
+    """In version 1 an arrhythmic clip could hold no whole beat, and could not be made at all."""
+    for purpose, index in ((Purpose.TRAIN, 6), (Purpose.TRAIN, 1224)):
+        clip = PhantomClip(3, index, purpose=purpose)
+        contour = chords_to_polygon(clip.tracing(clip.ed_frame)[1:])
+        assert inside(contour, (112, 112)) >= LEAST_INSIDE
+    for index in range(4000):
+        patient = sample_patient(np.random.default_rng(index))
+        beats = patient.num_frames / patient.fps * patient.heart_rate / 60
+        assert beats > (2.5 if patient.arrhythmia else 1.4)
 
 
 def test_a_true_volume_tells_as_little_about_ef_as_in_the_data_set(population):

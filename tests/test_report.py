@@ -157,3 +157,14 @@ def test_patients_are_shown_with_their_tracings(tested, phantom_root, tmp_path):
         assert all(frame["heat"] is None for frame in case["frames"])
         traced, true = (np.array(c["frames"][0]["contour"]) for c in (case, before))
         np.testing.assert_allclose(traced, true, atol=0.2)
+
+
+def test_a_report_on_phantoms_of_another_version_is_refused_in_one_line(tested, tmp_path, capsys):
+    run = newest(tested.parent, "metrics.json").parent
+    (tmp_path / "phantom.json").write_text("{}")  # as version 1 was, which stated none
+    page = tmp_path / "page.html"
+    assert main(["report", str(run), "--output", str(page), "--root", str(tmp_path)]) == 1
+    [said] = told(capsys.readouterr().err)
+    assert "generator 1, and this version of lvef draws generator" in said
+    assert "make the folder anew" in said
+    assert not page.exists()

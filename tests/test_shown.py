@@ -152,8 +152,9 @@ def large(clip: PhantomClip, frames: Frames, blinks: bool) -> Frames:
     return np.repeat(seen[..., None], 3, -1)
 
 
-def test_a_blinking_mark_does_not_widen_the_crop_of_a_large_clip(clip, frames):
-    looks = frames[survey(80)]
+def test_a_blinking_mark_does_not_widen_the_crop_of_a_large_clip():
+    clip = PhantomClip(21, 1, marks=False)
+    looks = clip.frames(survey(80))
     plain = find_sector(large(clip, looks, blinks=False))
     marked = find_sector(large(clip, looks, blinks=True))
     wanted, found = (sector_square((300, 400), sector) for sector in (plain, marked))

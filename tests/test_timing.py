@@ -54,7 +54,7 @@ def test_times_that_no_beat_can_be_found_in_are_refused(times, reason):
 
 
 def test_beats_of_a_clip_whose_rate_changes_are_told_in_its_own_frames(tmp_path):
-    frames = np.repeat(PhantomClip(5, 0).frames()[:150, ..., None], 3, axis=-1)
+    frames = np.repeat(PhantomClip(5, 1).frames()[:150, ..., None], 3, axis=-1)
     even = lvef.analyse_clip(frames, fps=50)
     kept = np.r_[np.arange(75), np.arange(75, len(frames), 3)]
     path = write_clip(tmp_path / "a.mp4", frames[kept], pts=(kept * 20).tolist())

@@ -14,7 +14,7 @@ from lvef.data.formats import read_frames, write_video
 from lvef.data.layouts import LabelFolder, read_labels
 from lvef.data.pixels import inside, scale_into
 from lvef.errors import DatasetError
-from lvef.phantom import PhantomClip
+from lvef.phantom import open_phantom
 
 POINTS = ["X1", "Y1", "X2", "Y2"]
 ROW = 3
@@ -202,11 +202,13 @@ def test_tracings_in_order_stay_as_they_are(phantom_root, tracings):
     np.testing.assert_allclose(areas, truth)
 
 
-def test_a_picture_that_shows_more_than_was_traced_in_is_refused(folder, files, tracings):
+def test_a_picture_that_shows_more_than_was_traced_in_is_refused(
+    folder, files, tracings, phantom_root
+):
     """Whoever puts the file as it left the machine into the folder traced in a part of it."""
     read = put(folder, files, tracings)
     name = files.loc[ROW, "FileName"]
-    frames = PhantomClip(3, ROW).frames()
+    frames = open_phantom(phantom_root, name).frames()
     path = folder / "Videos" / f"{name}.avi"
     path.unlink()
     write_video(path, frames.repeat(2, axis=1).repeat(2, axis=2), 50)

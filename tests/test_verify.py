@@ -83,7 +83,7 @@ def test_a_fit_writes_down_with_what_it_was_made(logs, phantom_root):
         kept = record["checkpoints"][kind]
         assert kept["sha256"] == file_digest(run / "checkpoints" / f"{kind}.ckpt")
     assert record["figures"]["val/mae"] > 0
-    assert "PHANTOM003N" not in (run / "run.json").read_text(), "no video is named"
+    assert "PHANTOM015N" not in (run / "run.json").read_text(), "no video is named"
 
 
 def test_what_a_run_stands_on_is_written_down_with_its_digest(logs, tested):

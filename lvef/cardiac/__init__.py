@@ -1,6 +1,6 @@
 """What a cardiologist would recognise, as pure functions on arrays."""
 
-from lvef.cardiac.beat import mid_frame
+from lvef.cardiac.beat import NO_FRAME, mid_frame, no_mid_frame
 from lvef.cardiac.beats import FoundBeat, find_beats, grey_components, periodicity, shared_curve
 from lvef.cardiac.contour import chords_to_polygon, polygon_area, polygon_mask
 from lvef.cardiac.disks import contour_volume, mask_tracing, mask_volume
@@ -28,6 +28,7 @@ from lvef.cardiac.volume import (
 
 __all__ = [
     "CLIP_FPS",
+    "NO_FRAME",
     "PICTURE_SIZE",
     "RATES",
     "REDUCED_EF",
@@ -50,6 +51,7 @@ __all__ = [
     "mask_volume",
     "method_of_disks",
     "mid_frame",
+    "no_mid_frame",
     "ordered_tracings",
     "periodicity",
     "polygon_area",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from lvef.cardiac import PICTURE_SIZE, is_reduced, survey
+from lvef.cardiac import NO_FRAME, PICTURE_SIZE, is_reduced, survey
 from lvef.data.formats import read_frames
 from lvef.data.prepare import sector_square
 from lvef.data.sector import find_sector
@@ -83,6 +83,8 @@ class KeyFrameDataset(Dataset[Sample]):
         """Decode one case; a video that cannot be read becomes a failure with its reason."""
         row = torch.tensor(self.rows[item])
         try:
+            if NO_FRAME in self.indices[item]:
+                raise VideoError(f"{self.paths[item]} has no mid frame: ES is of another beat")
             frames = self.look(item, self.indices[item].tolist())
         except VideoError as error:
             return {"row": row, "failure": str(error)}
@@ -144,6 +146,13 @@ class KeyFrameDataset(Dataset[Sample]):
 
     def _within(self, frames: NDArray[np.uint8], sector: NDArray[np.bool_]) -> NDArray[np.uint8]:
         return blanked_and_cropped(frames, sector, self.remove_artifacts, self.crop)
+
+
+def decodable(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table that names no frame that there is not: ES stands in for such a mid frame."""
+    return table.assign(
+        mid_frame=table["mid_frame"].where(table["mid_frame"] != NO_FRAME, table["es_frame"])
+    )
 
 
 def collate(samples: list[Sample]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -47,7 +48,8 @@ class LabelledDataModule(LightningDataModule):
         folds: Which cases of TRAIN a fit learns from, and which of VAL are kept for calibration.
 
     Attributes:
-        folder: The folder, once it was read.
+        folder: The folder, once it was read, without cases that lack one of `frames`.
+        frames: Key frames that a case consists of; none where it consists of none.
         table: Its usable videos, a row each; of TRAIN, those that a fit learns from.
         train_part: What a checkpoint says of these, see `Folds.facts`.
         calibration_rows: Rows of VAL that alone calibrate; none where all of VAL do.
@@ -55,6 +57,7 @@ class LabelledDataModule(LightningDataModule):
     """
 
     videos: ClassVar[None] = None
+    frames: Sequence[str] = ()
     draws_seeds: ClassVar[bool] = False
     """Whether a training case comes with the seed of what its data set draws for it."""
 
@@ -123,6 +126,7 @@ class LabelledDataModule(LightningDataModule):
             raise DatasetError(
                 f"{error}" + (f"; they are listed in {path}" if path else "")
             ) from error
+        self.folder = self.folder.for_frames(self.frames)
         rank_zero_info(self.folder.summary())
         self._write_excluded(self.folder)
         self.table = self._parted(self.folder.table)
@@ -288,5 +292,5 @@ class LabelledDataModule(LightningDataModule):
             return None
         path = Path(log_dir) / EXCLUDED
         if self.trainer is not None and self.trainer.is_global_zero:
-            write_csv(path, folder.excluded)
+            write_csv(path, folder.set_aside)
         return path

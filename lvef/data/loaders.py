@@ -13,6 +13,7 @@ from lvef.data.dataset import (
     FRAME_COLUMNS,
     KeyFrameDataset,
     collate,
+    decodable,
     one_thread,
     prepare_for_workers,
 )
@@ -83,7 +84,9 @@ def without_unreadable(
     Raises:
         ExcludedError: More than that are unusable.
     """
-    dataset = KeyFrameDataset(folder.table, list(FRAME_COLUMNS), image_size, remove_artifacts=False)
+    dataset = KeyFrameDataset(
+        decodable(folder.table), list(FRAME_COLUMNS), image_size, remove_artifacts=False
+    )
     failed: dict[int, str] = {}
     for batch in decoding_loader(dataset, 32, workers):
         failed.update(batch.get("failures", []))

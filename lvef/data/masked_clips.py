@@ -32,7 +32,6 @@ class MaskedClipDataModule(LabelledDataModule):
     """
 
     draws_seeds: ClassVar[bool] = True
-    frames: ClassVar[list[str]] = []
     remove_artifacts: ClassVar[bool] = False
 
     def __init__(

@@ -17,22 +17,23 @@ from torch import Tensor
 from torch.utils.data import DistributedSampler
 
 from lvef.cardiac import is_reduced
+from lvef.streams import Use, sequence
 
 SeededCase = tuple[int, int]
 """A case, and the seed of what its data set draws for it."""
 
 
-def seed_of(*place: int) -> int:
-    """Return a seed in 0..2**63 - 1 for a place: numbers that are not negative."""
-    return int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]) >> 1
+def seed_of(use: Use, seed: int, *place: int) -> int:
+    """Return a seed in 0..2**63 - 1 for a place; see `lvef.streams.sequence`."""
+    return int(sequence(use, seed, *place).generate_state(1, np.uint64)[0]) >> 1
 
 
-def reseed(*place: int) -> None:
-    """Seed every generator of this process for a place."""
-    seed = seed_of(*place)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 (an augmentation may draw from it)
-    torch.manual_seed(seed)
+def reseed(seed: int, epoch: int, batch: int, process: int) -> None:
+    """Seed every generator of this process for a batch of a fit of this seed."""
+    own = seed_of(Use.TRAINING_BATCH, seed, epoch, batch, process)
+    random.seed(own)
+    np.random.seed(own % 2**32)  # noqa: NPY002 (an augmentation may draw from it)
+    torch.manual_seed(own)
 
 
 class EpochOrder(DistributedSampler[int | SeededCase]):
@@ -74,7 +75,7 @@ class EpochOrder(DistributedSampler[int | SeededCase]):
     def __iter__(self) -> Iterator[int | SeededCase]:
         """Yield this process's cases of the epoch, but for those that it has had."""
         epoch = self.epoch
-        generator = torch.Generator().manual_seed(seed_of(self.seed, epoch))
+        generator = torch.Generator().manual_seed(seed_of(Use.ORDER_OF_CASES, self.seed, epoch))
         if self.weights is None:
             order = torch.randperm(self.count, generator=generator)
         else:
@@ -85,7 +86,8 @@ class EpochOrder(DistributedSampler[int | SeededCase]):
         start = done if epoch == first else 0
         for place in range(self.rank, self.total_size, self.num_replicas)[start:]:
             case = int(order[place])
-            yield (case, seed_of(self.seed, epoch, place)) if self.seeds else case
+            own = seed_of(Use.TRAINING_CASE, self.seed, epoch, place)
+            yield (case, own) if self.seeds else case
         self.epoch = epoch + 1
 
 

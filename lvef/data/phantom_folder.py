@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,13 @@ MARKER = "phantom.json"
 """The file that tells a folder of phantoms from one of patients."""
 TRUTH = "Truth"
 """The folder of what is known of every frame, a file `NAME.npz` a phantom."""
+GENERATOR = 2
+"""Version of what `lvef.phantom` draws, both generators together, which a folder's marker states.
+
+A change after which any seed gives another picture or another truth raises it, and figures that
+documents state are then measured again, or name the version that they were measured with. Folders
+that state none are of version 1.
+"""
 _UNREADABLE = (
     OSError, ValueError, KeyError, TypeError, IndexError, EOFError, MemoryError, AttributeError,
     NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error,
@@ -42,6 +51,50 @@ class PhantomTruth:
 def is_phantom(root: Path | str) -> bool:
     """Tell whether a folder holds phantoms, of which no figure says anything about patients."""
     return (Path(root) / MARKER).is_file()
+
+
+def read_marker(root: Path | str) -> dict[str, Any]:
+    """Return what the marker of a folder of phantoms says, its `generator` always.
+
+    Raises:
+        DatasetError: It cannot be read.
+    """
+    path = Path(root) / MARKER
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        return {**settings, "generator": int(settings.get("generator", 1))}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise DatasetError(f"{path} is damaged: write the phantoms again") from error
+
+
+def other_generator(root: Path | str) -> str:
+    """Return what tells a folder of phantoms of another version; empty where there is nothing.
+
+    The clips of such a folder are what they are, and so is their truth: models may be trained and
+    tested on them.
+    """
+    if not is_phantom(root):
+        return ""
+    try:
+        version = read_marker(root)["generator"]
+    except DatasetError:
+        version = "unknown"
+    if version == GENERATOR:
+        return ""
+    return f"PHANTOMS of generator {version}, and this version of lvef draws generator {GENERATOR}"
+
+
+def refuse_other_generator(root: Path | str) -> None:
+    """Refuse a folder of phantoms that this version would draw otherwise; others pass.
+
+    Raises:
+        DatasetError: It is one.
+    """
+    if told := other_generator(root):
+        raise DatasetError(
+            f"{root} holds {told}: make the folder anew with python -m lvef phantom, or use the "
+            "version of lvef that made it"
+        )
 
 
 def truth_path(root: Path | str, video: str) -> Path:

@@ -74,7 +74,7 @@ def robustness(
         raise ConfigurationError(f"{config} says no data.root: give one with --root DIR")
     seen = describe_checkpoint(ckpt_path)["data"]
     most = data.get("max_excluded", MAX_EXCLUDED)
-    folder = read_labels(root, most)
+    folder = read_labels(root, most).for_frames(task.frames)
     test = folder.table[folder.table["split"] == "TEST"]
     # Of a part of TEST it is not known which of the unreadable belong to it.
     refused = _unreadable(folder.excluded)

@@ -82,7 +82,7 @@ def saliency(
     check_numbers("--", _RANGES, asked)
     started = datetime.now(UTC)
     task = load_ef_task(ckpt_path)
-    folder = read_labels(root, max_excluded)
+    folder = read_labels(root, max_excluded).for_frames(task.frames)
     test = folder.table[folder.table["split"] == "TEST"]
     rows = test.sample(min(num_cases, len(test)), random_state=seed).sort_index()
     seen = describe_checkpoint(ckpt_path)["data"]

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lvef.cardiac import PICTURE_SIZE
+from lvef.cardiac import NO_FRAME, PICTURE_SIZE
 from lvef.cli.configs import files_of, find_config
 from lvef.columns import SPLITS
 from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset
 from lvef.data.layouts import MAX_EXCLUDED, read_labels
 from lvef.data.loaders import without_unreadable
 from lvef.data.options import default_workers
+from lvef.data.phantom_folder import refuse_other_generator
 from lvef.data.shown import shown_frames
 from lvef.errors import ConfigurationError
 from lvef.experiments.experiment import (
@@ -108,6 +109,7 @@ def table(
     root, output = str(Path(root).resolve()), output.resolve()
     if weights is not None and Path(weights).is_file():
         weights = str(Path(weights).resolve())
+    refuse_other_generator(root)
     folder = read_labels(root, max_excluded)
     if check_videos:  # as every experiment does: what is given a true volume sees the same videos
         folder = without_unreadable(folder, PICTURE_SIZE, default_workers(), max_excluded)
@@ -220,7 +222,7 @@ def _seed_words(configs: list[Path], seed: int) -> list[str]:
 def _draw_data(rows: pd.DataFrame, output: Path, phantom: bool) -> None:
     """Draw a sheet of samples, and how EF is distributed in each split."""
     data = "PHANTOM " if phantom else ""
-    test = rows[rows["split"] == "TEST"].head(_SAMPLES)
+    test = rows[(rows["split"] == "TEST") & (rows["mid_frame"] != NO_FRAME)].head(_SAMPLES)
     dataset = KeyFrameDataset(test, list(FRAME_COLUMNS))
     pictures = {item: shown_frames(dataset, item) for item in range(len(dataset))}
     shown = {item: frames.numpy() for item, frames in pictures.items() if frames is not None}

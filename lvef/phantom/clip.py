@@ -9,17 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvef.cardiac import PICTURE_SIZE, chords_to_polygon, method_of_disks, polygon_area
-from lvef.phantom.anatomy import sample_anatomy
+from lvef.data.pixels import LEAST_INSIDE, inside
+from lvef.phantom.anatomy import Anatomy, sample_anatomy
 from lvef.phantom.hard import Hard
 from lvef.phantom.marks import sample_marks
 from lvef.phantom.motion import Beat, sample_motion
-from lvef.phantom.population import sample_patient
+from lvef.phantom.population import Patient, sample_patient
+from lvef.phantom.purpose import Purpose
 from lvef.phantom.randomised import APICAL_MARGIN, sample_randomised
-from lvef.phantom.scanner import VALVES, Renderer, sample_scanner
+from lvef.phantom.scanner import VALVES, Renderer, Scanner, sample_scanner
+from lvef.streams import Use, stream
 
 
 class PhantomClip:
-    """A digital beating heart, the same for the same seed and index wherever it is made.
+    """A digital beating heart, the same for the same purpose, seed and index wherever it is made.
 
     Args:
         seed: Seed of the population.
@@ -31,6 +34,7 @@ class PhantomClip:
         hard: How often each of the hard kinds occurs among domain-randomised phantoms; see
             `lvef.phantom.hard`.
         apical_margin: See `sample_randomised`.
+        purpose: What it is for; each has hearts of its own.
 
     Attributes:
         name: File name without extension; says PHANTOM, so that no one takes it for a patient.
@@ -48,9 +52,10 @@ class PhantomClip:
         breadth: float | None = None,
         hard: Hard | None = None,
         apical_margin: float = APICAL_MARGIN,
+        purpose: Purpose = Purpose.LOOK,
     ) -> None:
-        rng = np.random.default_rng([seed, index])
-        self._key = (seed, index)
+        self._key = (seed, purpose, index)
+        rng = stream(Use.PHANTOM, *self._key)
         self.name = f"PHANTOM{seed:03d}N{index:06d}"
         self._drawn = (
             None if breadth is None else sample_randomised(rng, breadth, hard, apical_margin)
@@ -59,8 +64,7 @@ class PhantomClip:
         if self._drawn is None:
             self.patient = sample_patient(rng)
             self.motion = sample_motion(self.patient, rng)
-            self.anatomy = sample_anatomy(self.patient, rng)
-            self.scanner = sample_scanner(self.anatomy.length, rng)
+            self.anatomy, self.scanner = _scanned(self.patient, rng)
         else:
             self.patient, self.anatomy = self._drawn.patient, self._drawn.anatomy
             self.scanner = self._drawn.scanner
@@ -74,7 +78,6 @@ class PhantomClip:
         )
         self._renderer: Renderer | None = None
         self._last: dict[int, NDArray[np.uint8]] = {}
-        self._render_seed = int(rng.integers(2**31))
         self.ed_frame = self._extreme(labelled[0], fullest=True)
         self.es_frame = self._extreme(labelled[1], fullest=False)
 
@@ -82,7 +85,7 @@ class PhantomClip:
     def renderer(self) -> Renderer:
         """The renderer, built when the first frame is asked for."""
         if self._renderer is None:
-            rng = np.random.default_rng(self._render_seed)
+            rng = stream(Use.PHANTOM_TISSUE, *self._key)
             drawn = self._drawn
             echo, valves = (None, VALVES) if drawn is None else (drawn.echo, drawn.valves)
             self._renderer = Renderer(self.anatomy, self.scanner, rng, echo, valves)
@@ -128,7 +131,7 @@ class PhantomClip:
 
     def _rendered(self, i: int) -> NDArray[np.uint8]:
         if i not in self._last:
-            rng = np.random.default_rng([*self._key, i])
+            rng = stream(Use.PHANTOM_FRAME, *self._key, i)
             shift = self.renderer.shift(i / self.patient.fps)
             frame = self.renderer.frame(
                 self.motion.state(i), float(self.motion.mitral[i]), rng, shift
@@ -142,7 +145,7 @@ class PhantomClip:
         millimetres = self.anatomy.tracing(self.motion.state(frame))
         if scanner.drift:
             millimetres = millimetres + np.tile(self.renderer.shift(frame / self.patient.fps), 2)
-        return np.asarray(millimetres * scanner.pixels_per_mm + np.tile(scanner.origin, 2))
+        return _in_pixels(millimetres, scanner)
 
     def volume(self, frame: int) -> float:
         """Return the LV volume of a frame in mL by the method of disks."""
@@ -195,3 +198,17 @@ class PhantomClip:
         last = self.patient.num_frames - 1
         whole = [(ed, es) for ed, es in map(frames_of, self.motion.beats) if 0 <= ed < es <= last]
         return whole[int(rng.integers(len(whole)))]
+
+
+def _scanned(patient: Patient, rng: np.random.Generator) -> tuple[Anatomy, Scanner]:
+    """Draw a heart, and a machine that shows so much of it that its tracing is accepted."""
+    while True:
+        anatomy = sample_anatomy(patient, rng)
+        scanner = sample_scanner(anatomy.length, rng)
+        contour = chords_to_polygon(_in_pixels(anatomy.tracing(0.0), scanner)[1:])
+        if inside(contour, (PICTURE_SIZE, PICTURE_SIZE)) >= LEAST_INSIDE:
+            return anatomy, scanner
+
+
+def _in_pixels(millimetres: NDArray[np.float64], scanner: Scanner) -> NDArray[np.float64]:
+    return np.asarray(millimetres * scanner.pixels_per_mm + np.tile(scanner.origin, 2))

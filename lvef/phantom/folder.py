@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Sequence
 from functools import partial
@@ -17,11 +16,20 @@ from tqdm import tqdm
 
 from lvef.cardiac import ejection_fraction
 from lvef.data.formats import write_video
-from lvef.data.phantom_folder import MARKER, TRUTH, is_phantom, truth_path
-from lvef.errors import ConfigurationError
+from lvef.data.phantom_folder import (
+    GENERATOR,
+    MARKER,
+    TRUTH,
+    is_phantom,
+    read_marker,
+    refuse_other_generator,
+    truth_path,
+)
+from lvef.errors import ConfigurationError, DatasetError
 from lvef.files import tidy, write_arrays, write_csv, write_json
 from lvef.options import SEED, WORKERS, Range, check_numbers
 from lvef.phantom.clip import PhantomClip
+from lvef.phantom.purpose import Purpose
 
 SPLIT_SHARES = {"TRAIN": 2000, "VAL": 300, "TEST": 600}
 """Splits of the standard phantom benchmark; other sizes keep these proportions."""
@@ -45,6 +53,12 @@ def split_sizes(num_videos: int, shares: dict[str, int] = SPLIT_SHARES) -> dict[
     return {"TRAIN": num_videos - val - test, "VAL": val, "TEST": test}
 
 
+def _splits(num_videos: int, breadth: float | None) -> list[str]:
+    """Return the split of each clip of a folder."""
+    sizes = split_sizes(num_videos, SPLIT_SHARES if breadth is None else RANDOMISED_SHARES)
+    return [split for split, size in sizes.items() for _ in range(size)]
+
+
 def write_phantoms(
     root: Path,
     num_videos: int = 2900,
@@ -59,7 +73,8 @@ def write_phantoms(
 
     The folder holds `FileList.csv`, `VolumeTracings.csv`, `Videos/NAME.avi` (MJPEG) or `.mp4`
     (H.264), `Truth/NAME.npz` (see `PhantomClip.truth`) and `phantom.json`. The same arguments
-    give the same folder at any number of workers.
+    give the same folder at any number of workers. Whatever the seeds, no heart of a folder's
+    TEST is in TRAIN of another, nor among those that weights were trained or calibrated on.
 
     Args:
         root: Folder to write; made if missing, and refused if it holds something else already.
@@ -89,6 +104,7 @@ def write_phantoms(
     # First, so that an interrupted folder is known for one and can be written anew.
     settings = {
         "what": "PHANTOM: synthetic echocardiograms; no patient, no diagnosis",
+        "generator": GENERATOR,
         "num_videos": num_videos, "seed": seed, "container": container, "marks": marks,
         "breadth": breadth,
     }  # fmt: skip
@@ -104,11 +120,10 @@ def write_phantoms(
     )
     rows: list[dict[str, Any]] = []
     tracings: list[pd.DataFrame] = []
-    sizes = split_sizes(num_videos, SPLIT_SHARES if breadth is None else RANDOMISED_SHARES)
-    splits = [split for split, size in sizes.items() for _ in range(size)]
+    splits = _splits(num_videos, breadth)
     try:
         with get_context("spawn").Pool(num_workers, initializer=_one_thread) as pool:
-            written = pool.imap(write, range(num_videos), chunksize=4)
+            written = pool.imap(write, enumerate(splits), chunksize=4)
             bar = tqdm(
                 written, total=num_videos, desc="phantoms", unit="clip", disable=not progress
             )
@@ -129,12 +144,27 @@ def open_phantom(root: Path | str, video: str) -> PhantomClip | None:
     Args:
         root: The folder.
         video: The video's name without extension.
+
+    Raises:
+        DatasetError: Another version of the generator drew it, or the folder is damaged.
     """
     if not is_phantom(root):
         return None
-    settings = json.loads((Path(root) / MARKER).read_text())
-    index = int(video.rsplit("N", 1)[1])
-    return PhantomClip(settings["seed"], index, settings["marks"], settings.get("breadth"))
+    refuse_other_generator(root)
+    settings = read_marker(root)
+    try:
+        number = int(video.rsplit("N", 1)[1])
+        breadth = settings["breadth"]
+        split = _splits(settings["num_videos"], breadth)[number]
+        return _clip(settings["seed"], number, split, settings["marks"], breadth)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise DatasetError(
+            f"{Path(root) / MARKER} does not know {video}: write the phantoms again"
+        ) from error
+
+
+def _clip(seed: int, number: int, split: str, marks: bool, breadth: float | None) -> PhantomClip:
+    return PhantomClip(seed, number, marks, breadth, purpose=Purpose[split])
 
 
 def _one_thread() -> None:
@@ -143,9 +173,14 @@ def _one_thread() -> None:
 
 
 def _write_clip(
-    index: int, root: Path, seed: int, container: str, marks: bool, breadth: float | None
+    numbered: tuple[int, str],
+    root: Path,
+    seed: int,
+    container: str,
+    marks: bool,
+    breadth: float | None,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    clip = PhantomClip(seed, index, marks=marks, breadth=breadth)
+    clip = _clip(seed, *numbered, marks, breadth)
     file_name = f"{clip.name}.{container}"
     frames = clip.frames()
     write_video(root / _VIDEOS / file_name, frames, clip.patient.fps)

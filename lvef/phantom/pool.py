@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from lvef.cardiac import ejection_fraction, looks, polygon_mask, survey
 from lvef.phantom.clip import PhantomClip
 from lvef.phantom.hard import Hard
+from lvef.phantom.purpose import Purpose
 from lvef.phantom.randomised import APICAL_MARGIN
 from lvef.phantom.solid import SolidClip
+from lvef.streams import Use, stream
 
-_CHOICE = 12
-"""Sets the choice of looks apart from other random numbers of a clip."""
 _BEFORE_ED = 3
 
 
@@ -33,6 +33,7 @@ class PhantomKind:
         solid: Whether they come from the second generator, `SolidClip`, which has neither.
         most_looks: Looks of each clip that are rendered, one after the other; null for all.
         from_ed: Whether these begin shortly before the labelled end-diastole, not anywhere.
+        purpose: What they are for; each has hearts of its own.
     """
 
     seed: int
@@ -42,14 +43,15 @@ class PhantomKind:
     solid: bool = False
     most_looks: int | None = None
     from_ed: bool = False
+    purpose: Purpose = Purpose.LOOK
 
     def clip(self, index: int) -> PhantomClip | SolidClip:
         """Return one of the phantoms."""
         if self.solid:
-            return SolidClip(self.seed, index)
+            return SolidClip(self.seed, index, self.purpose)
         return PhantomClip(
             self.seed, index, breadth=self.breadth, hard=self.hard,
-            apical_margin=self.apical_margin,
+            apical_margin=self.apical_margin, purpose=self.purpose,
         )  # fmt: skip
 
     def chosen(self, clip: PhantomClip | SolidClip, index: int) -> NDArray[np.int64]:
@@ -58,7 +60,8 @@ class PhantomKind:
         if self.most_looks is None or len(seen) <= self.most_looks:
             return seen
         last = len(seen) - self.most_looks
-        start = int(np.random.default_rng([self.seed, index, _CHOICE]).integers(last + 1))
+        rng = stream(Use.CHOICE_OF_LOOKS, self.seed, self.purpose, index)
+        start = int(rng.integers(last + 1))
         if self.from_ed:
             start = int(np.clip(np.searchsorted(seen, clip.ed_frame) - _BEFORE_ED, 0, last))
         return seen[start : start + self.most_looks]

@@ -24,6 +24,12 @@ _EF_OF_SCORE = PchipInterpolator(norm.ppf(_EF_PROBABILITY), _EF_PERCENTILE)
 _EDV_KNEE, _EDV_SLOPE_BELOW, _EDV_SLOPE_ABOVE = 55.0, -0.022, -0.008
 _LOG_EDV_AT_KNEE, _LOG_EDV_SCATTER = 4.338, 0.375
 
+# ln(frames of a clip): median 171, 1 % = 74, 99 % = 354; it spreads less above the median.
+_LOG_FRAMES, _LOG_FRAMES_BELOW, _LOG_FRAMES_ABOVE = float(np.log(171)), 0.36, 0.317
+_SECONDS = (1.2, 9.0)
+_BEATS, _BEATS_OF_ARRHYTHMIA = 1.5, 2.6
+"""Beats of the mean length that a clip holds at least: a whole systole, whenever it begins."""
+
 _OTHER_FPS = np.array([18.0, 25.0, 30.0, 34.0, 40.0, 46.0, 55.0, 60.0, 75.0, 90.0, 138.0])
 
 
@@ -70,14 +76,18 @@ def sample_patient(rng: np.random.Generator) -> Patient:
         + rng.normal() * _LOG_EDV_SCATTER
     )
     fps = 50.0 if rng.random() < 0.79 else float(rng.choice(_OTHER_FPS))
-    seconds = float(np.clip(np.exp(np.log(3.4) + 0.33 * rng.normal()), 1.6, 9.0))
-    slowest, fastest = max(42.0, 1.5 * 60 / seconds), min(130.0, 5.6 * 60 / seconds)
+    score = float(np.clip(rng.normal(), -3.0, 3.0))
+    frames = np.exp(_LOG_FRAMES + score * (_LOG_FRAMES_BELOW if score < 0 else _LOG_FRAMES_ABOVE))
+    seconds = float(np.clip(frames / fps, *_SECONDS))
+    arrhythmia = bool(rng.random() < 0.08)
+    least = _BEATS_OF_ARRHYTHMIA if arrhythmia else _BEATS
+    slowest, fastest = max(42.0, least * 60 / seconds), min(130.0, 5.6 * 60 / seconds)
     heart_rate = float(np.clip(70 * np.exp(0.2 * rng.normal()), slowest, max(slowest, fastest)))
     return Patient(
         ef=ef,
         end_diastolic_volume=float(np.exp(np.clip(log_edv, np.log(22.0), np.log(420.0)))),
         heart_rate=heart_rate,
-        arrhythmia=bool(rng.random() < 0.08),
+        arrhythmia=arrhythmia,
         fps=fps,
         num_frames=round(seconds * fps),
     )

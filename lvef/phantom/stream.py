@@ -11,6 +11,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from lvef.cardiac import chords_to_polygon, polygon_area, polygon_mask
 from lvef.phantom.clip import PhantomClip
+from lvef.phantom.purpose import Purpose
+from lvef.streams import Use, stream
 
 LOG_VOLUME = (4.0, 0.65)
 """Typical mean and spread of ln(volume / mL), used to bring the target near unit scale."""
@@ -19,13 +21,13 @@ LOG_AREA = (7.3, 0.45)
 
 
 class FrameStream(IterableDataset[dict[str, Tensor]]):
-    """Frames of phantoms that no benchmark folder holds, shuffled across clips.
+    """Frames of phantoms that no folder holds, whatever its seed, shuffled across clips.
 
     Each item is a dict of `images` uint8 `(3, 112, 112)`, `mask` bool `(1, 112, 112)` and `sizes`
     float32 `(2,)`: ln volume and ln area, standardised by `LOG_VOLUME` and `LOG_AREA`.
 
     Args:
-        seed: Seed of the population; keep it apart from every folder that is evaluated.
+        seed: Seed of the population.
         num_images: Frames in all.
         frames_per_clip: Frames taken from each heart.
         buffer: Frames kept to shuffle among.
@@ -43,7 +45,7 @@ class FrameStream(IterableDataset[dict[str, Tensor]]):
         """Yield this worker's share of the frames."""
         worker = get_worker_info()
         first, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        rng = np.random.default_rng([self.seed, first])
+        rng = stream(Use.ORDER_OF_FRAMES, self.seed, first)
         pool: list[dict[str, Tensor]] = []
         clips = -(-self.num_images // self.frames_per_clip)
         for index in range(first, clips, step):
@@ -54,7 +56,9 @@ class FrameStream(IterableDataset[dict[str, Tensor]]):
         yield from pool
 
     def _clip(self, index: int, rng: np.random.Generator) -> Iterator[dict[str, Tensor]]:
-        clip = PhantomClip(self.seed, index, marks=bool(rng.random() < 0.3))
+        clip = PhantomClip(
+            self.seed, index, marks=bool(rng.random() < 0.3), purpose=Purpose.PRETRAINING
+        )
         for frame in rng.integers(0, clip.patient.num_frames, self.frames_per_clip):
             image = clip.frames([int(frame)])[0]
             polygon = chords_to_polygon(clip.tracing(int(frame))[1:])

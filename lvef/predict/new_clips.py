@@ -104,7 +104,10 @@ class NewClipsDataModule(LightningDataModule):
         prepare_for_workers()
         bar = partial(tqdm, desc="finding beats", unit="clip")
         journal = None if run is None else run / FOUND_BEATS
-        self.table = video_table(self.videos, self.keyframes, self.finder, bar, journal, self.key)
+        self.table = video_table(
+            self.videos, self.keyframes, self.finder, bar, journal, self.key, self.frames or (),
+            self.fps,
+        )  # fmt: skip
 
     def setup(self, stage: str) -> None:
         """Let every process know what the first one found.

@@ -90,7 +90,7 @@ class Predictor:
             )
         self.finder.restart(fps)
         prepare_for_workers()
-        table = video_table(paths, keyframes, self.finder)
+        table = video_table(paths, keyframes, self.finder, frames=self.seen.frames, fps=fps)
         batches = None if self.task.finds_beats else self._predicted(table)
         videos, beats = clip_rows(table, batches, str(self.task.trained_on))
         self.beats = beats.reset_index(drop=True)

@@ -6,15 +6,16 @@ import logging
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lvef.cardiac import mid_frame
+from lvef.cardiac import NO_FRAME, mid_frame, no_mid_frame
 from lvef.data.dataset import VIEW
-from lvef.data.formats import CLIP_EXTENSIONS, ClipFile, open_clip
+from lvef.data.formats import CLIP_EXTENSIONS, ClipFile, ClipInfo, open_clip
 from lvef.errors import DatasetError, LvefError, VideoError
 from lvef.files import append_csv, printable
 from lvef.predict.find import find_videos
@@ -25,8 +26,9 @@ from lvef.predict.numbers import number_clips
 Finder = Callable[[ClipFile, str], FoundBeats]
 """Finds the beats of a clip, given the open file and its name in the table."""
 _EMPTY: dict[str, object] = {
-    "split": "", "ef_true": np.nan, "num_frames": 0, "ed_frame": -1, "es_frame": -1,
-    "mid_frame": -1, "reason": "", "beat": 0, "ef_geometric": np.nan, "ef_geometric_std": np.nan,
+    "split": "", "ef_true": np.nan, "num_frames": 0,
+    **dict.fromkeys(("ed_frame", "es_frame", "mid_frame"), NO_FRAME),
+    "reason": "", "beat": 0, "ef_geometric": np.nan, "ef_geometric_std": np.nan,
     "ef_geometric_reach": np.nan, "beat_quality": np.nan, "quality": np.nan, VIEW: None,
 }  # fmt: skip
 _NOT_IN_JOURNAL = ("split", "ef_true", VIEW)
@@ -40,6 +42,8 @@ def video_table(
     progress: Callable[[Sequence[Path]], Iterable[Path]] = iter,
     journal: Path | None = None,
     key: Path | None = None,
+    frames: Sequence[str] = (),
+    fps: float | None = None,
 ) -> pd.DataFrame:
     """Return the table of new videos, a row a beat; a video that cannot be used has one row.
 
@@ -54,6 +58,8 @@ def video_table(
             named by numbers (see `number_clips`).
         journal: CSV file to which the rows of each video are added as soon as they are known, so
             that an interruption loses none.
+        frames: Any of EDF, ESF, MF that a model asks for: a beat that lacks one cannot be used.
+        fps: Frames a second of all of them, in place of what the files state.
 
     Returns:
         Columns as `LabelFolder.table`, `ef_true` all NaN, and `reason`: why a video cannot be
@@ -83,7 +89,9 @@ def video_table(
         own = printable(short if bare[name] == 1 else short + path.suffix)
         row = {"video": own if numbers is None else numbers[path], **_EMPTY, "path": str(path)}
         row["shown"] = printable(path.name) if numbers is None else numbers[path]
-        added = [{**row, **each} for each in _beats(path, str(row["video"]), known, finder)]
+        asked = _Asked("MF" in frames, fps)
+        own_beats = _beats(path, str(row["video"]), known, finder, asked)
+        added = [{**row, **each} for each in own_beats]
         for each in added:
             each["reason"] = told_of(each, str(each["reason"]))
         if journal is not None:
@@ -92,14 +100,28 @@ def video_table(
     return pd.DataFrame(rows)
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked of given key frames: whether for MF, and the clip's rate where it is told."""
+
+    mid_frame: bool
+    fps: float | None
+
+    def seconds(self, info: ClipInfo, ed: int, es: int) -> float:
+        """Return the time from ED to ES; NaN where it is not known."""
+        if self.fps is not None:
+            return (es - ed) / self.fps
+        return np.nan if info.times is None else float(info.times[es] - info.times[ed])
+
+
 def _beats(
-    path: Path, name: str, known: AssignedFrames, finder: Finder | None
+    path: Path, name: str, known: AssignedFrames, finder: Finder | None, asked: _Asked
 ) -> list[dict[str, object]]:
     """Return what is known of each beat of a video, or why there is none."""
     try:
         with open_clip(path) as file:
             count = file.info.num_frames
-            rows = _given(path, count, known)
+            rows = _given(path, file.info, known, asked)
             if not rows and finder is not None:
                 rows = _found(finder(file, name))
         rows = rows or [{"reason": _NO_FRAMES}]
@@ -159,8 +181,10 @@ def _endings(name: str) -> list[str]:
     return ["/".join(parts[-depth:]) for depth in range(1, len(parts) + 1)]
 
 
-def _given(path: Path, count: int, known: AssignedFrames) -> list[dict[str, object]]:
-    """Return the beats that a key-frame file has of a video of `count` frames.
+def _given(
+    path: Path, info: ClipInfo, known: AssignedFrames, asked: _Asked
+) -> list[dict[str, object]]:
+    """Return the beats that a key-frame file has of a video.
 
     One that cannot be used has a `reason`; there are none where the file has none.
     """
@@ -169,7 +193,7 @@ def _given(path: Path, count: int, known: AssignedFrames) -> list[dict[str, obje
             {"reason": "its key frames could belong to several videos: add folders to their names"}
         ]
     beats = known.beats.get(path, [])
-    rows = [{"beat": n, **_beat(ed, es, count)} for n, (ed, es) in enumerate(beats)]
+    rows = [{"beat": n, **_beat(ed, es, info, asked)} for n, (ed, es) in enumerate(beats)]
     failed = [row for row in rows if "ed_frame" not in row]
     if 0 < len(failed) < len(rows):  # the others speak for the video, and nothing would tell
         text = f"{path.name}: a beat is left out: {failed[0]['reason']}"
@@ -177,13 +201,19 @@ def _given(path: Path, count: int, known: AssignedFrames) -> list[dict[str, obje
     return rows
 
 
-def _beat(ed: float, es: float, count: int) -> dict[str, object]:
-    """Return the frames of a beat of a clip of `count` frames, or why they cannot be."""
+def _beat(ed: float, es: float, info: ClipInfo, asked: _Asked) -> dict[str, object]:
+    """Return the frames of a beat of a clip, or why they cannot be."""
+    count = info.num_frames
     if np.isnan(ed) or np.isnan(es):
         return {"reason": "its key frames are not both whole numbers: give frames, counted from 0"}
     if not (min(ed, es) >= 0 and max(ed, es) < count):
         return {"reason": f"key frames {ed:g} and {es:g} do not both lie in 0..{count - 1}"}
     if ed == es:
         return {"reason": f"ED and ES are the same frame, {ed:g}"}
-    mid = mid_frame(int(ed), int(es))
-    return {"ed_frame": int(ed), "es_frame": int(es), "mid_frame": mid}
+    ed, es = int(ed), int(es)
+    lacking = no_mid_frame(ed, es, asked.seconds(info, ed, es))
+    if lacking and asked.mid_frame:
+        return {"reason": f"{lacking}: give ED and ES of one beat, ED first"}
+    return {
+        "ed_frame": ed, "es_frame": es, "mid_frame": NO_FRAME if lacking else mid_frame(ed, es)
+    }  # fmt: skip

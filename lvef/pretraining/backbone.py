@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from lvef.data.dataset import prepare_for_workers
+from lvef.data.phantom_folder import GENERATOR
 from lvef.errors import ConfigurationError
 from lvef.files import make_room, write_tensors
 from lvef.options import COUNT, LEARNING_RATE, SEED, WORKERS, Range, check_numbers
@@ -38,15 +39,16 @@ def pretrain(
 ) -> Path:
     """Pre-train the backbone on phantoms: find the left ventricle, tell its area and volume.
 
-    The phantoms are rendered on the fly from a population of their own, so that no clip of a
-    benchmark folder takes part; a benchmark that starts from these weights must still say so.
+    The phantoms are rendered on the fly from a population of their own, so that no heart of any
+    folder takes part, whatever the seeds; a benchmark that starts from these weights must still
+    say so.
 
     Args:
         output: Weights file to write (.safetensors), for --model.backbone.weights.
         num_images: Phantom frames to train on; 54,000 took 24 minutes on two CPU cores.
         batch_size: Frames a step.
         lr: Peak learning rate.
-        seed: Seed of weights and phantoms; keep it apart from the seed of any folder you test on.
+        seed: Seed of weights and phantoms.
         num_workers: Processes that render phantoms.
         precision: Lightning's trainer precision; by default what the processor is fastest in.
 
@@ -94,7 +96,7 @@ def pretrain(
     trainer.fit(module, loader)
     state = module.backbone.network.state_dict()
     tensors = {key: value.detach().to("cpu", torch.float32) for key, value in state.items()}
-    metadata = {"trained_on": f"PHANTOM seed {seed}, {num_images} frames"}
+    metadata = {"trained_on": f"PHANTOM seed {seed}, {num_images} frames, generator {GENERATOR}"}
     write_tensors(output, tensors, metadata)
     print("Trained on phantoms only; not for diagnosis.")
     return output

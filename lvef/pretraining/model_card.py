@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lvef.analysis.calibration import GeometryCalibration
+from lvef.data.phantom_folder import GENERATOR
 from lvef.evaluation.uncertainty import LEVEL
 from lvef.phantom.randomised import APICAL_MARGIN, MARGIN
 from lvef.pretraining.phantom_figures import BANDS
@@ -49,6 +50,7 @@ def model_card(
     return _CARD.format(
         table="\n".join(lines),
         seed=seed,
+        generator=GENERATOR,
         millions=parameters / 1e6,
         margin=MARGIN,
         apical=APICAL_MARGIN,
@@ -87,7 +89,8 @@ With it come the constants of the geometry: an EF of x by optical flow is worth
 (a share of white, mean of ED and ES); one by two contours {contours};
 and the geometric EF is {trust:.2f} of the first and the rest of the second.
 
-**What it was trained on.** Phantoms only: domain-randomised synthetic hearts made by this package.
+**What it was trained on.** Phantoms only: domain-randomised synthetic hearts made by this package
+(generator 1).
 No picture, mask or label of a patient took part in training, in calibration, or in the choice of a
 checkpoint. It began from the weights that shipped before it (8,000 phantoms of seed 2000, 28
 epochs) and went on for 1,674 steps on up to 5,600 of the same and 2,400 dilated ones with a
@@ -120,7 +123,8 @@ phantoms of seeds {seed} (ranges {breadth:g} x those of training), {seed} + 3 (s
 kinds) and + 5 (second generator); the share of motion was chosen earlier, on others. A clip is
 flagged for review where the interval holds EF 40.
 
-**Measured, on PHANTOMS only.** The figures are of phantoms that nothing was chosen by.
+**Measured, on PHANTOMS of generator {generator} only.** The figures are of phantoms that nothing
+was chosen by.
 
 {table}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from lvef.phantom.hard import HARD_KINDS, evenly
 from lvef.phantom.pool import PhantomKind
+from lvef.phantom.purpose import Purpose
 
 MACHINE = {"unevenness": 0.5, "shadow": 0.3}
 """Augmentation by what probes and ribs do."""
@@ -17,7 +18,13 @@ _LOOKS = 20
 
 
 def _pool(seed: int, breadth: float | None = 1.0, **given: Any) -> PhantomKind:
-    return PhantomKind(seed, breadth, most_looks=_LOOKS, **given)
+    return PhantomKind(seed, breadth, most_looks=_LOOKS, purpose=Purpose.SEGMENTER, **given)
+
+
+def _judge(seed: int, breadth: float | None = 1.0, **given: Any) -> PhantomKind:
+    return PhantomKind(
+        seed, breadth, most_looks=_LOOKS, from_ed=True, purpose=Purpose.JUDGES, **given
+    )
 
 
 POOLS: dict[str, PhantomKind] = {
@@ -27,12 +34,12 @@ POOLS: dict[str, PhantomKind] = {
     "clinic": _pool(2300, None),
     **{kind: _pool(2400 + i, hard={kind: 1.0}) for i, kind in enumerate(HARD_KINDS)},
 }
-"""What is trained on; no seed of these is measured on."""
+"""What is trained on; hearts of this purpose are never measured on."""
 JUDGES: dict[str, tuple[PhantomKind, int]] = {
-    "solid": (_pool(9000, solid=True, from_ed=True), 120),
-    "wider": (_pool(3001, 1.25, from_ed=True), 60),
-    "hard": (_pool(3003, hard=evenly(1.0), from_ed=True), 60),
-    "standard": (_pool(3002, None, from_ed=True), 30),
+    "solid": (_judge(9000, solid=True), 120),
+    "wider": (_judge(3001, 1.25), 60),
+    "hard": (_judge(3003, hard=evenly(1.0)), 60),
+    "standard": (_judge(3002, None), 30),
 }
 """What is measured on, and how many clips of each; "solid" is the second generator's."""
 

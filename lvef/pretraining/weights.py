@@ -16,6 +16,7 @@ from lvef.options import COUNT, SEED, SHARE, Range, check_numbers
 from lvef.phantom.folder import BREADTH
 from lvef.phantom.hard import evenly
 from lvef.phantom.pool import PhantomKind
+from lvef.phantom.purpose import Purpose
 from lvef.pretraining.geometry_calibration import calibrate
 from lvef.pretraining.model_card import model_card
 from lvef.pretraining.phantom_cases import PhantomCase, analyse_phantoms
@@ -50,8 +51,8 @@ def weights(
             measured on.
         trust: Share of the EF by motion in the geometric EF; the rest is that of two contours.
             Both generators agree on what motion is worth, and not on what contours are.
-        seed: Seed of the phantoms to calibrate on; the next seven are used, too. Keep them apart
-            from the seed of the phantoms trained on.
+        seed: Seed of the phantoms to calibrate on; the next seven are used, too. Whatever it is,
+            none of these hearts was trained on.
         breadth: How wide the ranges of the wider population are, relative to training.
 
     Raises:
@@ -83,21 +84,11 @@ def weights(
     ) -> list[PhantomCase]:
         return analyse_phantoms(ckpt_path, kind, numbers, calibration)
 
-    populations = (
-        PhantomKind(seed, breadth),
-        PhantomKind(seed + 3, None),
-        PhantomKind(seed + 4, hard=evenly(1.0)),
-        PhantomKind(seed + 5, solid=True),
-    )
+    populations = calibrated_on(seed, breadth)
     calibration = calibrate([analysed(kind, quarter, plain) for kind in populations], trust)
     figures = {
         name: summary(analysed(kind, range(test_clips), calibration))
-        for name, kind in (
-            ("wider", PhantomKind(seed + 1, breadth)),
-            ("standard", PhantomKind(seed + 2, None)),
-            ("solid", PhantomKind(seed + 6, solid=True)),
-            ("hard", PhantomKind(seed + 7, hard=evenly(1.0))),
-        )
+        for name, kind in measured_on(seed, breadth).items()
     }
     metadata = {
         "trained_on": "phantoms",
@@ -110,3 +101,25 @@ def weights(
     card = output.with_name("MODEL_CARD.md")
     write_text(card, model_card(calibration, figures, seed, breadth, parameters))
     return output
+
+
+def calibrated_on(seed: int, breadth: float) -> tuple[PhantomKind, ...]:
+    """Return the populations that the geometry is calibrated on: wider, standard, hard, solid."""
+    purpose = Purpose.CALIBRATION
+    return (
+        PhantomKind(seed, breadth, purpose=purpose),
+        PhantomKind(seed + 3, None, purpose=purpose),
+        PhantomKind(seed + 4, hard=evenly(1.0), purpose=purpose),
+        PhantomKind(seed + 5, solid=True, purpose=purpose),
+    )
+
+
+def measured_on(seed: int, breadth: float) -> dict[str, PhantomKind]:
+    """Return the populations that the figures of the model card are measured on, by name."""
+    purpose = Purpose.MODEL_CARD
+    return {
+        "wider": PhantomKind(seed + 1, breadth, purpose=purpose),
+        "standard": PhantomKind(seed + 2, None, purpose=purpose),
+        "solid": PhantomKind(seed + 6, solid=True, purpose=purpose),
+        "hard": PhantomKind(seed + 7, hard=evenly(1.0), purpose=purpose),
+    }

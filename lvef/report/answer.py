@@ -76,7 +76,8 @@ def _beats(beats: pd.DataFrame, video: str) -> list[CaseBeat]:
 
     return [
         CaseBeat(
-            int(row["ed_frame"]), int(row["es_frame"]), int(row["mid_frame"]), value(row, "ef"),
+            int(row["ed_frame"]), int(row["es_frame"]),
+            None if pd.isna(row["mid_frame"]) else int(row["mid_frame"]), value(row, "ef"),
             value(row, "ef_geometric"), value(row, "p_reduced"),
         )
         for row in beats[beats["video"] == video].to_dict("records")

@@ -63,7 +63,7 @@ class CaseBeat:
 
     ed_frame: int
     es_frame: int
-    mid_frame: int
+    mid_frame: int | None
     ef: float | None
     ef_geometric: float | None
     p_reduced: float | None
@@ -88,7 +88,7 @@ class ReportCase:
         review: Whether a human should look.
         why: Why, in words.
         picture_size: Height and width of the pictures in pixels.
-        frames: EDF, ESF and MF.
+        frames: EDF, ESF and, where ED and ES are of one beat, MF.
         beats: Beats that were found.
         curve: The LV area, where it is known.
     """

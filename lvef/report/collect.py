@@ -15,8 +15,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lvef.analysis.analyse import ClipAnalyser
-from lvef.cardiac import PICTURE_SIZE
-from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset, prepare_for_workers
+from lvef.cardiac import NO_FRAME, PICTURE_SIZE
+from lvef.data.dataset import (
+    FRAME_COLUMNS,
+    KeyFrameDataset,
+    decodable,
+    prepare_for_workers,
+)
 from lvef.data.layouts import LabelFolder, read_labels
 from lvef.data.phantom_folder import PhantomTruth, read_truth
 from lvef.data.shown import case_sector
@@ -75,17 +80,17 @@ def report_cases(
     usable = [
         number for number, case in enumerate(cases)
         if case.status == "ok" and rows.loc[number, "video"] in by_name.index
-        and (run.tested or rows.loc[number, [*FRAME_COLUMNS.values()]].notna().all())
+        and (run.tested or rows.loc[number, ["ed_frame", "es_frame"]].notna().all())
     ][:most]  # fmt: skip
     if len(usable) < sum(case.status == "ok" for case in cases):
         run.notes.append(f"Pictures are shown of {len(usable)} of {len(cases)} cases.")
     wanted = by_name.loc[rows.loc[usable, "video"]].reset_index(drop=True)
     if not run.tested:  # predictions.csv says which frames were taken
         for column in FRAME_COLUMNS.values():
-            wanted[column] = rows.loc[usable, column].to_numpy(int)
+            wanted[column] = rows.loc[usable, column].fillna(NO_FRAME).to_numpy(int)
     prepare_for_workers()
     dataset = KeyFrameDataset(
-        wanted, SHOWN, _image_size(run), remove_artifacts=True, crop=folder is None
+        decodable(wanted), SHOWN, _image_size(run), remove_artifacts=True, crop=folder is None
     )
     known = _Finder(run, folder, analyse and run.tested)
     gone, bare = [], []
@@ -263,6 +268,8 @@ def _with_pictures(
     frames = []
     for name, picture in zip(SHOWN, pictures, strict=True):
         number = int(row[FRAME_COLUMNS[name]])
+        if number == NO_FRAME:
+            continue
         points, source = known.contour(name, number)
         contour = None
         if points is not None and len(points):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from lvef.data.phantom_folder import refuse_other_generator
 from lvef.errors import ConfigurationError
 from lvef.figures import gallery
 from lvef.files import make_room, write_text
@@ -66,6 +67,7 @@ def report(
     """
     _check(output, max_pictures)
     run = read_run(source)
+    _check_folder(run, root)
     key = key_path(run.folder, output, key)
     numbers = key_table(run.cases["video"])
     check_unused(key, numbers)
@@ -114,6 +116,13 @@ def _check(output: Path, max_pictures: int | None) -> None:
     if output.is_dir():
         raise ConfigurationError(f"--output {output} is a folder; name the page in it")
     check_numbers("--", {"max_pictures": NOT_NEGATIVE}, {"max_pictures": max_pictures})
+
+
+def _check_folder(run: Run, root: str | None) -> None:
+    """Refuse a folder of phantoms of another version: its clips may not be those of the run."""
+    where = root or run.data.get("root")
+    if isinstance(where, str) and (run.tested or run.data.get("videos") is None):
+        refuse_other_generator(where)
 
 
 def _config(run: Run) -> str:

@@ -256,7 +256,7 @@ def _beats(folder: Path, notes: list[str]) -> pd.DataFrame:
         return pd.DataFrame()
     shown = (*_FRAMES, "ef", "ef_geometric", "p_reduced")
     beats = _checked(texts, "beats.csv", shown, [], notes)
-    return beats[beats[list(_FRAMES)].notna().all(axis=1)]
+    return beats[beats[["ed_frame", "es_frame"]].notna().all(axis=1)]
 
 
 def _read_config(path: Path, notes: list[str]) -> dict[str, Any]:

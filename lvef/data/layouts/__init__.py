@@ -10,9 +10,11 @@ from lvef.data.layouts.folder import (
     ExcludedError,
     LabelFolder,
     check_excluded,
+    with_mid_frames,
 )
 
 __all__ = [
     "LAYOUTS", "MAX_EXCLUDED", "EchoNetDynamic", "ExcludedError", "LabelFolder", "Layout",
     "check_excluded", "find_layout", "read_labels", "register",
+    "with_mid_frames",
 ]  # fmt: skip

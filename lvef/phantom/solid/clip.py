@@ -10,23 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvef.cardiac import PICTURE_SIZE, chords_to_polygon, method_of_disks, polygon_area
+from lvef.phantom.purpose import Purpose
 from lvef.phantom.solid.body import Body
 from lvef.phantom.solid.cycle import sample_cycle
 from lvef.phantom.solid.draw import draw
 from lvef.phantom.solid.population import sample_patient
-
-_KIND_OF_RANDOMNESS = 24
-"""Sets these phantoms' random numbers apart from those of any other with the same seed."""
+from lvef.streams import Use, stream
 
 
 class SolidClip:
     """A solid beating heart under a simulated probe.
 
-    The same seed and index give the same clip wherever it is made.
+    The same purpose, seed and index give the same clip wherever it is made.
 
     Args:
         seed: Seed of the population.
         index: Number of the clip within the population.
+        purpose: What it is for; each has hearts of its own.
 
     Attributes:
         name: File name without extension; says SOLIDPHANTOM, so that no one takes it for a
@@ -40,9 +40,9 @@ class SolidClip:
         es_frame: End-systolic frame of the same beat.
     """
 
-    def __init__(self, seed: int, index: int) -> None:
-        rng = np.random.default_rng([_KIND_OF_RANDOMNESS, seed, index])
-        self._key = (_KIND_OF_RANDOMNESS, seed, index)
+    def __init__(self, seed: int, index: int, purpose: Purpose = Purpose.LOOK) -> None:
+        self._key = (seed, purpose, index)
+        rng = stream(Use.SOLID_PHANTOM, *self._key)
         self.name = f"SOLIDPHANTOM{seed:03d}N{index:06d}"
         self.patient = sample_patient(index, rng)
         self.kinds = self.patient.kinds
@@ -51,14 +51,13 @@ class SolidClip:
         self.ef_3d = self.drawn.ef_3d
         self._drift = rng.uniform(-2.5, 2.5, 2)
         self._breath = rng.uniform(2.5, 5.0), rng.uniform(0, 2 * np.pi)
-        self._body_seed = int(rng.integers(2**31))
         self._last: dict[int, NDArray[np.uint8]] = {}
         self.ed_frame, self.es_frame = self._labelled()
 
     @cached_property
     def body(self) -> Body:
         """The scatterers, made when the first frame is asked for."""
-        return Body(self.drawn, np.random.default_rng(self._body_seed))
+        return Body(self.drawn, stream(Use.SOLID_TISSUE, *self._key))
 
     @cached_property
     def contraction(self) -> NDArray[np.float64]:
@@ -113,7 +112,7 @@ class SolidClip:
 
     def _rendered(self, i: int) -> NDArray[np.uint8]:
         if i not in self._last:
-            rng = np.random.default_rng([*self._key, i])
+            rng = stream(Use.SOLID_FRAME, *self._key, i)
             frame = self.body.frame(
                 float(self.contraction[i]), float(self.cycle.mitral[i]), self._shift(i), rng
             )

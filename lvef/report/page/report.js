@@ -183,7 +183,7 @@
       list.append(make("thead", {}, head));
       const lines = each.beats.map((beat, i) => {
         const row = make("tr", {}, make("th", { scope: "row" }, String(i + 1)));
-        for (const text of [beat.ed_frame, beat.es_frame, beat.mid_frame, known(beat.ef) ? round(beat.ef, 1) : "",
+        for (const text of [beat.ed_frame, beat.es_frame, known(beat.mid_frame) ? beat.mid_frame : "", known(beat.ef) ? round(beat.ef, 1) : "",
           known(beat.ef_geometric) ? round(beat.ef_geometric, 1) : "",
           known(beat.p_reduced) ? round(beat.p_reduced, 3) : ""]) row.append(make("td", {}, String(text)));
         return row;

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lvef.cardiac import chords_to_polygon, mid_frame
+from lvef.cardiac import chords_to_polygon
 from lvef.data.layouts.base import Layout, register
 from lvef.data.layouts.echonet.filelist import read_filelist
 from lvef.data.layouts.echonet.traced_videos import join_tracings
 from lvef.data.layouts.echonet.tracings import POINTS, read_tracings
-from lvef.data.layouts.folder import LabelFolder, check_excluded
+from lvef.data.layouts.folder import LabelFolder, check_excluded, with_mid_frames
 from lvef.data.names import alike, match_names
 from lvef.data.pixels import Size, stated_size
 from lvef.errors import DatasetError
@@ -106,7 +106,7 @@ class EchoNetDynamic(Layout):
         excluded = table.loc[unusable, ["video", "split"]].assign(reason=reasons[unusable])
         folder = EchoNetFolder(
             root,
-            _with_mid_frames(table[~unusable].reset_index(drop=True)),
+            with_mid_frames(_whole_numbers(table[~unusable].reset_index(drop=True))),
             excluded.reset_index(drop=True),
             tuple(notes),
             tracings.set_index("video").sort_index(kind="stable"),
@@ -117,12 +117,8 @@ class EchoNetDynamic(Layout):
 register(EchoNetDynamic())
 
 
-def _with_mid_frames(table: pd.DataFrame) -> pd.DataFrame:
-    table = table.astype(dict.fromkeys(["num_frames", "ed_frame", "es_frame"], np.int64))
-    table["mid_frame"] = [
-        mid_frame(ed, es) for ed, es in zip(table["ed_frame"], table["es_frame"], strict=True)
-    ]
-    return table
+def _whole_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    return table.astype(dict.fromkeys(["num_frames", "ed_frame", "es_frame"], np.int64))
 
 
 def _parts(root: Path) -> list[Path]:
