@@ -24,7 +24,7 @@ from pydicom.data import get_testdata_file
 import lvef
 from lvef.analysis import ClipAnalyser
 from lvef.analysis.calibration import GeometryCalibration
-from lvef.analysis.plot import write_overlay
+from lvef.analysis.overlay import write_overlay
 from lvef.cardiac import edge_contrast
 from lvef.cli.commands import main
 from lvef.data import decode

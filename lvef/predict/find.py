@@ -35,7 +35,7 @@ def find_videos(where: str | Path | Sequence[str | Path]) -> list[Path]:
     """
     if not isinstance(where, (str, Path)):
         return sorted({path for each in where for path in find_videos(each)})
-    path, search = expanded(where), _Search()
+    path, search = expanded(where), Search()
     try:
         if path.is_file():
             return [path]
@@ -76,7 +76,7 @@ def refuse_expanded(words: Sequence[str]) -> None:
 
 
 @dataclass
-class _Search:
+class Search:
     """Walks folders, and counts what it passes over.
 
     Attributes:
@@ -123,6 +123,13 @@ class _Search:
                     self.unsearched += 1
                 elif _is_file(entry):
                     yield folder / entry.name
+
+    def below(self, folder: Path) -> Iterator[Path]:
+        """Yield the files of a folder and of all below it, those of each one after the other."""
+        for each in self._below(folder):
+            for entry in self._entries(each, count=False):
+                if not _is_hidden(entry.name) and not _is_folder(entry) and _is_file(entry):
+                    yield each / entry.name
 
     def pattern(self, pattern: Path) -> Iterator[Path]:
         """Yield the files that match a pattern."""

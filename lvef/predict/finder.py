@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,12 +40,11 @@ class FoundBeats:
 
 
 class BeatFinder:
-    """Finds the beats of files, and keeps and draws what it found where that is wanted.
+    """Finds the beats of files.
 
     Args:
         weights: See `ClipAnalyser`.
-        run: The run's folder, where records of what was found go; None for no records.
-        overlays: Whether overlays go there, too.
+        keep: Is given each analysis, and the clip's name, to be kept as is wanted.
         fps: Frames a second of the clips, in place of what the files state.
         seen: What a model of EF will ask for of each beat; None where there is no such model.
         device: Where the network runs; see `best_device`.
@@ -57,15 +56,13 @@ class BeatFinder:
     def __init__(
         self,
         weights: str | Path,
-        run: Path | None = None,
-        overlays: bool = False,
+        keep: Callable[[ClipAnalysis, str], None] | None = None,
         fps: float | None = None,
         seen: FrameOptions | None = None,
         device: str | torch.device | None = None,
     ) -> None:
         self.analyser = ClipAnalyser(weights, best_device(device))
-        self.run = run
-        self.overlays = overlays
+        self.keep = keep
         self.fps = fps
         self.seen = seen
         self.trained_on = self.analyser.trained_on
@@ -91,7 +88,8 @@ class BeatFinder:
         """
         clip = decode_clip(file, self.fps)
         analysis = self.analyser(prepare_decoded(clip))
-        self._keep(analysis, name)
+        if self.keep is not None:
+            self.keep(analysis, name)
         view = ClipView.of(clip, self._key_frames(analysis), self.seen)
         self._kept += sum(frame.nbytes for frame in view.frames.values())
         return FoundBeats(analysis.beats, analysis.quality, analysis.reason, view)
@@ -103,12 +101,23 @@ class BeatFinder:
         columns = [FRAME_COLUMNS[name] for name in self.seen.frames]
         return sorted({getattr(beat, column) for beat in analysis.beats for column in columns})
 
-    def _keep(self, analysis: ClipAnalysis, name: str) -> None:
-        """Write the record and the overlay of a clip, where they are wanted."""
-        if self.run is None:
-            return
+
+@dataclass(frozen=True)
+class RunKeeper:
+    """Writes the record of each clip into a run's folder.
+
+    Attributes:
+        run: The folder.
+        overlays: Whether overlays go there, too.
+    """
+
+    run: Path
+    overlays: bool = False
+
+    def __call__(self, analysis: ClipAnalysis, name: str) -> None:
+        """Write the record and, where it is wanted, the overlay of a clip."""
         write_record(analysis, record_path(self.run, name))
         if self.overlays:
-            from lvef.analysis.plot import write_overlay
+            from lvef.analysis.overlay import write_overlay
 
             write_overlay(analysis, self.run / "overlays" / f"{file_name(name)}.mp4")

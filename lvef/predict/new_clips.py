@@ -19,7 +19,7 @@ from lvef.data.options import BATCH_SIZE, check_options
 from lvef.data.views import FrameOptions
 from lvef.errors import ConfigurationError
 from lvef.models.segmentation.weights import SHIPPED
-from lvef.predict.finder import BeatFinder
+from lvef.predict.finder import BeatFinder, RunKeeper
 from lvef.predict.frames import key_frame_batches
 from lvef.predict.video_table import video_table
 from lvef.run_files import FOUND_BEATS
@@ -98,9 +98,8 @@ class NewClipsDataModule(LightningDataModule):
             OutputError: What was found cannot be written.
         """
         run = getattr(self.trainer, "run_folder", None)  # `log_dir` would wait for the others
-        self.finder = BeatFinder(
-            self.segmenter, run, self.save_overlays, self.fps, self._seen(), self._device()
-        )
+        keep = None if run is None else RunKeeper(run, self.save_overlays)
+        self.finder = BeatFinder(self.segmenter, keep, self.fps, self._seen(), self._device())
         prepare_for_workers()
         bar = partial(tqdm, desc="finding beats", unit="clip")
         journal = None if run is None else run / FOUND_BEATS

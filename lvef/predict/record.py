@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha1
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lvef.analysis.result import ClipAnalysis
 from lvef.errors import RecordError
-from lvef.files import write_arrays
+from lvef.files import write_bytes
 
 _LONGEST = 200
 _LARGEST = 200_000_000
@@ -60,6 +61,11 @@ def write_record(analysis: ClipAnalysis, path: Path) -> None:
     Raises:
         OutputError: It cannot be written.
     """
+    write_bytes(path, packed_record(analysis))
+
+
+def packed_record(analysis: ClipAnalysis) -> bytes:
+    """Return the record of an analysis, as a `.npz` file holds it."""
     square = analysis.clip.square
     outlines = {frame: _contour(mask) for frame, mask in enumerate(analysis.masks) if mask.any()}
     corner = np.array([square.left, square.top])
@@ -76,7 +82,9 @@ def write_record(analysis: ClipAnalysis, path: Path) -> None:
         "ef": analysis.ef,
         "quality": analysis.quality,
     }
-    write_arrays(path, {**arrays, **contours})
+    packed = BytesIO()
+    np.savez_compressed(packed, **arrays, **contours)  # type: ignore[arg-type]
+    return packed.getvalue()
 
 
 def read_record(path: Path) -> ClipRecord | None:

@@ -6,6 +6,7 @@ To read another kind of file, write a class that has what `ClipFormat` asks for 
 
 from lvef.data.formats.base import ClipFormat, ClipInfo, FrameRangeError
 from lvef.data.formats.clip_file import ClipFile, clip_info, open_clip, read_frames, stream_frames
+from lvef.data.formats.dicom.directory import dicomdir_files, is_dicomdir
 from lvef.data.formats.registry import CLIP_EXTENSIONS, FORMATS, format_of, is_clip
 from lvef.data.formats.write import write_video
 
@@ -17,8 +18,10 @@ __all__ = [
     "ClipInfo",
     "FrameRangeError",
     "clip_info",
+    "dicomdir_files",
     "format_of",
     "is_clip",
+    "is_dicomdir",
     "open_clip",
     "read_frames",
     "stream_frames",

@@ -30,7 +30,7 @@ _HEAD = 512  # bytes that tell a DICOM file
 _MOST_VALUE = 2**20  # bytes of one tag; a time vector of 100,000 frames has fewer
 _FIRST_PIXEL_TAG, _PIXEL_DATA = 0x7FE00008, 0x7FE00010
 _UNDEFINED = 0xFFFFFFFF
-_DIRECTORY = b"1.2.840.10008.1.3.10\0"  # a DICOMDIR, which lists files
+DIRECTORY = b"1.2.840.10008.1.3.10\0"  # a DICOMDIR, which lists files
 _LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 _SHORT = (
     b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN",
@@ -103,7 +103,7 @@ def is_dicom(path: Path | str) -> bool:
 def begins_dicom(head: bytes) -> bool:
     """Tell a DICOM file, which is no DICOMDIR, by its first 512 bytes."""
     if head[128:132] == b"DICM":
-        return _DIRECTORY not in head
+        return DIRECTORY not in head
     return bare_encoding(head) is not None
 
 

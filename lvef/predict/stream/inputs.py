@@ -1,0 +1,217 @@
+"""Which clips there are, told one after the other: an archive has hundreds of thousands."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import groupby
+from pathlib import Path
+
+from lvef.data.formats import dicomdir_files, is_dicomdir
+from lvef.data.names import CLIP_EXTENSIONS, expanded
+from lvef.errors import ConfigurationError, DatasetError
+from lvef.files import printable
+from lvef.predict.find import Search
+
+_KEY = 16
+
+
+@dataclass(frozen=True)
+class ClipInput:
+    """A clip to be analysed.
+
+    Attributes:
+        path: Its file.
+        name: What it is called in the tables.
+        shown: What reasons call the file.
+        size: Its bytes; -1 where that cannot be told.
+        mtime_ns: When it was last written, in nanoseconds; -1 likewise.
+        beats: ED and ES of its beats where they are given, NaN where one is no whole number.
+        problem: Why it cannot be used, known before it is opened; empty where nothing is known.
+    """
+
+    path: Path
+    name: str
+    shown: str
+    size: int = -1
+    mtime_ns: int = -1
+    beats: tuple[tuple[float, float], ...] = ()
+    problem: str = ""
+
+    @property
+    def key(self) -> bytes:
+        """Tells this file, as it is now, from all others."""
+        about = b"\0".join([_spelt(self.path), b"%d" % self.size, b"%d" % self.mtime_ns])
+        return blake2b(about, digest_size=_KEY).digest()
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of several shares of an archive, each the business of one process.
+
+    Attributes:
+        index: Which, from 0.
+        count: How many there are.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Return a shard from text, such as 2/8: the second of eight.
+
+        Raises:
+            ConfigurationError: It is no such text.
+        """
+        try:
+            number, count = (int(part) for part in text.split("/"))
+        except ValueError:
+            number = count = 0
+        if not 1 <= number <= count:
+            raise ConfigurationError(f"--shard {text}: give the number and of how many, as 2/8")
+        return cls(number - 1, count)
+
+    @classmethod
+    def of_environment(cls) -> Shard:
+        """Return what torchrun or a SLURM array says; the whole where neither is there."""
+        for index, count, first in (
+            ("RANK", "WORLD_SIZE", "0"),
+            ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN"),
+        ):
+            if index in os.environ and count in os.environ:
+                start = int(os.environ.get(first, 0)) if first != "0" else 0
+                return cls(int(os.environ[index]) - start, int(os.environ[count]))
+        return cls()
+
+    def has(self, clip: ClipInput) -> bool:
+        """Return whether a clip is this shard's: by its name, the same on every machine."""
+        digest = blake2b(os.fsencode(clip.name), digest_size=8).digest()
+        return int.from_bytes(digest, "big") % self.count == self.index
+
+    def __str__(self) -> str:
+        """Such as 02-of-08."""
+        return f"{self.index + 1:02d}-of-{self.count:02d}"
+
+
+def clip_inputs(where: Sequence[str | Path], search: Search | None = None) -> Iterator[ClipInput]:
+    """Yield the clips of files, folders and patterns, as they are found.
+
+    A folder is searched with all folders below it, and a DICOMDIR for the files that it lists.
+    Clips are called by their path below what was given, without extension where no other clip of
+    the same folder has that name; where several are given, by their folder's name before it.
+
+    Args:
+        where: Files, folders, patterns (`**` is any folders), DICOMDIRs.
+        search: Counts what is passed over.
+
+    Raises:
+        DatasetError: One of them is not there, or may not be read.
+    """
+    search = search or Search()
+    roots = [expanded(each) for each in where]
+    prefixes = _prefixes([_root_of(root) for root in roots])
+    for root, prefix in zip(roots, prefixes, strict=True):
+        files = _files(root, search)
+        try:
+            for folder, own in groupby(files, key=lambda file: file.parent):
+                yield from _named(list(own), folder, _root_of(root), prefix)
+        except OSError as error:
+            raise DatasetError(f"{root} cannot be searched: {error.strerror or error}") from error
+
+
+def listed_paths(path: str | Path) -> list[str]:
+    """Return the files and folders that a text file names, one a line; `#` begins a remark.
+
+    What is relative is relative to the file's own folder.
+
+    Raises:
+        DatasetError: It cannot be read, or names nothing.
+    """
+    path = expanded(path)
+    try:
+        lines = os.fsdecode(path.read_bytes()).removeprefix("\ufeff").splitlines()
+    except OSError as error:
+        raise DatasetError(f"--list {path}: {error.strerror or error}") from error
+    named = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not named:
+        raise DatasetError(f"--list {path} names no file: one a line")
+    return [str(path.parent / expanded(each)) for each in named]
+
+
+def _files(root: Path, search: Search) -> Iterator[Path]:
+    """Yield the clips of one place, those of a folder one after the other."""
+    found: Iterator[Path]
+    if root.is_dir():
+        found = filter(search.is_clip, search.below(root))
+    elif is_dicomdir(root):
+        found = dicomdir_files(root)
+    elif root.is_file() or root.is_symlink():
+        found = iter([root])  # whatever it is: what is named is told of
+    else:
+        found = filter(search.is_clip, search.pattern(root))
+    none = True
+    for file in found:
+        none = False
+        yield file
+    if none:
+        raise DatasetError(
+            "; ".join([f"{root} holds no clip" if root.is_dir() else f"{root} is no file, folder "
+                       "or pattern of a clip", *search.remarks(None)])
+        )  # fmt: skip
+
+
+def _named(files: list[Path], folder: Path, root: Path, prefix: str) -> Iterator[ClipInput]:
+    stems = Counter(_bare(file) for file in files)
+    below = folder.relative_to(root).as_posix() if folder.is_relative_to(root) else ""
+    start = "/".join(part for part in (prefix, below) if part not in ("", "."))
+    for file in files:
+        bare = _bare(file) if stems[_bare(file)] == 1 else file.name
+        name = printable(f"{start}/{bare}" if start else bare)
+        try:
+            status = os.stat(file)
+            size, changed = status.st_size, status.st_mtime_ns
+        except OSError:  # a link to nowhere, which is told when it is opened
+            size = changed = -1
+        yield ClipInput(file, name, printable(file.name), size, changed)
+
+
+def _bare(file: Path) -> str:
+    return file.stem if file.suffix.lower() in CLIP_EXTENSIONS else file.name
+
+
+def _root_of(path: Path) -> Path:
+    """Return the folder that names are told from: of a pattern, that before the first sign."""
+    if path.is_dir():
+        return path
+    parts = path.parts
+    fixed = next((i for i, part in enumerate(parts) if set(part) & set("*?[")), len(parts))
+    return Path(*parts[:fixed]) if fixed < len(parts) and not path.exists() else path.parent
+
+
+def _prefixes(roots: Sequence[Path]) -> list[str]:
+    """Return what tells clips of several folders apart; nothing where there is one."""
+    distinct = list(dict.fromkeys(root.absolute() for root in roots))
+    if len(distinct) == 1:
+        return [""] * len(roots)
+    for depth in range(1, max(len(root.parts) for root in distinct) + 1):
+        ends = {root: "/".join(root.parts[-depth:]).strip("/") for root in distinct}
+        if len(set(ends.values())) == len(distinct):
+            break
+    return [ends[root.absolute()] for root in roots]
+
+
+def _spelt(path: Path) -> bytes:
+    return os.fsencode(os.path.abspath(path))
+
+
+def without(clips: Iterable[ClipInput], done: set[bytes]) -> Iterator[ClipInput]:
+    """Yield the clips that are not done, each once, and remember them as taken."""
+    for clip in clips:
+        key = clip.key
+        if key not in done:
+            done.add(key)
+            yield clip
