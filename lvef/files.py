@@ -257,6 +257,31 @@ def _locked(unfinished: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def hold_lock(path: Path | str) -> int | None:
+    """Hold a lock on a file, which is made; it ends with the process, however that ends.
+
+    Returns:
+        What to close to let it go; None where another process holds it. A file system without
+        locks tells of none.
+
+    Raises:
+        OutputError: The file cannot be made.
+    """
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+    except OSError as error:
+        raise OutputError.of(Path(path), error) from error
+    try:
+        if sys.platform != "win32":
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    except OSError:
+        pass
+    return handle
+
+
 def _lock(handle: int) -> bool:
     """Lock an open file for this process; False where another holds it or locks are not known."""
     if sys.platform == "win32":

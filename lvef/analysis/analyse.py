@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter1d
+from torch import nn
 
 from lvef.analysis.calibration import GeometryCalibration
 from lvef.analysis.evened import evened, in_own_frames
@@ -61,9 +62,9 @@ class ClipAnalyser:
     def __init__(
         self, weights: str | Path = SHIPPED, device: str | torch.device | None = None
     ) -> None:
-        self.net = LVSegmentationNet()
-        metadata = load_weights(self.net, weights)
-        self.net.eval().to(best_device(device))
+        net = LVSegmentationNet()
+        metadata = load_weights(net, weights)
+        self.net: nn.Module = net.eval().to(best_device(device))
         self.trained_on = metadata.get("trained_on", "")
         if "calibration" not in metadata and weights_file(SHIPPED).is_file():
             metadata = read_weights(SHIPPED)[1]

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes, label
+from torch import nn
 
 from lvef.cardiac import looks, survey
 from lvef.models.inference import device_of, inference
-from lvef.models.segmentation.network import LVSegmentationNet, full_size
+from lvef.models.segmentation.network import full_size
 
 _AT_ONCE, _OVERLAP = 64, 8
 _CENTRE, _SIDE = (56.0, 58.0), 42.0
@@ -21,9 +22,7 @@ _ZOOM = (0.85, 1.6)
 _CLOSER_LOOKS = 2
 
 
-def segment_closely(
-    net: LVSegmentationNet, frames: NDArray[np.uint8], fps: float
-) -> NDArray[np.float32]:
+def segment_closely(net: nn.Module, frames: NDArray[np.uint8], fps: float) -> NDArray[np.float32]:
     """Return the probability of the left ventricle in every frame, from several looks at the clip.
 
     The first, at the whole picture, tells where the ventricle is; the others bring it to the
@@ -55,7 +54,7 @@ def _moved(pictures: NDArray[Any], matrix: NDArray[np.float64]) -> NDArray[Any]:
     return np.stack([cv2.warpAffine(p, matrix, size, flags=cv2.INTER_LINEAR) for p in pictures])
 
 
-def segment(net: LVSegmentationNet, frames: NDArray[np.uint8], fps: float) -> NDArray[np.float32]:
+def segment(net: nn.Module, frames: NDArray[np.uint8], fps: float) -> NDArray[np.float32]:
     """Return the probability of the left ventricle in every frame.
 
     The network looks at 25 frames a second, in overlapping stretches; frames between two looks

@@ -25,13 +25,14 @@ from lvef.predict.numbers import number_clips
 
 Finder = Callable[[ClipFile, str], FoundBeats]
 """Finds the beats of a clip, given the open file and its name in the table."""
-_EMPTY: dict[str, object] = {
+EMPTY: dict[str, object] = {
     "split": "", "ef_true": np.nan, "num_frames": 0,
     **dict.fromkeys(("ed_frame", "es_frame", "mid_frame"), NO_FRAME),
     "reason": "", "beat": 0, "ef_geometric": np.nan, "ef_geometric_std": np.nan,
     "ef_geometric_reach": np.nan, "beat_quality": np.nan, "quality": np.nan, VIEW: None,
 }  # fmt: skip
 _NOT_IN_JOURNAL = ("split", "ef_true", VIEW)
+AMBIGUOUS = "its key frames could belong to several videos: add folders to their names"
 _NO_FRAMES = "ED and ES frames unknown: give them with --data.keyframes FILE.csv (video, ed, es)"
 
 
@@ -87,10 +88,12 @@ def video_table(
         # Where one path is the end of another, as a4c is of study/a4c, its whole self tells it.
         short = next((ending for ending in _endings(name) if endings[ending] == 1), name)
         own = printable(short if bare[name] == 1 else short + path.suffix)
-        row = {"video": own if numbers is None else numbers[path], **_EMPTY, "path": str(path)}
+        row = {"video": own if numbers is None else numbers[path], **EMPTY, "path": str(path)}
         row["shown"] = printable(path.name) if numbers is None else numbers[path]
-        asked = _Asked("MF" in frames, fps)
-        own_beats = _beats(path, str(row["video"]), known, finder, asked)
+        asked = Asked("MF" in frames, fps)
+        problem = AMBIGUOUS if path in known.ambiguous else ""
+        given = known.beats.get(path, [])
+        own_beats = beats_of(path, str(row["video"]), given, problem, finder, asked)
         added = [{**row, **each} for each in own_beats]
         for each in added:
             each["reason"] = told_of(each, str(each["reason"]))
@@ -101,7 +104,7 @@ def video_table(
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
     """What is asked of given key frames: whether for MF, and the clip's rate where it is told."""
 
     mid_frame: bool
@@ -114,14 +117,29 @@ class _Asked:
         return np.nan if info.times is None else float(info.times[es] - info.times[ed])
 
 
-def _beats(
-    path: Path, name: str, known: AssignedFrames, finder: Finder | None, asked: _Asked
+def beats_of(
+    path: Path,
+    name: str,
+    given: Sequence[tuple[float, float]],
+    problem: str,
+    finder: Finder | None,
+    asked: Asked,
 ) -> list[dict[str, object]]:
-    """Return what is known of each beat of a video, or why there is none."""
+    """Return what is known of each beat of a video, or why there is none, whatever it is.
+
+    Args:
+        path: Its file.
+        name: Its name in the table.
+        given: ED and ES of beats that are known already.
+        problem: Why it cannot be used, known before it is opened.
+        finder: Finds the beats where none are given.
+        asked: What is asked of given key frames.
+    """
     try:
         with open_clip(path) as file:
             count = file.info.num_frames
-            rows = _given(path, file.info, known, asked)
+            rows: list[dict[str, object]] = [{"reason": problem}] if problem else []
+            rows = rows or _given(path, file.info, given, asked)
             if not rows and finder is not None:
                 rows = _found(finder(file, name))
         rows = rows or [{"reason": _NO_FRAMES}]
@@ -139,7 +157,7 @@ def _beats(
 
 def _append(rows: list[dict[str, object]], journal: Path) -> None:
     """Add rows to a journal, and bring them to the disk."""
-    table = pd.DataFrame(rows).reindex(columns=["video", *_EMPTY]).drop(columns=[*_NOT_IN_JOURNAL])
+    table = pd.DataFrame(rows).reindex(columns=["video", *EMPTY]).drop(columns=[*_NOT_IN_JOURNAL])
     append_csv(journal, table)
 
 
@@ -182,17 +200,9 @@ def _endings(name: str) -> list[str]:
 
 
 def _given(
-    path: Path, info: ClipInfo, known: AssignedFrames, asked: _Asked
+    path: Path, info: ClipInfo, beats: Sequence[tuple[float, float]], asked: Asked
 ) -> list[dict[str, object]]:
-    """Return the beats that a key-frame file has of a video.
-
-    One that cannot be used has a `reason`; there are none where the file has none.
-    """
-    if path in known.ambiguous:
-        return [
-            {"reason": "its key frames could belong to several videos: add folders to their names"}
-        ]
-    beats = known.beats.get(path, [])
+    """Return the beats of a video that are given; one that cannot be used has a `reason`."""
     rows = [{"beat": n, **_beat(ed, es, info, asked)} for n, (ed, es) in enumerate(beats)]
     failed = [row for row in rows if "ed_frame" not in row]
     if 0 < len(failed) < len(rows):  # the others speak for the video, and nothing would tell
@@ -201,7 +211,7 @@ def _given(
     return rows
 
 
-def _beat(ed: float, es: float, info: ClipInfo, asked: _Asked) -> dict[str, object]:
+def _beat(ed: float, es: float, info: ClipInfo, asked: Asked) -> dict[str, object]:
     """Return the frames of a beat of a clip, or why they cannot be."""
     count = info.num_frames
     if np.isnan(ed) or np.isnan(es):

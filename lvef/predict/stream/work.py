@@ -1,0 +1,194 @@
+"""What a worker does to a clip: open it once, find its beats, keep what a model of EF will see."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lvef.analysis.overlay import write_overlay, write_preview
+from lvef.analysis.result import ClipAnalysis
+from lvef.data.dataset import VIEW, KeyFrameDataset, collate, prepare_for_workers
+from lvef.data.views import FrameOptions
+from lvef.predict.finder import BeatFinder
+from lvef.predict.record import file_name, packed_record
+from lvef.predict.stream.inputs import ClipInput
+from lvef.predict.stream.pool import Network
+from lvef.predict.video_table import EMPTY, Asked, beats_of
+
+PREVIEWS, OVERLAYS = "previews", "overlays"
+
+
+@dataclass(frozen=True)
+class WorkOptions:
+    """What is done to each clip.
+
+    Attributes:
+        segmenter: What finds the beats; see `ClipAnalyser`.
+        seen: What a model of EF will see of each beat; None where there is no such model.
+        fps: Frames a second of all clips, in place of what the files state.
+        folder: Where pictures go; None for none.
+        previews: Whether a picture of each clip is wanted.
+        overlays: Whether a video of each clip is.
+        records: Whether curve and contours are wanted.
+    """
+
+    segmenter: str = "shipped"
+    seen: FrameOptions | None = None
+    fps: float | None = None
+    folder: Path | None = None
+    previews: bool = False
+    overlays: bool = False
+    records: bool = True
+
+
+@dataclass(frozen=True)
+class FoundClip:
+    """What is known of a clip.
+
+    Attributes:
+        rows: A dict a beat, or one where it cannot be used; see `video_table`.
+        frames: `(n, F, 3, S, S)` uint8, as a model of EF sees the beats that have no reason
+            against them, in order; None where there is no such model, or no such beat.
+        record: Its curve and contours, see `packed_record`; empty where they are not known.
+        seconds: How long each stage took.
+    """
+
+    rows: list[dict[str, Any]]
+    frames: NDArray[np.uint8] | None = None
+    record: bytes = b""
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class ClipWork:
+    """Does to clips what is asked for; one is made in each worker.
+
+    Args:
+        options: What that is.
+        network: In place of the segmenter's network, see `Pool`.
+
+    Raises:
+        WeightsError: The segmenter's weights cannot be read.
+    """
+
+    def __init__(self, options: WorkOptions, network: Network | None = None) -> None:
+        prepare_for_workers()
+        self.options = options
+        self.clock = _Clock()
+        # Without a network of its own it is asked for by another process, which has the device.
+        self.finder = BeatFinder(
+            options.segmenter, self._keep, options.fps, options.seen, None if network else "cpu"
+        )
+        analyser = self.finder.analyser
+        analyser.net = _Timed(analyser.net if network is None else _Elsewhere(network), self.clock)
+        self._record = b""
+
+    def __call__(self, clip: ClipInput) -> FoundClip:
+        """Do it to a clip; whatever is wrong with it becomes a reason."""
+        self._record = b""
+        self.clock.restart()
+        self.finder.restart(self.options.fps)
+        seen = self.options.seen
+        asked = Asked(seen is not None and "MF" in seen.frames, self.options.fps)
+        own = {**EMPTY, "video": clip.name, "shown": clip.shown, "path": str(clip.path)}
+        with self.clock.of("analyse"):
+            rows = beats_of(clip.path, clip.name, clip.beats, clip.problem, self.finder, asked)
+        rows = [{**own, **row} for row in rows]
+        frames = None
+        if seen is not None:
+            with self.clock.of("key frames"):
+                frames = self._key_frames(rows, seen)
+        for row in rows:
+            row.pop(VIEW, None)
+        return FoundClip(rows, frames, self._record, self.clock.seconds)
+
+    def _key_frames(
+        self, rows: list[dict[str, Any]], seen: FrameOptions
+    ) -> NDArray[np.uint8] | None:
+        """Return the frames of the usable beats; the reason of one that cannot be read is noted."""
+        usable = [number for number, row in enumerate(rows) if not row["reason"]]
+        if not usable:
+            return None
+        table = pd.DataFrame([rows[number] for number in usable], index=usable)
+        options = (seen.frames, seen.image_size, seen.remove_artifacts)
+        dataset = KeyFrameDataset(table, *options, crop=True)
+        batch = collate([dataset[item] for item in range(len(dataset))])
+        for number, reason in batch.get("failures", []):
+            rows[number]["reason"] = reason.replace(rows[number]["path"], rows[number]["shown"])
+        return batch["frames"].numpy() if "frames" in batch else None
+
+    def _keep(self, analysis: ClipAnalysis, name: str) -> None:
+        """Keep what is wanted of an analysis beside its rows."""
+        options = self.options
+        with self.clock.of("keep"):
+            if options.records:
+                self._record = packed_record(analysis)
+            if options.folder is None:
+                return
+            if options.previews:
+                write_preview(analysis, picture_path(options.folder / PREVIEWS, name, ".jpg"))
+            if options.overlays:
+                write_overlay(analysis, picture_path(options.folder / OVERLAYS, name, ".mp4"))
+
+
+def picture_path(folder: Path, name: str, ending: str) -> Path:
+    """Return where a picture of a clip goes: in folders as the clips lie."""
+    *folders, last = (file_name(part) for part in name.split("/"))
+    return folder.joinpath(*folders, f"{last}{ending}")
+
+
+class _Clock:
+    """Seconds by stage; a stage within another is taken off it."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._open: list[str] = []
+
+    @contextmanager
+    def of(self, stage: str) -> Iterator[None]:
+        start = time.monotonic()
+        self._open.append(stage)
+        try:
+            yield
+        finally:
+            took = time.monotonic() - start
+            self._open.pop()
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + took
+            if self._open:
+                around = self._open[-1]
+                self.seconds[around] = self.seconds.get(around, 0.0) - took
+
+
+class _Timed(nn.Module):
+    """A network whose seconds are counted."""
+
+    def __init__(self, network: nn.Module, clock: _Clock) -> None:
+        super().__init__()
+        self.network, self.clock = network, clock
+
+    def forward(self, clip: Tensor, survey: Tensor) -> Tensor:
+        with self.clock.of("network"):
+            logits: Tensor = self.network(clip, survey)
+        return logits
+
+
+class _Elsewhere(nn.Module):
+    """A network that another process has."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.asked = network
+
+    def forward(self, clip: Tensor, survey: Tensor) -> Tensor:
+        return self.asked(clip, survey)
