@@ -211,6 +211,12 @@ def append_csv(path: Path | str, table: pd.DataFrame) -> None:
         raise OutputError.of(path, error) from error
 
 
+def append_table(unfinished: Path, table: pd.DataFrame) -> None:
+    """Add rows to a table that `replacing` will put in its place, under a heading at its start."""
+    with unfinished.open("a", encoding="utf-8", newline="") as file:
+        _safe(table).to_csv(file, index=False, header=file.tell() == 0)
+
+
 def read_csv(path: Path | str, **options: Any) -> pd.DataFrame:
     """Read a table that `write_csv` wrote; `options` are those of `pandas.read_csv`."""
     table: pd.DataFrame = pd.read_csv(path, **options)

@@ -88,6 +88,11 @@ def hold(wanted: Callable[[], bool] | None) -> None:
     _hold = wanted
 
 
+def asked() -> bool:
+    """Return whether a signal asked for the end, held back or not."""
+    return _asked is not None
+
+
 def end_if_asked() -> None:
     """Raise what was held back, if anything was.
 

@@ -24,6 +24,10 @@ LIGHTNING_COMMANDS = {
     "test": "judge a checkpoint on the TEST split: metrics.json, cases.csv, figures",
     "predict": "predict new videos, or the TEST split: predictions.csv",
 }
+ARCHIVE_COMMANDS = {
+    "analyse": ("lvef.cli.archive:analyse", "find ventricle, beats and EF in any clips: no config"),
+    "merge": ("lvef.cli.archive:merge", "join what several machines analysed"),
+}
 OTHER_COMMANDS = {
     "phantom": ("lvef.phantom.folder:write_phantoms", "make a folder of synthetic echo clips"),
     "pretrain": ("lvef.pretraining.backbone:pretrain", "pre-train the backbone on phantoms"),
@@ -68,6 +72,8 @@ def main(args: Sequence[str] | None = None) -> int:
         with stoppable(ends=args is None), errors_of_threads():
             if command in LIGHTNING_COMMANDS:
                 run_lightning(words)
+            elif command in ARCHIVE_COMMANDS:
+                run_archive(command, words[1:])
             else:
                 run_other(command, words[1:])
     except Stopped as stop:
@@ -103,6 +109,21 @@ def run_lightning(words: Sequence[str]) -> Any:
         from lvef.cli.lightning_cli import run  # what it stands on warns as it is imported
 
         return run(options, typed=words)
+
+
+def run_archive(command: str, words: Sequence[str]) -> None:
+    """Run `analyse` or `merge`.
+
+    Args:
+        command: Its name.
+        words: Its options.
+
+    Raises:
+        LvefError: The options, or what they name, cannot work.
+    """
+    module, name = ARCHIVE_COMMANDS[command][0].split(":")
+    with quiet(command):
+        getattr(import_module(module), name)(words)
 
 
 def run_other(command: str, words: Sequence[str]) -> Any:
@@ -158,7 +179,8 @@ def _spelt_out(words: list[str], function: Callable[..., Any]) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    commands = {**LIGHTNING_COMMANDS, **{name: text for name, (_, text) in OTHER_COMMANDS.items()}}
+    ours = {**ARCHIVE_COMMANDS, **OTHER_COMMANDS}
+    commands = {**LIGHTNING_COMMANDS, **{name: text for name, (_, text) in ours.items()}}
     parser = argparse.ArgumentParser(
         prog="python -m lvef",
         formatter_class=argparse.RawDescriptionHelpFormatter,

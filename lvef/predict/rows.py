@@ -19,7 +19,7 @@ COLUMNS = [
 """Columns of predictions.csv; where beats were found `num_beats`, `ef_spread`, `ef_geometric` and
 `quality` follow, where the true EF is known `ef_true`, and `trained_on` where phantoms taught the
 model."""
-_FOUND_COLUMNS = ["num_beats", "ef_spread", "ef_geometric", "quality"]
+FOUND_COLUMNS = ["num_beats", "ef_spread", "ef_geometric", "quality"]
 _NOT_REACHED = "not predicted: the run ended before this video"
 
 Tables = tuple[pd.DataFrame, pd.DataFrame]
@@ -68,6 +68,15 @@ def prediction_table(
             if name not in result:
                 result[name] = np.nan
             result.loc[batch["row"].numpy(), name] = value.numpy()
+    return answered_table(result)
+
+
+def answered_table(result: pd.DataFrame) -> Tables:
+    """Return what a model of EF said of clips.
+
+    Args:
+        result: A row a beat, with `status`, and the answers where it was reached.
+    """
     answered = result.reindex(columns=["ef", "p_reduced"]).notna().any(axis=1)
     unanswered = (result["status"] == "ok") & ~answered
     result.loc[unanswered, "status"] = "failed"
@@ -109,7 +118,7 @@ def by_video(result: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     columns = [*COLUMNS]
     if has_beats and (result["quality"].notna().any() or (result["beat"] > 0).any()):
         videos["num_beats"] = videos["num_beats"].astype("Int64")
-        columns += _FOUND_COLUMNS
+        columns += FOUND_COLUMNS
     if "ef_true" in result and result["ef_true"].notna().any():
         columns += ["ef_true"]
     beats = result[result["status"] == "ok"]

@@ -97,6 +97,10 @@ class Shard:
         return f"{self.index + 1:02d}-of-{self.count:02d}"
 
 
+WHOLE = Shard()
+"""An archive that one process has to itself."""
+
+
 def clip_inputs(where: Sequence[str | Path], search: Search | None = None) -> Iterator[ClipInput]:
     """Yield the clips of files, folders and patterns, as they are found.
 

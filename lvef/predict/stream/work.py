@@ -22,7 +22,7 @@ from lvef.predict.finder import BeatFinder
 from lvef.predict.record import file_name, packed_record
 from lvef.predict.stream.inputs import ClipInput
 from lvef.predict.stream.pool import Network
-from lvef.predict.video_table import EMPTY, Asked, beats_of
+from lvef.predict.video_table import EMPTY, Asked, beats_of, told_of
 
 PREVIEWS, OVERLAYS = "previews", "overlays"
 
@@ -102,6 +102,8 @@ class ClipWork:
         with self.clock.of("analyse"):
             rows = beats_of(clip.path, clip.name, clip.beats, clip.problem, self.finder, asked)
         rows = [{**own, **row} for row in rows]
+        for row in rows:
+            row["reason"] = told_of(row, str(row["reason"]))
         frames = None
         if seen is not None:
             with self.clock.of("key frames"):
@@ -122,7 +124,7 @@ class ClipWork:
         dataset = KeyFrameDataset(table, *options, crop=True)
         batch = collate([dataset[item] for item in range(len(dataset))])
         for number, reason in batch.get("failures", []):
-            rows[number]["reason"] = reason.replace(rows[number]["path"], rows[number]["shown"])
+            rows[number]["reason"] = told_of(rows[number], reason)
         return batch["frames"].numpy() if "frames" in batch else None
 
     def _keep(self, analysis: ClipAnalysis, name: str) -> None:

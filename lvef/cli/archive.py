@@ -1,0 +1,150 @@
+"""`analyse` and `merge`: clips to tables, without a config and without Lightning."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lvef import stopping
+from lvef.errors import ConfigurationError
+
+_ANALYSE = """\
+Find the left ventricle, its beats and its EF in clips: AVI, MP4, DICOM and what else FFmpeg reads.
+Writes predictions.csv (a row a clip), beats.csv (a row a beat), and a picture of each clip.
+The same command again goes on where it was stopped, and takes in files that are new.
+Research use only, not for diagnosis."""
+_MERGE = "Join what several shards of `analyse` wrote into predictions.csv and beats.csv."
+
+
+def analyse(words: Sequence[str]) -> None:
+    """Analyse clips into a folder.
+
+    Args:
+        words: What follows the command.
+
+    Raises:
+        LvefError: The options, or what they name, cannot work.
+    """
+    asked = _analyse_parser().parse_args(list(words))
+    if not asked.paths and asked.list is None:
+        raise ConfigurationError("analyse takes clips: files, folders or patterns, or --list FILE")
+    from lvef.predict.stream.archive import Archive, ArchiveOptions
+    from lvef.predict.stream.inputs import Shard, listed_paths
+    from lvef.predict.stream.pool import Limits
+
+    shard = Shard.of_environment() if asked.shard is None else Shard.parse(asked.shard)
+    options = ArchiveOptions(
+        model=asked.model, segmenter=asked.segmenter, fps=asked.fps, keyframes=asked.keyframes,
+        previews=not asked.no_previews, overlays=asked.overlays, workers=asked.workers,
+        limits=Limits(asked.max_seconds, asked.max_memory), device=asked.device,
+        trusted=tuple(asked.trusted),
+    )  # fmt: skip
+    where = [*asked.paths, *([] if asked.list is None else listed_paths(asked.list))]
+    archive = Archive(asked.output, options, shard)
+    stopping.hold(lambda: True)  # what is in hand is ended first
+    done = archive.run(where, stopping.asked)
+    for remark in archive.search.remarks(None):
+        print(remark, file=sys.stderr)
+    print(
+        f"{done.clips:,} clips: {done.ok:,} analysed, {done.refused:,} refused (no beating left "
+        f"ventricle was found), {done.failed:,} could not be read."
+    )
+    if stopping.asked():
+        print(f"Stopped; what is done lies in {asked.output}. The same command goes on.")
+    elif shard.count > 1:
+        print(f"Shard {shard} is done. When all are: python -m lvef merge {asked.output}")
+        return
+    if archive.progress.clips or (asked.output / "shards").exists():
+        _merge(asked.output, archive.manifest["made_with"])
+    if asked.report and not stopping.asked():
+        from lvef.report.command import report
+
+        report(asked.output, asked.output / "report.html")
+    stopping.end_if_asked()
+
+
+def merge(words: Sequence[str]) -> None:
+    """Join shards.
+
+    Args:
+        words: What follows the command.
+
+    Raises:
+        LvefError: There is none, or they cannot be read.
+    """
+    parser = argparse.ArgumentParser(prog="lvef merge", description=_MERGE)
+    parser.add_argument("folder", type=Path, help="the --output of analyse")
+    folder = parser.parse_args(list(words)).folder
+    from lvef.predict.stream.archive import MANIFEST, read_manifest
+    from lvef.predict.stream.store import shards_of
+
+    manifest = read_manifest(folder / MANIFEST)
+    there = len(shards_of(folder))
+    if there < manifest["shards"]:
+        print(f"Only {there} of {manifest['shards']} shards are there: the tables are of these.")
+    _merge(folder, manifest["made_with"])
+
+
+def _merge(folder: Path, made_with: dict[str, object]) -> None:
+    from lvef.predict.stream.merge import merge_shards
+
+    clips, failed = merge_shards(folder, made_with)
+    aside = f" ({failed:,} failed: see reason there)" if failed else ""
+    print(f"Done: {folder / 'predictions.csv'}, {clips:,} clips{aside}")
+
+
+def _analyse_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lvef analyse", description=_ANALYSE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    add = parser.add_argument
+    add(
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="clips: files, folders (with all below), patterns in quotes, a DICOMDIR",
+    )
+    add("--output", type=Path, required=True, metavar="DIR", help="where everything goes")
+    add("--list", metavar="FILE", help="a text file that names clips, one a line")
+    add("--model", metavar="CKPT", help="a trained model of EF, asked beside the geometry")
+    add("--segmenter", default="shipped", metavar="FILE", help="finds the beats (shipped)")
+    add("--keyframes", metavar="CSV", help="ED and ES where they are known: video, ed, es")
+    add("--fps", type=_above_zero, help="frames a second, where files do not say or err")
+    add("--overlays", action="store_true", help="a video of each clip, with its contour")
+    add("--no_previews", action="store_true", help="no picture of each clip")
+    add("--report", action="store_true", help="one page of all clips, report.html")
+    add("--workers", type=_count, help="processes (as many as cores; 0: only this one)")
+    add(
+        "--max_seconds",
+        type=_above_zero,
+        default=300.0,
+        metavar="S",
+        help="what one clip may take (300)",
+    )
+    add("--max_memory", type=_above_zero, default=6.0, metavar="GB", help="likewise (6)")
+    add("--device", help="cpu, cuda, ... (a GPU if there is one)")
+    add(
+        "--shard",
+        metavar="K/N",
+        help="the K-th of N shares, one a machine; torchrun and SLURM arrays say it themselves",
+    )
+    add("--import", dest="trusted", action="append", default=[], metavar="MODULE",
+        help="may be imported for a model of your own")  # fmt: skip
+    return parser
+
+
+def _above_zero(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return number

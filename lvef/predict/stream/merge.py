@@ -1,0 +1,103 @@
+"""From the shards of an archive to its tables, with little of them in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge as merged
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lvef.errors import DatasetError
+from lvef.files import append_table, replacing, write_json
+from lvef.predict.rows import COLUMNS, FOUND_COLUMNS, Tables, answered_table, geometric_table
+from lvef.predict.stream.store import (
+    ROWS,
+    StoredClip,
+    journal_clips,
+    part_clips,
+    parts_of,
+    shards_of,
+)
+from lvef.run_files import BEATS, PREDICTIONS
+
+_AT_ONCE = 512
+
+
+def merge_shards(folder: Path, made_with: dict[str, Any]) -> tuple[int, int]:
+    """Write `predictions.csv`, `beats.csv` and `predictions.json` of all shards of a folder.
+
+    Rows are in the order of the files' paths. Where a file was analysed twice, having changed,
+    the later one counts. Each table is whole or not there, so that a merge can be begun anew.
+
+    Args:
+        folder: What `analyse` wrote into.
+        made_with: What `predictions.json` says.
+
+    Returns:
+        How many clips there are, and how many of them failed.
+
+    Raises:
+        DatasetError: There is no shard.
+        OutputError: A table cannot be written.
+    """
+    shards = shards_of(folder)
+    if not shards:
+        raise DatasetError(f"{folder} holds no shard of an archive: analyse writes them")
+    clips = failed = 0
+    with replacing(folder / PREDICTIONS) as videos, replacing(folder / BEATS) as beats:
+        for tables in tables_of(clips_of(shards), made_with["frames"], made_with["trained_on"]):
+            clips += len(tables[0])
+            failed += int((tables[0]["status"] != "ok").sum())
+            append_table(videos, tables[0])
+            append_table(beats, tables[1])
+        if not clips:
+            raise DatasetError(f"{folder}: no clip is analysed yet")
+    write_json((folder / PREDICTIONS).with_suffix(".json"), made_with)
+    return clips, failed
+
+
+def clips_of(shards: Sequence[Path]) -> Iterator[StoredClip]:
+    """Yield the clips of shards by path, of each file what was written last."""
+    sources: list[Iterable[StoredClip]] = []
+    for shard in shards:
+        sources += [part_clips(part) for part in parts_of(shard)]
+        sources.append(journal_clips(shard))
+    last: StoredClip | None = None
+    # Of equal paths the later source, which is the later part, comes last.
+    for clip in merged(*sources, key=lambda clip: clip.path):
+        if last is not None and last.path != clip.path:
+            yield last
+        last = clip
+    if last is not None:
+        yield last
+
+
+def tables_of(
+    clips: Iterator[StoredClip], frames: Sequence[str], trained_on: str
+) -> Iterator[Tables]:
+    """Yield the tables of some clips at a time.
+
+    Args:
+        clips: The clips.
+        frames: Frames that the model of EF saw; none where geometry answered.
+        trained_on: What taught whatever answered, where that must be told.
+    """
+    while some := list(islice(clips, _AT_ONCE)):
+        table = pd.DataFrame(list(chain.from_iterable(clip.rows for clip in some)))
+        table = table.reindex(columns=ROWS.names).assign(ef_true=np.nan)
+        table["path"] = table["path"].map(bytes.hex)
+        table["status"] = np.where(table["reason"] == "", "ok", "failed")
+        videos, beats = answered_table(table) if frames else geometric_table(table)
+        if trained_on:
+            videos["trained_on"] = trained_on
+        yield with_columns(videos), beats
+
+
+def with_columns(videos: pd.DataFrame) -> pd.DataFrame:
+    """Return clips with the columns that any clip may have, as tables are written in pieces."""
+    columns = [*COLUMNS, *FOUND_COLUMNS, *(["trained_on"] if "trained_on" in videos else [])]
+    return videos.reindex(columns=columns)
