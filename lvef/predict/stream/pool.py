@@ -20,6 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lvef.errors import ConfigurationError
+
 Job = TypeVar("Job")
 Answer = TypeVar("Answer")
 Work = Callable[[Job], Answer]
@@ -191,10 +193,10 @@ class Pool(Generic[Job, Answer]):
         """Put another worker in the place of a dead one; try its job again, or give it up.
 
         Raises:
-            RuntimeError: It died before it could do anything.
+            ConfigurationError: It died before it could do anything.
         """
         if not worker.ready:
-            raise RuntimeError(f"a worker cannot start: {reason}")
+            raise ConfigurationError(f"a worker cannot start ({reason}): see what it says above")
         if worker.job is not None:
             if worker.alone:
                 yield self._ended(worker, None, f"its process died, twice ({reason}): a damaged "

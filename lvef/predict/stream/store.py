@@ -171,7 +171,7 @@ def part_clips(part: Path, columns: list[str] | None = None) -> Iterator[StoredC
     with pq.ParquetFile(part) as file:
         for batch in file.iter_batches(batch_size=256, columns=columns):
             for row in batch.to_pylist():
-                if rows and row["path"] != path:
+                if rows and (row["path"], row["key"]) != (path, key):
                     yield StoredClip(path, key, rows)
                     rows = []
                 path, key = row["path"], row["key"]
