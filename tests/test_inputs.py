@@ -96,7 +96,7 @@ def test_a_dicomdir_means_the_files_that_it_lists(tmp_path):
     for number in range(2):
         data = dcmread(write_dicom(source / f"{number}.dcm", GREY, model="MONOCHROME2"))
         data.StudyDate, data.StudyTime, data.StudyID = "20260101", "120000", "1"
-        data.SeriesInstanceUID = "1.2.3"
+        data.SeriesInstanceUID, data.SOPInstanceUID = "1.2.3", f"1.2.3.{number + 1}"
         data.PatientID, data.Modality, data.SeriesNumber, data.InstanceNumber = "x", "US", 1, number
         files.add(data)
     files.write(tmp_path / "medium")

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
-from lvef.data.formats.dicom.file import DIRECTORY
+from lvef.data.formats.dicom.file import begins_dicomdir
 from lvef.errors import DatasetError
 
 _HEAD = 512
@@ -21,7 +21,7 @@ def is_dicomdir(path: Path | str) -> bool:
             head = file.read(_HEAD)
     except OSError:
         return False
-    return head[128:132] == b"DICM" and DIRECTORY in head
+    return begins_dicomdir(head)
 
 
 def dicomdir_files(path: Path | str) -> Iterator[Path]:

@@ -7,6 +7,7 @@ believe every length: here the pixels stay in the file, and what is read or infl
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +31,8 @@ _HEAD = 512  # bytes that tell a DICOM file
 _MOST_VALUE = 2**20  # bytes of one tag; a time vector of 100,000 frames has fewer
 _FIRST_PIXEL_TAG, _PIXEL_DATA = 0x7FE00008, 0x7FE00010
 _UNDEFINED = 0xFFFFFFFF
-DIRECTORY = b"1.2.840.10008.1.3.10\0"  # a DICOMDIR, which lists files
+_DIRECTORY = re.compile(rb"\x02\x00\x02\x00UI..1\.2\.840\.10008\.1\.3\.10(?![.\d])", re.DOTALL)
+"""Media storage SOP class of a DICOMDIR, which lists files."""
 _LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 _SHORT = (
     b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN",
@@ -100,10 +102,15 @@ def is_dicom(path: Path | str) -> bool:
     return begins_dicom(head) or (named and head[128:132] != b"DICM")
 
 
+def begins_dicomdir(head: bytes) -> bool:
+    """Tell a DICOMDIR by its first 512 bytes."""
+    return head[128:132] == b"DICM" and _DIRECTORY.search(head) is not None
+
+
 def begins_dicom(head: bytes) -> bool:
     """Tell a DICOM file, which is no DICOMDIR, by its first 512 bytes."""
     if head[128:132] == b"DICM":
-        return DIRECTORY not in head
+        return _DIRECTORY.search(head) is None
     return bare_encoding(head) is not None
 
 
