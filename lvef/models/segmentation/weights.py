@@ -10,7 +10,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from lvef.errors import CheckpointError, WeightsError
-from lvef.models.loading import read_checkpoint
 from lvef.models.segmentation.network import LVSegmentationNet
 
 SHIPPED = "shipped"
@@ -55,6 +54,8 @@ def read_weights(weights: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
         if path.suffix == ".safetensors":
             with safe_open(path, "pt") as opened:
                 return load_file(path), dict(opened.metadata() or {})
+        from lvef.models.loading import read_checkpoint  # brings Lightning, which files need not
+
         checkpoint = read_checkpoint(path)
     except (SafetensorError, OSError, CheckpointError) as error:
         raise WeightsError(f"{path}: not readable segmenter weights") from error
