@@ -93,20 +93,31 @@ def read_record(path: Path) -> ClipRecord | None:
     Raises:
         RecordError: It cannot be read, or holds something else than a record.
     """
-    if not path.exists():
-        return None
+    return unpacked_record(path, path) if path.exists() else None
+
+
+def unpacked_record(packed: Path | BytesIO, where: Path) -> ClipRecord:
+    """Return a record from what `packed_record` made.
+
+    Args:
+        packed: A file, or its content.
+        where: What an error names.
+
+    Raises:
+        RecordError: It cannot be read, or holds something else than a record.
+    """
     try:
-        with zipfile.ZipFile(path) as packed:
-            if sum(part.file_size for part in packed.infolist()) > _LARGEST:
+        with zipfile.ZipFile(packed) as archive:
+            if sum(part.file_size for part in archive.infolist()) > _LARGEST:
                 raise ValueError("it unpacks to more than a record can hold")
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(packed, allow_pickle=False) as arrays:
             return _checked(arrays)
     except (
         OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, NotImplementedError,
         RuntimeError, OverflowError, zipfile.BadZipFile, zlib.error,
     ) as error:  # fmt: skip
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise RecordError(f"{path}: not a readable record of a clip ({reason})") from error
+        raise RecordError(f"{where}: not a readable record of a clip ({reason})") from error
 
 
 def _checked(arrays: Mapping[str, NDArray[np.generic]]) -> ClipRecord:

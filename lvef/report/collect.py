@@ -39,6 +39,7 @@ from lvef.models.attribution import Method, SaliencyMapper
 from lvef.models.inference import best_device
 from lvef.models.loading import load_task
 from lvef.predict.record import ClipRecord, read_record, record_path, write_record
+from lvef.predict.stream.stored import is_archive, stored_records, stored_videos
 from lvef.predict.video_table import video_table
 from lvef.report.answer import answered_case
 from lvef.report.case import CaseFrame, ReportCase, heat_uri, picture_uri
@@ -137,6 +138,8 @@ def report_cases(
 def _videos(run: Run, root: str | None) -> tuple[pd.DataFrame | None, LabelFolder | None]:
     """Return the table of the run's videos, or None with a note where they are gone."""
     data = run.data
+    if root is None and not run.tested and is_archive(run.folder):
+        return stored_videos(run.folder, set(run.cases["video"])), None
     try:
         if data.get("videos") is not None and not run.tested:  # predictions.csv knows the frames
             return video_table(root or _paths(data["videos"]), None), None
@@ -221,6 +224,9 @@ class _Finder:
         self.run, self.folder = run, folder
         self.analyser = ClipAnalyser() if analyse else None
         self.unreadable: list[int] = []
+        self.stored: dict[str, ClipRecord] | None = None
+        if not run.tested and is_archive(run.folder):
+            self.stored = stored_records(run.folder, set(run.cases["video"]))
 
     def __call__(self, number: int, row: Any) -> Known:
         """Return what is known of a case, given its number on the page and its row."""
@@ -237,6 +243,8 @@ class _Finder:
             return None
 
     def _record(self, number: int, row: Any) -> ClipRecord | None:
+        if self.stored is not None:
+            return self.stored.get(str(row["video"]))
         path = record_path(self.run.folder, str(row["video"]))
         try:
             record = read_record(path)
