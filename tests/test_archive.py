@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import told
+from helpers import data_of, told
 
 import lvef
 from lvef.cli.commands import main
@@ -116,6 +116,20 @@ def test_shards_together_are_the_whole(clips, analysed, tmp_path, capsys):
     assert main(["merge", str(output)]) == 0
     for name in ("predictions.csv", "beats.csv"):
         pd.testing.assert_frame_equal(table(output, name), table(analysed, name), rtol=1e-6)
+
+
+def test_the_report_shows_the_clips_of_an_archive(analysed, tmp_path):
+    page = tmp_path / "report.html"
+    assert main(["report", str(analysed), "--output", str(page)]) == 0
+    shown = data_of(page)["cases"]
+    assert len(shown) == 5
+    for case in shown[:4]:
+        assert [frame["name"] for frame in case["frames"]] == ["EDF", "ESF", "MF"]
+        assert all(len(frame["contour"]) > 10 for frame in case["frames"])
+        assert len(case["curve"]["area"]) == LENGTH
+        assert case["beats"]
+    assert "config.yaml is missing" not in page.read_text()
+    assert "does not say" not in page.read_text()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from lvef.data.formats import write_video
 from lvef.data.sector import shown_sector
 from lvef.data.shown import picture_name
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
-from lvef.files import write_bytes
 
 if TYPE_CHECKING:
     from lvef.analysis.result import ClipAnalysis
@@ -26,7 +25,6 @@ ED, ES, WALL = "#40b0ff", "#ffb000", "#ffb000"
 _ZOOM, _STRIP = 3, 84
 _WORDS, _SMALL, _MARK = 13, 11, 26
 """Heights of letters in the overlay, in pixels."""
-_JPEG = 88
 NOT_REMOVED = "Text in the picture could not be told from tissue, and was not removed."
 
 
@@ -87,29 +85,6 @@ def overlay_frames(
         if places is not None:
             cv2.circle(below, places[frame].tolist(), 4, (255, 255, 255), -1, cv2.LINE_AA)
         yield np.concatenate([picture, below])
-
-
-def write_preview(analysis: ClipAnalysis, path: Path) -> Path:
-    """Write a JPEG of a clip's ED and ES with contours, the area curve, its beats and the EF.
-
-    Text is blanked as in `write_overlay`, and the name says where it could not be.
-
-    Args:
-        analysis: What was found in a clip.
-        path: File to write, `.jpg`; its folder is made.
-
-    Returns:
-        The file that was written.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    sector = shown_sector(analysis.clip.frames)
-    path = path.with_name(picture_name(path.stem, sector) + path.suffix)
-    picture = cv2.cvtColor(preview(analysis, sector), cv2.COLOR_RGB2BGR)
-    _, packed = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG])
-    write_bytes(path, packed.tobytes())
-    return path
 
 
 def preview(analysis: ClipAnalysis, sector: NDArray[np.bool_] | None) -> NDArray[np.uint8]:

@@ -15,6 +15,7 @@ import yaml
 from lvef.columns import Place, earlier_names
 from lvef.errors import ConfigurationError
 from lvef.files import read_csv
+from lvef.predict.stream.stored import is_archive
 from lvef.report.metadata import RunMetadata, read_metadata
 from lvef.runs import data_options
 
@@ -262,7 +263,8 @@ def _beats(folder: Path, notes: list[str]) -> pd.DataFrame:
 def _read_config(path: Path, notes: list[str]) -> dict[str, Any]:
     """Return a config as plain data; empty, with a note, where it cannot be read."""
     if not path.exists():
-        notes.append("config.yaml is missing: where the videos are is known from --root alone.")
+        if not is_archive(path.parent):  # which needs none
+            notes.append("config.yaml is missing: where the videos are is known from --root alone.")
         return {}
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -220,7 +220,7 @@ class Archive:
             "task": "LVSegmenter" if asked is None else type(asked).__name__,
             "kind": "segmentation" if asked is None else asked.kind,
             "frames": [] if asked is None else list(asked.frames),
-            "backbone": "" if asked is None else asked.network_title,
+            "backbone": None if asked is None else asked.network_title,
             "checkpoint": self.options.model or "",
             "trained_on": by if asked is None else str(asked.trained_on),
             "phantom": False,

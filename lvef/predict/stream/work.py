@@ -14,13 +14,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lvef.analysis.overlay import write_overlay, write_preview
+from lvef.analysis.overlay import write_overlay
 from lvef.analysis.result import ClipAnalysis
 from lvef.data.dataset import VIEW, KeyFrameDataset, collate, prepare_for_workers
 from lvef.data.views import FrameOptions
 from lvef.predict.finder import BeatFinder
-from lvef.predict.record import file_name, packed_record
+from lvef.predict.record import packed_record
 from lvef.predict.stream.inputs import ClipInput
+from lvef.predict.stream.pictures import picture_path, write_preview
 from lvef.predict.stream.pool import Network
 from lvef.predict.video_table import EMPTY, Asked, beats_of, told_of
 
@@ -139,12 +140,6 @@ class ClipWork:
                 write_preview(analysis, picture_path(options.folder / PREVIEWS, name, ".jpg"))
             if options.overlays:
                 write_overlay(analysis, picture_path(options.folder / OVERLAYS, name, ".mp4"))
-
-
-def picture_path(folder: Path, name: str, ending: str) -> Path:
-    """Return where a picture of a clip goes: in folders as the clips lie."""
-    *folders, last = (file_name(part) for part in name.split("/"))
-    return folder.joinpath(*folders, f"{last}{ending}")
 
 
 class _Clock:
