@@ -27,7 +27,8 @@ from documents import ROOT, anchors, code_spans, commands_of, documents, links
 from jsonargparse import ArgumentParser
 
 from lvef.cli.commands import _POSITIONAL as POSITIONAL
-from lvef.cli.commands import LIGHTNING_COMMANDS, OTHER_COMMANDS
+from lvef.cli.archive import parser_of
+from lvef.cli.commands import ARCHIVE_COMMANDS, LIGHTNING_COMMANDS, OTHER_COMMANDS
 from lvef.columns import columns_of
 
 DOCUMENTS = pytest.mark.parametrize(
@@ -38,6 +39,8 @@ DOCUMENTS = pytest.mark.parametrize(
 @cache
 def of_our_own(command: str) -> ArgumentParser:
     """Return the parser of one of our own commands."""
+    if command in ARCHIVE_COMMANDS:
+        return parser_of(command)
     module, name = OTHER_COMMANDS[command][0].split(":")
     parser = ArgumentParser(exit_on_error=False)
     positional = command in POSITIONAL
@@ -89,7 +92,7 @@ def test_options_that_documents_name_exist():
         words = of_the_package(plan(command))
         if words and words[0] in LIGHTNING_COMMANDS:
             options |= set(keys(printed(words)))
-    for name in OTHER_COMMANDS:
+    for name in (*OTHER_COMMANDS, *ARCHIVE_COMMANDS):
         options |= set(of_our_own(name)._option_string_actions)
     for document in documents():
         for span in code_spans(document):

@@ -74,9 +74,7 @@ def merge(words: Sequence[str]) -> None:
     Raises:
         LvefError: There is none, or they cannot be read.
     """
-    parser = argparse.ArgumentParser(prog="lvef merge", description=_MERGE)
-    parser.add_argument("folder", type=Path, help="the --output of analyse")
-    folder = parser.parse_args(list(words)).folder
+    folder = _merge_parser().parse_args(list(words)).folder
     from lvef.predict.stream.archive import MANIFEST, read_manifest
     from lvef.predict.stream.store import shards_of
 
@@ -93,6 +91,17 @@ def _merge(folder: Path, made_with: dict[str, object]) -> None:
     clips, failed = merge_shards(folder, made_with)
     aside = f" ({failed:,} failed: see reason there)" if failed else ""
     print(f"Done: {folder / 'predictions.csv'}, {clips:,} clips{aside}")
+
+
+def parser_of(command: str) -> argparse.ArgumentParser:
+    """Return the parser of `analyse` or `merge`."""
+    return {"analyse": _analyse_parser, "merge": _merge_parser}[command]()
+
+
+def _merge_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lvef merge", description=_MERGE)
+    parser.add_argument("folder", type=Path, help="the --output of analyse")
+    return parser
 
 
 def _analyse_parser() -> argparse.ArgumentParser:
