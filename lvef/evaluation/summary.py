@@ -13,6 +13,7 @@ from lvef.cardiac import is_reduced
 from lvef.evaluation.agreement import WITHIN
 from lvef.evaluation.intervals import (
     CLOPPER_PEARSON,
+    Interval,
     auc_interval,
     delong_interval,
     effective_count,
@@ -179,6 +180,23 @@ def how_intervals_are_made(summary: Summary) -> str:
     return f"Intervals: {'; '.join([*others, commonest])}."
 
 
+def area_interval(
+    area: float, score: NDArray[np.float64], truth: NDArray[np.bool_]
+) -> tuple[Interval, str]:
+    """Return the interval of an area under the ROC curve, and by which method.
+
+    Args:
+        area: The area.
+        score: `(n,)` the more, the likelier positive.
+        truth: `(n,)` whether each case is positive.
+    """
+    ends = delong_interval(score, truth)
+    if not math.isnan(ends[0]):
+        return ends, DELONG
+    positive = int(truth.sum())  # where it is 1, for one
+    return auc_interval(area, positive, len(truth) - positive), NEWCOMBE
+
+
 def _beside(
     metric: Callable[..., Metrics],
     columns: tuple[ArrayLike, ...],
@@ -215,11 +233,7 @@ def _beside(
         lower, upper = mean_of_proportions(*parts)
         rows["balanced_accuracy"].update(lower=lower, upper=upper, method=MOVER)
     if clusters is None or math.isnan(rows["roc_auc"]["lower"]):
-        ends, method = delong_interval(*scored), DELONG
-        if math.isnan(ends[0]):  # as where it is 1
-            positive = int(scored[1].sum())
-            ends = auc_interval(values["roc_auc"], positive, len(scored[1]) - positive)
-            method = NEWCOMBE
+        ends, method = area_interval(values["roc_auc"], *scored)
         rows["roc_auc"].update(lower=ends[0], upper=ends[1], method=method)
     return rows
 

@@ -324,6 +324,12 @@ class EFTask(Task):
             return None
         return patients_of(self._datamodule().table, self.cases["row"].numpy())
 
+    @property
+    def groups(self) -> list[Any]:
+        """Groups that `cases` fall into, see `lvef.evaluation.subgroups.Grouped`."""
+        groups = getattr(getattr(self._trainer, "datamodule", None), "groups", None)
+        return [] if groups is None else groups(self.cases["row"].numpy())
+
     def _part(self, cases: Cases, apart: bool) -> Cases:
         """Return the cases of VAL that calibrate, or those that choose the epoch.
 

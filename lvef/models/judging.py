@@ -12,6 +12,8 @@ from lvef.cardiac import REDUCED_EF
 from lvef.evaluation.clinical_report import clinical_report, format_clinical
 from lvef.evaluation.review import format_review, review_report
 from lvef.evaluation.sharpness import format_promise
+from lvef.evaluation.subgroup_text import format_subgroups
+from lvef.evaluation.subgroups import subgroup_report
 from lvef.evaluation.summary import format_summary
 from lvef.evaluation.uncertainty import doubt
 from lvef.models.task import TestReport
@@ -35,7 +37,9 @@ def judged(task: EFTask, title: str) -> TestReport:
         cases, threshold, (probability.numpy(), truth.numpy()), task.clusters
     )
     promise, (uncertainty, lines) = task.promise(), task.uncertainty()
+    groups = subgroup_report(cases, task.groups, task.clusters, promise["level"])
     told = [*format_clinical(clinical), *format_review(review), *lines, format_promise(promise)]
+    told += format_subgroups(groups)
     facts = {
         "frames": task.frames,
         "baseline": task.baseline,
@@ -45,6 +49,7 @@ def judged(task: EFTask, title: str) -> TestReport:
         "clinical": clinical,
         "calibration": promise,
         "uncertainty": uncertainty,
+        "subgroups": groups,
     }
     text = format_summary(summary, title, task.baseline, "\n".join(told))
     return TestReport(summary, text, facts)

@@ -17,6 +17,19 @@ from lvef.evaluation.clinical_report import format_clinical
 from lvef.evaluation.review import BORDERLINE, format_review
 from lvef.evaluation.summary import METHODS, how_intervals_are_made
 from lvef.evaluation.uncertainty import LEVEL
+from lvef.report.checks import (
+    count,
+    flag,
+    mapping,
+    matching,
+    number,
+    number_or_none,
+    one_of,
+    sequence,
+    share,
+    text,
+)
+from lvef.report.subgroups import checked_subgroups
 
 _FRAMES = tuple(FRAME_COLUMNS)
 _NAME = re.compile(r"[A-Za-z]\w{0,59}", re.ASCII)
@@ -55,6 +68,7 @@ class RunMetadata:
         review: What the review flags are worth, in lines.
         clinical: What calls, classes and agreement are worth, in lines.
         methods: How the intervals of the metrics were made.
+        subgroups: See `checked_subgroups`; None where the run states none.
     """
 
     task: str = ""
@@ -73,6 +87,7 @@ class RunMetadata:
     review: list[str] = field(default_factory=list)
     clinical: list[str] = field(default_factory=list)
     methods: str = ""
+    subgroups: dict[str, Any] | None = None
 
 
 def read_metadata(path: Path, notes: list[str]) -> RunMetadata:
@@ -90,24 +105,25 @@ def read_metadata(path: Path, notes: list[str]) -> RunMetadata:
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path}: not readable as JSON of a run (no object)")
     reader = _Reader(content)
-    frames = reader.take("frames", lambda v: [_one_of(_FRAMES, frame) for frame in _list(v)], [])
+    frames = reader.take("frames", lambda v: [one_of(_FRAMES, frame) for frame in sequence(v)], [])
     values = {
-        "task": reader.take("task", lambda v: _matching(_NAME, v), ""),
-        "kind": reader.take("kind", lambda v: _one_of(_KINDS, v), "", needed=False),
+        "task": reader.take("task", lambda v: matching(_NAME, v), ""),
+        "kind": reader.take("kind", lambda v: one_of(_KINDS, v), "", needed=False),
         "frames": frames,
-        "backbone": reader.take("backbone", lambda v: _matching(_NETWORK, v), "", needed=False),
-        "phantom": reader.take("phantom", _flag, False),
+        "backbone": reader.take("backbone", lambda v: matching(_NETWORK, v), "", needed=False),
+        "phantom": reader.take("phantom", flag, False),
         "trained_on": reader.take("trained_on", _taught, "", needed=False),
-        "checkpoint": reader.take("checkpoint", _text, "", needed=False),
-        "threshold": reader.take("threshold", _share, None, needed=False),
-        "level": reader.take("level", _share, LEVEL),
-        "version": reader.take("version", lambda v: _matching(_VERSION, v), ""),
+        "checkpoint": reader.take("checkpoint", text, "", needed=False),
+        "threshold": reader.take("threshold", share, None, needed=False),
+        "level": reader.take("level", share, LEVEL),
+        "version": reader.take("version", lambda v: matching(_VERSION, v), ""),
     }
     if path.name == "metrics.json":
-        values["baseline"] = reader.take("baseline", lambda v: _matching(_WORDS, v), "")
-        values["num_cases"] = reader.take("num_cases", _count, None)
+        values["baseline"] = reader.take("baseline", lambda v: matching(_WORDS, v), "")
+        values["num_cases"] = reader.take("num_cases", count, None)
         values["review"] = reader.take("review", _review, [], needed=False)
         values["clinical"] = reader.take("clinical", _clinical, [], needed=False)
+        values["subgroups"] = reader.take("subgroups", checked_subgroups, None, needed=False)
         values["methods"] = reader.take("metrics", _methods, "", needed=False)
         values["metrics"] = _metrics(reader)
     if reader.wrong:
@@ -144,13 +160,13 @@ class _Reader:
 
 
 def _metrics(reader: _Reader) -> dict[str, dict[str, float | None]]:
-    metrics = reader.take("metrics", _dict, {})
+    metrics = reader.take("metrics", mapping, {})
     checked: dict[str, dict[str, float | None]] = {}
     broken = False
     for name, row in metrics.items():
         try:
-            parts = {part: _number_or_none(_dict(row).get(part)) for part in _METRIC_PARTS}
-            checked[_matching(_NAME, name)] = parts
+            parts = {part: number_or_none(mapping(row).get(part)) for part in _METRIC_PARTS}
+            checked[matching(_NAME, name)] = parts
         except (TypeError, ValueError, OverflowError):
             broken = True
     if broken:
@@ -160,115 +176,49 @@ def _metrics(reader: _Reader) -> dict[str, dict[str, float | None]]:
 
 def _review(value: Any) -> list[str]:
     """Return the lines of a review report, made of its numbers alone."""
-    review = _dict(value)
+    review = mapping(value)
 
     def numbers(group: dict[str, Any], parts: tuple[str, ...]) -> dict[str, Any]:
-        return {part: _number_or_none(group.get(part)) for part in parts}
+        return {part: number_or_none(group.get(part)) for part in parts}
 
     def groups(of: dict[str, Any]) -> dict[str, Any]:
         names = ("flagged", "unflagged")
-        parts = {name: numbers(_dict(of[name]), _GROUP_PARTS) for name in names}
-        return {name: {**part, "cases": _count(part["cases"])} for name, part in parts.items()}
+        parts = {name: numbers(mapping(of[name]), _GROUP_PARTS) for name in names}
+        return {name: {**part, "cases": count(part["cases"])} for name, part in parts.items()}
 
-    zone = numbers(_dict(review["borderline"]), ("share_of_cases", "share_of_mistakes"))
+    zone = numbers(mapping(review["borderline"]), ("share_of_cases", "share_of_mistakes"))
     zone["zone"] = "{}-{}".format(*BORDERLINE)
-    share = _number(review["share_flagged"])
+    share = number(review["share_flagged"])
     report = {**groups(review), "borderline": zone, "share_flagged": share}
-    report["p_value"] = _number_or_none(review.get("p_value"))  # not of version 0.1 at first
-    report["baseline"] = groups(_dict(review["baseline"])) if "baseline" in review else None
+    report["p_value"] = number_or_none(review.get("p_value"))  # not of version 0.1 at first
+    report["baseline"] = groups(mapping(review["baseline"])) if "baseline" in review else None
     return format_review(report)
 
 
 def _clinical(value: Any) -> list[str]:
     """Return the lines of a clinical report, made of its numbers alone."""
-    return format_clinical(_dict(_numbers_alone(value)))
+    return format_clinical(mapping(_numbers_alone(value)))
 
 
 def _numbers_alone(value: Any) -> Any:
     """Return nested numbers without any text but the names of keys; NaN for null and text."""
     if isinstance(value, dict):
-        return {_matching(_KEY, key): _numbers_alone(part) for key, part in value.items()}
+        return {matching(_KEY, key): _numbers_alone(part) for key, part in value.items()}
     if isinstance(value, list):
         return [_numbers_alone(part) for part in value]
-    return math.nan if value is None or isinstance(value, str) else _number(value)
+    return math.nan if value is None or isinstance(value, str) else number(value)
 
 
 def _methods(value: Any) -> str:
     """Return how the intervals of metrics were made, by names of methods that are known."""
     methods = {
         name: {"method": row["method"]}
-        for name, row in _dict(value).items()
-        if _NAME.fullmatch(name) and _dict(row).get("method") in METHODS
+        for name, row in mapping(value).items()
+        if _NAME.fullmatch(name) and mapping(row).get("method") in METHODS
     }
     return how_intervals_are_made(methods)
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError("no number")
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError("not finite")
-    return number
-
-
-def _number_or_none(value: Any) -> float | None:
-    """Return a number, or None for null, which stands for one that could not be calculated."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return None
-    return _number(value)
-
-
-def _share(value: Any) -> float:
-    number = _number(value)
-    if not 0 <= number <= 1:
-        raise ValueError("not between 0 and 1")
-    return number
-
-
-def _count(value: Any) -> int:
-    number = _number(value)
-    if number < 0 or number % 1:
-        raise ValueError("no count")
-    return int(number)
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError("not true or false")
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("no text")
-    return value
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise TypeError("no object")
-    return value
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError("no list")
-    return value
-
-
-def _one_of(allowed: tuple[str, ...], value: Any) -> str:
-    if value not in allowed:
-        raise ValueError("not one of these")
-    return str(value)
-
-
-def _matching(pattern: re.Pattern[str], value: Any) -> str:
-    if not pattern.fullmatch(_text(value)):
-        raise ValueError("of another form")
-    return str(value)
-
-
 def _taught(value: Any) -> str:
     """Return "phantoms" where these are named; what else stands there may name a place."""
-    return "phantoms" if "phantom" in _text(value).lower() else ""
+    return "phantoms" if "phantom" in text(value).lower() else ""
