@@ -41,11 +41,15 @@ OTHER_COMMANDS = {
         "measure what wrong key frames and poor pictures cost",
     ),
     "report": ("lvef.report.command:report", "write a run or predictions as one HTML page"),
+    "checklist": (
+        "lvef.report.checklist.command:checklist",
+        "answer TRIPOD+AI and CLAIM 2024 from what a test run holds",
+    ),
     "verify": ("lvef.experiments.verify:verify", "judge a run's checkpoint again: same figures?"),
     "table": ("lvef.experiments.table:table", "run all experiments and tabulate their results"),
 }
 
-_POSITIONAL = ("report", "verify")
+_POSITIONAL = ("report", "verify", "checklist")
 """Commands whose required arguments need no flag."""
 
 _IMPORTING = {"export", "saliency", "robustness", "report", "verify", "table", "weights"}

@@ -39,6 +39,8 @@ _OURS = {
     "num_frames": "frames in the clip", "site": "site",
 }  # fmt: skip
 """Columns of the table itself that can be grouped by, and what they are called."""
+MEASURED = tuple(name for column, name in _OURS.items() if column != "site")
+"""What cases can be grouped by without a column of the user's own."""
 _ALWAYS = ("ef_class", "edv", "fps")
 
 
