@@ -132,7 +132,7 @@ MORE: dict[str, list[str]] = {
     "table": ["--experiments", "[esf_cls, edf_esf_mlp]", "--max_epochs", "1"],
     "saliency": ["--num_cases", "2", "--steps", "2"],
     "robustness": ["--num_cases", "2"],
-    "export": [], "report": [], "verify": [],
+    "export": [], "report": [], "verify": [], "checklist": [],
 }  # fmt: skip
 """What is added to each command of this package, where it is not given."""
 
