@@ -16,6 +16,7 @@ from lvef.data.datamodule import EchoNetDataModule
 from lvef.errors import ConfigurationError, NotFittedError
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.models import EFEnsemble, EFGaussianProcess
+from lvef.models.loading import describe_checkpoint, load_task
 from lvef.models.options import BackboneOptions
 
 
@@ -188,6 +189,17 @@ def test_the_checkpoint_of_an_ensemble_needs_no_other_file(logs, phantom_root, t
         "EFGaussianProcess",
     ]
     assert task.slots == [[1], [0, 1]]
+    # Nor does one forget who taught the members.
+    facts = json.loads(newest(tmp_path / "ensemble", "metrics.json").read_text())["members"]
+    assert facts == load_task(best(logs, "ensemble")).made_of
+    for name, said in zip(("esf_mlp", "edf_esf_gpr"), facts, strict=True):
+        member = describe_checkpoint(best(logs, name))
+        assert said["task"] == member["class_path"]
+        assert said["frames"] == member["data"]["frames"]
+        assert said["train_part"] == member["train_part"]
+        assert said["train_part"]["split"]
+        assert said["backbone_taught_by"] == member["backbone_taught_by"]
+        assert said["trained_on"] == "phantoms"
 
 
 @pytest.mark.parametrize(

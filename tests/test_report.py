@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from html import escape
 from io import BytesIO
 
 import numpy as np
@@ -13,6 +14,7 @@ from helpers import CONFIGS, PATIENT, best, data_of, newest, told, words
 from PIL import Image
 
 from lvef.cli.commands import main
+from lvef.evaluation.sharpness import format_promise, format_uncertainty
 
 
 def test_a_test_run_becomes_a_page_with_every_case(tested):
@@ -31,6 +33,9 @@ def test_a_test_run_becomes_a_page_with_every_case(tested):
     assert "Research use only, not for diagnosis." in text
     assert "Bland-Altman" in text
     assert "MAE (EF points)" in text
+    facts = json.loads(newest(tested.parent, "metrics.json").read_text())
+    for line in (*format_uncertainty(facts["uncertainty"]), format_promise(facts["calibration"])):
+        assert escape(line.strip()) in text, "what intervals rest on, and what an SD is worth"
 
 
 def test_the_contour_of_a_case_encloses_its_dark_cavity(tested):

@@ -12,10 +12,11 @@ import pytest
 import torch
 from helpers import is_drawn
 from scipy.special import expit
-from scipy.stats import binomtest
+from scipy.stats import binomtest, spearmanr
 
 from lvef.cardiac import is_reduced
 from lvef.evaluation.metrics import normal_reach
+from lvef.evaluation.sharpness import promise_report, uncertainty_report, worst_coverage
 from lvef.evaluation.summary import summarise_classification, summarise_regression
 from lvef.evaluation.uncertainty import LEVELS
 from lvef.experiments.shares import share_of
@@ -27,6 +28,7 @@ from lvef.experiments.table_markdown import cell
 from lvef.experiments.table_report import write_report
 from lvef.experiments.table_rows import Rows
 from lvef.experiments.table_seeds import format_seeds, seeds_of
+from lvef.experiments.table_sharpness import format_sharpness
 
 MARGINS = {"mae": 0.5, "roc_auc": 0.02}
 
@@ -76,7 +78,11 @@ def regressor(
     }  # fmt: skip
     spread = (np.full(len(ef), std), *ends)
     metrics = {} if other_seed else summarise_regression(ef, truth, 55.0, 12.0, spread)
-    return row(folder, cases, metrics, "regression", "mae", 0.5)
+    inside = abs(ef - truth) < 1.645 * std
+    said = uncertainty_report(ef, truth, cases["ef_std"] * np.ones(len(ef)), inside, std / 3, 6.0)
+    made = row(folder, cases, metrics, "regression", "mae", 0.5)
+    promise = promise_report({"all": 150}, 0.9, apart=True)
+    return {**made, "uncertainty": said, "calibration": promise}
 
 
 def classifier(
@@ -179,6 +185,40 @@ def test_every_figure_of_a_table_has_its_interval(written):
             assert all(re.search(r"\[(-?[\d.]+, -?[\d.]+|none)\]", c) for c in figures), line
     assert text.count("Intervals of 95 %: ") == 3
     assert "resamples" in text
+
+
+def test_what_standard_deviations_are_worth_stands_in_the_table(written):
+    text = (written / "table.md").read_text()
+    section = text[text.index("## PHANTOM: What the standard dev") :].split("\n## ")[0]
+    lines = {
+        line.split("`")[1]: [cell.strip() for cell in line.strip("|").split("|")]
+        for line in section.splitlines()
+        if line.startswith("| `")
+    }
+    assert sorted(lines) == ["edf_esf_mlp", "edf_mlp", "esf_gpr", "esf_mlp"]
+    assert lines["esf_mlp"][1] == "2.00", "the factor, six by three"
+    assert lines["esf_mlp"][4:7] == ["-", "-", "-"], "one SD for all says nothing of a case"
+    assert lines["esf_mlp"][9:] == ["150", f"{100 * worst_coverage(150):.1f} %"]
+    assert "`edf_mlp`" in section.split("**Standard deviations too small")[1]
+
+
+def test_a_standard_deviation_that_tells_large_errors_has_its_figures(rng):
+    std = rng.uniform(2, 9, 300)
+    error = rng.normal(0, std)
+    truth = rng.uniform(20, 70, 300)
+    report = uncertainty_report(truth + error, truth, std, abs(error) < 1.645 * std, 1.2, 5.0, 3.0)
+    report = {**report, "backbone_learned_from": "other cases"}
+    promise = promise_report({"all": 5}, 0.9, apart=False)
+    rows = {"a": {"uncertainty": report, "calibration": promise}, "old": {"metrics": {}}}
+    [line] = [line for line in format_sharpness(rows, "") if line.startswith("| `")]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[:4] == ["`a`", "1.200", "3.00", "5.00"]
+    assert cells[4].startswith(f"{spearmanr(std, abs(error)).statistic:.3f} [")
+    assert cells[6].startswith(f"{100 * np.mean(abs(error) < 1.6448536 * std / 1.2):.2f} [")
+    assert re.fullmatch(r"\d+ / \d+ / \d+", cells[7])
+    assert cells[8:] == ["other cases", "5", "-"], "five cases promise nothing at 90 %"
+    assert "too small" not in "\n".join(format_sharpness(rows, ""))
+    assert format_sharpness({"old": {"metrics": {}}}, "") == []
 
 
 def test_a_call_that_is_worth_no_more_than_a_constant_says_so(written, labels):

@@ -154,6 +154,8 @@ def format_uncertainty(report: Mapping[str, Any]) -> list[str]:
     if report["one_std"]:
         return [f"{first}; one SD for all cases"]
     lines = [first]
+    if report.get("backbone_learned_from"):  # of a Gaussian process
+        lines.append(f"the backbone was taught by {report['backbone_learned_from']}")
     if report["std_factor"] > STRETCHED:
         lines.append(f"  above {STRETCHED}: its own standard deviations are too small")
     if report["spearman"] is not None:

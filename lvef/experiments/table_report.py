@@ -17,6 +17,7 @@ from lvef.experiments.table_figures import COVERAGES, draw_table
 from lvef.experiments.table_markdown import cell, header, line, number
 from lvef.experiments.table_rows import Rows, best_on_val, is_classifier, read_cases
 from lvef.experiments.table_seeds import format_seeds, seeds_of
+from lvef.experiments.table_sharpness import format_sharpness
 from lvef.files import write_json, write_text
 
 CLASSIFICATION = [
@@ -90,6 +91,7 @@ def write_report(
         _classification(classifiers, bounds, data),
         _regression(regressors, bounds, data),
         _uncertainty(regressors, bounds, data),
+        format_sharpness(regressors, data),
         format_calls(calls, data),
         format_flags(calls, data),
         format_differences(differences, margins, data),

@@ -16,16 +16,13 @@ from torch import Tensor, nn
 from lvef.columns import SPLITS
 from lvef.errors import ConfigurationError
 from lvef.evaluation.resampling import Metrics
-from lvef.evaluation.sharpness import format_promise, promise_report
-from lvef.evaluation.summary import Summary
-from lvef.evaluation.uncertainty import LEVEL
+from lvef.evaluation.sharpness import format_promise
 from lvef.models.backbones import new_backbone
 from lvef.models.backbones.provenance import parts_of, taught_by
 from lvef.models.cases import CaseStore
-from lvef.models.judging import judged, patients_of
+from lvef.models.judging import JudgedTask
 from lvef.models.options import BackboneOptions, options, plain
-from lvef.models.task import Batch, Cases, Task, TestReport, Visible
-from lvef.models.uncertainty import TaskCalibration
+from lvef.models.task import Batch, Cases, Visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +33,7 @@ TOO_LOW = 0.05
 __all__ = ["Batch", "Cases", "EFTask"]
 
 
-class EFTask(Task):
+class EFTask(JudgedTask):
     """Base of the tasks that predict from key frames.
 
     What is said of a case comes about in three stages. The head puts out a *raw output*
@@ -57,19 +54,15 @@ class EFTask(Task):
         own: Further hyperparameters, plain data.
 
     Attributes:
-        baseline: What the trivial answer of `summary` is, in words.
         raw_columns: Names of what `raw_answer` says.
         sides: What the two directions of an answer are called that heat maps speak for.
-        calibration: What VAL teaches about its mistakes.
-        calibrated_apart: Whether cases of VAL taught it that had no part in choosing the epoch.
+        train_part: Which part of TRAIN taught it, see `Folds.facts`; known once loaded.
+        backbone_taught_by: The same of the backbone it started from.
     """
 
     explains = True
-    baseline: ClassVar[str]
     raw_columns: ClassVar[tuple[str, ...]]
     sides: ClassVar[tuple[str, str]]
-    calibration: TaskCalibration
-    calibrated_apart: bool = False
     head: nn.Module
 
     def __init__(self, frames: Sequence[str], backbone: BackboneOptions | None, **own: Any) -> None:
@@ -81,6 +74,7 @@ class EFTask(Task):
             self.backbone = new_backbone(chosen.name, chosen.freeze)
             own["backbone"] = plain(chosen)
         self.save_hyperparameters({"frames": self.frames, **own}, logger=False)
+        self.train_part: dict[str, Any] = {}
         self.backbone_taught_by: list[dict[str, Any]] = []
         self.store = CaseStore("ef_true", "reduced_true", "loss", *self.raw_columns)
 
@@ -136,10 +130,6 @@ class EFTask(Task):
         """Return the metrics of a set of cases."""
 
     @abstractmethod
-    def summary(self, cases: Cases) -> Summary:
-        """Return the metrics with intervals and baseline."""
-
-    @abstractmethod
     def explained(self, raw: Cases) -> Tensor:
         """Return the number of a raw answer that heat maps explain, `(B,)`."""
 
@@ -149,21 +139,6 @@ class EFTask(Task):
 
     def calibrate(self, cases: Cases) -> None:
         """Choose on VAL what is chosen on VAL; kept in buffers, so that checkpoints carry it."""
-
-    @property
-    def calibration_cases(self) -> dict[str, int]:
-        """How many cases of VAL each conformal promise rests on, by whom it is made to."""
-        return {}
-
-    def promise(self) -> dict[str, Any]:
-        """Return what the stated level of coverage rests on; see `promise_report`."""
-        return promise_report(
-            self.calibration_cases, self.interval_level or LEVEL, self.calibrated_apart
-        )
-
-    def uncertainty(self) -> tuple[dict[str, Any] | None, list[str]]:
-        """Return what the standard deviations are worth, as data and in lines."""
-        return None, []
 
     @property
     def network_title(self) -> str:
@@ -178,10 +153,6 @@ class EFTask(Task):
     def joined(self, outputs: Sequence[Tensor]) -> Tensor:
         """Return the raw output that the raw outputs of all `parts`, in order, make together."""
         return outputs[0]
-
-    def test_report(self, title: str) -> TestReport:
-        """Return the table of TEST, with what metrics.json says beside it."""
-        return judged(self, title)
 
     def figures(
         self,
@@ -243,6 +214,7 @@ class EFTask(Task):
         super().on_load_checkpoint(checkpoint)
         metadata = checkpoint["lvef"]
         self.calibrated_apart = bool(metadata["data"].get("calibration_share"))
+        self.train_part = metadata.get("train_part", {})
         self.backbone_taught_by = metadata.get("backbone_taught_by", [{}])
 
     def on_fit_start(self) -> None:
@@ -316,19 +288,6 @@ class EFTask(Task):
             loss=self.case_loss(output, batch),
             **self.raw_answer(output),
         )
-
-    @property
-    def clusters(self) -> NDArray[Any] | None:
-        """The patients of `cases`, `(n,)`, where several clips are of one; None elsewhere."""
-        if self._trainer is None:
-            return None
-        return patients_of(self._datamodule().table, self.cases["row"].numpy())
-
-    @property
-    def groups(self) -> list[Any]:
-        """Groups that `cases` fall into, see `lvef.evaluation.subgroups.Grouped`."""
-        groups = getattr(getattr(self._trainer, "datamodule", None), "groups", None)
-        return [] if groups is None else groups(self.cases["row"].numpy())
 
     def _part(self, cases: Cases, apart: bool) -> Cases:
         """Return the cases of VAL that calibrate, or those that choose the epoch.

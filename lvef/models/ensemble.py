@@ -58,6 +58,7 @@ class EFEnsemble(FittedTask):
         self.members = nn.ModuleList(loaded)
         self.members.requires_grad_(False)
         self.slots = [_slots(member, self.frames) for member in loaded]
+        self.member_facts = [_facts(member) for member in loaded]
         self.anchor = nn.Parameter(torch.zeros(()))  # DDP refuses a module with nothing to train
         self.add_population(uncertainty)
         if any(member.trained_on for member in loaded):
@@ -105,6 +106,21 @@ class EFEnsemble(FittedTask):
         mean, variance = mixture(output[..., 0], output[..., 1].square(), self.weighting)
         return {"ef": mean, "raw_std": variance.sqrt()}
 
+    @property
+    def made_of(self) -> list[dict[str, Any]]:
+        """What the members' checkpoints say of themselves; see `_facts`."""
+        return self.member_facts
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say too who taught the members."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["lvef"]["made_of"] = self.member_facts
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Know who taught the members; checkpoints of earlier versions do not say."""
+        super().on_load_checkpoint(checkpoint)
+        self.member_facts = checkpoint["lvef"].get("made_of", [])
+
     def load_weights(self) -> None:
         """Members came with their weights."""
 
@@ -148,6 +164,17 @@ def _member(member: Any) -> EFPredictor:
     if not task.is_calibrated:
         raise CheckpointError(f"{member} was never calibrated: its run judged no VAL")
     return task
+
+
+def _facts(member: EFPredictor) -> dict[str, Any]:
+    """Return what a member is, and whose labels taught it and its backbone; no case is named."""
+    return {
+        "task": member.class_path(),
+        "frames": member.frames,
+        "trained_on": member.trained_on,
+        "train_part": member.train_part,
+        "backbone_taught_by": member.backbone_taught_by,
+    }
 
 
 def _no_member(what: str) -> CheckpointError:

@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lvef.errors import ConfigurationError
+from lvef.evaluation.sharpness import format_uncertainty
 from lvef.models.backbones.provenance import learned_from
 from lvef.models.base import Batch, Cases
 from lvef.models.fitted import FittedTask
@@ -50,7 +51,6 @@ class EFGaussianProcess(FittedTask):
             raise ConfigurationError(
                 "a Gaussian process needs a frozen backbone: set --model.backbone.freeze true"
             )
-        self.train_part: dict[str, Any] = {}
         self.head = ExactGPHead(**plain(chosen))
         self.add_population(uncertainty)
 
@@ -69,18 +69,13 @@ class EFGaussianProcess(FittedTask):
         super().on_save_checkpoint(checkpoint)
         checkpoint["lvef"]["backbone_learned_from"] = self.learned_from
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Know what it was fitted to."""
-        super().on_load_checkpoint(checkpoint)
-        self.train_part = checkpoint["lvef"].get("train_part", {})
-
     def uncertainty(self) -> tuple[dict[str, Any] | None, list[str]]:
         """Return what the standard deviations are worth, and whose labels taught the backbone."""
-        report, lines = super().uncertainty()
+        report, _ = super().uncertainty()
         if report is None:
             return None, []
-        said = f"the backbone was taught by {self.learned_from}"
-        return {**report, "backbone_learned_from": self.learned_from}, [*lines, said]
+        report = {**report, "backbone_learned_from": self.learned_from}
+        return report, format_uncertainty(report)
 
     def raw_answer(self, output: Tensor) -> Cases:
         """Return the mean and the standard deviation, noise included, in percent."""

@@ -1,72 +1,108 @@
-"""How TEST is judged: metrics with intervals, and what stands beside them."""
+"""How a task that says EF is judged on TEST: metrics with intervals, and what is beside them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from abc import abstractmethod
+from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from lvef.cardiac import REDUCED_EF
 from lvef.evaluation.clinical_report import clinical_report, format_clinical
 from lvef.evaluation.review import format_review, review_report
-from lvef.evaluation.sharpness import format_promise
+from lvef.evaluation.sharpness import format_promise, promise_report
 from lvef.evaluation.subgroup_text import format_subgroups
 from lvef.evaluation.subgroups import subgroup_report
-from lvef.evaluation.summary import format_summary
-from lvef.evaluation.uncertainty import doubt
-from lvef.models.task import TestReport
-
-if TYPE_CHECKING:
-    from lvef.models.base import EFTask
+from lvef.evaluation.summary import Summary, format_summary
+from lvef.evaluation.uncertainty import LEVEL, doubt
+from lvef.models.task import Cases, Task, TestReport
+from lvef.models.uncertainty import TaskCalibration
 
 
-def judged(task: EFTask, title: str) -> TestReport:
-    """Return the table of a task's cases, with what metrics.json says beside it.
+class JudgedTask(Task):
+    """Base of tasks whose answers are called, calibrated and flagged for review.
 
-    Args:
-        task: It holds the cases of TEST, and what VAL taught it.
-        title: What the cases are.
+    Attributes:
+        baseline: What the trivial answer of `summary` is, in words.
+        calibration: What VAL teaches about its mistakes.
+        calibrated_apart: Whether cases of VAL taught it that had no part in choosing the epoch.
     """
-    threshold = 0.5 if task.decision_threshold is None else task.decision_threshold  # even odds
-    cases = {name: column.numpy() for name, column in task.cases.items()}
-    summary, review = task.summary(task.cases), _review(cases, threshold)
-    probability, truth = task.calibration.held_out()
-    clinical = clinical_report(
-        cases, threshold, (probability.numpy(), truth.numpy()), task.clusters
-    )
-    promise, (uncertainty, lines) = task.promise(), task.uncertainty()
-    groups = subgroup_report(cases, task.groups, task.clusters, promise["level"])
-    told = [*format_clinical(clinical), *format_review(review), *lines, format_promise(promise)]
-    told += format_subgroups(groups)
-    facts = {
-        "frames": task.frames,
-        "baseline": task.baseline,
-        "threshold": threshold,
-        "trained_on": task.trained_on,
-        "review": review,
-        "clinical": clinical,
-        "calibration": promise,
-        "uncertainty": uncertainty,
-        "subgroups": groups,
-    }
-    text = format_summary(summary, title, task.baseline, "\n".join(told))
-    return TestReport(summary, text, facts)
 
+    baseline: ClassVar[str]
+    calibration: TaskCalibration
+    calibrated_apart: bool = False
 
-def patients_of(table: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[Any] | None:
-    """Return the patient of each case, `(n,)`; None where no two clips are known to be of one.
+    @abstractmethod
+    def summary(self, cases: Cases) -> Summary:
+        """Return the metrics with intervals and baseline."""
 
-    Args:
-        table: The folder's table, see `LabelFolder`.
-        rows: Rows of the cases.
-    """
-    if "patient" not in table:
-        return None
-    of_cases = table.loc[rows]
-    known = of_cases["patient"].where(of_cases["patient"] != "", "video " + of_cases["video"])
-    return known.to_numpy() if known.duplicated().any() else None
+    @property
+    def calibration_cases(self) -> dict[str, int]:
+        """How many cases of VAL each conformal promise rests on, by whom it is made to."""
+        return {}
+
+    @property
+    def made_of(self) -> list[dict[str, Any]]:
+        """What is said of the models that answer together; none where one answers alone."""
+        return []
+
+    def promise(self) -> dict[str, Any]:
+        """Return what the stated level of coverage rests on; see `promise_report`."""
+        return promise_report(
+            self.calibration_cases, self.interval_level or LEVEL, self.calibrated_apart
+        )
+
+    def uncertainty(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """Return what the standard deviations are worth, as data and in lines."""
+        return None, []
+
+    @property
+    def clusters(self) -> NDArray[Any] | None:
+        """The patients of `cases`, `(n,)`, where several clips are of one; None elsewhere."""
+        if self._trainer is None:
+            return None
+        table = self._datamodule().table
+        if "patient" not in table:
+            return None
+        rows = table.loc[self.cases["row"].numpy()]
+        patients = rows["patient"].where(rows["patient"] != "", "video " + rows["video"])
+        return patients.to_numpy() if patients.duplicated().any() else None
+
+    @property
+    def groups(self) -> list[Any]:
+        """Groups that `cases` fall into, see `lvef.evaluation.subgroups.Grouped`."""
+        groups = getattr(getattr(self._trainer, "datamodule", None), "groups", None)
+        return [] if groups is None else groups(self.cases["row"].numpy())
+
+    def test_report(self, title: str) -> TestReport:
+        """Return the table of TEST, with what metrics.json says beside it."""
+        # Even odds where no threshold was chosen.
+        threshold = 0.5 if self.decision_threshold is None else self.decision_threshold
+        cases = {name: column.numpy() for name, column in self.cases.items()}
+        probability, truth = self.calibration.held_out()
+        of_val = probability.numpy(), truth.numpy()
+        summary, review = self.summary(self.cases), _review(cases, threshold)
+        clinical = clinical_report(cases, threshold, of_val, self.clusters)
+        promise, (uncertainty, lines) = self.promise(), self.uncertainty()
+        groups = subgroup_report(cases, self.groups, self.clusters, promise["level"])
+        told = [*format_clinical(clinical), *format_review(review), *lines, format_promise(promise)]
+        told += format_subgroups(groups)
+        facts = {
+            "frames": self.frames,
+            "baseline": self.baseline,
+            "threshold": threshold,
+            "trained_on": self.trained_on,
+            "review": review,
+            "clinical": clinical,
+            "calibration": promise,
+            "uncertainty": uncertainty,
+            "subgroups": groups,
+        }
+        if self.made_of:
+            facts["members"] = self.made_of
+        text = format_summary(summary, title, self.baseline, "\n".join(told))
+        return TestReport(summary, text, facts)
 
 
 def _review(cases: dict[str, NDArray[Any]], threshold: float) -> dict[str, Any]:
@@ -75,5 +111,5 @@ def _review(cases: dict[str, NDArray[Any]], threshold: float) -> dict[str, Any]:
     doubts = doubt(cases["p_reduced"], threshold)
     if "ef" not in cases:
         return review_report(wrong, cases["review"], doubts, cases["ef_true"])
-    error, nearness = abs(cases["ef"] - cases["ef_true"]), -abs(cases["ef"] - REDUCED_EF)
+    error, nearness = np.abs(cases["ef"] - cases["ef_true"]), -np.abs(cases["ef"] - REDUCED_EF)
     return review_report(wrong, cases["review"], doubts, cases["ef_true"], error, nearness)

@@ -91,6 +91,8 @@ def report(
             *filter(None, [run.metadata.methods]),
             *run.metadata.clinical,
             *run.metadata.review,
+            *run.metadata.uncertainty,
+            *run.metadata.promise,
         ],
         figures=[
             (gallery.NAMES[name], gallery.CAPTIONS[name], figure)

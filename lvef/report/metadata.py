@@ -15,8 +15,10 @@ from lvef.data.dataset import FRAME_COLUMNS
 from lvef.errors import ConfigurationError
 from lvef.evaluation.clinical_report import format_clinical
 from lvef.evaluation.review import BORDERLINE, format_review
+from lvef.evaluation.sharpness import format_promise, format_uncertainty
 from lvef.evaluation.summary import METHODS, how_intervals_are_made
 from lvef.evaluation.uncertainty import LEVEL
+from lvef.models.backbones.provenance import LEARNED_FROM
 from lvef.report.checks import (
     count,
     flag,
@@ -67,6 +69,8 @@ class RunMetadata:
         metrics: By name: `value`, `lower`, `upper` and `baseline`, None where not a number.
         review: What the review flags are worth, in lines.
         clinical: What calls, classes and agreement are worth, in lines.
+        uncertainty: What standard deviations of their own are worth, in lines.
+        promise: What the stated level of coverage rests on, in lines.
         methods: How the intervals of the metrics were made.
         subgroups: See `checked_subgroups`; None where the run states none.
     """
@@ -86,6 +90,8 @@ class RunMetadata:
     metrics: dict[str, dict[str, float | None]] = field(default_factory=dict)
     review: list[str] = field(default_factory=list)
     clinical: list[str] = field(default_factory=list)
+    uncertainty: list[str] = field(default_factory=list)
+    promise: list[str] = field(default_factory=list)
     methods: str = ""
     subgroups: dict[str, Any] | None = None
 
@@ -124,6 +130,8 @@ def read_metadata(path: Path, notes: list[str]) -> RunMetadata:
         values["review"] = reader.take("review", _review, [], needed=False)
         values["clinical"] = reader.take("clinical", _clinical, [], needed=False)
         values["subgroups"] = reader.take("subgroups", checked_subgroups, None, needed=False)
+        values["uncertainty"] = reader.take("uncertainty", _uncertainty, [], needed=False)
+        values["promise"] = reader.take("calibration", _promise, [], needed=False)
         values["methods"] = reader.take("metrics", _methods, "", needed=False)
         values["metrics"] = _metrics(reader)
     if reader.wrong:
@@ -198,6 +206,41 @@ def _review(value: Any) -> list[str]:
 def _clinical(value: Any) -> list[str]:
     """Return the lines of a clinical report, made of its numbers alone."""
     return format_clinical(mapping(_numbers_alone(value)))
+
+
+def _uncertainty(value: Any) -> list[str]:
+    """Return the lines of a report on standard deviations, made of its numbers alone."""
+    report = mapping(value)
+    known = {name: number_or_none(report[name]) for name in ("noise_std", "val_rmse")}
+    ranked = {
+        name: None if report[name] is None else _metric(report[name])
+        for name in ("spearman", "nlpd_gain", "raw_coverage_90")
+    }
+    thirds = [{"value": share(mapping(third)["value"])} for third in sequence(report["tertiles"])]
+    facts: dict[str, Any] = {"one_std": flag(report["one_std"])}
+    if report.get("backbone_learned_from") is not None:
+        facts["backbone_learned_from"] = one_of(LEARNED_FROM, report["backbone_learned_from"])
+    factor = number(report["std_factor"])
+    return format_uncertainty(
+        {**facts, **known, **ranked, "tertiles": thirds, "std_factor": factor}
+    )
+
+
+def _promise(value: Any) -> list[str]:
+    """Return what the promise of a level rests on, in a line; none where none is made."""
+    report = mapping(value)
+    cases = {matching(_KEY, who): count(n) for who, n in mapping(report["cases"]).items()}
+    if not cases:
+        return []
+    worst = {who: mapping(report["coverage_worst"])[who] for who in cases}
+    known = {who: None if least is None else share(least) for who, least in worst.items()}
+    facts = {"level": share(report["level"]), "apart": flag(report["apart"])}
+    return [format_promise({**facts, "cases": cases, "coverage_worst": known})]
+
+
+def _metric(value: Any) -> dict[str, float | None]:
+    row = mapping(value)
+    return {part: number_or_none(row[part]) for part in ("value", "lower", "upper")}
 
 
 def _numbers_alone(value: Any) -> Any:

@@ -9,6 +9,10 @@ from typing import Any
 from lvef.errors import WeightsError
 from lvef.models.torch_file import UnreadableError, read_metadata, read_torch
 
+LEARNED_FROM = ("no labels", "other cases", "the same cases", "cases that are not known")
+"""Whose labels may have taught a backbone, beside those that its head is fitted to."""
+_NOBODY, _OTHERS, _SAME, _UNKNOWN = LEARNED_FROM
+
 
 def taught_by(weights: str) -> str:
     """Return "phantoms" where a file of weights says that they had a part in them, else nothing.
@@ -70,15 +74,15 @@ def learned_from(parts: Sequence[Mapping[str, Any]], own: Mapping[str, Any]) -> 
         own: What the head is fitted to; see `Folds.facts`.
 
     Returns:
-        One of `no labels`, `other cases`, `the same cases` and `cases that are not known`.
+        One of `LEARNED_FROM`.
     """
     if not parts:
-        return "no labels"
+        return _NOBODY
     if any(_overlap(part, own) for part in parts):
-        return "the same cases"
+        return _SAME
     if all(part.get("split") and part["split"] == own.get("split") for part in parts):
-        return "other cases"
-    return "cases that are not known"
+        return _OTHERS
+    return _UNKNOWN
 
 
 def _overlap(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
