@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from lvef.columns import SPLITS
 from lvef.errors import ConfigurationError
+from lvef.evaluation.correction import Kind
 from lvef.evaluation.resampling import Metrics
 from lvef.evaluation.sharpness import format_promise, promise_report
 from lvef.evaluation.summary import Summary
@@ -61,7 +63,9 @@ class EFTask(Task):
         raw_columns: Names of what `raw_answer` says.
         sides: What the two directions of an answer are called that heat maps speak for.
         calibration: What VAL teaches about its mistakes.
-        calibrated_apart: Whether cases of VAL taught it that had no part in choosing the epoch.
+        calibrated_apart: Whether cases taught it that had no part in choosing the epoch.
+        recalibrated: What a checkpoint says of the cases of another place that calibrated it in
+            place of VAL; empty where none did.
     """
 
     explains = True
@@ -70,6 +74,7 @@ class EFTask(Task):
     sides: ClassVar[tuple[str, str]]
     calibration: TaskCalibration
     calibrated_apart: bool = False
+    recalibrated: Mapping[str, Any] = MappingProxyType({})
     head: nn.Module
 
     def __init__(self, frames: Sequence[str], backbone: BackboneOptions | None, **own: Any) -> None:
@@ -150,6 +155,17 @@ class EFTask(Task):
     def calibrate(self, cases: Cases) -> None:
         """Choose on VAL what is chosen on VAL; kept in buffers, so that checkpoints carry it."""
 
+    def recalibrate(self, cases: Cases, correction: Kind = "none") -> None:
+        """Learn from labelled cases of another place what `calibrate` learns from VAL.
+
+        Args:
+            cases: Raw answers and truth as of VAL, a row a clip; where a clip has several beats
+                their medians, of EF also `ef_spread` between them, and `beat_ef` and
+                `beat_raw_std` of one of them.
+            correction: How the answers themselves may be moved, where they are an EF.
+        """
+        self.calibrate(cases)
+
     @property
     def calibration_cases(self) -> dict[str, int]:
         """How many cases of VAL each conformal promise rests on, by whom it is made to."""
@@ -158,8 +174,9 @@ class EFTask(Task):
     def promise(self) -> dict[str, Any]:
         """Return what the stated level of coverage rests on; see `promise_report`."""
         return promise_report(
-            self.calibration_cases, self.interval_level or LEVEL, self.calibrated_apart
-        )
+            self.calibration_cases, self.interval_level or LEVEL, self.calibrated_apart,
+            self.recalibrated.get("told", "VAL"),
+        )  # fmt: skip
 
     def uncertainty(self) -> tuple[dict[str, Any] | None, list[str]]:
         """Return what the standard deviations are worth, as data and in lines."""
@@ -242,7 +259,9 @@ class EFTask(Task):
         """Know how the task was taught."""
         super().on_load_checkpoint(checkpoint)
         metadata = checkpoint["lvef"]
-        self.calibrated_apart = bool(metadata["data"].get("calibration_share"))
+        self.recalibrated = metadata.get("recalibrated", {})
+        apart = metadata["data"].get("calibration_share") or self.recalibrated
+        self.calibrated_apart = bool(apart)
         self.backbone_taught_by = metadata.get("backbone_taught_by", [{}])
 
     def on_fit_start(self) -> None:

@@ -44,6 +44,7 @@ def judged(task: EFTask, title: str) -> TestReport:
         "review": review,
         "clinical": clinical,
         "calibration": promise,
+        "recalibrated": dict(task.recalibrated),
         "uncertainty": uncertainty,
     }
     text = format_summary(summary, title, task.baseline, "\n".join(told))
