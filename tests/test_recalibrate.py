@@ -37,7 +37,14 @@ def recalibrate(root, output, *more):
     return main(asked if "--segmenter" in more else [*asked, "--frames_from", "labels"])
 
 
-@pytest.mark.parametrize("experiment", ["esf_mlp", "edf_esf_gpr", "ensemble"])
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        "esf_mlp",
+        pytest.param("edf_esf_gpr", marks=pytest.mark.slow),
+        pytest.param("ensemble", marks=pytest.mark.slow),
+    ],
+)
 def test_a_regressor_is_recalibrated_in_a_file_of_its_own(
     experiment, logs, place, tmp_path, capsys
 ):
@@ -70,6 +77,7 @@ def test_a_regressor_is_recalibrated_in_a_file_of_its_own(
     assert after.trained_on == "phantoms"
 
 
+@pytest.mark.slow
 def test_tests_of_a_recalibrated_checkpoint_say_so_and_no_fit_goes_on_from_it(
     logs, place, phantom_root, tmp_path, capsys
 ):
@@ -97,7 +105,10 @@ def test_checkpoints_of_before_are_recalibrated_too(logs, place, tmp_path):
     assert len(load_task(tmp_path / "new.ckpt").calibration.scores) == 32
 
 
-def test_a_classifier_is_recalibrated_and_judged_elsewhere(classifier, place, tmp_path, capsys):
+@pytest.mark.slow
+def test_a_classifier_is_recalibrated_and_judged_elsewhere(
+    classifier, place, phantom_root, tmp_path, capsys
+):
     output = tmp_path / "local.ckpt"
     assert recalibrate(place, output, "--ckpt_path", classifier) == 0
     before, after = load_task(classifier), load_task(output)
@@ -109,6 +120,10 @@ def test_a_classifier_is_recalibrated_and_judged_elsewhere(classifier, place, tm
     text = (tmp_path / "out" / "external.md").read_text()
     assert "recalibrated" in text
     assert "balanced accuracy" in text
+    normal = another_place(phantom_root, tmp_path / "normal", lambda rows: rows["EF"] > 40)
+    capsys.readouterr()
+    assert recalibrate(normal, tmp_path / "new.ckpt", "--ckpt_path", classifier) == 1
+    assert "are normal (EF > 40)" in told(capsys.readouterr().err)[0]
     assert is_drawn(tmp_path / "out" / "external.png")
 
 
@@ -150,11 +165,8 @@ def test_external_judges_before_and_after_on_the_same_clips(logs, place, tmp_pat
     assert (again / "external.csv").read_text() == (out / "external.csv").read_text()
 
 
-def test_what_cannot_be_is_said_in_one_line(
-    logs, classifier, place, phantom_root, tmp_path, capsys
-):
+def test_what_cannot_be_is_said_in_one_line(logs, place, phantom_root, tmp_path, capsys):
     source = best(logs, "esf_mlp")
-    normal = another_place(phantom_root, tmp_path / "normal", lambda rows: rows["EF"] > 40)
     few = another_place(phantom_root, tmp_path / "few", lambda rows: rows.index < 9)
     (tmp_path / "empty").mkdir()
     taken, other = tmp_path / "taken.ckpt", tmp_path / "other.ckpt"
@@ -169,7 +181,6 @@ def test_what_cannot_be_is_said_in_one_line(
         "written as .safetensors": lambda: recalibrate(place, new, "--segmenter", SHIPPED),
         "was fitted to TRAIN": lambda: recalibrate(phantom_root, new, "--ckpt_path", source),
         "the fewest": lambda: recalibrate(few, new, "--ckpt_path", source),
-        "are normal": lambda: recalibrate(normal, new, "--ckpt_path", classifier),
         "empty": lambda: recalibrate(tmp_path / "empty", new, "--ckpt_path", source),
         "not a readable checkpoint": lambda: recalibrate(place, new, "--ckpt_path", taken),
         "not found": lambda: recalibrate(place, new, "--ckpt_path", other),

@@ -141,7 +141,9 @@ def with_intervals(
         )
         found["balanced_accuracy"].update(lower=lower, upper=upper, method="MOVER")
         if clusters is None:
-            lower, upper = delong_interval(clips["p_reduced"].to_numpy(float, copy=True), _reduced(clips))
+            lower, upper = delong_interval(
+                clips["p_reduced"].to_numpy(float, copy=True), _reduced(clips)
+            )
             if math.isfinite(lower):
                 found["roc_auc"].update(lower=lower, upper=upper, method="DeLong")
     return found

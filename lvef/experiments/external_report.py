@@ -103,7 +103,7 @@ def _of_k(each: Mapping[str, Any], results: Mapping[str, Any]) -> list[str]:
         lines.append(line([_name(name, results), *cells]))
     key, words, sign = _MAIN[results["kind"]]
     lines.append("")
-    for way in ways[1:]:
+    for way in (way for way in ways[1:] if way != SAID["none"]):  # EF stays, and so does its error
         change = each["ways"][way][key]["change"]
         better = round(each["better"][way] * each["drawings"])
         verdict = "better" if sign * change["mean"] > 0 else "no better"

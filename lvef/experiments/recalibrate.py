@@ -38,7 +38,7 @@ def recalibrate(
     ckpt_path: Path | None = None,
     segmenter: str = SHIPPED,
     frames_from: FramesFrom = "found",
-    correction: Kind = "shift",
+    correction: Kind = "none",
     split: Split = "all",
     seed: int = 0,
     max_excluded: float = MAX_EXCLUDED,
@@ -48,9 +48,9 @@ def recalibrate(
     No weight changes, and the file that is given stays as it is: a new one is written, which says
     on how many clips of which folder it was recalibrated, and names none. Of a model of EF: a
     checkpoint for --ckpt_path. Its standard deviations, intervals and review flag, or probabilities
-    and plausible classes, are learned anew from the labels; so that they hold of a clip, and of
-    each of its beats. Of a segmenter: weights for --data.segmenter, with a shift and scale of the
-    geometric EF and the reach of its interval. Clips that cannot be used are counted, and listed in
+    and plausible classes, are learned anew from the labels, so that they hold of a clip, and of
+    each of its beats. Of a segmenter: weights for --data.segmenter, with the reach of the
+    interval of its geometric EF, and its shift and scale where `correction` asks for them. Clips that cannot be used are counted, and listed in
     a file beside the output.
 
     Args:

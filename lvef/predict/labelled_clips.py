@@ -81,7 +81,7 @@ class LabelledBeats:
             one = beats.sample(frac=1, random_state=seed).drop_duplicates("video")
             one = one.set_index("video").loc[names]
             columns["beat_ef"], columns["beat_raw_std"] = one["ef"], one["raw_std"]
-        cases = {str(n): torch.as_tensor(c.to_numpy()).float() for n, c in columns.items()}
+        cases = {str(n): torch.tensor(c.to_numpy(copy=True)).float() for n, c in columns.items()}
         reduced = is_reduced(truth.to_numpy(np.float64))
         return {**cases, "reduced_true": torch.as_tensor(reduced).long(),
                 "row": torch.arange(len(names))}  # fmt: skip
