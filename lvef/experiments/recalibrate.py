@@ -47,11 +47,11 @@ def recalibrate(
 
     No weight changes, and the file that is given stays as it is: a new one is written, which says
     on how many clips of which folder it was recalibrated, and names none. Of a model of EF: a
-    checkpoint for --ckpt_path. Its standard deviations, intervals and review flag, or probabilities
-    and plausible classes, are learned anew from the labels, so that they hold of a clip, and of
-    each of its beats. Of a segmenter: weights for --data.segmenter, with the reach of the
-    interval of its geometric EF, and its shift and scale where `correction` asks for them. Clips that cannot be used are counted, and listed in
-    a file beside the output.
+    checkpoint for --ckpt_path. Its standard deviations, intervals and review flag, or
+    probabilities and plausible classes, are learned anew from the labels, so that they hold of
+    a clip, and of each of its beats. Of a segmenter: weights for --data.segmenter, with the
+    reach of the interval of its geometric EF, and its shift and scale where `correction` asks
+    for them. Clips that cannot be used are counted, and listed in a file beside the output.
 
     Args:
         root: Folder of labelled clips that did not teach the model.
