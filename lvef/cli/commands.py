@@ -40,6 +40,14 @@ OTHER_COMMANDS = {
         "lvef.experiments.robustness:robustness",
         "measure what wrong key frames and poor pictures cost",
     ),
+    "external": (
+        "lvef.experiments.external:external",
+        "judge a model on another folder, and recalibrated on a few clips there",
+    ),
+    "recalibrate": (
+        "lvef.experiments.recalibrate:recalibrate",
+        "calibrate a checkpoint, or a segmenter's EF, on labelled clips",
+    ),
     "report": ("lvef.report.command:report", "write a run or predictions as one HTML page"),
     "checklist": (
         "lvef.report.checklist.command:checklist",
@@ -52,7 +60,10 @@ OTHER_COMMANDS = {
 _POSITIONAL = ("report", "verify", "checklist")
 """Commands whose required arguments need no flag."""
 
-_IMPORTING = {"export", "saliency", "robustness", "report", "verify", "table", "weights"}
+_IMPORTING = {
+    "export", "saliency", "robustness", "external", "recalibrate", "report", "verify", "table",
+    "weights",
+}  # fmt: skip
 """Those of ours that load checkpoints or configs, and so take `--import`."""
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,12 +28,15 @@ class JudgedTask(Task):
     Attributes:
         baseline: What the trivial answer of `summary` is, in words.
         calibration: What VAL teaches about its mistakes.
-        calibrated_apart: Whether cases of VAL taught it that had no part in choosing the epoch.
+        calibrated_apart: Whether cases taught it that had no part in choosing the epoch.
+        recalibrated: What a checkpoint says of the cases of another place that calibrated it in
+            place of VAL; empty where none did.
     """
 
     baseline: ClassVar[str]
     calibration: TaskCalibration
     calibrated_apart: bool = False
+    recalibrated: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def summary(self, cases: Cases) -> Summary:
@@ -50,8 +55,9 @@ class JudgedTask(Task):
     def promise(self) -> dict[str, Any]:
         """Return what the stated level of coverage rests on; see `promise_report`."""
         return promise_report(
-            self.calibration_cases, self.interval_level or LEVEL, self.calibrated_apart
-        )
+            self.calibration_cases, self.interval_level or LEVEL, self.calibrated_apart,
+            self.recalibrated.get("told", "VAL"),
+        )  # fmt: skip
 
     def uncertainty(self) -> tuple[dict[str, Any] | None, list[str]]:
         """Return what the standard deviations are worth, as data and in lines."""
@@ -96,6 +102,7 @@ class JudgedTask(Task):
             "review": review,
             "clinical": clinical,
             "calibration": promise,
+            "recalibrated": dict(self.recalibrated),
             "uncertainty": uncertainty,
             "subgroups": groups,
         }
