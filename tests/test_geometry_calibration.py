@@ -37,6 +37,7 @@ def test_the_geometry_is_calibrated_by_curves_and_by_how_well_the_edge_is_seen()
     assert known.both(50.0, 40.0, 0.1) == pytest.approx((61.0, 44.8))
     assert replace(known, trust=0.5).combined(50.0, 40.0, 0.1) == pytest.approx(52.9)
     assert known.combined(-20.0, 0.0, 0.0) == 0.0
+    assert known.combined(95.0, 0.0, 0.0) == 95.0, "no heart ejects more"
     assert GeometryCalibration.read(json.dumps(asdict(known))) == known
     assert GeometryCalibration.read('{"motion": [1.5, -0.4]}').motion == (1.5, -0.4, 0.0), (
         "of before"
@@ -45,6 +46,32 @@ def test_the_geometry_is_calibrated_by_curves_and_by_how_well_the_edge_is_seen()
         GeometryCalibration.read('{"motion": 1.3}')
     with pytest.raises(ConfigurationError, match="only 3 phantoms"):
         calibrate((cases, cases[:3]), trust=1.0)
+
+
+def test_weights_of_before_mean_what_they_meant():
+    """Constants that a file of weights leaves away; changing them changes its answers."""
+    assert GeometryCalibration.read("{}") == GeometryCalibration(
+        (1.35, 0.0, 0.0), (1.0, 0.0), trust=0.6, std=8.0, reach=GeometryCalibration().reach
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ['{"contours": [1]}', '{"contours": ["x", 0]}', '{"motion": [1]}', "[]", "", "{x"]
+)
+def test_a_calibration_that_cannot_be_read_is_told(text):
+    with pytest.raises(WeightsError, match="another version"):
+        GeometryCalibration.read(text)
+
+
+def test_ten_phantoms_are_enough_to_calibrate_on_and_nine_are_not():
+    cases = drawn(np.random.default_rng(6), 5, 10)
+    assert calibrate([cases], 0.5).std > 0
+    with pytest.raises(ConfigurationError, match="only 9 phantoms"):
+        calibrate([cases[:9]], 0.5)
+
+
+def test_phantoms_without_any_error_have_a_reach_that_is_a_number():
+    assert calibrate([[calibrated_case(0.0, 0.0, 0.0, 0.0)] * 12], 0.5).reach == 0
 
 
 def test_each_generator_counts_as_much_in_a_calibration_and_the_worst_tells_the_error():
