@@ -14,10 +14,10 @@ from lvef.evaluation.agreement import WITHIN
 from lvef.evaluation.intervals import (
     CLOPPER_PEARSON,
     auc_interval,
-    delong_interval,
     effective_count,
     mean_of_proportions,
     proportion_interval,
+    ranked_auc_interval,
 )
 from lvef.evaluation.metrics import (
     classification_metrics,
@@ -29,10 +29,10 @@ from lvef.evaluation.uncertainty import LEVELS, interval_metrics, probability_me
 
 NOT_FOR_DIAGNOSIS = "Research use only, not for diagnosis."
 MOVER = "MOVER of sensitivity and specificity"
-DELONG = "DeLong, on the log odds"
+RANKED = "Newcombe with DeLong's variance"
 NEWCOMBE = "Newcombe's fifth"
 BCA_OF_PATIENTS = f"{BCA} of patients"
-METHODS = (CLOPPER_PEARSON, MOVER, DELONG, NEWCOMBE, BCA, BCA_OF_PATIENTS)
+METHODS = (CLOPPER_PEARSON, MOVER, RANKED, NEWCOMBE, BCA, BCA_OF_PATIENTS)
 """What methods of intervals are called in `metrics.json`."""
 Summary = dict[str, dict[str, Any]]
 _Hits = Mapping[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]]
@@ -215,7 +215,7 @@ def _beside(
         lower, upper = mean_of_proportions(*parts)
         rows["balanced_accuracy"].update(lower=lower, upper=upper, method=MOVER)
     if clusters is None or math.isnan(rows["roc_auc"]["lower"]):
-        ends, method = delong_interval(*scored), DELONG
+        ends, method = ranked_auc_interval(values["roc_auc"], *scored), RANKED
         if math.isnan(ends[0]):  # as where it is 1
             positive = int(scored[1].sum())
             ends = auc_interval(values["roc_auc"], positive, len(scored[1]) - positive)
