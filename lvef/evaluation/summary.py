@@ -15,10 +15,10 @@ from lvef.evaluation.intervals import (
     CLOPPER_PEARSON,
     Interval,
     auc_interval,
-    delong_interval,
     effective_count,
     mean_of_proportions,
     proportion_interval,
+    ranked_auc_interval,
 )
 from lvef.evaluation.metrics import (
     classification_metrics,
@@ -30,10 +30,10 @@ from lvef.evaluation.uncertainty import LEVELS, interval_metrics, probability_me
 
 NOT_FOR_DIAGNOSIS = "Research use only, not for diagnosis."
 MOVER = "MOVER of sensitivity and specificity"
-DELONG = "DeLong, on the log odds"
+RANKED = "Newcombe with DeLong's variance"
 NEWCOMBE = "Newcombe's fifth"
 BCA_OF_PATIENTS = f"{BCA} of patients"
-METHODS = (CLOPPER_PEARSON, MOVER, DELONG, NEWCOMBE, BCA, BCA_OF_PATIENTS)
+METHODS = (CLOPPER_PEARSON, MOVER, RANKED, NEWCOMBE, BCA, BCA_OF_PATIENTS)
 """What methods of intervals are called in `metrics.json`."""
 Summary = dict[str, dict[str, Any]]
 _Hits = Mapping[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]]
@@ -190,9 +190,9 @@ def area_interval(
         score: `(n,)` the more, the likelier positive.
         truth: `(n,)` whether each case is positive.
     """
-    ends = delong_interval(score, truth)
+    ends = ranked_auc_interval(area, score, truth)
     if not math.isnan(ends[0]):
-        return ends, DELONG
+        return ends, RANKED
     positive = int(truth.sum())  # where it is 1, for one
     return auc_interval(area, positive, len(truth) - positive), NEWCOMBE
 

@@ -12,13 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from lvef.cardiac import is_reduced
 from lvef.evaluation.intervals import (
     CLOPPER_PEARSON,
-    delong_interval,
     effective_count,
     mean_of_proportions,
     proportion_interval,
 )
 from lvef.evaluation.metrics import METRIC_NAMES, classification_metrics, regression_metrics
 from lvef.evaluation.resampling import Metrics, bootstrap_interval
+from lvef.evaluation.summary import area_interval
 from lvef.evaluation.uncertainty import probability_metrics
 
 WITHIN = 10.0
@@ -141,11 +141,11 @@ def with_intervals(
         )
         found["balanced_accuracy"].update(lower=lower, upper=upper, method="MOVER")
         if clusters is None:
-            lower, upper = delong_interval(
-                clips["p_reduced"].to_numpy(float, copy=True), _reduced(clips)
+            score = clips["p_reduced"].to_numpy(float, copy=True)
+            (lower, upper), method = area_interval(
+                found["roc_auc"]["value"], score, _reduced(clips)
             )
-            if math.isfinite(lower):
-                found["roc_auc"].update(lower=lower, upper=upper, method="DeLong")
+            found["roc_auc"].update(lower=lower, upper=upper, method=method)
     return found
 
 
