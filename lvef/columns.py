@@ -15,6 +15,9 @@ Place = Literal["batch", "table", "cases.csv", "predictions.csv", "beats.csv", "
 """Where a column can stand; `table` is the data module's."""
 SPLITS = ("TRAIN", "VAL", "TEST")
 """The splits of a labelled folder: fitted on, chosen by, judged on."""
+OWN = "own:"
+"""What columns of a user's own begin with in the data module's table: whatever they are called,
+they are none of those that are stated here. What they are called comes after it."""
 Kind = Literal["text", "number", "share", "flag", "frame", "count"]
 """What its values are: `share` lies in 0..1, `flag` is 0 or 1, `frame` counts from 0 in the decoded
 clip, and -1 or nothing stands for what is not known."""
@@ -122,6 +125,11 @@ def earlier_names(place: Place, names: Iterable[str]) -> dict[str, str]:
     if held & set(_TELLING.get(place, ())):
         return {}
     return {old: new for old, new in _EARLIER.get(place, {}).items() if old in held}
+
+
+def is_own(name: str) -> bool:
+    """Tell a column of a user's own from those that are stated here."""
+    return name.startswith(OWN)
 
 
 def described(name: str) -> str:

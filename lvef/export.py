@@ -131,6 +131,8 @@ def _metadata(checkpoint: dict[str, Any], answer: Answer, task: Any) -> dict[str
     }
     if task.trained_on:
         metadata["trained_on"] = task.trained_on
+    if earlier := checkpoint.get("recalibrated"):
+        metadata["recalibrated"] = f"on {earlier['cases']} clips of {earlier['told']}"
     return metadata
 
 

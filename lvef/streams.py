@@ -27,6 +27,7 @@ class Use(IntEnum):
     SOLID_FRAME = 26
     CHOICE_OF_LOOKS = 32
     ORDER_OF_FRAMES = 33
+    LOCAL_CASES = 48
 
 
 def sequence(use: Use, seed: int, *place: int) -> np.random.SeedSequence:

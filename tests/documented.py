@@ -22,6 +22,7 @@ from unittest.mock import patch
 import torch
 import yaml
 from documents import ROOT, Command, commands, commands_of
+from helpers import another_place
 from torchvision.models import ResNet50_Weights, resnet50
 
 from lvef.cli.commands import LIGHTNING_COMMANDS, main
@@ -99,12 +100,13 @@ python -m lvef pretrain --output weights/phantom_resnet50.safetensors
 """
 """What the other commands stand on, in this order: their runs have the numbers documents say."""
 
-CLIPS, EPOCHS, IMAGES = 36, 2, 96
+CLIPS, EPOCHS, IMAGES, ELSEWHERE = 36, 2, 96, 24
 
 PLACES = {
     "DIR": "data/phantom",
     "/data/EchoNet-Dynamic": "data/phantom",
     "data/benchmark": "data/phantom",
+    "/data/our-clinic": "data/elsewhere",
     "HOST:29500": "localhost:0",
 }
 """What stands for a place in the documents, and where that is here."""
@@ -132,8 +134,10 @@ MORE: dict[str, list[str]] = {
     "table": ["--experiments", "[esf_cls, edf_esf_mlp]", "--max_epochs", "1"],
     "saliency": ["--num_cases", "2", "--steps", "2"],
     "robustness": ["--num_cases", "2"],
-    "export": [], "report": [], "verify": [], "merge": [],
+    "external": ["--k", "[0, 12]", "--repeats", "1"],
+    "recalibrate": [], "merge": [],
     "analyse": ["--workers", "0"],
+    "export": [], "report": [], "verify": [], "checklist": [],
 }  # fmt: skip
 """What is added to each command of this package, where it is not given."""
 
@@ -332,6 +336,8 @@ class Sandbox:
             / "best.ckpt"
         )
         shutil.copyfile(best, self.folder / "best.ckpt")
+        data = self.folder / "data"
+        another_place(data / "phantom", data / "elsewhere", lambda rows: rows.index < ELSEWHERE)
         shutil.copyfile(next((self.folder / "clips/").glob("*.avi")), self.folder / "clip.avi")
 
     def run(self, command: Command) -> int:

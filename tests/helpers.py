@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import resource
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 PATIENT = "MUSTERMANN ERIKA 19500229"
@@ -43,6 +45,26 @@ def words(command: str, config: str, root: Path, logs: Path, *more: str) -> list
         str(CONFIGS / "phantom.yaml"), "--data.root", str(root), "--trainer.default_root_dir",
         str(logs), "--trainer.max_epochs", "1", *SMALL, *more,
     ]  # fmt: skip
+
+
+def another_place(
+    root: Path, folder: Path, keep: Callable[[pd.DataFrame], pd.Series] | None = None
+) -> Path:
+    """Return the folder of phantoms under other names, as a place that taught no model."""
+    listed = pd.read_csv(root / "FileList.csv")
+    traced = pd.read_csv(root / "VolumeTracings.csv")
+    if keep is not None:
+        listed = listed[keep(listed)]
+        traced = traced[traced["FileName"].str.removesuffix(".avi").isin(listed["FileName"])]
+    (folder / "Videos").mkdir(parents=True)
+    for name in listed["FileName"]:
+        (folder / "Videos" / f"X{name}.avi").symlink_to(root / "Videos" / f"{name}.avi")
+    shutil.copyfile(root / "phantom.json", folder / "phantom.json")
+    listed.assign(FileName="X" + listed["FileName"]).to_csv(folder / "FileList.csv", index=False)
+    traced.assign(FileName="X" + traced["FileName"]).to_csv(
+        folder / "VolumeTracings.csv", index=False
+    )
+    return folder
 
 
 def newest(folder: Path, name: str) -> Path:

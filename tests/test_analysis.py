@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import warnings
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
@@ -23,14 +23,13 @@ from pydicom.data import get_testdata_file
 
 import lvef
 from lvef.analysis import ClipAnalyser
-from lvef.analysis.calibration import GeometryCalibration
 from lvef.analysis.overlay import write_overlay
 from lvef.cardiac import edge_contrast
 from lvef.cli.commands import main
 from lvef.data import decode
 from lvef.data.formats import ClipFile, clip_info, read_frames, write_video
 from lvef.data.prepare import prepare_file, prepare_frames
-from lvef.errors import ConfigurationError, VideoError, WeightsError
+from lvef.errors import VideoError, WeightsError
 from lvef.evaluation.overlap import dice
 from lvef.models.segmentation.weights import SHIPPED, read_weights, weights_file
 from lvef.phantom import PhantomClip
@@ -38,9 +37,7 @@ from lvef.phantom.pool import PhantomKind
 from lvef.predict.combine import combine_beats
 from lvef.predict.record import file_name
 from lvef.predict.rows import geometric_table
-from lvef.pretraining.geometry_calibration import calibrate
 from lvef.pretraining.phantom_cases import (
-    PhantomCase,
     analyse_phantoms,
     compare,
     kind_of,
@@ -173,94 +170,6 @@ def test_the_figure_and_the_overlay_show_what_was_found(analysis, tmp_path):
     assert "Refused" in refused.plot().get_suptitle()
     path = write_overlay(refused, tmp_path / "refused.mp4")
     assert path.name == "refused.text-not-removed.mp4"
-
-
-def calibrated_case(ef: float, motion: float, contours: float, contrast: float) -> PhantomCase:
-    case = PhantomCase(0.9, (0,), (0,), 1, 0, ef, ef, motion, contours, 1.0, "")
-    return replace(case, contrast=contrast, found_std=5.0)
-
-
-def test_the_geometry_is_calibrated_by_curves_and_by_how_well_the_edge_is_seen():
-    rng = np.random.default_rng(0)
-    known = GeometryCalibration((1.5, -0.4, -0.8), (1.2, -0.2), trust=1.0, std=0.0)
-    cases = [
-        calibrated_case(m * (1.5 - 0.4 * m / 100 - 0.8 * s), m, c, s)
-        for m, c, s in rng.uniform([5, 5, -0.1], [60, 70, 0.4], (40, 3)).tolist()
-    ]
-    fitted = calibrate((cases[:15], cases[15:]), trust=1.0)
-    assert fitted.motion == pytest.approx(known.motion)
-    assert fitted.std == pytest.approx(0, abs=1e-6)
-    assert known.both(50.0, 40.0, 0.1) == pytest.approx((61.0, 44.8))
-    assert replace(known, trust=0.5).combined(50.0, 40.0, 0.1) == pytest.approx(52.9)
-    assert known.combined(-20.0, 0.0, 0.0) == 0.0
-    assert GeometryCalibration.read(json.dumps(asdict(known))) == known
-    assert GeometryCalibration.read('{"motion": [1.5, -0.4]}').motion == (1.5, -0.4, 0.0), (
-        "of before"
-    )
-    with pytest.raises(WeightsError, match="another version"):
-        GeometryCalibration.read('{"motion": 1.3}')
-    with pytest.raises(ConfigurationError, match="only 3 phantoms"):
-        calibrate((cases, cases[:3]), trust=1.0)
-
-
-def test_each_generator_counts_as_much_in_a_calibration_and_the_worst_tells_the_error():
-    """300 phantoms in which flow sees all, and 20 in which it sees half."""
-    rng = np.random.default_rng(1)
-    many = [calibrated_case(m, m, m, 0.0) for m in rng.uniform(10, 60, 300).tolist()]
-    few = [calibrated_case(2 * m, m, m, 0.0) for m in rng.uniform(10, 40, 20).tolist()]
-    fitted = calibrate((many, few), trust=1.0)
-    assert 1.2 < fitted.combined(30.0, 30.0, 0.0) / 30 < 1.8, "between the two"
-    off = [fitted.combined(c.by_motion, c.by_contours, 0.0) - c.ef for c in few]
-    other = [fitted.combined(c.by_motion, c.by_contours, 0.0) - c.ef for c in many]
-    worst = max(np.sqrt(np.mean(np.square(each))) for each in (off, other))
-    assert fitted.std == pytest.approx(worst)
-
-
-def test_the_reach_is_the_largest_conformal_quantile_of_the_populations():
-    """Errors of up to 1 point in one, and of up to 12 in the other: the interval holds 90 % there.
-
-    A normal interval about the worst error's standard deviation need not.
-    """
-    rng = np.random.default_rng(2)
-
-    def population(spread: float, count: int) -> list[PhantomCase]:
-        drawn = zip(rng.uniform(20, 60, count), rng.uniform(-spread, spread, count), strict=True)
-        return [calibrated_case(ef + gap, ef, ef, 0.0) for ef, gap in drawn]
-
-    fitted = calibrate((population(1, 400), population(12, 400)), trust=1.0)
-    assert fitted.reach * fitted.std == pytest.approx(0.9 * 12, abs=0.6)
-    found = [
-        replace(
-            case, found_ef=fitted.combined(case.by_motion, case.by_contours, 0.0),
-            found_std=fitted.std, found_reach=fitted.reach,
-        )
-        for case in population(12, 1000)
-    ]  # fmt: skip
-    assert 0.87 <= summary(found)["ef_within"] <= 0.96
-    assert summary(found)["ef_width"] == pytest.approx(2 * 0.9 * 12, abs=1.2)
-    easy = [replace(c, ef=c.found_ef) for c in found]
-    assert summary(easy)["ef_within"] == 1.0, "too wide where it is easier"
-
-
-def test_the_shipped_interval_covers_each_population_of_its_card():
-    calibration = GeometryCalibration.read(read_weights("shipped")[1]["calibration"])
-    for part in json.loads(read_weights("shipped")[1]["figures"]).values():
-        assert part["ef_within"] >= 0.87
-        assert part["ef_width"] < 2.2 * calibration.reach * calibration.std
-    assert GeometryCalibration.read('{"std": 5.0}').reach == pytest.approx(1.645, abs=1e-3), (
-        "weights of before state a normal interval"
-    )
-
-
-def test_errors_of_ef_are_told_by_band_and_by_the_stated_interval():
-    cases = [replace(calibrated_case(ef, 0, 0, 0), found_ef=ef + gap)
-             for ef, gap in ((20, 2), (30, 4), (35, -1), (60, 9))]  # fmt: skip
-    found = summary(cases)
-    assert (found["clips_0_30"], found["clips_40_55"]) == (2, 0)
-    assert found["ef_bias_0_30"] == pytest.approx(3)
-    assert found["ef_mae_30_40"] == pytest.approx(1)
-    assert np.isnan(found["ef_bias_40_55"])
-    assert found["ef_within"] == 0.75, "9 points are more than 1.645 times 5"
 
 
 def test_the_edge_is_bright_wall_against_dark_blood():

@@ -26,8 +26,8 @@ from documented import (
 from documents import ROOT, anchors, code_spans, commands_of, documents, links
 from jsonargparse import ArgumentParser
 
-from lvef.cli.commands import _POSITIONAL as POSITIONAL
 from lvef.cli.archive import parser_of
+from lvef.cli.commands import _POSITIONAL as POSITIONAL
 from lvef.cli.commands import ARCHIVE_COMMANDS, LIGHTNING_COMMANDS, OTHER_COMMANDS
 from lvef.columns import columns_of
 

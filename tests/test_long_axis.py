@@ -58,6 +58,28 @@ def test_a_dilated_ventricle_has_its_volume_and_its_axis(ratio, tilt):
     assert angle(mask) == pytest.approx(tilt, abs=3)
 
 
+def test_a_ventricle_that_lies_far_aslant_is_followed_until_the_axis_rests():
+    """Where the base slopes besides, the annulus that one look finds is not yet the last."""
+    assert angle(half_ellipsoid(120, 60, tilt=40)) == pytest.approx(40, abs=0.6)
+    assert angle(half_ellipsoid(120, 80, slope=20, tilt=-35)) == pytest.approx(-35, abs=1)
+
+
+def test_the_apex_and_the_ends_of_the_annulus_are_no_single_pixels():
+    assert angle(half_ellipsoid(120, 60, tilt=3)) == pytest.approx(3, abs=0.5)
+    y, x = np.mgrid[:SIZE, :SIZE] - SIZE // 2
+    axis = long_axis((abs(x) < 30) & (abs(y) < 60))
+    corner = np.array([SIZE // 2 - 29, SIZE // 2 + 59])
+    assert 0.3 < np.hypot(*(axis.left - corner)) < 2, "the corner, and what lies about as far out"
+    assert axis.left[0] < axis.right[0]
+
+
+def test_of_two_pieces_the_one_of_the_larger_area_counts_not_the_longer_one():
+    mask = half_ellipsoid(60, 40, tilt=15)
+    line = mask.copy()
+    line[10:12, 10:310] = True
+    assert angle(line) == pytest.approx(angle(mask), abs=0.2)
+
+
 def test_an_ejection_fraction_is_not_lost_where_only_end_diastole_is_wider_than_long():
     """Width / length 1.21 at ED, 1.0 at ES: along the principal axes this EF of 40.9 was 28.5."""
     ends = half_ellipsoid(120, 145.2), half_ellipsoid(114, 114.5)
@@ -104,6 +126,8 @@ def test_the_axis_stays_within_45_degrees_of_the_sectors():
     bar[50:53, 5:105] = True
     assert abs(angle(bar)) <= 45
     assert np.isfinite(mask_volume(bar)[0])
+    bar[51:] = False
+    assert long_axis(bar).direction.tolist() == [0, 1], "a single line has no other"
 
 
 def test_tiny_and_empty_masks_have_no_axis_to_draw():

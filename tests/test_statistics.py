@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 from scipy.special import expit, logit
-from scipy.stats import binom, bootstrap, norm
+from scipy.stats import binom, bootstrap, mannwhitneyu, norm
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
 from statsmodels.formula.api import ols
 from statsmodels.stats.proportion import proportion_confint
@@ -19,10 +19,11 @@ from lvef.evaluation.clinical import classes_report, diagnostic_report, ef_class
 from lvef.evaluation.clinical_report import clinical_report, format_clinical
 from lvef.evaluation.intervals import (
     auc_interval,
-    delong_interval,
+    delong_variances,
     effective_count,
     mean_of_proportions,
     proportion_interval,
+    ranked_auc_interval,
     ratio_interval,
 )
 from lvef.evaluation.logistic import calibration_line, observed_to_expected, recalibration
@@ -102,10 +103,30 @@ def test_an_area_of_one_has_an_interval_and_others_agree_with_the_bootstrap(rng)
         lambda s, t: {"auc": roc_auc_score(t, s)}, score, truth, resamples=300
     )["auc"]
     assert auc_interval(auc, truth.sum(), (~truth).sum()) == pytest.approx(drawn, abs=0.015)
-    assert delong_interval(score, truth) == pytest.approx(drawn, abs=0.008)
-    assert all(math.isnan(end) for end in delong_interval(truth, truth))
-    assert all(math.isnan(end) for end in delong_interval([0.1, 0.2, 0.3], [0, 0, 1]))
+    assert ranked_auc_interval(auc, score, truth) == pytest.approx(drawn, abs=0.008)
+    assert all(math.isnan(end) for end in ranked_auc_interval(1.0, truth, truth))
+    assert all(math.isnan(end) for end in ranked_auc_interval(1.0, [0.1, 0.2, 0.3], [0, 0, 1]))
     assert all(math.isnan(end) for end in auc_interval(math.nan, 0, 5))
+
+
+def test_the_variance_of_an_area_is_that_of_its_kernel_one_pair_at_a_time(rng):
+    truth = np.repeat([True, False], [9, 14])
+    score = rng.integers(0, 6, 23) + 2.0 * truth
+    kernel = np.sign(score[truth][:, None] - score[~truth]) / 2 + 0.5
+    expected = kernel.mean(1).var(ddof=1) / 9, kernel.mean(0).var(ddof=1) / 14
+    assert delong_variances(score, truth) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("auc", "spread"), [(0.9, 1), (0.83, 2), (0.71, 1), (0.98, 1)])
+def test_the_interval_of_an_area_covers_at_300_cases_of_which_36_are_positive(rng, auc, spread):
+    truth, held = np.repeat([True, False], [36, 264]), []
+    for _ in range(600):
+        shift = norm.ppf(auc) * math.hypot(1, spread)
+        score = np.where(truth, shift + spread * rng.standard_normal(300), rng.standard_normal(300))
+        found = 1 - mannwhitneyu(score[~truth], score[truth]).statistic / (36 * 264)
+        low, high = ranked_auc_interval(found, score, truth)
+        held.append(low <= auc <= high)
+    assert 0.92 <= np.mean(held) <= 0.98, "93 to 97 %, and three standard errors of 600 draws"
 
 
 def test_likelihood_ratios_have_the_interval_of_simel():
@@ -158,7 +179,7 @@ def test_intervals_of_other_metrics_hold_the_truth_about_as_often_as_they_say(co
         truth = rng.random(count) < 0.12
         score, error = rng.normal(1.8 * truth, 1), rng.normal(0, 5, count)
 
-        lower, upper = delong_interval(score, truth)
+        lower, upper = ranked_auc_interval(roc_auc_score(truth, score), score, truth)
         held["auc"] += lower <= auc <= upper
         lower, upper = bootstrap_interval(mean_error, error, resamples=400, seed=repeat)["mae"]
         held["mae"] += lower <= mae <= upper
@@ -183,7 +204,7 @@ def test_a_summary_says_how_each_interval_was_made(rng):
     assert "Clopper-Pearson (within_5, within_10, coverage_50" in words
     assert "Newcombe's fifth (roc_auc)" in words, "as it is 1"
     noisy = summarise_regression(ef + rng.normal(0, 5, 200), ef, 50)
-    assert noisy["roc_auc"]["method"] == "DeLong, on the log odds"
+    assert noisy["roc_auc"]["method"] == "Newcombe with DeLong's variance"
     assert noisy["roc_auc"]["lower"] < noisy["roc_auc"]["value"] < noisy["roc_auc"]["upper"]
     assert words.endswith("BCa bootstrap, 1,000 resamples.")
     assert how_intervals_are_made({"mae": {"value": 1.0}}) == "", "of an earlier version"

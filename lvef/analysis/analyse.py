@@ -38,7 +38,13 @@ from lvef.data.prepare import PreparedClip, prepare_file, prepare_frames
 from lvef.data.timing import checked_rate
 from lvef.models.inference import best_device
 from lvef.models.segmentation.network import LVSegmentationNet
-from lvef.models.segmentation.weights import SHIPPED, load_weights, read_weights, weights_file
+from lvef.models.segmentation.weights import (
+    SHIPPED,
+    load_weights,
+    read_weights,
+    recalibration_of,
+    weights_file,
+)
 
 _WALLS = 6
 """Pixels of a prepared frame by which the ventricle is widened to hold its walls too."""
@@ -65,7 +71,10 @@ class ClipAnalyser:
         net = LVSegmentationNet()
         metadata = load_weights(net, weights)
         self.net: nn.Module = net.eval().to(best_device(device))
+        self.recalibrated = recalibration_of(metadata)
         self.trained_on = metadata.get("trained_on", "")
+        if self.recalibrated.get("phantom"):
+            self.trained_on = "phantoms"
         if "calibration" not in metadata and weights_file(SHIPPED).is_file():
             metadata = read_weights(SHIPPED)[1]
         self.calibration = GeometryCalibration.read(metadata.get("calibration", "{}"))

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lvef.errors import WeightsError
+from lvef.evaluation.correction import Kind, learn_correction, out_of_fold, scores_of_both
 from lvef.evaluation.metrics import normal_reach
-from lvef.evaluation.uncertainty import LEVEL
+from lvef.evaluation.uncertainty import LEVEL, conformal_quantile
+
+_LEAST_STD = 1e-6
 
 
 @dataclass(frozen=True)
 class GeometryCalibration:
     """What phantoms taught about the geometry; it travels with the segmenter's weights.
+
+    Labelled clips of a user may have moved it, see `recalibrated`.
 
     Attributes:
         motion: What EF by motion is worth, `(a, b, c)` of x (a + b x / 100 + c s) with x in percent
@@ -32,6 +38,7 @@ class GeometryCalibration:
     trust: float = 0.6
     std: float = 8.0
     reach: float = float(normal_reach(LEVEL))
+    shift: float = 0.0
 
     @classmethod
     def read(cls, text: str) -> GeometryCalibration:
@@ -63,4 +70,42 @@ class GeometryCalibration:
     def combined(self, by_motion: float, by_contours: float, contrast: float) -> float:
         """Return the geometric EF in percent."""
         motion, contours = self.both(by_motion, by_contours, contrast)
-        return float(np.clip(self.trust * motion + (1 - self.trust) * contours, 0.0, 95.0))
+        mixed = self.trust * motion + (1 - self.trust) * contours + self.shift
+        return float(np.clip(mixed, 0.0, 95.0))
+
+    def recalibrated(
+        self,
+        ef: ArrayLike,
+        ef_true: ArrayLike,
+        spread: ArrayLike,
+        beat_ef: ArrayLike,
+        correction: Kind,
+    ) -> GeometryCalibration:
+        """Return what labelled clips make of it: the same shape, scaled and shifted, a new reach.
+
+        Errors for the reach are out of fold: each clip's EF is moved by what the others taught. It
+        holds of clips and of single beats at `LEVEL`.
+
+        Args:
+            ef: `(n,)` geometric EF of clips in percent, by these constants.
+            ef_true: `(n,)` the truth.
+            spread: `(n,)` standard deviation of EF between the beats of each clip.
+            beat_ef: `(n,)` EF of one beat of each clip, taken at random.
+            correction: How EF may be moved; see `learn_correction`.
+        """
+        found, truth = np.asarray(ef, np.float64), np.asarray(ef_true, np.float64)
+        learned = learn_correction(found, truth, correction)
+        slope, moved = learned.slope, out_of_fold(found, truth, correction)
+        errors = np.abs(moved - truth)
+        std = max(float(np.sqrt(np.mean(errors**2))), _LEAST_STD)
+        of_beats = np.abs(moved + slope * (np.asarray(beat_ef) - found) - truth) / std
+        of_clips = errors / np.hypot(std, slope * np.asarray(spread))
+        a, b, c = self.motion
+        return replace(
+            self,
+            motion=(slope * a, slope * b, slope * c),
+            contours=(slope * self.contours[0], slope * self.contours[1]),
+            std=std,
+            reach=conformal_quantile(scores_of_both(of_clips, of_beats), LEVEL),
+            shift=slope * self.shift + learned.offset,
+        )

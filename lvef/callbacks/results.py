@@ -40,6 +40,7 @@ class TestResults(Callback):
             "backbone": task.network_title,
             "split": "TEST",
             "num_cases": count,
+            "num_patients": _patients(datamodule.table.loc[task.cases["row"].numpy()]),
             "level": LEVEL if task.interval_level is None else task.interval_level,
             "checkpoint": str(trainer.ckpt_path or task.source),
             "version": version("lvef"),
@@ -50,6 +51,13 @@ class TestResults(Callback):
         write_csv(folder / "cases.csv", _table(task.cases, datamodule.table), index=True)
         print(report.text)
         print(f"Results: {folder}")
+
+
+def _patients(cases: pd.DataFrame) -> int | None:
+    """Return of how many patients cases are; None where it is not known of all of them."""
+    if "patient" not in cases or (cases["patient"] == "").any():
+        return None
+    return int(cases["patient"].nunique())
 
 
 def _table(cases: dict[str, Any], of_data: pd.DataFrame) -> pd.DataFrame:

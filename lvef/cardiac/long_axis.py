@@ -94,4 +94,4 @@ def _farthest(
 
 
 def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(vector / max(float(np.hypot(*vector)), 1e-9))
+    return np.asarray(vector / np.hypot(*vector))

@@ -79,6 +79,11 @@ def take_architecture(config: Namespace, command: str) -> None:
     if metadata["data"].get("is_phantom") and command == "predict" and new_clips:
         print("Note: this model was trained on phantoms; what it says of patients means nothing.")
     if command == "fit":
+        if metadata.get("recalibrated"):
+            raise CheckpointError(
+                f"{path} was recalibrated, and holds nothing that a fit could go on from: give the "
+                "checkpoint that it was made of"
+            )
         _resume(config, metadata)
         return
     asked_level = config.model.init_args.get("uncertainty.level")

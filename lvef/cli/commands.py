@@ -44,15 +44,30 @@ OTHER_COMMANDS = {
         "lvef.experiments.robustness:robustness",
         "measure what wrong key frames and poor pictures cost",
     ),
+    "external": (
+        "lvef.experiments.external:external",
+        "judge a model on another folder, and recalibrated on a few clips there",
+    ),
+    "recalibrate": (
+        "lvef.experiments.recalibrate:recalibrate",
+        "calibrate a checkpoint, or a segmenter's EF, on labelled clips",
+    ),
     "report": ("lvef.report.command:report", "write a run or predictions as one HTML page"),
+    "checklist": (
+        "lvef.report.checklist.command:checklist",
+        "answer TRIPOD+AI and CLAIM 2024 from what a test run holds",
+    ),
     "verify": ("lvef.experiments.verify:verify", "judge a run's checkpoint again: same figures?"),
     "table": ("lvef.experiments.table:table", "run all experiments and tabulate their results"),
 }
 
-_POSITIONAL = ("report", "verify")
+_POSITIONAL = ("report", "verify", "checklist")
 """Commands whose required arguments need no flag."""
 
-_IMPORTING = {"export", "saliency", "robustness", "report", "verify", "table", "weights"}
+_IMPORTING = {
+    "export", "saliency", "robustness", "external", "recalibrate", "report", "verify", "table",
+    "weights",
+}  # fmt: skip
 """Those of ours that load checkpoints or configs, and so take `--import`."""
 
 

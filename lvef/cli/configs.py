@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ActionConfigFile, Namespace  # type: ignore[attr-defined]
+from jsonargparse import ActionConfigFile, Namespace, set_dumper  # type: ignore[attr-defined]
 from lightning.pytorch.cli import LightningArgumentParser
 
 import lvef
+from lvef.cli.yaml_text import without_key, yaml_text
 from lvef.errors import ConfigurationError
 
 BASE = "base"
 """Key of a config that names another one, over which the config itself is laid."""
 _PACKED = Path(lvef.__file__).parent / "configs"
 _AT_THE_TOP = Path(lvef.__file__).parents[1] / "configs"
+set_dumper("yaml", yaml_text)  # what a run writes down is read again by `--config`
 _CONTENT = ("\n", "{", ": ", "://")
 """What no name of a file has, but options as YAML or an address on the network."""
 
@@ -75,8 +77,7 @@ class ConfigParser(LightningArgumentParser):
         options = options_in(Path(path))
         if BASE not in options:
             return super().parse_path(path, *args, **kwargs)  # type: ignore[no-any-return]
-        own = {name: value for name, value in options.items() if name != BASE}
-        content = yaml.safe_dump(own, sort_keys=False)
+        content = without_key(Path(path).read_text(encoding="utf-8"), BASE)
         return self.parse_string(content, Path(path).name, *args, **kwargs)  # type: ignore[no-any-return]
 
 

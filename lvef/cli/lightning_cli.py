@@ -33,6 +33,7 @@ from lvef.cli.kept_checkpoints import (
     refuse_unjudged,
     with_checkpoint_io,
 )
+from lvef.cli.nested_options import as_typed
 from lvef.cli.new_clips import find_key
 from lvef.cli.option_errors import user_error
 from lvef.cli.rules import apply_rules
@@ -80,7 +81,7 @@ class LvefCLI(LightningCLI):
 
         Lightning's own would warn of words that are not those of the process.
         """
-        self.config = parser.parse_args(args)
+        self.config = parser.parse_args(as_typed(args))
 
     def _set_seed(self) -> None:
         """Seed everything, by a seed that can be one."""

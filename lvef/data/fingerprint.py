@@ -8,19 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lvef.data.digest import file_digest
 from lvef.data.layouts import find_layout
 from lvef.data.names import expanded
 from lvef.errors import DatasetError
 
-
-def file_digest(path: Path | str) -> str:
-    """Return the SHA-256 of a file's content.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    with open(path, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+__all__ = ["clips_fingerprint", "file_digest", "folder_fingerprint"]
 
 
 def folder_fingerprint(root: Path | str) -> dict[str, Any]:

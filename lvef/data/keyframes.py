@@ -21,6 +21,7 @@ from lvef.data.labelled import LabelledDataModule
 from lvef.data.layouts import MAX_EXCLUDED
 from lvef.data.loaders import decoding_loader
 from lvef.data.options import BATCH_SIZE, FEATURE_BATCH_SIZE, check_options
+from lvef.data.subgroups import AUTO
 from lvef.data.transforms import Augmentation
 
 
@@ -56,6 +57,9 @@ class KeyFrameDataModule(LabelledDataModule):
             VAL for calibration.
         calibration_share: Share of VAL that alone calibrates and does not choose the epoch; 0 lets
             all of VAL do both.
+        subgroups: Columns of the folder's list whose groups `test` looks at, such as
+            '[Site, Sex, Age 50 65]' (numbers are cut at thirds, or where it is said); auto for
+            the usual ones that are there, null for none.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class KeyFrameDataModule(LabelledDataModule):
         without_fold: str | None = None,
         fold_seed: int = 0,
         calibration_share: float = 0.0,
+        subgroups: list[str] | str | None = AUTO,
     ) -> None:
         check_options(
             frames, False, image_size=image_size, batch_size=batch_size, num_workers=num_workers,
@@ -86,7 +91,7 @@ class KeyFrameDataModule(LabelledDataModule):
         super().__init__(
             root, batch_size, num_workers, image_size, augmentation, balanced, limit,
             max_excluded, check_videos,
-            Folds(train_fold, without_fold, fold_seed, calibration_share),
+            Folds(train_fold, without_fold, fold_seed, calibration_share), subgroups,
         )  # fmt: skip
         self.frames = list(frames)
         self.remove_artifacts = remove_artifacts

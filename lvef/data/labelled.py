@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from lightning import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lvef.cardiac import PICTURE_SIZE
@@ -24,6 +25,7 @@ from lvef.data.names import expanded
 from lvef.data.options import BATCH_SIZE
 from lvef.data.order import EpochOrder, class_weights, reseed
 from lvef.data.phantom_folder import is_phantom
+from lvef.data.subgroups import Asked, Groups, check_groups, groups_of
 from lvef.data.transforms import Augmentation
 from lvef.errors import ConfigurationError, DatasetError
 from lvef.files import write_csv
@@ -46,6 +48,8 @@ class LabelledDataModule(LightningDataModule):
         check_videos: Decode every video's key frames, all three, once at the start and set the
             unreadable aside.
         folds: Which cases of TRAIN a fit learns from, and which of VAL are kept for calibration.
+        subgroups: Columns of the folder's list whose groups `test` looks at: auto for those that
+            are usual, None for none; see `lvef.data.subgroups`.
 
     Attributes:
         folder: The folder, once it was read, without cases that lack one of `frames`.
@@ -73,6 +77,7 @@ class LabelledDataModule(LightningDataModule):
         max_excluded: float = MAX_EXCLUDED,
         check_videos: bool = False,
         folds: Folds = Folds(),  # noqa: B008
+        subgroups: Asked = None,
     ) -> None:
         super().__init__()
         self.root = None if root is None else str(expanded(root))
@@ -85,6 +90,7 @@ class LabelledDataModule(LightningDataModule):
         self.max_excluded = max_excluded
         self.check_videos = check_videos
         self.folds = folds
+        self.subgroups = subgroups
         self.train_part: dict[str, Any] = {}
         self.calibration_rows = np.empty(0, np.int64)
         self.folder: LabelFolder | None = None
@@ -130,6 +136,7 @@ class LabelledDataModule(LightningDataModule):
         rank_zero_info(self.folder.summary())
         self._write_excluded(self.folder)
         self.table = self._parted(self.folder.table)
+        check_groups(self.table[self.table["split"] == "TEST"], self.subgroups)
 
     def _parted(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return the rows that take part, and keep what is said of them."""
@@ -190,6 +197,10 @@ class LabelledDataModule(LightningDataModule):
         if rows.empty:
             raise ConfigurationError(f"{self.root}: no usable video in the {name} split")
         return rows
+
+    def groups(self, rows: NDArray[np.int64]) -> list[Groups]:
+        """Return the groups that cases fall into, given their rows of the table."""
+        return groups_of(self.table.loc[rows], self.subgroups)
 
     def training_batch_size(self) -> int:
         """Return how many cases a training batch holds."""

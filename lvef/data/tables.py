@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lvef.columns import OWN
 from lvef.errors import DatasetError
 
 Columns = Mapping[str, Sequence[str]]
 """Columns that a table may have, and what else they are called; capitals, spaces and signs in a
 header do not matter."""
 _SEPARATORS = ",;\t|"
+_UNNAMED = re.compile(r"\W*$|Unnamed: ")
 _LARGEST = 2**30
 _NUMBERS = "iuf"  # kinds of dtype
 _MARKS = {
@@ -30,7 +32,11 @@ _DECIMAL_COMMA = re.compile(r"^([+-]?\d*),(\d+)$")
 
 
 def read_table(
-    path: Path, columns: Columns, needed: Sequence[str], texts: Sequence[str]
+    path: Path,
+    columns: Columns,
+    needed: Sequence[str],
+    texts: Sequence[str],
+    further: bool = False,
 ) -> pd.DataFrame:
     """Read the columns of a CSV file that are known.
 
@@ -43,10 +49,12 @@ def read_table(
         columns: What may be in it.
         needed: Which of these must be.
         texts: Which of these are text even where all cells look like numbers.
+        further: Whether columns that are not known are read too; of two that are called alike it
+            cannot be told which is meant, and neither is.
 
     Returns:
         The columns that are there, under the names of `columns`: stripped text, or numbers where
-        all cells are; see `numbers`.
+        all cells are; see `numbers`. Further ones are text, under `OWN` and their own names.
 
     Raises:
         DatasetError: It is no such table, or a column is missing or stands there twice.
@@ -76,8 +84,11 @@ def read_table(
         if line.strip(f"{separator} \t\r\n") and line.strip() != first.strip()
     ]
     columns_at = {place: name for name, (place,) in places.items()}
+    own = _further(header, set(columns_at)) if further else {}
+    columns_at |= own
     table = _parsed(path, "".join(filled), separator, sorted(columns_at), len(header),
-                    [place for place, name in columns_at.items() if name in texts])  # fmt: skip
+                    [place for place, name in columns_at.items()
+                     if name in texts or place in own])  # fmt: skip
     table = table.rename(columns=columns_at)
     for name in table.columns:
         if table[name].dtype.kind not in _NUMBERS:
@@ -123,18 +134,32 @@ def _cells(line: str, separator: str) -> list[str]:
 
 def _places(header: list[str], columns: Columns) -> dict[str, list[int]]:
     """Return where each known column stands; a header with its own name wins over other names."""
-    plain = [_plain(name) for name in header]
+    plain = [plain_name(name) for name in header]
     places = {}
     for name, others in columns.items():
         for known in (name, *others):
-            where = [place for place, own in enumerate(plain) if own == _plain(known)]
+            where = [place for place, own in enumerate(plain) if own == plain_name(known)]
             if where:
                 places[name] = where
                 break
     return places
 
 
-def _plain(name: str) -> str:
+def _further(header: list[str], known: set[int]) -> dict[int, str]:
+    """Return what columns that are not known are called, by where they stand.
+
+    Those without a name, and the numbering of rows that pandas writes, are none.
+    """
+    plain = [plain_name(name) for name in header]
+    return {
+        place: OWN + name
+        for place, name in enumerate(header)
+        if place not in known and plain.count(plain[place]) == 1 and not _UNNAMED.match(name)
+    }
+
+
+def plain_name(name: str) -> str:
+    """Return what names of columns share that mean the same: no capitals, spaces and signs."""
     return re.sub(r"[\W_]", "", name.casefold())
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +31,17 @@ class FrameOptions:
     frames: tuple[str, ...]
     image_size: int = PICTURE_SIZE
     remove_artifacts: bool = True
+
+    @classmethod
+    def of_checkpoint(cls, frames: Sequence[str], data: Mapping[str, Any]) -> FrameOptions:
+        """Return what a checkpoint's model sees.
+
+        Args:
+            frames: Of its task.
+            data: What the checkpoint says of its data, under `data`.
+        """
+        size, remove = data.get("image_size", PICTURE_SIZE), data.get("remove_artifacts", True)
+        return cls(tuple(frames), size, remove)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def classes_report(ef: ArrayLike, ef_true: ArrayLike) -> Values:
     return {
         "names": list(EF_CLASSES),
         "counts": counts.tolist(),
-        "accuracy": _share(int(counts.trace()), called == truth),
+        "accuracy": stated_share(called == truth),
         "kappa": weighted_kappa(counts),
     }
 
@@ -89,7 +89,7 @@ def diagnostic_report(
     right = yes == is_one
 
     def share(of: NDArray[np.bool_], hit: NDArray[np.bool_]) -> Values:
-        return _share(int(hit[of].sum()), hit[of], None if groups is None else groups[of])
+        return stated_share(hit[of], None if groups is None else groups[of])
 
     def ratio(hit: NDArray[np.bool_]) -> Values:
         def part(of: NDArray[np.bool_]) -> tuple[float, float]:
@@ -138,9 +138,15 @@ def net_benefit(p_reduced: ArrayLike, reduced_true: ArrayLike) -> Values:
     return {"risk": RISKS.tolist(), "model": model.tolist(), "all": everyone.tolist()}
 
 
-def _share(successes: int, hit: NDArray[np.bool_], clusters: NDArray[Any] | None = None) -> Values:
+def stated_share(hit: NDArray[np.bool_], clusters: NDArray[Any] | None = None) -> Values:
+    """Return a share of cases as `value`, `lower` and `upper` (95 %), with the `method` of these.
+
+    Args:
+        hit: `(n,)` whether each case is one.
+        clusters: `(n,)` patients, where several cases may be of one.
+    """
     count = len(hit)
     effective = effective_count(hit, clusters)
-    value = successes / count if count else math.nan
+    value = int(hit.sum()) / count if count else math.nan
     lower, upper = proportion_interval(value * effective if count else 0.0, effective)
     return {"value": value, "lower": lower, "upper": upper, "method": CLOPPER_PEARSON}

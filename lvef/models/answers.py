@@ -116,7 +116,7 @@ class EFAnswer(Answer):
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Return `ef`, `ef_std`, `ef_lower` and `ef_upper`."""
         raw = self.task.raw_answer(self.task(*inputs))
-        ef = possible(raw["ef"].float())
+        ef = possible(self.task.calibration.corrected(raw["ef"].float()))
         std = self.task.calibration.std(raw["raw_std"].float())
         lower, upper = ef - self.reach * std, ef + self.reach * std
         return ef, std, lower.clamp(*EF_RANGE), upper.clamp(*EF_RANGE)

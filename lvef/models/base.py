@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from lvef.columns import SPLITS
 from lvef.errors import ConfigurationError
+from lvef.evaluation.correction import Kind
 from lvef.evaluation.resampling import Metrics
 from lvef.evaluation.sharpness import format_promise
 from lvef.models.backbones import new_backbone
@@ -140,6 +141,17 @@ class EFTask(JudgedTask):
     def calibrate(self, cases: Cases) -> None:
         """Choose on VAL what is chosen on VAL; kept in buffers, so that checkpoints carry it."""
 
+    def recalibrate(self, cases: Cases, correction: Kind = "none") -> None:
+        """Learn from labelled cases of another place what `calibrate` learns from VAL.
+
+        Args:
+            cases: Raw answers and truth as of VAL, a row a clip; where a clip has several beats
+                their medians, of EF also `ef_spread` between them, and `beat_ef` and
+                `beat_raw_std` of one of them.
+            correction: How the answers themselves may be moved, where they are an EF.
+        """
+        self.calibrate(cases)
+
     @property
     def network_title(self) -> str:
         """The backbone, and what it gives."""
@@ -213,7 +225,9 @@ class EFTask(JudgedTask):
         """Know how the task was taught."""
         super().on_load_checkpoint(checkpoint)
         metadata = checkpoint["lvef"]
-        self.calibrated_apart = bool(metadata["data"].get("calibration_share"))
+        apart = metadata["data"].get("calibration_share") or metadata.get("recalibrated")
+        self.calibrated_apart = bool(apart)
+        self.recalibrated = metadata.get("recalibrated", {})
         self.train_part = metadata.get("train_part", {})
         self.backbone_taught_by = metadata.get("backbone_taught_by", [{}])
 

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from lvef.cardiac import is_reduced
 from lvef.errors import ConfigurationError
+from lvef.evaluation.correction import Kind
 from lvef.evaluation.metrics import classification_metrics
 from lvef.evaluation.resampling import Metrics
 from lvef.evaluation.summary import Summary, summarise_classification
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
     from lvef.models.answers import Answer
 
+FEWEST_FOR_THRESHOLD = 10
+"""Cases of each class from which a threshold is chosen where a classifier is recalibrated."""
 _RANGES = {"label_smoothing": Range(0, 1, below=True)}
 
 
@@ -190,6 +193,18 @@ class EFClassifier(TrainedTask):
         probability = self.calibration.probability(cases["log_odds"])
         self.threshold.fill_(best_threshold(probability.numpy(), cases["reduced_true"].numpy()))
         self._share_in_doubt = self.calibration.choose_review(float(self.threshold))
+
+    def recalibrate(self, cases: Cases, correction: Kind = "none") -> None:
+        """Fit probabilities and sets anew; the threshold too, where both classes have enough cases.
+
+        With fewer, the log odds from which a case is called reduced stay what VAL chose.
+        """
+        cut = self.calibration.log_odds(float(self.threshold))
+        self.calibrate(cases)
+        reduced = int(cases["reduced_true"].sum())
+        if min(reduced, len(cases["reduced_true"]) - reduced) < FEWEST_FOR_THRESHOLD:
+            self.threshold.fill_(float(self.calibration.probability(torch.tensor(cut))))
+            self._share_in_doubt = self.calibration.choose_review(float(self.threshold))
 
     def on_fit_end(self) -> None:
         """Say where the flag of review fell back to the most doubtful."""

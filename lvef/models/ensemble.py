@@ -98,7 +98,8 @@ class EFEnsemble(FittedTask):
             assert isinstance(member, EFPredictor)
             raw = member.raw_answer(output)
             std = member.calibration.std(raw["raw_std"].float())
-            answers.append(torch.stack([raw["ef"].float(), std], dim=1))
+            ef = member.calibration.corrected(raw["ef"].float())
+            answers.append(torch.stack([ef, std], dim=1))
         return torch.stack(answers, dim=1)
 
     def raw_answer(self, output: Tensor) -> Cases:

@@ -89,10 +89,15 @@ class FramePredictor:
 
     def frames(self, frames: Tensor) -> Cases:
         """Return the answers to frames `(B, F, 3, H, W)`, CPU tensors `(B,)` by column."""
+        answers: Cases = self.task.calibrated_answer(self.raw(frames))
+        return answers
+
+    def raw(self, frames: Tensor) -> Cases:
+        """Return what `EFTask.raw_answer` says of frames `(B, F, 3, H, W)`, CPU tensors `(B,)`."""
         if self._backbone is not None:
-            return self.from_features(self._extracted(self._backbone, frames))
+            return self._of_features(self._extracted(self._backbone, frames))
         with inference(self.device, self.fast):
-            return self._answers(self.task(frames.to(self.device)))
+            return self._raw(self.task(frames.to(self.device)))
 
     def features(self, frames: Tensor) -> Tensor | None:
         """Return features `(n, d)` of frames `(n, 3, H, W)`, on the device, to be used repeatedly.
@@ -105,8 +110,12 @@ class FramePredictor:
 
     def from_features(self, features: Tensor) -> Cases:
         """Return the answers to features `(B, F * d)`, CPU tensors `(B,)` by column."""
+        answers: Cases = self.task.calibrated_answer(self._of_features(features))
+        return answers
+
+    def _of_features(self, features: Tensor) -> Cases:
         with inference(self.device):
-            return self._answers(self.task.batch_output({"features": features.to(self.device)}))
+            return self._raw(self.task.batch_output({"features": features.to(self.device)}))
 
     @cached_property
     def _backbone(self) -> nn.Module | None:
@@ -119,10 +128,9 @@ class FramePredictor:
             features: Tensor = backbone(frames.to(self.device))
             return features.float()
 
-    def _answers(self, output: Tensor) -> Cases:
-        raw = {name: value.float().cpu() for name, value in self.task.raw_answer(output).items()}
-        answers: Cases = self.task.calibrated_answer(raw)
-        return answers
+    def _raw(self, output: Tensor) -> Cases:
+        answer: Cases = self.task.raw_answer(output)
+        return {name: value.float().cpu() for name, value in answer.items()}
 
 
 def _on_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:

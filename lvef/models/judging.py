@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +14,8 @@ from lvef.cardiac import REDUCED_EF
 from lvef.evaluation.clinical_report import clinical_report, format_clinical
 from lvef.evaluation.review import format_review, review_report
 from lvef.evaluation.sharpness import format_promise, promise_report
+from lvef.evaluation.subgroup_text import format_subgroups
+from lvef.evaluation.subgroups import subgroup_report
 from lvef.evaluation.summary import Summary, format_summary
 from lvef.evaluation.uncertainty import LEVEL, doubt
 from lvef.models.task import Cases, Task, TestReport
@@ -24,12 +28,15 @@ class JudgedTask(Task):
     Attributes:
         baseline: What the trivial answer of `summary` is, in words.
         calibration: What VAL teaches about its mistakes.
-        calibrated_apart: Whether cases of VAL taught it that had no part in choosing the epoch.
+        calibrated_apart: Whether cases taught it that had no part in choosing the epoch.
+        recalibrated: What a checkpoint says of the cases of another place that calibrated it in
+            place of VAL; empty where none did.
     """
 
     baseline: ClassVar[str]
     calibration: TaskCalibration
     calibrated_apart: bool = False
+    recalibrated: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def summary(self, cases: Cases) -> Summary:
@@ -48,8 +55,9 @@ class JudgedTask(Task):
     def promise(self) -> dict[str, Any]:
         """Return what the stated level of coverage rests on; see `promise_report`."""
         return promise_report(
-            self.calibration_cases, self.interval_level or LEVEL, self.calibrated_apart
-        )
+            self.calibration_cases, self.interval_level or LEVEL, self.calibrated_apart,
+            self.recalibrated.get("told", "VAL"),
+        )  # fmt: skip
 
     def uncertainty(self) -> tuple[dict[str, Any] | None, list[str]]:
         """Return what the standard deviations are worth, as data and in lines."""
@@ -67,6 +75,12 @@ class JudgedTask(Task):
         patients = rows["patient"].where(rows["patient"] != "", "video " + rows["video"])
         return patients.to_numpy() if patients.duplicated().any() else None
 
+    @property
+    def groups(self) -> list[Any]:
+        """Groups that `cases` fall into, see `lvef.evaluation.subgroups.Grouped`."""
+        groups = getattr(getattr(self._trainer, "datamodule", None), "groups", None)
+        return [] if groups is None else groups(self.cases["row"].numpy())
+
     def test_report(self, title: str) -> TestReport:
         """Return the table of TEST, with what metrics.json says beside it."""
         # Even odds where no threshold was chosen.
@@ -77,7 +91,9 @@ class JudgedTask(Task):
         summary, review = self.summary(self.cases), _review(cases, threshold)
         clinical = clinical_report(cases, threshold, of_val, self.clusters)
         promise, (uncertainty, lines) = self.promise(), self.uncertainty()
+        groups = subgroup_report(cases, self.groups, self.clusters, promise["level"])
         told = [*format_clinical(clinical), *format_review(review), *lines, format_promise(promise)]
+        told += format_subgroups(groups)
         facts = {
             "frames": self.frames,
             "baseline": self.baseline,
@@ -86,7 +102,9 @@ class JudgedTask(Task):
             "review": review,
             "clinical": clinical,
             "calibration": promise,
+            "recalibrated": dict(self.recalibrated),
             "uncertainty": uncertainty,
+            "subgroups": groups,
         }
         if self.made_of:
             facts["members"] = self.made_of

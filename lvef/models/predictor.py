@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lvef.evaluation.correction import Kind
 from lvef.evaluation.metrics import regression_metrics
 from lvef.evaluation.resampling import Metrics
 from lvef.evaluation.sharpness import format_uncertainty, uncertainty_report
@@ -97,9 +98,21 @@ class EFPredictor(EFTask):
         """Fit standard deviations and intervals to the residuals on VAL."""
         self.calibration.fit(cases["ef"], cases["raw_std"], cases["ef_true"])
 
+    def recalibrate(self, cases: Cases, correction: Kind = "none") -> None:
+        """Fit standard deviations and intervals anew, and as far as asked for the EF itself."""
+        beat = (cases["beat_ef"], cases["beat_raw_std"]) if "beat_ef" in cases else None
+        self.calibration.fit(
+            cases["ef"],
+            cases["raw_std"],
+            cases["ef_true"],
+            correction,
+            cases.get("ef_spread"),
+            beat,
+        )
+
     def calibrated_answer(self, raw: Cases) -> Cases:
         """Add `ef_std`, the interval, `p_reduced`, `reduced` and `review`; all `(n,)`."""
-        ef = possible(raw["ef"].float())
+        ef = possible(self.calibration.corrected(raw["ef"].float()))
         std = self.calibration.std(raw["raw_std"].float())
         lower, upper = self.calibration.interval(ef, std)
         others = {name: value for name, value in raw.items() if name != "raw_std"}
@@ -120,7 +133,8 @@ class EFPredictor(EFTask):
 
     def side_of(self, explained: Tensor) -> Tensor:
         """Return 1 where EF is above TRAIN's mean, -1 elsewhere."""
-        return 2 * (explained > self.ef_mean.to(explained)).float() - 1
+        said = self.calibration.corrected(explained)
+        return 2 * (said > self.ef_mean.to(said)).float() - 1
 
     def exportable(self) -> Answer:
         """Return EF with its interval, as a function of frames."""

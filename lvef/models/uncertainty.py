@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lvef.cardiac import REDUCED_EF, is_reduced, straddles_reduced
+from lvef.evaluation.correction import Kind, learn_correction, out_of_fold, scores_of_both
 from lvef.evaluation.logistic import recalibration
 from lvef.evaluation.uncertainty import EF_RANGE, LEVEL, conformal_quantile, doubt
 from lvef.models.buffers import FittedBuffers
@@ -33,9 +34,16 @@ class TaskCalibration(FittedBuffers):
         Ordered by class; empty before any fit, and of regressors of version 0.1 at first.
         """
 
+    def facts(self) -> dict[str, float]:
+        """Return what was learned, by what it is in words."""
+        return {}
+
 
 class EFCalibration(TaskCalibration):
     """Scales the standard deviations of EF and makes split-conformal intervals of them.
+
+    Where a model was recalibrated at another place it may also move the EF itself, by a straight
+    line; a fit never does.
 
     Args:
         review_share: Share of VAL, the most uncertain by standard deviation, above which a case
@@ -45,8 +53,10 @@ class EFCalibration(TaskCalibration):
 
     fitted_buffers = ("scores", "normal_risks", "reduced_risks")
     later_buffers = MappingProxyType(
-        {"normal_risks": (), "reduced_risks": (), "rmse": float("nan")}
+        {"normal_risks": (), "reduced_risks": (), "rmse": float("nan"), "slope": 1.0, "offset": 0.0}
     )
+    slope: Tensor
+    offset: Tensor
     normal_risks: Tensor
     reduced_risks: Tensor
     std_factor: Tensor
@@ -61,25 +71,55 @@ class EFCalibration(TaskCalibration):
         self.register_buffer("std_factor", torch.tensor(float("nan")))
         self.register_buffer("review_std", torch.tensor(float("inf")))
         self.register_buffer("rmse", torch.tensor(float("nan")))
+        self.register_buffer("slope", torch.tensor(1.0))
+        self.register_buffer("offset", torch.tensor(0.0))
         for name in self.fitted_buffers:
             self.register_buffer(name, torch.empty(0))
 
     @torch.inference_mode(False)  # or the buffers could never be written to again
-    def fit(self, ef: Tensor, raw_std: Tensor, ef_true: Tensor) -> None:
+    def fit(
+        self,
+        ef: Tensor,
+        raw_std: Tensor,
+        ef_true: Tensor,
+        correction: Kind = "none",
+        spread: Tensor | None = None,
+        beat: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
         """Learn from held-out cases, all `(n,)` in percent.
 
         The factor is the one with the best predictive density; the conformal scores are the
-        residuals in standard deviations.
+        residuals in standard deviations. With a correction both are of residuals that other cases
+        corrected.
+
+        Args:
+            ef: Answers of the model itself; of clips with several beats their median.
+            raw_std: Its own standard deviations, likewise.
+            ef_true: The truth.
+            correction: How the answers may be moved; see `learn_correction`.
+            spread: Standard deviation of EF between the beats of each clip, which its stated
+                standard deviation holds besides.
+            beat: EF and standard deviation of one beat of each clip: then intervals hold of single
+                beats, too.
         """
-        residual = (possible(ef).double() - ef_true.double()).abs()
+        truth = ef_true.double()
+        learned = learn_correction(ef.numpy(), truth.numpy(), correction)
+        self.slope.fill_(learned.slope)
+        self.offset.fill_(learned.offset)
+        said = torch.as_tensor(out_of_fold(ef.numpy(), truth.numpy(), correction))
+        residual = (possible(said) - truth).abs()
         raw = raw_std.double()
         factor = (residual / raw).square().mean().sqrt().clamp(min=1e-6)
         self.std_factor.fill_(float(factor))
         self.rmse.fill_(float(residual.square().mean().sqrt()))
         std = raw * factor
-        self.scores = (residual / std).sort().values.float().to(self.std_factor.device)
+        scores = residual / (std if spread is None else torch.hypot(std, spread.double()))
+        if beat is not None:
+            own = possible(said + learned.slope * (beat[0] - ef).double()) - truth
+            scores = torch.as_tensor(scores_of_both(scores, own.abs() / (factor * beat[1])))
+        self.scores = scores.sort().values.float().to(self.std_factor.device)
         self.review_std.fill_(float(torch.quantile(std, 1 - self.review_share)))
-        risks = self.risk(possible(ef), std.to(ef)).to(self.scores.device)
+        risks = self.risk(possible(said).to(ef), std.to(ef)).to(self.scores.device)
         reduced = torch.as_tensor(is_reduced(ef_true.cpu().numpy())).to(risks.device)
         self.normal_risks, self.reduced_risks = risks[~reduced], risks[reduced]
 
@@ -87,12 +127,29 @@ class EFCalibration(TaskCalibration):
         """Return the probabilities of EF <= 40 on VAL and the truth, `(n,)` each."""
         return _by_class(self.normal_risks, self.reduced_risks)
 
+    def facts(self) -> dict[str, float]:
+        """Return what was learned, by what it is in words."""
+        return {
+            "factor of the standard deviation": float(self.std_factor),
+            "reach of the interval, standard deviations": conformal_quantile(
+                self.scores.cpu().numpy(), self.level
+            ),
+            "EF times": float(self.slope),
+            "EF plus": float(self.offset),
+        }
+
     def forget(self) -> None:
         """Know nothing, as before any fit."""
         super().forget()
         self.std_factor.fill_(float("nan"))
         self.rmse.fill_(float("nan"))
+        self.slope.fill_(1.0)
+        self.offset.fill_(0.0)
         self.review_std.fill_(float("inf"))
+
+    def corrected(self, ef: Tensor) -> Tensor:
+        """Return EF as it is said, `(n,)` in percent, of what the model itself answers."""
+        return self.slope.to(ef) * ef + self.offset.to(ef)
 
     def std(self, raw_std: Tensor) -> Tensor:
         """Return standard deviations that fit the held-out residuals; NaN before any fit."""
@@ -187,6 +244,10 @@ class ClassCalibration(TaskCalibration):
         """Return the probabilities of EF <= 40 on VAL and the truth, `(n,)` each."""
         return _by_class(self.normal_scores, 1 - self.reduced_scores)
 
+    def facts(self) -> dict[str, float]:
+        """Return what was learned, by what it is in words."""
+        return {"temperature": float(self.temperature), "intercept": float(self.intercept)}
+
     def forget(self) -> None:
         """Know nothing, as before any fit."""
         super().forget()
@@ -198,6 +259,11 @@ class ClassCalibration(TaskCalibration):
         """Return the calibrated probability of EF <= 40, `(n,)`."""
         scaled = log_odds / self.temperature.to(log_odds)
         return torch.sigmoid(scaled + self.intercept.to(log_odds))
+
+    def log_odds(self, probability: float) -> float:
+        """Return the log odds that have a calibrated probability."""
+        odds = float(torch.logit(torch.tensor(probability, dtype=torch.float64)))
+        return (odds - float(self.intercept)) * float(self.temperature)
 
     def review(self, probability: Tensor, threshold: float) -> Tensor:
         """Return 1 where a human should look, `(n,)`.

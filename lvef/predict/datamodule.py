@@ -14,6 +14,7 @@ from lvef.data.keyframes import KeyFrameDataModule
 from lvef.data.layouts import MAX_EXCLUDED
 from lvef.data.masked_clips import MaskedClipDataModule
 from lvef.data.options import BATCH_SIZE, FEATURE_BATCH_SIZE, check_options
+from lvef.data.subgroups import AUTO
 from lvef.data.transforms import Augmentation
 from lvef.errors import ConfigurationError
 from lvef.predict.new_clips import NewClipsDataModule
@@ -61,6 +62,9 @@ class EchoNetDataModule(LightningDataModule):
             VAL for calibration.
         calibration_share: Share of VAL that alone calibrates and does not choose the epoch; 0 lets
             all of VAL do both.
+        subgroups: Columns of the folder's list whose groups `test` looks at, such as
+            '[Site, Sex, Age 50 65]' (numbers are cut at thirds, or where it is said); auto for
+            the usual ones that are there, null for none.
 
     Attributes:
         labelled: What fit, validate and test read, and predict without `videos`.
@@ -92,6 +96,7 @@ class EchoNetDataModule(LightningDataModule):
         without_fold: str | None = None,
         fold_seed: int = 0,
         calibration_share: float = 0.0,
+        subgroups: list[str] | str | None = AUTO,
     ) -> None:
         self._jobs: list[LightningDataModule] = []
         super().__init__()
@@ -112,6 +117,10 @@ class EchoNetDataModule(LightningDataModule):
                     "data.train_fold, without_fold and calibration_share are for models of EF: an "
                     "LV segmenter learns from all of TRAIN and calibrates nothing"
                 )
+            if subgroups not in (None, AUTO):
+                raise ConfigurationError(
+                    "data.subgroups is for models of EF: an LV segmenter states none"
+                )
             self.labelled = MaskedClipDataModule(
                 root, batch_size, num_workers, image_size, augmentation, balanced, limit,
                 max_excluded, check_videos,
@@ -120,7 +129,7 @@ class EchoNetDataModule(LightningDataModule):
             self.labelled = KeyFrameDataModule(
                 root, frames, batch_size, num_workers, image_size, remove_artifacts, augmentation,
                 balanced, limit, max_excluded, check_videos, feature_batch_size, feature_cache,
-                train_fold, without_fold, fold_seed, calibration_share,
+                train_fold, without_fold, fold_seed, calibration_share, subgroups,
             )  # fmt: skip
         self.new = None if videos is None else NewClipsDataModule(
             videos, None if masks else frames, batch_size, num_workers, image_size,

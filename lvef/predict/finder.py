@@ -66,6 +66,7 @@ class BeatFinder:
         self.fps = fps
         self.seen = seen
         self.trained_on = self.analyser.trained_on
+        self.recalibrated = self.analyser.recalibrated
         self._kept = 0
 
     def restart(self, fps: float | None) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 import torch
 
-from lvef.cardiac import PICTURE_SIZE
 from lvef.data.dataset import prepare_for_workers
 from lvef.data.views import FrameOptions
 from lvef.errors import ConfigurationError
@@ -52,12 +51,8 @@ class Predictor:
         trusted: Sequence[str] = (),
     ) -> None:
         self.task: Any = load_task(checkpoint, trusted)
-        trained_with: dict[str, Any] = describe_checkpoint(checkpoint)["data"]
-        self.seen = FrameOptions(
-            tuple(self.task.frames),
-            trained_with.get("image_size", PICTURE_SIZE),
-            trained_with.get("remove_artifacts", True),
-        )
+        trained_with = describe_checkpoint(checkpoint)["data"]
+        self.seen = FrameOptions.of_checkpoint(self.task.frames, trained_with)
         self.device = best_device(device)
         weights = checkpoint if self.task.finds_beats else segmenter
         self.finder = BeatFinder(weights, seen=self.seen, device=self.device)

@@ -57,6 +57,7 @@ def made_with(task: Any, data: Any, checkpoint: str, trained_on: str) -> dict[st
     finder = getattr(data, "finder", None)  # found the beats, where they were found
     by = {} if finder is None else {
         "segmenter": str(data.segmenter), "segmenter_trained_on": str(finder.trained_on),
+        "segmenter_recalibrated": finder.recalibrated,
     }  # fmt: skip
     return {
         "note": NOT_FOR_DIAGNOSIS,
@@ -66,6 +67,7 @@ def made_with(task: Any, data: Any, checkpoint: str, trained_on: str) -> dict[st
         "backbone": getattr(task, "network_title", ""),
         "checkpoint": checkpoint,
         "trained_on": trained_on,
+        "recalibrated": dict(getattr(task, "recalibrated", {})),
         "phantom": data.videos is None and data.is_phantom,
         "threshold": getattr(task, "decision_threshold", None),
         "level": LEVEL if level is None else level,

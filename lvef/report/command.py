@@ -86,6 +86,7 @@ def report(
         headline=tiles(run, cases),
         summary=summary(run),
         baseline=run.metadata.baseline,
+        subgroups=run.metadata.subgroups,
         review=[
             *filter(None, [run.metadata.methods]),
             *run.metadata.clinical,

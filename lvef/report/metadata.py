@@ -19,6 +19,19 @@ from lvef.evaluation.sharpness import format_promise, format_uncertainty
 from lvef.evaluation.summary import METHODS, how_intervals_are_made
 from lvef.evaluation.uncertainty import LEVEL
 from lvef.models.backbones.provenance import LEARNED_FROM
+from lvef.report.checks import (
+    count,
+    flag,
+    mapping,
+    matching,
+    number,
+    number_or_none,
+    one_of,
+    sequence,
+    share,
+    text,
+)
+from lvef.report.subgroups import checked_subgroups
 
 _FRAMES = tuple(FRAME_COLUMNS)
 _NAME = re.compile(r"[A-Za-z]\w{0,59}", re.ASCII)
@@ -59,6 +72,7 @@ class RunMetadata:
         uncertainty: What standard deviations of their own are worth, in lines.
         promise: What the stated level of coverage rests on, in lines.
         methods: How the intervals of the metrics were made.
+        subgroups: See `checked_subgroups`; None where the run states none.
     """
 
     task: str = ""
@@ -79,6 +93,7 @@ class RunMetadata:
     uncertainty: list[str] = field(default_factory=list)
     promise: list[str] = field(default_factory=list)
     methods: str = ""
+    subgroups: dict[str, Any] | None = None
 
 
 def read_metadata(path: Path, notes: list[str]) -> RunMetadata:
@@ -96,24 +111,25 @@ def read_metadata(path: Path, notes: list[str]) -> RunMetadata:
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path}: not readable as JSON of a run (no object)")
     reader = _Reader(content)
-    frames = reader.take("frames", lambda v: [_one_of(_FRAMES, frame) for frame in _list(v)], [])
+    frames = reader.take("frames", lambda v: [one_of(_FRAMES, frame) for frame in sequence(v)], [])
     values = {
-        "task": reader.take("task", lambda v: _matching(_NAME, v), ""),
-        "kind": reader.take("kind", lambda v: _one_of(_KINDS, v), "", needed=False),
+        "task": reader.take("task", lambda v: matching(_NAME, v), ""),
+        "kind": reader.take("kind", lambda v: one_of(_KINDS, v), "", needed=False),
         "frames": frames,
-        "backbone": reader.take("backbone", lambda v: _matching(_NETWORK, v), "", needed=False),
-        "phantom": reader.take("phantom", _flag, False),
+        "backbone": reader.take("backbone", lambda v: matching(_NETWORK, v), "", needed=False),
+        "phantom": reader.take("phantom", flag, False),
         "trained_on": reader.take("trained_on", _taught, "", needed=False),
-        "checkpoint": reader.take("checkpoint", _text, "", needed=False),
-        "threshold": reader.take("threshold", _share, None, needed=False),
-        "level": reader.take("level", _share, LEVEL),
-        "version": reader.take("version", lambda v: _matching(_VERSION, v), ""),
+        "checkpoint": reader.take("checkpoint", text, "", needed=False),
+        "threshold": reader.take("threshold", share, None, needed=False),
+        "level": reader.take("level", share, LEVEL),
+        "version": reader.take("version", lambda v: matching(_VERSION, v), ""),
     }
     if path.name == "metrics.json":
-        values["baseline"] = reader.take("baseline", lambda v: _matching(_WORDS, v), "")
-        values["num_cases"] = reader.take("num_cases", _count, None)
+        values["baseline"] = reader.take("baseline", lambda v: matching(_WORDS, v), "")
+        values["num_cases"] = reader.take("num_cases", count, None)
         values["review"] = reader.take("review", _review, [], needed=False)
         values["clinical"] = reader.take("clinical", _clinical, [], needed=False)
+        values["subgroups"] = reader.take("subgroups", checked_subgroups, None, needed=False)
         values["uncertainty"] = reader.take("uncertainty", _uncertainty, [], needed=False)
         values["promise"] = reader.take("calibration", _promise, [], needed=False)
         values["methods"] = reader.take("metrics", _methods, "", needed=False)
@@ -152,13 +168,13 @@ class _Reader:
 
 
 def _metrics(reader: _Reader) -> dict[str, dict[str, float | None]]:
-    metrics = reader.take("metrics", _dict, {})
+    metrics = reader.take("metrics", mapping, {})
     checked: dict[str, dict[str, float | None]] = {}
     broken = False
     for name, row in metrics.items():
         try:
-            parts = {part: _number_or_none(_dict(row).get(part)) for part in _METRIC_PARTS}
-            checked[_matching(_NAME, name)] = parts
+            parts = {part: number_or_none(mapping(row).get(part)) for part in _METRIC_PARTS}
+            checked[matching(_NAME, name)] = parts
         except (TypeError, ValueError, OverflowError):
             broken = True
     if broken:
@@ -168,43 +184,43 @@ def _metrics(reader: _Reader) -> dict[str, dict[str, float | None]]:
 
 def _review(value: Any) -> list[str]:
     """Return the lines of a review report, made of its numbers alone."""
-    review = _dict(value)
+    review = mapping(value)
 
     def numbers(group: dict[str, Any], parts: tuple[str, ...]) -> dict[str, Any]:
-        return {part: _number_or_none(group.get(part)) for part in parts}
+        return {part: number_or_none(group.get(part)) for part in parts}
 
     def groups(of: dict[str, Any]) -> dict[str, Any]:
         names = ("flagged", "unflagged")
-        parts = {name: numbers(_dict(of[name]), _GROUP_PARTS) for name in names}
-        return {name: {**part, "cases": _count(part["cases"])} for name, part in parts.items()}
+        parts = {name: numbers(mapping(of[name]), _GROUP_PARTS) for name in names}
+        return {name: {**part, "cases": count(part["cases"])} for name, part in parts.items()}
 
-    zone = numbers(_dict(review["borderline"]), ("share_of_cases", "share_of_mistakes"))
+    zone = numbers(mapping(review["borderline"]), ("share_of_cases", "share_of_mistakes"))
     zone["zone"] = "{}-{}".format(*BORDERLINE)
-    share = _number(review["share_flagged"])
+    share = number(review["share_flagged"])
     report = {**groups(review), "borderline": zone, "share_flagged": share}
-    report["p_value"] = _number_or_none(review.get("p_value"))  # not of version 0.1 at first
-    report["baseline"] = groups(_dict(review["baseline"])) if "baseline" in review else None
+    report["p_value"] = number_or_none(review.get("p_value"))  # not of version 0.1 at first
+    report["baseline"] = groups(mapping(review["baseline"])) if "baseline" in review else None
     return format_review(report)
 
 
 def _clinical(value: Any) -> list[str]:
     """Return the lines of a clinical report, made of its numbers alone."""
-    return format_clinical(_dict(_numbers_alone(value)))
+    return format_clinical(mapping(_numbers_alone(value)))
 
 
 def _uncertainty(value: Any) -> list[str]:
     """Return the lines of a report on standard deviations, made of its numbers alone."""
-    report = _dict(value)
-    known = {name: _number_or_none(report[name]) for name in ("noise_std", "val_rmse")}
+    report = mapping(value)
+    known = {name: number_or_none(report[name]) for name in ("noise_std", "val_rmse")}
     ranked = {
         name: None if report[name] is None else _metric(report[name])
         for name in ("spearman", "nlpd_gain", "raw_coverage_90")
     }
-    thirds = [{"value": _share(_dict(third)["value"])} for third in _list(report["tertiles"])]
-    facts: dict[str, Any] = {"one_std": _flag(report["one_std"])}
+    thirds = [{"value": share(mapping(third)["value"])} for third in sequence(report["tertiles"])]
+    facts: dict[str, Any] = {"one_std": flag(report["one_std"])}
     if report.get("backbone_learned_from") is not None:
-        facts["backbone_learned_from"] = _one_of(LEARNED_FROM, report["backbone_learned_from"])
-    factor = _number(report["std_factor"])
+        facts["backbone_learned_from"] = one_of(LEARNED_FROM, report["backbone_learned_from"])
+    factor = number(report["std_factor"])
     return format_uncertainty(
         {**facts, **known, **ranked, "tertiles": thirds, "std_factor": factor}
     )
@@ -212,106 +228,40 @@ def _uncertainty(value: Any) -> list[str]:
 
 def _promise(value: Any) -> list[str]:
     """Return what the promise of a level rests on, in a line; none where none is made."""
-    report = _dict(value)
-    cases = {_matching(_KEY, who): _count(n) for who, n in _dict(report["cases"]).items()}
+    report = mapping(value)
+    cases = {matching(_KEY, who): count(n) for who, n in mapping(report["cases"]).items()}
     if not cases:
         return []
-    worst = {who: _dict(report["coverage_worst"])[who] for who in cases}
-    known = {who: None if share is None else _share(share) for who, share in worst.items()}
-    facts = {"level": _share(report["level"]), "apart": _flag(report["apart"])}
+    worst = {who: mapping(report["coverage_worst"])[who] for who in cases}
+    known = {who: None if least is None else share(least) for who, least in worst.items()}
+    facts = {"level": share(report["level"]), "apart": flag(report["apart"])}
     return [format_promise({**facts, "cases": cases, "coverage_worst": known})]
 
 
 def _metric(value: Any) -> dict[str, float | None]:
-    row = _dict(value)
-    return {part: _number_or_none(row[part]) for part in ("value", "lower", "upper")}
+    row = mapping(value)
+    return {part: number_or_none(row[part]) for part in ("value", "lower", "upper")}
 
 
 def _numbers_alone(value: Any) -> Any:
     """Return nested numbers without any text but the names of keys; NaN for null and text."""
     if isinstance(value, dict):
-        return {_matching(_KEY, key): _numbers_alone(part) for key, part in value.items()}
+        return {matching(_KEY, key): _numbers_alone(part) for key, part in value.items()}
     if isinstance(value, list):
         return [_numbers_alone(part) for part in value]
-    return math.nan if value is None or isinstance(value, str) else _number(value)
+    return math.nan if value is None or isinstance(value, str) else number(value)
 
 
 def _methods(value: Any) -> str:
     """Return how the intervals of metrics were made, by names of methods that are known."""
     methods = {
         name: {"method": row["method"]}
-        for name, row in _dict(value).items()
-        if _NAME.fullmatch(name) and _dict(row).get("method") in METHODS
+        for name, row in mapping(value).items()
+        if _NAME.fullmatch(name) and mapping(row).get("method") in METHODS
     }
     return how_intervals_are_made(methods)
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError("no number")
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError("not finite")
-    return number
-
-
-def _number_or_none(value: Any) -> float | None:
-    """Return a number, or None for null, which stands for one that could not be calculated."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return None
-    return _number(value)
-
-
-def _share(value: Any) -> float:
-    number = _number(value)
-    if not 0 <= number <= 1:
-        raise ValueError("not between 0 and 1")
-    return number
-
-
-def _count(value: Any) -> int:
-    number = _number(value)
-    if number < 0 or number % 1:
-        raise ValueError("no count")
-    return int(number)
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError("not true or false")
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("no text")
-    return value
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise TypeError("no object")
-    return value
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError("no list")
-    return value
-
-
-def _one_of(allowed: tuple[str, ...], value: Any) -> str:
-    if value not in allowed:
-        raise ValueError("not one of these")
-    return str(value)
-
-
-def _matching(pattern: re.Pattern[str], value: Any) -> str:
-    if not pattern.fullmatch(_text(value)):
-        raise ValueError("of another form")
-    return str(value)
-
-
 def _taught(value: Any) -> str:
     """Return "phantoms" where these are named; what else stands there may name a place."""
-    return "phantoms" if "phantom" in _text(value).lower() else ""
+    return "phantoms" if "phantom" in text(value).lower() else ""

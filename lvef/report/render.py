@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from plotly.offline import get_plotlyjs
 
+from lvef.evaluation.subgroup_text import subgroup_notes, subgroup_table
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.report.case import ReportCase
 
@@ -48,6 +49,7 @@ class Page:
         model_facts: Name and value of what is stated of the model.
         heat_words: How to read the heat maps.
         config: The configuration as text.
+        subgroups: How the model does in groups of cases; None where that is not known.
     """
 
     heading: str
@@ -66,6 +68,7 @@ class Page:
     model_facts: list[tuple[str, str]]
     heat_words: str
     config: str
+    subgroups: dict[str, Any] | None = None
 
 
 def render(page: Page) -> str:
@@ -92,6 +95,7 @@ def render(page: Page) -> str:
         summary=page.summary,
         baseline=page.baseline,
         review=page.review,
+        subgroups=_subgroups(page.subgroups),
         figures=[_figure(*each) for each in page.figures],
         columns=columns,
         rows=rows,
@@ -126,6 +130,14 @@ def _without_nothing(case: dict[str, Any]) -> dict[str, Any]:
     return {
         name: round(value, 4) if isinstance(value, float) else value for name, value in case.items()
     }
+
+
+def _subgroups(report: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return heading, rows and notes of the table of groups; None where there are none."""
+    if report is None or not report["by"]:
+        return None
+    heading, rows = subgroup_table(report)
+    return {"heading": heading, "rows": rows, "notes": subgroup_notes(report)}
 
 
 def _row(case: ReportCase) -> dict[str, Any]:

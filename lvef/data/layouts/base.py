@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
-from lvef.data.layouts.folder import MAX_EXCLUDED, LabelFolder
+from lvef.data.layouts.duplicates import without_copies
+from lvef.data.layouts.folder import MAX_EXCLUDED, LabelFolder, check_excluded
 from lvef.data.names import expanded
 from lvef.errors import DatasetError
 
@@ -93,7 +94,7 @@ def find_layout(root: Path | str, name: str | None = None) -> Layout:
 def read_labels(
     root: Path | str, max_excluded: float = MAX_EXCLUDED, layout: str | None = None
 ) -> LabelFolder:
-    """Read and check a folder of labelled clips.
+    """Read and check a folder of labelled clips, in which no clip then stands twice.
 
     Args:
         root: The folder.
@@ -101,7 +102,9 @@ def read_labels(
         layout: Name of its layout; by default what lies in the folder tells.
 
     Raises:
-        DatasetError: It is of no known layout, something is missing, or cannot be read.
+        DatasetError: It is of no known layout, something is missing, or cannot be read, or the
+            same clip is in several splits.
         ExcludedError: More than `max_excluded` is unusable.
     """
-    return find_layout(root, layout).read(expanded(root), max_excluded)
+    folder = find_layout(root, layout).read(expanded(root), max_excluded)
+    return check_excluded(without_copies(folder), max_excluded)

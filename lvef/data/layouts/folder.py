@@ -11,13 +11,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lvef.cardiac import NO_FRAME, mid_frame, no_mid_frame
-from lvef.columns import SPLITS
+from lvef.columns import OWN, SPLITS, is_own
 from lvef.data.phantom_folder import is_phantom, other_generator, read_truth
 from lvef.data.pixels import Size, into_picture
 from lvef.errors import DatasetError
 
 MAX_EXCLUDED = 0.05
 """Share of a folder's rows that may be unusable before it is refused, where nothing is said."""
+
+_MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class LabelFolder:
             (percent), `edv`, `esv` (mL, NaN where not measured), `fps`, `num_frames`,
             `frame_height` and `frame_width` (pixels that the tracings are in, NaN where not
             known), `ed_frame`, `es_frame`, `mid_frame` (`NO_FRAME` where there is none, see
-            `with_mid_frames`). The index counts from 0; it is the `row` of a batch.
+            `with_mid_frames`). Columns of the user's own begin with `lvef.columns.OWN`. The index
+            counts from 0; it is the `row` of a batch.
         excluded: `video`, `split`, `reason` of every row that cannot be used.
         lacking: The same of those that are set aside for what they lack alone, and are no fault.
         notes: What was taken otherwise than it is written, and what a human should look at.
@@ -114,6 +117,9 @@ class LabelFolder:
         counts = " / ".join(f"{splits.get(split, 0):,} {split}" for split in SPLITS)
         lines = [f"{self.root}: {len(self.table):,} usable videos ({counts})"]
         lines += [f"  {note}" for note in self.notes]
+        if own := [name.removeprefix(OWN) for name in map(str, self.table) if is_own(name)]:
+            more = ", ..." if len(own) > _MOST_NAMED else ""
+            lines.append(f"  further columns: {', '.join(own[:_MOST_NAMED])}{more}")
         if told := other_generator(self.root):
             lines.append(f"  {told}: no figures to put beside those of its documents")
         if len(self.excluded):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
@@ -36,6 +39,21 @@ def load_weights(net: LVSegmentationNet, weights: str | Path) -> dict[str, str]:
     except RuntimeError as error:
         raise WeightsError(f"{weights}: of another version of the segmenter") from error
     return metadata
+
+
+def recalibration_of(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Return what weights say of the labelled clips that calibrated their EF; empty of others.
+
+    Args:
+        metadata: See `read_weights`.
+
+    Raises:
+        WeightsError: It is damaged.
+    """
+    try:
+        return dict(json.loads(metadata.get("recalibrated", "{}")))
+    except (ValueError, TypeError) as error:
+        raise WeightsError("segmenter weights whose metadata are damaged") from error
 
 
 def read_weights(weights: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:

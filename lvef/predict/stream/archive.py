@@ -11,6 +11,7 @@ from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -20,8 +21,6 @@ from tqdm import tqdm
 from lvef.data.options import default_workers
 from lvef.data.views import FrameOptions
 from lvef.errors import ConfigurationError
-from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
-from lvef.evaluation.uncertainty import LEVEL
 from lvef.files import make_room, write_json
 from lvef.models.inference import best_device, inference
 from lvef.models.segmentation.weights import SHIPPED, weights_file
@@ -32,6 +31,7 @@ from lvef.predict.stream.pool import Finished, Limits, Network, Pool, inline
 from lvef.predict.stream.store import ANSWERS, ShardStore
 from lvef.predict.stream.work import ClipWork, FoundClip, WorkOptions
 from lvef.predict.video_table import AMBIGUOUS, EMPTY
+from lvef.predict.writer import made_with
 
 MANIFEST = "manifest.json"
 _FLUSH = 20
@@ -211,26 +211,18 @@ class Archive:
         }
 
     def _made_with(self) -> dict[str, Any]:
+        """Return what `predictions.json` says."""
         from lvef.analysis.analyse import ClipAnalyser
 
-        by = str(ClipAnalyser(self.options.segmenter, "cpu").trained_on)
+        finder = ClipAnalyser(self.options.segmenter, "cpu")
         asked = None if self.answers is None else self.answers.task
-        return {
-            "note": NOT_FOR_DIAGNOSIS,
-            "task": "LVSegmenter" if asked is None else type(asked).__name__,
-            "kind": "segmentation" if asked is None else asked.kind,
-            "frames": [] if asked is None else list(asked.frames),
-            "backbone": None if asked is None else asked.network_title,
-            "checkpoint": self.options.model or "",
-            "trained_on": by if asked is None else str(asked.trained_on),
-            "phantom": False,
-            "threshold": None if asked is None else asked.decision_threshold,
-            "level": LEVEL if asked is None or asked.interval_level is None
-            else asked.interval_level,
-            "version": version("lvef"),
-            "segmenter": str(self.options.segmenter),
-            "segmenter_trained_on": by,
-        }  # fmt: skip
+        data = SimpleNamespace(
+            finder=finder, segmenter=self.options.segmenter, videos="", is_phantom=False
+        )
+        trained_on = str(finder.trained_on if asked is None else asked.trained_on)
+        made = made_with(asked, data, self.options.model or "", trained_on)
+        geometry = {"task": "LVSegmenter", "kind": "segmentation", "backbone": None}
+        return made if asked is not None else {**made, **geometry}
 
 
 class _Answers:

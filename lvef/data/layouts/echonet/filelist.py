@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from lvef.cardiac import ejection_fraction
-from lvef.columns import SPLITS
+from lvef.columns import OWN, SPLITS, is_own
 from lvef.data.names import CLIP_EXTENSIONS, is_clip, match_names, stem
-from lvef.data.tables import numbers, read_table
+from lvef.data.tables import numbers, plain_name, read_table
 from lvef.errors import DatasetError
 
 EF_TOLERANCE = 2.0
@@ -34,6 +34,8 @@ _COLUMNS = {
     "Split": ("set",),
     "Patient": ("patient id", "subject", "subject id"),
 }
+_STATED = ("site", "study")
+"""Further columns that have a name of their own in the table, as `lvef.columns` states it."""
 _SPLIT_NAMES = {
     "TRAIN": ("TRAIN", "TRAINING"),
     "VAL": ("VAL", "VALID", "VALIDATION", "DEV"),
@@ -49,7 +51,9 @@ class FileList:
         table: A row a row of it: `video` (name without extension), `path` (empty where there is no
             such file), `split`, `ef_true` (percent), `edv`, `esv` (mL), `fps`, `num_frames`, and
             `frame_height` and `frame_width` (pixels); NaN where a number is not known. `patient`
-            where the file says whose clips they are, empty where a row does not.
+            where the file says whose clips they are, empty where a row does not. Further columns
+            of the file as text, empty where a row states nothing: `site`, `study`, and those of
+            the user's own under `lvef.columns.OWN` and their names.
         reasons: Why each row cannot be used, empty where it can.
         notes: What was taken otherwise than it is written, and rows that a human should look at.
     """
@@ -70,7 +74,7 @@ def read_filelist(path: Path, videos: Path) -> FileList:
         DatasetError: It cannot be read, a column is missing, its splits are numbers, or a patient
             has clips in several splits.
     """
-    cells = read_table(path, _COLUMNS, _NEEDED, ("FileName", "EF", "Split"))
+    cells = read_table(path, _COLUMNS, _NEEDED, ("FileName", "EF", "Split"), further=True)
     stated = cells["FileName"].map(stem)
     files = _locate(cells["FileName"], stated, videos)
     ef, converted = _percent(cells["EF"])
@@ -91,6 +95,7 @@ def read_filelist(path: Path, videos: Path) -> FileList:
     if "Patient" in cells:
         table["patient"] = cells["Patient"].fillna("").astype(str).str.strip()
         _refuse_leaks(table, path)
+    table = table.join(_further(cells))
     unmeasured = (table["edv"] == 0) & (table["esv"] == 0)
     table.loc[unmeasured, ["edv", "esv"]] = np.nan
     reasons, doubts = _reasons(table)
@@ -112,6 +117,13 @@ def _refuse_leaks(table: pd.DataFrame, path: Path) -> None:
             f"{path}: {shared} of {len(in_splits)} patients have clips in several splits, so that "
             "TEST would judge hearts that were learned: put all clips of a patient into one split"
         )
+
+
+def _further(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of the user's own; what is stated in `lvef.columns` has its name there."""
+    own = cells[[name for name in map(str, cells) if is_own(name)]]
+    words = {name: plain_name(name.removeprefix(OWN)) for name in map(str, own)}
+    return own.rename(columns={name: word for name, word in words.items() if word in _STATED})
 
 
 def first_reason(checks: list[tuple[pd.Series, str]], index: pd.Index) -> pd.Series:

@@ -61,8 +61,8 @@ class EchoNetDynamic(Layout):
     """The layout of EchoNet-Dynamic and of phantoms: one list, one file of tracings, one folder.
 
     File names may have an extension or not, folders before them, and other capitals; further
-    columns are ignored. ED is the traced frame with the larger area. Unusable rows are set aside
-    with a reason.
+    columns are kept as they are written. ED is the traced frame with the larger area. Unusable
+    rows are set aside with a reason.
     """
 
     name = "echonet-dynamic"

@@ -1,0 +1,96 @@
+"""The geometric EF of a segmenter, calibrated anew on labelled clips."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lvef.data.fingerprint import file_digest
+from lvef.data.layouts import LabelFolder
+from lvef.errors import ConfigurationError
+from lvef.evaluation.correction import Kind
+from lvef.evaluation.sharpness import worst_coverage
+from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.experiments.taught_folder import folder_facts
+from lvef.files import write_tensors
+from lvef.models.recalibration import FEW, FEWEST
+from lvef.models.segmentation.weights import read_weights, weights_file
+from lvef.predict.finder import BeatFinder
+from lvef.predict.labelled_clips import Split, found_table, rows_of
+
+
+def recalibrate_segmenter(
+    folder: LabelFolder, output: Path, segmenter: str, correction: Kind, split: Split, seed: int
+) -> pd.DataFrame:
+    """Write weights whose geometric EF fits labelled clips.
+
+    Args:
+        folder: The clips.
+        output: File to write.
+        segmenter: The weights before; see `ClipAnalyser`.
+        correction: How EF may be moved.
+        split: Whose clips of the folder.
+        seed: Chooses the beat of each clip by which intervals of single beats are judged.
+
+    Returns:
+        `video` and `reason` of the clips that could not be used.
+
+    Raises:
+        ConfigurationError: Too few can.
+        WeightsError: The weights cannot be read.
+    """
+    finder = BeatFinder(segmenter)
+    before = finder.analyser.calibration
+    table = found_table(rows_of(folder, split), finder)
+    beats = table[table["reason"] == ""]
+    refused = table.loc[table["reason"] != "", ["video", "reason"]].reset_index(drop=True)
+    of_clips = beats.groupby("video", sort=False)
+    if len(of_clips) < FEWEST:
+        raise ConfigurationError(
+            f"{len(of_clips)} labelled clips of {folder.root} can be used ({len(refused)} are "
+            f"refused), and {FEWEST} are the fewest that an interval can be learned from: give more"
+        )
+    if len(of_clips) < FEW:
+        warnings.warn(
+            f"only {len(of_clips)} clips: give {FEW} or more, as intervals may be far off",
+            stacklevel=2,
+        )
+    truth, ef = of_clips["ef_true"].first(), of_clips["ef_geometric"].median()
+    one = beats.sample(frac=1, random_state=seed).drop_duplicates("video").set_index("video")
+    after = before.recalibrated(
+        ef, truth, of_clips["ef_geometric"].std(ddof=0), one.loc[ef.index, "ef_geometric"],
+        correction,
+    )  # fmt: skip
+    state, metadata = read_weights(segmenter)
+    facts = {
+        **folder_facts(folder, truth, len(refused), split),
+        "frames": "found", "correction": correction, "seed": seed,
+        "source_sha256": file_digest(weights_file(segmenter)),
+    }  # fmt: skip
+    kept = {name: text for name, text in metadata.items() if name != "figures"}
+    told = {
+        **kept, "version": version("lvef"), "calibration": json.dumps(asdict(after)),
+        "recalibrated": json.dumps(facts),
+    }  # fmt: skip
+    write_tensors(output, {name: value.contiguous() for name, value in state.items()}, told)
+    error = ef.to_numpy(float) - truth.to_numpy(float)
+    inside = np.abs(error) <= before.reach * np.hypot(
+        before.std, of_clips["ef_geometric"].std(ddof=0)
+    )
+    print(
+        f"{'PHANTOM: ' if folder.is_phantom else ''}recalibrated on {len(ef)} clips, "
+        f"{facts['reduced']} of them with EF <= 40. {NOT_FOR_DIAGNOSIS}\n"
+        f"  as it was: bias {error.mean():+.2f}, MAE {abs(error).mean():.2f}, "
+        f"{100 * inside.mean():.0f} % in an interval of +-{before.reach * before.std:.1f}\n"
+        f"  now: EF times {after.motion[0] / before.motion[0]:.3f} plus "
+        f"{after.shift - before.shift * after.motion[0] / before.motion[0]:+.2f}, an interval of "
+        f"+-{after.reach * after.std:.1f}, which with so few may hold as little as "
+        f"{100 * worst_coverage(len(ef)):.0f} % (5 % quantile)"
+    )
+    return refused

@@ -1,0 +1,1 @@
+"""Reporting checklists, answered from what a run's folders hold."""

@@ -1,0 +1,259 @@
+"""A model at another place: recalibration in memory, with a known truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import beta
+from sklearn.metrics import balanced_accuracy_score
+
+from lvef.errors import ConfigurationError
+from lvef.evaluation.correction import learn_correction, out_of_fold, scores_of_both
+from lvef.evaluation.intervals import proportion_interval
+from lvef.evaluation.uncertainty import conformal_quantile
+from lvef.experiments.external_measures import measures, with_intervals
+from lvef.experiments.local_cases import draw_cases
+from lvef.models import EFClassifier, EFRegressor
+from lvef.models.options import BackboneOptions
+from lvef.models.recalibration import FEWEST, check_cases, fewest_cases, recalibrated
+
+SMALL = BackboneOptions(weights=None)
+BIAS, NOISE = 6.0, 8.0
+
+
+def regressor():
+    """Return a regressor whose standard deviation is half of what its error will be."""
+    task = EFRegressor(backbone=SMALL)
+    ef = torch.full((400,), 50.0)
+    residual = torch.as_tensor(np.random.default_rng(0).normal(0, NOISE / 2, 400)).float()
+    task.ef_scale.fill_(10.0)
+    task.calibrate({"ef": ef + residual, "raw_std": torch.full((400,), 10.0), "ef_true": ef})
+    return task
+
+
+def place(count, seed, bias=BIAS, noise=NOISE):
+    """Return cases of a place where answers are off by a bias and twice as noisy as stated."""
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(55, 10, count)
+    ef = truth + bias + rng.normal(0, noise, count)
+    return {
+        "ef": torch.as_tensor(ef).float(),
+        "raw_std": torch.full((count,), 10.0),
+        "ef_true": torch.as_tensor(truth).float(),
+        "reduced_true": torch.as_tensor(truth <= 40).long(),
+        "row": torch.arange(count),
+    }
+
+
+def coverage(task, cases):
+    said = task.calibrated_answer(cases)
+    inside = (said["ef_lower"] <= cases["ef_true"]) & (cases["ef_true"] <= said["ef_upper"])
+    return int(inside.sum()), len(inside)
+
+
+@pytest.mark.parametrize("correction", ["none", "shift", "line"])
+def test_a_biased_regressor_with_half_the_right_sd_gets_its_coverage_back(correction):
+    task, new = regressor(), place(4000, 1)
+    assert proportion_interval(*coverage(task, new))[1] < 0.7
+    held = [coverage(recalibrated(task, place(100, 10 + n), correction), new) for n in range(40)]
+    # Coverage of one calibration follows Beta(k, n + 1 - k); here is the mean of forty.
+    k, n = int(np.ceil(0.9 * 101)), 100
+    expected = beta(k, n + 1 - k)
+    assert np.mean([c / t for c, t in held]) == pytest.approx(
+        expected.mean(), abs=4 * expected.std() / np.sqrt(40)
+    )
+    inside, total = coverage(recalibrated(task, place(100_000, 2), correction), new)
+    lower, upper = proportion_interval(inside, total, level=0.999)
+    assert lower < 0.9 < upper
+
+
+def test_recalibration_leaves_the_task_that_was_given_as_it_is():
+    task, cases = regressor(), place(50, 3)
+    before = {name: value.clone() for name, value in task.state_dict().items()}
+    twin = recalibrated(task, cases, "shift")
+    after = task.state_dict()
+    assert before.keys() == after.keys()
+    for name, value in before.items():
+        assert torch.equal(value, after[name]), name
+    assert twin.head is task.head, "weights are shared"
+    assert float(twin.calibration.offset) == pytest.approx(-BIAS, abs=3.5)
+    assert float(twin.calibration.std_factor) > 1.5 * float(task.calibration.std_factor)
+    again = recalibrated(twin, cases, "none")
+    assert float(again.calibration.offset) == 0, "every recalibration begins with the answers"
+
+
+def test_a_fit_forgets_the_shift():
+    twin = recalibrated(regressor(), place(50, 3), "line")
+    assert float(twin.calibration.slope) != 1
+    twin.calibration.forget()
+    assert (float(twin.calibration.slope), float(twin.calibration.offset)) == (1, 0)
+
+
+def test_a_shift_within_its_own_chance_is_left_and_a_sure_one_taken(rng):
+    truth = rng.normal(55, 10, 20)
+    noise = rng.normal(0, 5, 20)
+    noise -= noise.mean()
+    small = noise.std(ddof=1) / np.sqrt(20) * 0.9
+    assert learn_correction(truth + noise + small, truth, "shift").offset == 0
+    sure = learn_correction(truth + noise + 10, truth, "shift")
+    assert -10 < sure.offset < -9
+    # As of James & Stein: times 1 - variance / square.
+    assert sure.offset == pytest.approx(-10 * (1 - noise.var(ddof=1) / 20 / 100))
+    assert learn_correction(truth + 10, truth, "none").offset == 0
+    line = learn_correction(0.5 * truth + 20, truth, "line")
+    np.testing.assert_allclose(line(0.5 * truth + 20), truth, atol=1e-6)
+
+
+def test_shrinking_a_shift_does_less_harm_where_there_is_no_bias(rng):
+    harm = {"shift": [], "mean": []}
+    for _ in range(300):
+        truth = rng.normal(55, 10, 20)
+        ef = truth + rng.normal(0, 6, 20)
+        harm["shift"].append(learn_correction(ef, truth, "shift").offset ** 2)
+        harm["mean"].append((truth - ef).mean() ** 2)
+    assert np.mean(harm["shift"]) < 0.6 * np.mean(harm["mean"])
+
+
+def test_errors_of_cases_that_taught_are_too_small(rng):
+    truth = rng.normal(55, 10, 15)
+    ef = truth + rng.normal(4, 6, 15)
+    inside = abs(learn_correction(ef, truth, "line")(ef) - truth).mean()
+    assert abs(out_of_fold(ef, truth, "line") - truth).mean() > inside
+    assert np.array_equal(out_of_fold(ef, truth, "none"), ef)
+
+
+def test_intervals_hold_of_clips_and_of_beats(rng):
+    clips, beats = rng.random(30), 3 * rng.random(30)
+    both = scores_of_both(clips, beats)
+    for level in (0.5, 0.8, 0.9):
+        wanted = max(conformal_quantile(clips, level), conformal_quantile(beats, level))
+        assert conformal_quantile(both, level) == wanted
+    task, cases = regressor(), place(60, 4)
+    cases |= {"ef_spread": torch.full((60,), 3.0), "beat_ef": cases["ef"] + 20,
+              "beat_raw_std": cases["raw_std"]}  # fmt: skip
+    alone = {name: value for name, value in cases.items() if not name.startswith("beat")}
+    wide, narrow = recalibrated(task, cases), recalibrated(task, alone)
+    assert float(wide.calibration.scores[54]) > float(narrow.calibration.scores[54])
+    # A clip's own deviation holds the spread besides, so that fewer of them are reached for.
+    plain = {name: value for name, value in alone.items() if name != "ef_spread"}
+    ratio = recalibrated(task, plain).calibration.scores / narrow.calibration.scores
+    std = float(narrow.calibration.std_factor) * 10
+    np.testing.assert_allclose(ratio, np.hypot(std, 3) / std, rtol=1e-5)
+
+
+def classifier(count=400, seed=0):
+    rng = np.random.default_rng(seed)
+    task = EFClassifier(backbone=SMALL)
+    truth = rng.random(count) < 0.3
+    odds = rng.normal(np.where(truth, 1.5, -1.5), 1)
+    task.calibrate({"log_odds": torch.as_tensor(odds).float(),
+                    "reduced_true": torch.as_tensor(truth).long()})  # fmt: skip
+    return task
+
+
+def class_cases(count, share, seed=1, shift=1.5):
+    rng = np.random.default_rng(seed)
+    truth = np.arange(count) < round(share * count)
+    odds = rng.normal(np.where(truth, 1.5, -1.5), 1) + shift
+    return {"log_odds": torch.as_tensor(odds).float(), "row": torch.arange(count),
+            "reduced_true": torch.as_tensor(truth).long(),
+            "ef_true": torch.as_tensor(np.where(truth, 30.0, 60.0))}  # fmt: skip
+
+
+def test_a_classifier_gets_true_risks_and_a_threshold_of_the_place():
+    task, new = classifier(), class_cases(4000, 0.1, 2)
+    twin = recalibrated(task, class_cases(400, 0.1, 3))
+    risk = {name: one.calibrated_answer(new)["p_reduced"] for name, one in
+            (("before", task), ("after", twin))}  # fmt: skip
+    assert float(risk["before"].sum()) > 3 * 400
+    assert float(risk["after"].sum()) == pytest.approx(400, rel=0.15)
+    called = [one.calibrated_answer(new)["reduced"] for one in (task, twin)]
+    before, after = (balanced_accuracy_score(new["reduced_true"], each) for each in called)
+    assert after > before + 0.05
+
+
+def test_with_few_reduced_cases_the_threshold_stays_at_the_same_log_odds():
+    task, few = classifier(), class_cases(40, 0.1, 4)
+    twin, new = recalibrated(task, few), class_cases(2000, 0.1, 5)
+    assert torch.equal(
+        task.calibrated_answer(new)["reduced"], twin.calibrated_answer(new)["reduced"]
+    )
+    assert float(twin.calibration.intercept) != float(task.calibration.intercept)
+    assert any("threshold stays" in line for line in check_cases(task, few))
+    assert not check_cases(task, class_cases(400, 0.1, 3))
+
+
+def test_cases_that_can_teach_nothing_are_refused_in_words():
+    task = regressor()
+    assert fewest_cases(task) == FEWEST
+    task.calibration.level = 0.95
+    assert fewest_cases(task) == 19
+    with pytest.raises(ConfigurationError, match="and 19 are the fewest"):
+        check_cases(task, place(18, 0))
+    for share, words in ((0.0, "all 30 clips are normal"), (1.0, "all 30 clips are reduced")):
+        with pytest.raises(ConfigurationError, match=words):
+            check_cases(classifier(), class_cases(30, share))
+    assert "only 19 clips" in check_cases(task, place(19, 0))[0]
+
+
+def clips_of(count, patients, seed=0):
+    rng = np.random.default_rng(seed)
+    patient = [f"p{n}" for n in rng.integers(0, patients, count)] if patients else [""] * count
+    return pd.DataFrame(
+        {
+            "video": [f"v{n}" for n in range(count)],
+            "ef_true": np.where(np.arange(count) % 8 == 0, 30.0, 60.0),
+            "patient": patient,
+        }
+    )
+
+
+@pytest.mark.parametrize("patients", [0, 40])
+def test_local_cases_are_drawn_by_patient_and_some_are_reduced(patients):
+    clips = clips_of(160, patients)
+    of = clips.set_index("video")
+    for seed in range(20):
+        drawing = draw_cases(clips, 20, np.random.default_rng(seed))
+        assert len(drawing.drawn) == len(set(drawing.drawn)) == 20
+        assert not set(drawing.drawn) & set(drawing.held_out)
+        if patients:
+            assert not set(of.loc[drawing.drawn, "patient"]) & set(
+                of.loc[drawing.held_out, "patient"]
+            )
+        else:
+            assert len(drawing.held_out) == 140
+            reduced = (of.loc[drawing.drawn, "ef_true"] <= 40).sum()
+            assert reduced == 2, "a share of one in eight, as in the folder"
+    one = draw_cases(clips, 20, np.random.default_rng(1)).drawn
+    assert one == draw_cases(clips, 20, np.random.default_rng(1)).drawn
+    assert one != draw_cases(clips, 20, np.random.default_rng(2)).drawn
+
+
+def test_measures_are_those_of_their_words(rng):
+    truth = rng.normal(50, 12, 80)
+    ef = truth + rng.normal(1, 6, 80)
+    clips = pd.DataFrame(
+        {"ef": ef, "ef_true": truth, "ef_lower": ef - 8, "ef_upper": ef + 8,
+         "p_reduced": 1 / (1 + np.exp((ef - 40) / 3)), "reduced": (ef <= 40).astype(float),
+         "review": (abs(ef - 40) < 8).astype(float)}
+    )  # fmt: skip
+    found = measures(clips, None, refused=0.25)
+    error = abs(ef - truth)
+    assert found["coverage"] == pytest.approx((error <= 8).mean())
+    assert found["width"] == pytest.approx(16)
+    assert found["right_all"] == pytest.approx((error <= 10).sum() / 100)
+    flags = abs(ef - 40) < 8
+    assert found["mae_flagged"] == pytest.approx(error[flags].mean())
+    assert found["wrong_others"] == pytest.approx(((ef <= 40) != (truth <= 40))[~flags].mean())
+    whole = with_intervals(clips, None, 20, None)
+    assert whole["right_all"]["value"] == pytest.approx(found["right_all"])
+    ends = proportion_interval(int((error <= 10).sum()), 100)
+    assert (whole["right_all"]["lower"], whole["right_all"]["upper"]) == pytest.approx(ends)
+    assert whole["mae"]["lower"] < whole["mae"]["value"] < whole["mae"]["upper"]
+    called = measures(clips, 0.5)
+    assert called["balanced_accuracy"] == pytest.approx(
+        balanced_accuracy_score(truth <= 40, ef <= 40)
+    )
+    assert "mae" not in called
