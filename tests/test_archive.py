@@ -23,7 +23,9 @@ from lvef.cli.commands import main
 from lvef.data.formats import write_video
 from lvef.phantom import PhantomClip
 from lvef.predict.stream.archive import Archive, ArchiveOptions
+from lvef.predict.stream.merge import merge_shards
 from lvef.predict.stream.store import shards_of, stored_clips
+from lvef.predict.stream.stored import stored_videos
 
 LENGTH = 75
 
@@ -195,6 +197,23 @@ def test_known_key_frames_are_taken_and_the_others_found(clips, tmp_path):
     rows = {c.rows[0]["video"]: c.rows for c in stored_clips(shards_of(tmp_path / "out")[0])}
     assert [(r["ed_frame"], r["es_frame"]) for r in rows["a"]] == [(3, 17)]
     assert "do not both lie in" in rows["b"][0]["reason"]
+
+
+def test_a_name_in_bytes_that_are_no_utf8_has_rows_pictures_and_an_answer(clips, tmp_path):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    name = os.fsdecode(b"caf\xe9.avi")
+    (folder / name).symlink_to(clips / "a.avi")
+    (folder / os.fsdecode(b"bad\xe9.avi")).write_bytes(b"not a video" * 100)
+    archive = Archive(tmp_path / "out", ArchiveOptions(workers=0))
+    assert archive.run([folder], lambda: False, bar=False).ok == 1
+    merge_shards(tmp_path / "out", archive.manifest["made_with"])
+    rows = table(tmp_path / "out").set_index("video")
+    assert rows.loc["caf\\xe9", "ef"] == pytest.approx(lvef.analyse_clip(clips / "a.avi").ef)
+    assert rows.loc["bad\\xe9", "reason"].startswith("bad\\xe9.avi: not a readable video")
+    assert len(list((tmp_path / "out" / "previews").glob("*.jpg"))) == 1
+    [video] = stored_videos(tmp_path / "out", {"caf\\xe9"})["path"]
+    assert Path(video).exists()
 
 
 def test_stopping_ends_what_is_in_hand_and_the_next_run_goes_on(clips, tmp_path):

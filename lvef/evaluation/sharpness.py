@@ -156,11 +156,11 @@ def format_uncertainty(report: Mapping[str, Any]) -> list[str]:
     first = f"VAL factor of the standard deviations: {report['std_factor']:.2f}"
     first += "" if noise is None else f", own noise {noise:.2f} EF points"
     first += "" if rmse is None else f", RMSE on VAL {rmse:.2f}"
+    taught = report.get("backbone_learned_from")  # of a Gaussian process
+    last = [f"the backbone was taught by {taught}"] if taught else []
     if report["one_std"]:
-        return [f"{first}; one SD for all cases"]
+        return [f"{first}; one SD for all cases", *last]
     lines = [first]
-    if report.get("backbone_learned_from"):  # of a Gaussian process
-        lines.append(f"the backbone was taught by {report['backbone_learned_from']}")
     if report["std_factor"] > STRETCHED:
         lines.append(f"  above {STRETCHED}: its own standard deviations are too small")
     if report["spearman"] is not None:
@@ -170,7 +170,7 @@ def format_uncertainty(report: Mapping[str, Any]) -> list[str]:
         lines.append(f"SD and |error|: Spearman {rank}; NLPD gain over one SD {gain}")
         thirds = " / ".join(f"{100 * third['value']:.0f}" for third in report["tertiles"])
         lines.append(f"coverage by tertile of SD: {thirds} %; uncalibrated 90 % interval {raw}")
-    return lines
+    return [*lines, *last]
 
 
 def _proportion(held: NDArray[np.bool_]) -> dict[str, float]:

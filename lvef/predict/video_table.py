@@ -88,7 +88,7 @@ def video_table(
         # Where one path is the end of another, as a4c is of study/a4c, its whole self tells it.
         short = next((ending for ending in _endings(name) if endings[ending] == 1), name)
         own = printable(short if bare[name] == 1 else short + path.suffix)
-        row = {"video": own if numbers is None else numbers[path], **EMPTY, "path": str(path)}
+        row = {"video": own if numbers is None else numbers[path], **EMPTY, "path": path}
         row["shown"] = printable(path.name) if numbers is None else numbers[path]
         asked = Asked("MF" in frames, fps)
         problem = AMBIGUOUS if path in known.ambiguous else ""

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lvef.errors import ConfigurationError, OutputError
-from lvef.files import finite, hold_lock, replacing
+from lvef.files import finite, hold_lock, printable, replacing
 from lvef.predict.stream.inputs import ClipInput
 
 PART_CLIPS, PART_BYTES = 1024, 64 * 2**20
@@ -217,7 +217,9 @@ def _line(clip: ClipInput, rows: list[dict[str, Any]], record: bytes) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Return a number of NumPy's as one of Python's."""
+    """Return a number of NumPy's as one of Python's, and a text that can be written as UTF-8."""
+    if isinstance(value, str):
+        return printable(value)
     return value.item() if hasattr(value, "item") else value
 
 

@@ -31,7 +31,7 @@ def stored_videos(folder: Path, wanted: Collection[str]) -> pd.DataFrame:
         wanted: Names of the clips.
     """
     rows = [
-        {**EMPTY, **clip.rows[0], "path": os.fsdecode(clip.path)}
+        {**EMPTY, **clip.rows[0], "path": Path(os.fsdecode(clip.path))}
         for clip in clips_of(shards_of(folder))
         if clip.rows[0]["video"] in wanted
     ]

@@ -99,7 +99,7 @@ class ClipWork:
         self.finder.restart(self.options.fps)
         seen = self.options.seen
         asked = Asked(seen is not None and "MF" in seen.frames, self.options.fps)
-        own = {**EMPTY, "video": clip.name, "shown": clip.shown, "path": str(clip.path)}
+        own = {**EMPTY, "video": clip.name, "shown": clip.shown, "path": clip.path}
         with self.clock.of("analyse"):
             rows = beats_of(clip.path, clip.name, clip.beats, clip.problem, self.finder, asked)
         rows = [{**own, **row} for row in rows]
