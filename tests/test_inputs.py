@@ -49,6 +49,9 @@ def test_names_of_several_places_say_which(tmp_path):
     assert names(one, two) == ["one/clips/a", "two/clips/a"]
     assert names(one / "a.avi", one) == ["a", "a"], "the same file, which is taken once"
     assert len(list(without(clip_inputs([one / "a.avi", one]), set()))) == 1
+    touch(one, "a.mp4")
+    assert names(one / "a.avi", one / "a.mp4") == ["a.avi", "a.mp4"], "each has a picture"
+    (one / "a.mp4").unlink()
     assert names(tmp_path / "*" / "clips" / "*.avi") == ["one/clips/a", "two/clips/a"]
 
 
@@ -65,6 +68,14 @@ def test_a_place_without_a_clip_is_refused_in_one_line(tmp_path, missing):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match=r"holds no clip|is no file, folder or pattern"):
         names(tmp_path / missing)
+    touch(tmp_path / "full", "a.avi")
+    places = [str(tmp_path / "full"), str(tmp_path / missing)]
+    if missing == "nothing.avi":  # told before the first clip is worked on
+        with pytest.raises(DatasetError, match="is no file, folder or pattern"):
+            next(clip_inputs(places))
+        return
+    with pytest.warns(UserWarning, match="holds no clip"):
+        assert len(list(clip_inputs(places))) == 1
 
 
 def test_a_name_in_bytes_that_are_no_utf8_is_a_clip_like_any(tmp_path):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from glob import has_magic
 from hashlib import blake2b
 from itertools import groupby
 from pathlib import Path
@@ -113,18 +115,35 @@ def clip_inputs(where: Sequence[str | Path], search: Search | None = None) -> It
         search: Counts what is passed over.
 
     Raises:
-        DatasetError: One of them is not there, or may not be read.
+        DatasetError: One of them is not there, or may not be read; or none of them holds a clip.
+            Where one of several holds none, a warning tells.
     """
     search = search or Search()
     roots = [expanded(each) for each in where]
+    for root in roots:  # before any is worked on
+        if not os.path.lexists(root) and not has_magic(str(root)):
+            raise DatasetError(f"{root} is no file, folder or pattern of a clip")
+    empty: list[str] = []
+    # Files that are named one by one lie in a folder like any others.
+    alone = Counter((root.parent, _bare(root)) for root in set(roots) if root.is_file())
     prefixes = _prefixes([_root_of(root) for root in roots])
     for root, prefix in zip(roots, prefixes, strict=True):
-        files = _files(root, search)
+        files, count = _files(root, search), 0
         try:
             for folder, own in groupby(files, key=lambda file: file.parent):
-                yield from _named(list(own), folder, _root_of(root), prefix)
+                named = list(own)
+                count += len(named)
+                stems = Counter(map(_bare, named))
+                stems.update({_bare(root): alone[folder, _bare(root)] - 1} if root in named else {})
+                yield from _named(named, stems, folder, _root_of(root), prefix)
         except OSError as error:
             raise DatasetError(f"{root} cannot be searched: {error.strerror or error}") from error
+        if not count:
+            empty.append("; ".join([f"{root} holds no clip", *search.remarks(None)]))
+    if len(empty) == len(roots):
+        raise DatasetError("; ".join(empty))
+    for told in empty:
+        warnings.warn(told, stacklevel=2)
 
 
 def listed_paths(path: str | Path) -> list[str]:
@@ -157,19 +176,12 @@ def _files(root: Path, search: Search) -> Iterator[Path]:
         found = iter([root])  # whatever it is: what is named is told of
     else:
         found = filter(search.is_clip, search.pattern(root))
-    none = True
-    for file in found:
-        none = False
-        yield file
-    if none:
-        raise DatasetError(
-            "; ".join([f"{root} holds no clip" if root.is_dir() else f"{root} is no file, folder "
-                       "or pattern of a clip", *search.remarks(None)])
-        )  # fmt: skip
+    yield from found
 
 
-def _named(files: list[Path], folder: Path, root: Path, prefix: str) -> Iterator[ClipInput]:
-    stems = Counter(_bare(file) for file in files)
+def _named(
+    files: list[Path], stems: Counter[str], folder: Path, root: Path, prefix: str
+) -> Iterator[ClipInput]:
     below = folder.relative_to(root).as_posix() if folder.is_relative_to(root) else ""
     start = "/".join(part for part in (prefix, below) if part not in ("", "."))
     for file in files:
