@@ -15,7 +15,7 @@ from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.folds import Folds
 from lvef.errors import ConfigurationError
 from lvef.models.backbones.provenance import learned_from
-from lvef.models.loading import describe_checkpoint
+from lvef.models.loading import describe_checkpoint, load_ef_task
 
 ROWS = pd.DataFrame({"video": [f"clip{number}" for number in range(1000)]})
 
@@ -48,8 +48,28 @@ def test_the_share_for_calibration_is_kept_to_a_case():
     assert Folds(calibration_share=0.3).calibrates(ROWS).sum() == 300
     assert Folds().calibrates(ROWS).sum() == 0
     assert Folds(calibration_share=0.01).calibrates(ROWS[:3]).sum() == 1
+    assert Folds(calibration_share=0.99).calibrates(ROWS[:3]).sum() == 2, "one chooses the epoch"
     with pytest.raises(ConfigurationError, match="single case"):
         Folds(calibration_share=0.5).calibrates(ROWS[:1])
+
+
+def test_the_share_for_calibration_is_dealt_out_by_the_seed():
+    first, again, other = (
+        Folds(calibration_share=0.5, fold_seed=seed).calibrates(ROWS) for seed in (0, 0, 1)
+    )
+    assert (first == again).all()
+    assert 0.4 < (first == other).mean() < 0.6
+    # Whatever order the table is in, and not the first that come.
+    backwards = Folds(calibration_share=0.5).calibrates(ROWS[::-1])
+    assert (backwards == first[::-1]).all()
+    assert 200 < first[:500].sum() < 300
+
+
+def test_clips_without_a_patient_are_dealt_out_one_by_one():
+    rows = ROWS.assign(patient=[""] * 500 + ["p"] * 500)
+    chosen = Folds(train_fold="1/2").learns_from(rows)
+    assert 200 < chosen[:500].sum() < 300
+    assert chosen[500:].sum() in (0, 500)
 
 
 @pytest.mark.parametrize("fold", ["0/2", "3/2", "1/1", "half", "1", "-1/2"])
@@ -83,6 +103,14 @@ def test_a_process_is_fitted_to_one_fold_and_its_backbone_to_the_other(phantom_r
     assert len(mlp.model.calibration.scores) == 1, "of three cases of VAL"
     assert len(mlp.model.cases["row"]) == 2
     assert not set(mlp.model.cases["row"].tolist()) & set(mlp.datamodule.calibration_rows)
+    assert load_ef_task(best(tmp_path, "esf_mlp")).calibrated_apart
+    assert main(["verify", str(tmp_path / "esf_mlp" / "version_0")]) == 0
+    # A fit that goes on learns from the same cases.
+    last = best(tmp_path, "esf_mlp").with_name("last.ckpt")
+    on = [*more, "--ckpt_path", str(last), "--trainer.max_epochs", "2"]
+    resumed = run_lightning([*words("fit", "esf_mlp", phantom_root, tmp_path), *on])
+    assert set(resumed.datamodule.split("TRAIN")["video"]) == trained
+    assert resumed.trainer.current_epoch == 2
     backbone = ["--model.backbone.checkpoint", str(best(tmp_path, "esf_mlp"))]
     fold = ["--data.train_fold", "1/2"]
     with pytest.warns(UserWarning, match="3 cases of VAL too few to say anything at 90 %"):
@@ -91,6 +119,7 @@ def test_a_process_is_fitted_to_one_fold_and_its_backbone_to_the_other(phantom_r
     assert not trained & fitted
     assert len(trained | fitted) == 22
     assert len(gpr.model.head.train_y) == len(fitted)
+    assert not load_ef_task(best(tmp_path, "esf_gpr")).calibrated_apart
     said = describe_checkpoint(best(tmp_path, "esf_gpr"))
     assert said["backbone_learned_from"] == "other cases"
     assert said["data"]["train_fold"] == "1/2"

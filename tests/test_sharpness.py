@@ -69,6 +69,7 @@ def test_few_calibration_cases_promise_little():
     assert worst_coverage(50) == pytest.approx(0.827, abs=0.005)
     assert worst_coverage(1288) > 0.88
     assert worst_coverage(8) == 1.0, "every interval is everything"
+    assert worst_coverage(9) == pytest.approx(beta.ppf(0.05, 9, 1)), "the largest residual"
     said = format_promise(promise_report({"all": 50}, 0.9, apart=True))
     assert "with 50 cases of VAL it may hold as little as 83 %" in said
     assert "calibration_share" not in said
