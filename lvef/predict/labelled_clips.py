@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -186,17 +187,17 @@ def found_table(
     Returns:
         As `video_table`, a row a beat, with `video`, `ef_true` and `patient` of the labels.
     """
-    paths = [str(path) for path in rows["path"]]
+    paths = [Path(path) for path in rows["path"]]
 
     def bar(files: Any) -> Any:
         return tqdm(files, desc="finding beats", unit="clip")
 
     found = video_table(paths, None, finder, bar, frames=frames)
-    known = rows.set_index(rows["path"].astype(str))
+    places = {path: place for place, path in enumerate(paths)}
+    place = np.array([places[path] for path in found["path"]])
     for name in _KNOWN:
-        found[name] = known.loc[found["path"], name].to_numpy()
-    order = {path: place for place, path in enumerate(paths)}
-    return found.sort_values("path", key=lambda c: c.map(order), kind="stable", ignore_index=True)
+        found[name] = rows[name].to_numpy()[place]
+    return found.iloc[np.argsort(place, kind="stable")].reset_index(drop=True)
 
 
 def _asked(
