@@ -31,6 +31,15 @@ def on_screen(frames: np.ndarray, height: int = 300, width: int = 400) -> np.nda
     return np.maximum(screen, still)
 
 
+def touch(folder: Path, *names: str) -> Path:
+    """Make empty files in a folder, which is returned."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return folder
+
+
 def told(error: str) -> list[str]:
     """Return the lines that tell an error."""
     return [line for line in error.splitlines() if line.startswith("error: ")]

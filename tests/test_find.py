@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from dicoms import write_dicom
-from helpers import told
+from helpers import told, touch
 
 from lvef.cli.commands import main
 from lvef.data.formats import read_frames
@@ -19,14 +18,6 @@ from lvef.predict.find import find_videos, refuse_expanded
 from lvef.predict.video_table import video_table
 
 GREY = np.zeros((3, 20, 20), np.uint8)
-
-
-def touch(folder: Path, *names: str) -> Path:
-    for name in names:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return folder
 
 
 def names(where: object) -> list[str]:

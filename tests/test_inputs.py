@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dicoms import write_dicom
+from helpers import touch
 from pydicom import dcmread
 from pydicom.fileset import FileSet
 
@@ -16,14 +17,6 @@ from lvef.predict.find import Search
 from lvef.predict.stream.inputs import Shard, clip_inputs, listed_paths, without
 
 GREY = np.zeros((3, 20, 20), np.uint8)
-
-
-def touch(folder: Path, *names: str) -> Path:
-    for name in names:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return folder
 
 
 def names(*where: object) -> list[str]:
