@@ -97,6 +97,7 @@ def test_a_kill_between_part_and_journal_makes_nothing_double(tmp_path, monkeypa
     assert (folder / "journal-000000.jsonl").exists(), "and so is what it was made of"
     with ShardStore(folder) as store:
         assert len(list(store.keys())) == 4
+        assert not (folder / "journal-000000.jsonl").exists(), "which the part holds"
         store.add(clip(4), rows(4))
     assert found(folder) == [(f"{n:03d}", 3) for n in range(5)]
 
