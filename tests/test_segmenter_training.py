@@ -13,11 +13,14 @@ from torch.nn import functional
 
 from lvef.cardiac import polygon_mask
 from lvef.data.transforms import ClipAugmentation
+from lvef.models.segmentation.loss import segmentation_loss
+from lvef.models.segmentation.network import LVSegmentationNet
 from lvef.models.segmentation.weights import SHIPPED, read_weights
 from lvef.phantom.pool import LookedClip
 from lvef.pretraining import segmenter_measure as measuring
 from lvef.pretraining import segmenter_memory as memory
 from lvef.pretraining import segmenter_training as training
+from lvef.pretraining.reader import further_inside
 from lvef.pretraining.segmenter_memory import Windows
 from lvef.pretraining.segmenter_recipes import Recipe
 
@@ -50,6 +53,46 @@ def test_windows_hold_looks_and_their_masks_and_grow(tmp_path):
         grey, mask = batch["clip"][slot], batch["mask"][slot]
         assert grey.shape == mask.shape == (12, 112, 112)
         assert torch.equal(grey == 10 * number + 5, mask.bool()), "masks lie on their looks"
+
+
+def test_a_reader_further_inside_draws_all_edges_but_the_pictures_own_so():
+    mask = torch.zeros(2, 9, 9, dtype=torch.uint8)
+    mask[0, 4:, 2:8] = 1  # cut off by the lower edge of the picture
+    drawn = further_inside(mask, 1)
+    assert drawn.dtype == mask.dtype
+    expected = torch.zeros_like(mask)
+    expected[0, 5:, 3:7] = 1
+    assert torch.equal(drawn, expected)
+    expected[0] = 0
+    expected[0, 6:, 4:6] = 1
+    assert torch.equal(further_inside(mask, 2), expected)
+    assert torch.equal(further_inside(mask, 0), mask)
+
+
+def test_the_reader_is_learned_from_and_judged_by(tmp_path, monkeypatch):
+    """The discs are 20 pixels wide and more: one pixel is a tenth of their area."""
+    memory.fill(tmp_path, "plain.0", [clip(number) for number in range(16)])
+    windows = Windows(tmp_path, {"plain": 16}, "cpu")
+    drawn = []
+
+    def loss(logits, masks):
+        drawn.append(masks.float().mean())
+        return segmentation_loss(logits, masks)
+
+    monkeypatch.setattr(training, "segmentation_loss", loss)
+    for inset in (0, 1):
+        training.train(
+            Recipe("disc", {"plain": 1.0}, clips=16, epochs=1, inset=inset), windows, "cpu"
+        )
+    areas = torch.stack(drawn).reshape(2, -1).mean(1)
+    assert 0.85 < areas[1] / areas[0] < 0.95
+
+    arrays = memory.joined([clip(1)])
+    masks = np.unpackbits(arrays["masks"], axis=-1)
+    inside = further_inside(torch.from_numpy(masks), 1).numpy().astype(np.float32)
+    monkeypatch.setattr(measuring, "segment_closely", lambda *_: inside)
+    assert measuring.measure(LVSegmentationNet(), arrays, inset=1)["dice"][0] == 1
+    assert measuring.measure(LVSegmentationNet(), arrays)["dice"][0] < 0.97
 
 
 def test_the_rate_goes_through_one_cycle():

@@ -27,6 +27,7 @@ from lvef.evaluation.uncertainty import LEVEL
 from lvef.phantom.clip import PhantomClip
 from lvef.phantom.pool import PhantomKind
 from lvef.phantom.solid import SolidClip
+from lvef.pretraining.reader import further_inside
 
 MATCH = 0.12
 """Seconds within which an end-systole that was found counts as a true one."""
@@ -78,11 +79,19 @@ class PhantomCase:
     hard: str = ""
 
 
-def compare(clip: PhantomClip | SolidClip, analysis: ClipAnalysis) -> PhantomCase:
-    """Compare an analysis with the truth of its phantom."""
+def compare(clip: PhantomClip | SolidClip, analysis: ClipAnalysis, inset: int = 0) -> PhantomCase:
+    """Compare an analysis with the truth of its phantom.
+
+    Args:
+        clip: The phantom.
+        analysis: What was found in it.
+        inset: Pixels by which the reader whom Dice is taken against stays further inside than the
+            generator's.
+    """
     truth = clip.truth()
     size = analysis.masks.shape[1:]
-    masks = np.stack([polygon_mask(contour, *size) for contour in truth["contour"]])
+    drawn = np.stack([polygon_mask(contour, *size) for contour in truth["contour"]])
+    masks = further_inside(torch.from_numpy(drawn), inset).numpy()
     fps = clip.patient.fps
     beats = true_beats(truth["ed_frames"], truth["es_frames"])
     reach = MATCH * fps
@@ -166,6 +175,7 @@ def analyse_phantoms(
     kind: PhantomKind,
     indices: Sequence[int],
     calibration: GeometryCalibration | None = None,
+    inset: int = 0,
 ) -> list[PhantomCase]:
     """Analyse phantoms as new clips, on every core, and compare each with its truth.
 
@@ -174,10 +184,11 @@ def analyse_phantoms(
         kind: What the phantoms are drawn from.
         indices: Which of them.
         calibration: In place of the one that comes with the weights.
+        inset: See `compare`.
     """
     start = (str(weights), calibration)
     with get_context("spawn").Pool(default_workers(), _start_worker, start) as pool:
-        done = pool.imap(partial(_analyse_phantom, kind), indices)
+        done = pool.imap(partial(_analyse_phantom, kind, inset), indices)
         return list(tqdm(done, total=len(indices), desc="phantoms analysed", unit="clip"))
 
 
@@ -192,10 +203,10 @@ def _start_worker(weights: str, calibration: GeometryCalibration | None) -> None
     _analyser.calibration = calibration or _analyser.calibration
 
 
-def _analyse_phantom(kind: PhantomKind, index: int) -> PhantomCase:
+def _analyse_phantom(kind: PhantomKind, inset: int, index: int) -> PhantomCase:
     assert _analyser is not None
     clip = kind.clip(index)
     with TemporaryDirectory() as folder:  # through a codec, as any clip comes
         path = Path(folder) / "clip.avi"
         write_video(path, clip.frames(), clip.patient.fps)
-        return compare(clip, _analyser(path))
+        return compare(clip, _analyser(path), inset)

@@ -51,7 +51,10 @@ def _ef_figures(cases: Sequence[PhantomCase]) -> dict[str, float]:
     ef, geometric_ef, reach = table[np.isfinite(table).all(1)].T
     error = geometric_ef - ef
     figures = {"ef_mae": _mean(np.abs(error)), "ef_bias": _mean(error)}
-    figures["ef_within"] = _mean(np.abs(error) <= reach)
+    within = np.abs(error) <= reach
+    figures["ef_within"] = _mean(within)
+    # Of all clips whose EF is known: one that was refused told nothing.
+    figures["ef_within_all"] = int(within.sum()) / max(int(np.isfinite(table[:, 0]).sum()), 1)
     ends = np.clip([geometric_ef - reach, geometric_ef + reach], *EF_RANGE)
     figures["ef_width"] = _mean(ends[1] - ends[0])
     for low, high in BANDS:

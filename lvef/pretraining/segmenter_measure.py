@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
@@ -13,13 +14,18 @@ from lvef.cardiac import CLIP_FPS, ejection_fraction, mask_volume
 from lvef.evaluation.overlap import area_error, dice
 from lvef.models.segmentation.network import LVSegmentationNet
 from lvef.pretraining.phantom_figures import BANDS
+from lvef.pretraining.reader import further_inside
 
 _OFFSETS = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 """Pixels by which masks are made wider to see how far a convention alone sets them apart."""
 
 
-def measure(net: LVSegmentationNet, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def measure(
+    net: LVSegmentationNet, arrays: dict[str, NDArray[Any]], inset: int = 0
+) -> dict[str, NDArray[Any]]:
     """Return what is measured of each clip, `(n,)` each.
+
+    `inset` is how many pixels the reader stays further inside than the generator's.
 
     `dice` and `area_error` (percent) over its looks; `dice+2` and the like, where masks are made
     so many pixels wider on every side; `ef` true, `ef_masks` by the masks at the true ED and ES,
@@ -30,7 +36,8 @@ def measure(net: LVSegmentationNet, arrays: dict[str, NDArray[Any]]) -> dict[str
     for number in range(len(arrays["survey"])):
         span = slice(*arrays["starts"][number : number + 2])
         frames = np.array(arrays["frames"][span])
-        truth = np.unpackbits(arrays["masks"][span], axis=-1).astype(bool)
+        drawn = torch.from_numpy(np.unpackbits(arrays["masks"][span], axis=-1))
+        truth = further_inside(drawn, inset).bool().numpy()
         painted = one_ventricle(segment_closely(net, frames, CLIP_FPS))
         rows["dice"].append(float(dice(painted, truth).mean()))
         outside = np.stack([_signed_distance(mask) for mask in painted])

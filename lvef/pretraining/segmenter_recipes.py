@@ -57,6 +57,8 @@ class Recipe:
         seed: Of weights, order and augmentation.
         rate: Peak learning rate.
         warm: Start from the shipped weights, for `WARM_SHARE` of the time.
+        inset: Pixels by which the reader whom it learns from, and is judged by, stays further
+            inside than the generator's.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Recipe:
     seed: int = 0
     rate: float = 3e-3
     warm: bool = False
+    inset: int = 0
 
     def counts(self) -> dict[str, int]:
         """Return how many clips come from each pool."""
@@ -95,6 +98,7 @@ _VARIANTS = [
 _SHIPPED = Recipe("shipped", {}, clips=0, epochs=0)
 _FINAL = Recipe("final", _mixed(0.3, ("dilated",)), 8000, 28, MACHINE)
 _WARM = replace(_FINAL, name="warm", rate=1e-3, warm=True)
+_INSIDE = replace(_WARM, name="reader", augmentation={}, inset=1)
 RECIPES: dict[str, list[Recipe]] = {
     "ablation": [
         _SHIPPED,
@@ -107,5 +111,16 @@ RECIPES: dict[str, list[Recipe]] = {
         _WARM,
         replace(_WARM, name="warm, no machine", augmentation={}),
     ],
+    "reader": [
+        *(replace(_INSIDE, seed=seed) for seed in range(3)),
+        replace(_INSIDE, name="longer only", inset=0),
+        replace(_INSIDE, name="reader, all kinds", shares=_mixed(0.4, HARD_KINDS)),
+        replace(_INSIDE, name="reader, sequence", augmentation=SEQUENCE),
+        _SHIPPED,
+        replace(_SHIPPED, name="shipped, reader", inset=1),
+    ],
 }
-"""Each change at an eighth of the clips, with two seeds; and what ships, with three."""
+"""Each change at an eighth of the clips, with two seeds; and what ships, with three.
+
+"reader" goes on from what ships, with a reader one pixel further inside.
+"""

@@ -36,6 +36,7 @@ from lvef.models.segmentation.weights import SHIPPED, load_weights
 from lvef.options import COUNT, Range, check_numbers
 from lvef.phantom.pool import LookedClip, render
 from lvef.precision import cpu_precision
+from lvef.pretraining.reader import further_inside
 from lvef.pretraining.segmenter_measure import measure, summarise
 from lvef.pretraining.segmenter_memory import Windows, fill, joined, parts_of
 from lvef.pretraining.segmenter_recipes import JUDGES, POOLS, RECIPES, Recipe
@@ -85,6 +86,7 @@ def train(
             order = torch.cat([order, torch.randperm(len(windows), device=device)])
         chosen, order = order[:BATCH], order[BATCH:]
         batch = augmentation.clips(windows.batch(chosen))
+        batch["mask"] = further_inside(batch["mask"], recipe.inset)
         with torch.autocast(device, torch.bfloat16, enabled=mixed):
             logits = net(batch["clip"], batch["survey"])
         loss = segmentation_loss(logits.float().flatten(0, 1), batch["mask"].flatten(0, 1))
@@ -139,7 +141,8 @@ def run(recipe: Recipe, job: Job, results: Any) -> None:
         results.put((recipe, (steps, seconds, weights)))
         if job.judges:
             measured = {
-                judge: measure(net, dict(np.load(job.judges / f"{judge}.npz"))) for judge in JUDGES
+                judge: measure(net, dict(np.load(job.judges / f"{judge}.npz")), recipe.inset)
+                for judge in JUDGES
             }
             results.put((recipe, measured))
         else:
@@ -216,7 +219,8 @@ def _render_parts(
 def _keep_weights(output: Path, recipe: Recipe, weights: dict[str, NDArray[Any]]) -> None:
     tensors = {k: torch.from_numpy(v) for k, v in weights.items()}
     title = f"{recipe.name.replace(', ', '_').replace(' ', '_')}_s{recipe.seed}"
-    save_file(tensors, output / f"{title}.safetensors", {"trained_on": "phantoms"})
+    metadata = {"trained_on": "phantoms", "inset": str(recipe.inset)}
+    save_file(tensors, output / f"{title}.safetensors", metadata)
 
 
 def write_judges(output: Path, workers: int, scale: float) -> None:

@@ -76,13 +76,14 @@ def weights(
         raise ConfigurationError(
             f"{ckpt_path} was not trained on phantoms alone: weights of patients do not ship"
         )
+    inset = int(origin.get("inset", "0"))
     quarter = range(calibration_clips // 4)
     plain = GeometryCalibration()
 
     def analysed(
         kind: PhantomKind, numbers: range, calibration: GeometryCalibration
     ) -> list[PhantomCase]:
-        return analyse_phantoms(ckpt_path, kind, numbers, calibration)
+        return analyse_phantoms(ckpt_path, kind, numbers, calibration, inset)
 
     populations = calibrated_on(seed, breadth)
     calibration = calibrate([analysed(kind, quarter, plain) for kind in populations], trust)
@@ -93,13 +94,14 @@ def weights(
     metadata = {
         "trained_on": "phantoms",
         "version": version("lvef"),
+        "inset": str(inset),
         "calibration": json.dumps(asdict(calibration)),
         "figures": json.dumps(figures),
     }
     write_tensors(output, {key: value.float() for key, value in state.items()}, metadata)
     parameters = sum(parameter.numel() for parameter in LVSegmentationNet().parameters())
     card = output.with_name("MODEL_CARD.md")
-    write_text(card, model_card(calibration, figures, seed, breadth, parameters))
+    write_text(card, model_card(calibration, figures, seed, breadth, parameters, inset))
     return output
 
 
