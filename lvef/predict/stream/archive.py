@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,21 +15,20 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lvef.data.options import default_workers
 from lvef.data.views import FrameOptions
 from lvef.errors import ConfigurationError
 from lvef.files import make_room, write_json
-from lvef.models.inference import best_device, inference
+from lvef.models.inference import best_device
 from lvef.models.segmentation.weights import SHIPPED, weights_file
 from lvef.predict.find import Search
-from lvef.predict.keyframes import keyframes_of
+from lvef.predict.stream.found import FoundClips, asked_clips, found_clips, rows_of
 from lvef.predict.stream.inputs import WHOLE, ClipInput, Shard, clip_inputs, without
-from lvef.predict.stream.pool import Finished, Limits, Network, Pool, inline
+from lvef.predict.stream.pool import Finished, Limits
+from lvef.predict.stream.progress import Progress, ProgressBar
 from lvef.predict.stream.store import ANSWERS, ShardStore
-from lvef.predict.stream.work import ClipWork, FoundClip, WorkOptions
-from lvef.predict.video_table import AMBIGUOUS, EMPTY
+from lvef.predict.stream.work import FoundClip, WorkOptions
 from lvef.predict.writer import made_with
 
 MANIFEST = "manifest.json"
@@ -64,34 +62,6 @@ class ArchiveOptions:
     limits: Limits = field(default_factory=Limits)
     device: str | None = None
     trusted: tuple[str, ...] = ()
-
-
-@dataclass
-class Progress:
-    """How many clips came to which end."""
-
-    ok: int = 0
-    refused: int = 0
-    failed: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def clips(self) -> int:
-        """All of them."""
-        return self.ok + self.refused + self.failed
-
-    def add(self, rows: Sequence[dict[str, Any]], seconds: dict[str, float]) -> None:
-        """Count a clip."""
-        good = any(not row["reason"] for row in rows)
-        seen = any(row["num_frames"] for row in rows)  # it could be read, and was refused
-        if good:
-            self.ok += 1
-        elif seen:
-            self.refused += 1
-        else:
-            self.failed += 1
-        for stage, took in seconds.items():
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + took
 
 
 class Archive:
@@ -135,39 +105,22 @@ class Archive:
             done = set(store.keys())
             if done and bar:
                 print(f"{len(done):,} clips are analysed already; new and changed files follow.")
-            clips = self._clips(where)
+            clips = asked_clips(where, self.options.keyframes, self.search)
             own = (clip for clip in clips if self.shard.has(clip))
-            shown = stack.enter_context(_bar(bar))
-            count = threading.Thread(
-                target=_count, args=(where, self.shard, len(done), shown), daemon=True
-            )
-            count.start()
+            shown = stack.enter_context(ProgressBar(bar, partial(self._left, where, len(done))))
             for number, ended in enumerate(self._ended(stack, without(own, done), stop)):
                 self._keep(store, ended)
-                shown.update()
-                shown.set_postfix(failed=self.progress.failed, refused=self.progress.refused)
+                shown.show(self.progress)
                 if number % _FLUSH == 0:
                     store.flush()
         return self.progress
 
-    def _clips(self, where: Sequence[str | Path]) -> Iterator[ClipInput]:
-        """Yield the clips, with their beats where these are given."""
-        clips = clip_inputs(where, self.search)
-        if self.options.keyframes is None:
-            yield from clips
-            return
-        known_clips = list(clips)  # which clip a name means is only known among all
-        known = keyframes_of([clip.path for clip in known_clips], self.options.keyframes)
-        for clip in known_clips:
-            beats = tuple(known.beats.get(clip.path, ()))
-            problem = AMBIGUOUS if clip.path in known.ambiguous else ""
-            yield ClipInput(
-                clip.path, clip.name, clip.shown, clip.size, clip.mtime_ns, beats, problem
-            )
+    def _left(self, where: Sequence[str | Path], done: int) -> int:
+        return sum(1 for clip in clip_inputs(where) if self.shard.has(clip)) - done
 
     def _ended(
         self, stack: ExitStack, clips: Iterator[ClipInput], stop: Callable[[], bool]
-    ) -> Iterator[Finished[ClipInput, FoundClip]]:
+    ) -> FoundClips:
         """Yield each clip as it is done."""
         options = self.options
         work = WorkOptions(
@@ -175,27 +128,15 @@ class Archive:
             self.output, options.previews, options.overlays,
         )  # fmt: skip
         workers = default_workers() if options.workers is None else options.workers
-        if workers == 0:
-            return inline(ClipWork(work), clips, stop)
-        shared = self.device.type != "cpu"  # else each worker has a network of its own
-        network = _network(options.segmenter, self.device) if shared else None
-        pool: Pool[ClipInput, FoundClip] = Pool(
-            partial(ClipWork, work), workers, options.limits, network
-        )
-        return stack.enter_context(pool).run(clips, stop)
+        return found_clips(stack, clips, work, workers, self.device, options.limits, stop)
 
     def _keep(self, store: ShardStore, ended: Finished[ClipInput, FoundClip]) -> None:
         """Ask the model of EF about a clip, and store what is known of it."""
-        found, clip = ended.answer, ended.job
-        if found is None:
-            row = {**EMPTY, "video": clip.name, "shown": clip.shown, "reason": ended.reason}
-            found = FoundClip([row])
+        found = rows_of(ended)
         if self.answers is not None:
             self.answers.add(found)
-        for row in found.rows:
-            row["seconds"] = ended.seconds
         self.progress.add(found.rows, found.seconds)
-        store.add(clip, found.rows, found.record)
+        store.add(ended.job, found.rows, found.record)
 
     def _made(self) -> dict[str, Any]:
         """Return what must be the same for all rows of a folder."""
@@ -289,34 +230,6 @@ def read_manifest(path: Path) -> dict[str, Any]:
     raise ConfigurationError(
         f"{path}: there is none of an archive, or it is damaged: begin with another --output"
     )
-
-
-def _network(segmenter: str, device: torch.device) -> Network:
-    """Return the segmenter's network on the device."""
-    from lvef.analysis.analyse import ClipAnalyser
-
-    net = ClipAnalyser(segmenter, device).net
-
-    def look(clips: Tensor, surveys: Tensor) -> Tensor:
-        with inference(device):
-            logits: Tensor = net(clips.to(device), surveys.to(device))
-        return logits
-
-    return look
-
-
-def _bar(shown: bool) -> Any:
-    return tqdm(desc="clips", unit="clip", disable=not shown, dynamic_ncols=True)
-
-
-def _count(where: Sequence[str | Path], shard: Shard, done: int, bar: Any) -> None:
-    """Count the clips beside the work, so that the bar can tell how much is left."""
-    try:
-        total = sum(1 for clip in clip_inputs(where) if shard.has(clip))
-    except Exception:  # whoever takes the clips meets it, too, and tells
-        return
-    bar.total = max(total - done, bar.n)
-    bar.refresh()
 
 
 def _digest(path: Path) -> str:

@@ -17,6 +17,7 @@ from lvef.data.names import CLIP_EXTENSIONS, expanded
 from lvef.errors import ConfigurationError, DatasetError
 from lvef.files import printable
 from lvef.predict.find import Search
+from lvef.predict.video_table import EMPTY
 
 _KEY = 16
 
@@ -48,6 +49,11 @@ class ClipInput:
         """Tells this file, as it is now, from all others."""
         about = b"\0".join([_spelt(self.path), b"%d" % self.size, b"%d" % self.mtime_ns])
         return blake2b(about, digest_size=_KEY).digest()
+
+    @property
+    def row(self) -> dict[str, object]:
+        """What is known of it before it is opened, as a row of `video_table`."""
+        return {**EMPTY, "video": self.name, "shown": self.shown, "path": self.path}
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from lvef.predict.record import packed_record
 from lvef.predict.stream.inputs import ClipInput
 from lvef.predict.stream.pictures import picture_path, write_preview
 from lvef.predict.stream.pool import Network
-from lvef.predict.video_table import EMPTY, Asked, beats_of, told_of
+from lvef.predict.video_table import Asked, beats_of, told_of
 
 PREVIEWS, OVERLAYS = "previews", "overlays"
 
@@ -99,7 +99,7 @@ class ClipWork:
         self.finder.restart(self.options.fps)
         seen = self.options.seen
         asked = Asked(seen is not None and "MF" in seen.frames, self.options.fps)
-        own = {**EMPTY, "video": clip.name, "shown": clip.shown, "path": clip.path}
+        own = clip.row
         with self.clock.of("analyse"):
             rows = beats_of(clip.path, clip.name, clip.beats, clip.problem, self.finder, asked)
         rows = [{**own, **row} for row in rows]
