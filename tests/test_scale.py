@@ -17,7 +17,7 @@ from lvef.cardiac import polygon_mask
 from lvef.cli.commands import main
 from lvef.evaluation.overlap import dice
 from lvef.phantom import PhantomClip
-from lvef.predict.record import read_record
+from lvef.predict.stream.stored import stored_records
 
 ZOOM, LEFT, TOP = 2, 120, 40
 """How `on_screen` shows a phantom."""
@@ -53,10 +53,11 @@ def test_volumes_are_millilitres_where_the_file_states_its_scale(shown):
     phantom, analysis, _ = shown
     assert analysis.volume_unit == "mL"
     true = np.array([phantom.volume(frame) for frame in range(FRAMES)])
-    assert np.nanmedian(analysis.volume / true) == pytest.approx(1, abs=0.3)
+    # The phantom's volume is that up to the wall; readers, and the network, draw within.
+    assert np.nanmedian(analysis.volume / true) == pytest.approx(0.7, abs=0.15)
     assert analysis.beats
     for beat in analysis.beats:
-        assert beat.edv == pytest.approx(true[beat.ed_frame], rel=0.35)
+        assert beat.edv == pytest.approx(0.7 * true[beat.ed_frame], rel=0.25)
         assert beat.esv == pytest.approx(beat.edv * (1 - beat.ef / 100))
 
 
@@ -72,7 +73,7 @@ def test_areas_and_lengths_are_in_pixels_of_the_file(shown):
 def test_masks_and_kept_contours_lie_on_the_ventricle_in_the_pictures_of_the_file(shown):
     phantom, analysis, run = shown
     assert analysis.lv_masks.shape == (FRAMES, 300, 400)
-    record = read_record(run / "analysis" / "loop.npz")
+    record = stored_records(run, ["loop"])["loop"]
     contours = phantom.truth()["contour"]
     for frame in (0, 20, 40):
         true = polygon_mask((contours[frame] + 0.5) * ZOOM - 0.5 + [LEFT, TOP], 300, 400)

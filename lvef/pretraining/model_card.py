@@ -116,7 +116,8 @@ mean of the area and what grey levels tell of it, rather than in the latter; and
 {inset} pixel further inside for the last training, since the outlines of the network before were
 17 to 34 % larger than those of EchoNet-Dynamic's own network. How far inside a reader draws is a
 convention, which no phantom can tell; Dice below is against masks drawn as far inside, and does
-not include how much readers differ. Everything else was chosen by phantoms, and compared on the
+not include how much readers differ. Volumes are those within such outlines, and smaller than those
+up to the wall. Everything else was chosen by phantoms, and compared on the
 clips afterwards.
 
 **The stated interval** reaches {reach:.1f} points to either side of the EF, a little more where
