@@ -10,6 +10,7 @@ import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -161,6 +162,33 @@ def _laughs() -> str:
     lines = ["a: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"b{n}: &a{n + 1} [{', '.join([f'*a{n}'] * 9)}]" for n in range(12)]
     return "\n".join(lines) + "\n"
+
+
+def of_lines(values: Sequence[Any]) -> Iterator[tuple[str, Damage]]:
+    """Yield what the first line of a file of JSON lines can be that should not."""
+
+    def spoilt(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+        first, *rest = path.read_text().splitlines()
+        path.write_text("\n".join([json.dumps(change(json.loads(first))), *rest]) + "\n")
+
+    for name in ("path", "key", "rows", "record"):
+        yield (
+            f"no {name}",
+            lambda path, n=name: spoilt(path, lambda a: {k: v for k, v in a.items() if k != n}),
+        )
+        for value in values:
+            yield (
+                f"{name} {value!r:.20}",
+                lambda path, n=name, v=value: spoilt(path, lambda a: {**a, n: v}),
+            )
+    for value in values:
+        yield f"line {value!r:.20}", lambda path, v=value: spoilt(path, lambda _: v)
+        yield (
+            f"reason {value!r:.20}",
+            lambda path, v=value: spoilt(
+                path, lambda a: {**a, "rows": [{**a["rows"][0], "reason": v}]}
+            ),
+        )
 
 
 def of_an_archive() -> Iterator[tuple[str, Damage]]:

@@ -17,7 +17,7 @@ from lvef.data.transforms import Augmentation
 from lvef.data.views import to_square
 from lvef.errors import ConfigurationError, DatasetError, VideoError
 from lvef.phantom import PhantomClip
-from lvef.predict.video_table import find_videos, video_table
+from lvef.predict.video_table import video_table
 
 
 def test_a_case_holds_the_traced_frames_in_the_order_asked_for(phantom_root):
@@ -185,16 +185,6 @@ def test_checking_videos_sets_unreadable_ones_aside(phantom_root, tmp_path):
     assert data.table.index.tolist() == list(range(31))
 
 
-def test_new_videos_come_from_a_file_a_folder_or_a_glob(tmp_path):
-    for name in ("b.mp4", "a.avi", "notes.txt"):
-        (tmp_path / name).touch()
-    assert [p.name for p in find_videos(tmp_path)] == ["a.avi", "b.mp4"]
-    assert [p.name for p in find_videos(tmp_path / "a.avi")] == ["a.avi"]
-    assert [p.name for p in find_videos(f"{tmp_path}/*.mp4")] == ["b.mp4"]
-    with pytest.raises(DatasetError, match="takes a file, a folder or a glob"):
-        find_videos(tmp_path / "nothing")
-
-
 def test_a_new_video_without_usable_key_frames_gets_a_reason(tmp_path):
     clip = PhantomClip(5, 0)
     for name in ("good", "unknown", "late", "same", "text", "007"):
@@ -254,7 +244,7 @@ def test_a_path_that_ends_another_has_a_name_too(tmp_path, monkeypatch):
 
 
 def test_no_video_at_all_is_told():
-    with pytest.raises(DatasetError, match="no video to predict"):
+    with pytest.raises(DatasetError, match="no clip is named"):
         video_table([], None)
 
 

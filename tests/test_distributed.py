@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from lvef.models import ExactGPHead
+from lvef.predict.stream.store import stored_clips
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -91,9 +92,10 @@ def test_new_clips_are_looked_at_once_whatever_the_number_of_processes(phantom_r
     tables = []
     for name, more in (("one", []), ("two", TWO)):
         predicted = run("predict", phantom_root, tmp_path / name, *ONE_BY_ONE, *asked, *more)
-        found = pd.read_csv(predicted / "found.csv")
-        assert not found.duplicated(["video", "beat"]).any()
-        assert len(list((predicted / "analysis").iterdir())) == found["video"].nunique() == 3
+        shards = sorted((predicted / "shards").iterdir())
+        assert len(shards) == (2 if more else 1)
+        stored = [clip.rows[0]["video"] for shard in shards for clip in stored_clips(shard)]
+        assert len(set(stored)) == len(stored) == 3
         tables.append(pd.read_csv(predicted / "predictions.csv"))
         assert (tables[-1]["status"] == "ok").all()
     pd.testing.assert_frame_equal(*tables, rtol=1e-5)

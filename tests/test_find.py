@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import warnings
+from pathlib import Path
 
 import av
 import numpy as np
@@ -14,17 +14,20 @@ from helpers import told, touch
 from lvef.cli.commands import main
 from lvef.data.formats import read_frames
 from lvef.errors import ConfigurationError, DatasetError
-from lvef.predict.find import find_videos, refuse_expanded
+from lvef.predict.find import Search, refuse_expanded
+from lvef.predict.stream.inputs import clip_inputs
 from lvef.predict.video_table import video_table
 
 GREY = np.zeros((3, 20, 20), np.uint8)
 
 
+def found_in(where: object, search: Search | None = None) -> list[Path]:
+    return [clip.path for clip in clip_inputs([where], search)]
+
+
 def names(where: object) -> list[str]:
-    """Return the names of the clips that are found, warnings of other files left out."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return [path.name for path in find_videos(where)]
+    """Return the names of the clips that are found."""
+    return sorted(path.name for path in found_in(where))
 
 
 def test_clips_are_told_by_extension_or_first_bytes_and_the_rest_is_counted(tmp_path):
@@ -35,21 +38,18 @@ def test_clips_are_told_by_extension_or_first_bytes_and_the_rest_is_counted(tmp_
             for e in ["avi", "MP4", "m4v", "mov", "mkv", "webm", "wmv", "mpg", "MPEG", "dcm"]
         ),
     )
-    touch(tmp_path, "notes.txt", "more.txt", "sheet.xlsx", "README", "below/b.avi")
+    touch(tmp_path, "notes.txt", "more.txt", "sheet.xlsx", "README", "below/b.mp4")
     touch(tmp_path, ".DS_Store", "._a.avi", ".hidden.avi", "__MACOSX/c.avi")
     for name in ("IM_0001", "image.img", "1.2.840.7", "loop.jpg"):
         write_dicom(tmp_path / name, GREY, model="MONOCHROME2")
-    with pytest.warns(UserWarning, match="not read as no clip") as warned:
-        found = find_videos(tmp_path)
-    assert sorted(path.name for path in found) == [
+    search = Search()
+    assert sorted(path.name for path in found_in(tmp_path, search)) == [
         "1.2.840.7", "IM_0001", "a.MP4", "a.MPEG", "a.avi", "a.dcm", "a.m4v", "a.mkv", "a.mov",
-        "a.mpg", "a.webm", "a.wmv", "image.img", "loop.jpg",
+        "a.mpg", "a.webm", "a.wmv", "b.mp4", "image.img", "loop.jpg",
     ]  # fmt: skip
-    assert str(warned[0].message) == (
-        f"{tmp_path}: not read as no clip: 4 files (2 .txt, 1 .xlsx, 1 without extension); not "
-        f"searched: 1 folder in it; '{tmp_path}/**/*' searches those below, too"
-    )
-    assert len(warned) == 1
+    assert search.remarks(None) == [
+        "not read as no clip: 4 files (2 .txt, 1 .xlsx, 1 without extension)"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -79,21 +79,21 @@ def test_clips_of_other_containers_are_read(tmp_path, extension, codec, pixels):
     np.testing.assert_allclose(grey, [40, 140], atol=6)
 
 
-def test_a_folder_says_what_it_does_not_hold_and_how_to_search_below(tmp_path):
-    touch(tmp_path, "a/x.avi", "b/y.avi", "list.csv")
+def test_a_place_without_a_clip_says_what_it_holds(tmp_path):
+    touch(tmp_path, "a/x.avi", "b/y.avi", "c/list.csv")
     with pytest.raises(DatasetError) as error:
-        find_videos(tmp_path)
-    assert str(error.value) == (
-        f"{tmp_path} holds no clip; not read as no clip: 1 file (1 .csv); not searched: 2 folders "
-        f"in it; '{tmp_path}/**/*' searches those below, too; --data.videos takes a file, a folder "
-        "or a glob"
-    )
-    with pytest.raises(DatasetError, match=r"is no file.*not searched: 2 folders in it; --data"):
-        find_videos(f"{tmp_path}/[ab]")
-    with pytest.raises(DatasetError, match="is no file, folder or pattern of a clip; --data"):
-        find_videos(tmp_path / "nothing*")
-    with pytest.raises(DatasetError, match="cannot be searched: File name too long"):
-        find_videos("x" * 5000)
+        found_in(tmp_path / "c")
+    assert str(error.value) == f"{tmp_path}/c holds no clip; not read as no clip: 1 file (1 .csv)"
+    with pytest.raises(DatasetError, match=r"holds no clip; not searched: 2 folders in it"):
+        found_in(f"{tmp_path}/[ab]")
+    with pytest.raises(DatasetError, match="holds no clip"):
+        found_in(tmp_path / "nothing*")
+    with pytest.raises(DatasetError, match="is no file, folder or pattern"):
+        found_in(tmp_path / "nothing")
+    with pytest.raises(DatasetError, match="no clip is named"):
+        list(clip_inputs([]))
+    with pytest.raises(DatasetError, match=r"is no file|File name too long"):
+        found_in("x" * 5000)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_folder_says_what_it_does_not_hold_and_how_to_search_below(tmp_path):
         ("*/*.avi", ["c.avi", "d.avi"]),
         ("study [[]2]/**/*.avi", ["d.avi", "e.avi"]),
         ("study [2]/*.avi", ["d.avi"]),
-        ("study [2]", ["d.avi"]),
+        ("study [2]", ["d.avi", "e.avi", "f.mp4"]),
         ("b [1].avi", ["b [1].avi"]),
         ("**/deep/?.avi", ["e.avi"]),
         (".*.avi", [".hidden.avi"]),
@@ -121,11 +121,11 @@ def test_patterns_mean_what_a_shell_means(tmp_path, pattern, expected):
 
 def test_a_pattern_that_goes_everywhere_leaves_no_folder_unsearched(tmp_path):
     touch(tmp_path, "a.avi", "study/b.avi")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert len(find_videos(f"{tmp_path}/**/*")) == 2
-    with pytest.warns(UserWarning, match="not searched: 1 folder in it$"):
-        assert len(find_videos(f"{tmp_path}/*")) == 1
+    search = Search()
+    assert len(found_in(f"{tmp_path}/**/*", search)) == 2
+    assert not search.remarks(None)
+    assert len(found_in(f"{tmp_path}/*", search)) == 1
+    assert search.remarks(None) == ["not searched: 1 folder in it"]
 
 
 def test_links_in_circles_and_to_nowhere_end(tmp_path):
@@ -135,8 +135,12 @@ def test_links_in_circles_and_to_nowhere_end(tmp_path):
     (tmp_path / "latest").symlink_to(tmp_path / "z")
     (tmp_path / "self").symlink_to(tmp_path / "self")
     (tmp_path / "lost.avi").symlink_to(tmp_path / "gone.avi")
-    found = find_videos(f"{tmp_path}/**/*.avi")
-    assert [str(p.relative_to(tmp_path)) for p in found] == ["a/b/x.avi", "lost.avi", "z/y.avi"]
+    found = found_in(f"{tmp_path}/**/*.avi")
+    assert sorted(str(p.relative_to(tmp_path)) for p in found) == [
+        "a/b/x.avi",
+        "lost.avi",
+        "z/y.avi",
+    ]
     assert names(tmp_path / "latest") == ["y.avi"]
     lost = video_table(tmp_path / "lost.avi", None) if (tmp_path / "lost.avi").is_file() else None
     assert lost is None
@@ -151,25 +155,27 @@ def test_home_and_the_folder_one_is_in_need_not_be_spelt_out(tmp_path, monkeypat
     for where in ("~/clips", "~/clips/*.avi", "~/cl*/a.avi", ".", "*.avi", "../clips/**/*.avi"):
         assert names(where) == ["a.avi"], where
     with pytest.raises(DatasetError, match="is no file"):
-        find_videos("~nobody_of_that_name/clips")
+        found_in("~nobody_of_that_name/clips")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_folder_that_may_not_be_read_is_told(tmp_path):
     touch(tmp_path, "a.avi", "closed/b.avi")
     (tmp_path / "closed").chmod(0)
-    with pytest.warns(UserWarning, match="not opened, as that is not allowed: 1 folder"):
-        assert [path.name for path in find_videos(f"{tmp_path}/**/*.avi")] == ["a.avi"]
-    with pytest.raises(DatasetError, match="cannot be searched: Permission denied"):
-        find_videos(tmp_path / "closed")
+    search = Search()
+    assert [path.name for path in found_in(f"{tmp_path}/**/*.avi", search)] == ["a.avi"]
+    assert search.remarks(None) == ["not opened, as that is not allowed: 1 folder"]
+    with pytest.raises(DatasetError, match=r"cannot be searched: Permission denied|not allowed"):
+        found_in(tmp_path / "closed")
     (tmp_path / "closed").chmod(0o700)
 
 
 def test_many_files_are_told_in_one_line(tmp_path):
     for number in range(2_000):
         (tmp_path / f"{number:05d}{'.avi' if number % 2 else '.txt'}").touch()
-    with pytest.warns(UserWarning, match=r"1,000 files \(1,000 \.txt\)"):
-        assert len(find_videos(tmp_path)) == 1_000
+    search = Search()
+    assert len(found_in(tmp_path, search)) == 1_000
+    assert search.remarks(None) == ["not read as no clip: 1,000 files (1,000 .txt)"]
 
 
 def test_a_pattern_that_the_shell_spelt_out_is_explained(capsys):

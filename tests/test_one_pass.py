@@ -26,6 +26,8 @@ from lvef.phantom import PhantomClip
 from lvef.predict.finder import BeatFinder
 from lvef.predict.frames import key_frame_batches
 from lvef.predict.new_clips import NewClipsDataModule
+from lvef.predict.stream.store import stored_clips
+from lvef.predict.stream.work import ClipWork
 from lvef.predict.video_table import video_table
 
 SEEN = FrameOptions(("EDF", "ESF"), 64)
@@ -126,12 +128,53 @@ class PictureList:
                 yield frame.to_ndarray(format="rgb24")
 
 
-def test_no_network_runs_while_a_data_module_is_set_up(clip):
-    data = EchoNetDataModule(videos=str(clip))
-    with pytest.raises(ConfigurationError, match="call it before setup"):
-        data.setup("predict")
+def test_new_clips_are_for_predict_alone(clip):
     with pytest.raises(ConfigurationError, match="they are for predict, not fit"):
         NewClipsDataModule(str(clip)).setup("fit")
+
+
+def test_batches_of_beats_come_before_the_last_clip_is_opened(tmp_path, monkeypatch):
+    frames = PhantomClip(5, 0).frames()
+    for name in "abc":
+        write_video(tmp_path / f"{name}.avi", frames, 50)
+    (tmp_path / "aa.avi").write_bytes(b"no video " * 99)
+    begun = []
+    really = ClipWork.__call__
+    monkeypatch.setattr(
+        ClipWork, "__call__", lambda work, clip: begun.append(clip.name) or really(work, clip)
+    )
+    data = NewClipsDataModule(str(tmp_path), ["EDF", "ESF"], batch_size=2, num_workers=0)
+    data.prepare_data()
+    data.setup("predict")
+    data.keep_in(tmp_path / "run")
+    batches = iter(data.predict_dataloader())
+    first = next(batches)
+    assert begun == ["a"]
+    assert first["frames"].shape[:3] == (2, 2, 3)
+    assert first["frames"].dtype == torch.uint8
+    assert [case["video"] for case in first["cases"]] == ["a", "a"]
+    assert not list(stored_clips(data_shard(tmp_path))), "its beats are not answered yet"
+    every = [first, *batches]
+    for number, batch in enumerate(every):
+        ef = torch.full((len(batch["row"]),), 40.0 + number)
+        data.pending.answered({"row": batch["row"], "ef": ef})
+    assert begun == ["a", "aa", "b", "c"]
+    assert data.progress.ok == 3
+    assert data.progress.failed == 1
+    data.close()
+    found = {clip.rows[0]["video"]: clip for clip in stored_clips(data_shard(tmp_path))}
+    assert set(found) == {"a", "aa", "b", "c"}
+    assert "not a readable video" in found["aa"].rows[0]["reason"]
+    assert found["a"].rows[0]["ef"] == 40.0
+    beats = [case["video"] for batch in every for case in batch["cases"]]
+    assert [len(found[name].rows) for name in "abc"] == [beats.count(name) for name in "abc"]
+    assert all(clip.record for name, clip in found.items() if name != "aa")
+    said = [row["ef"] for name in "abc" for row in found[name].rows]
+    assert said == [40.0 + n for n, batch in enumerate(every) for _ in batch["cases"]]
+
+
+def data_shard(folder):
+    return folder / "run" / "shards" / "01-of-01"
 
 
 def test_one_list_of_options_stands_for_the_data_module_of_each_job():

@@ -186,7 +186,7 @@ def test_every_command_ends_with_the_number_of_its_signal(
         "fit": (fit, "**/last.ckpt"),
         "two processes": ([*fit, *two, "--data.batch_size", "2"], "**/last.ckpt"),
         "gaussian process": (words("fit", "esf_gpr", phantom_root, tmp_path), "**/events*"),
-        "predict": (words("predict", "esf_mlp", phantom_root, tmp_path, *clips), "**/*.npz"),
+        "predict": (words("predict", "esf_mlp", phantom_root, tmp_path, *clips), "**/journal-*"),
         "table": (
             ["table", "--root", str(phantom_root), "--output", str(tmp_path), "--quick",
              "--experiments", "[esf_mlp]"], "**/events*",

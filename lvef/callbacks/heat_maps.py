@@ -101,17 +101,16 @@ class SaliencyMaps(Callback):
         if self._mapper is None or "frames" not in batch:
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        table = data.table
-        rows = table.loc[batch["row"].cpu().numpy()]
-        seen = (data.image_size, data.remove_artifacts, data.videos is not None)
+        new = "cases" in batch  # beats of new clips, of which there is no table
+        rows = pd.DataFrame(batch["cases"]) if new else data.table.loc[batch["row"].cpu().numpy()]
+        seen = (data.image_size, data.remove_artifacts, new)
         dataset = KeyFrameDataset(rows, task.frames, *seen)
         sectors = [case_sector(dataset, item) for item in range(len(dataset))]
-        beats = table["video"].value_counts()
         columns = {k: v for k, v in outputs.items() if isinstance(v, Tensor)}
         names, titles = [], []
         taught = f", model trained on {task.trained_on}" if task.trained_on else ""
         for number, row in enumerate(rows.itertuples()):
-            several = beats[row.video] > 1
+            several = new and row.num_beats > 1
             names.append(quote(str(row.video), safe=" ") + (f"_beat{row.beat}" if several else ""))
             words = _in_words({name: float(value[number]) for name, value in columns.items()})
             titles.append(words + (f", beat {row.beat}" if several else "") + taught)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,31 +10,34 @@ import torch.distributed as dist
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
+from lvef import stopping
+from lvef.errors import LvefError
 from lvef.predict.rows import clip_rows
-from lvef.predict.writer import failed, made_with, write_predictions
-
-_SECONDS = 10.0
-"""Seconds after which predictions so far are written."""
+from lvef.predict.stream.merge import merge_shards
+from lvef.predict.writer import made_with, write_predictions
+from lvef.run_files import PREDICTIONS
 
 
 class PredictionWriter(Callback):
     """Writes `predictions.csv`, a row a video, and `beats.csv`, a row a beat that was found.
 
-    A video that cannot be used has `status` failed and a `reason`; it never stops the others.
+    A video that cannot be used has `status` failed and a `reason`; it never stops the others. What
+    is said of new clips is on the disk as soon as it is known.
     """
 
     def __init__(self) -> None:
         self._batches: list[dict[str, Any]] = []
-        self._due = 0.0
-        self._failed = ""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write down what fails already, in case no video is left to predict."""
-        if stage == "predict":
-            self._batches, self._due = [], time.monotonic() + _SECONDS
-            path = self._write(trainer, pl_module, [])
-            if path is not None and pl_module.finds_beats:
-                self._tell(path)
+        """Make room for what will be said."""
+        self._batches = []
+        if stage != "predict":
+            return
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # all processes agree on it
+        if _new_clips(trainer):
+            stopping.hold(lambda: True)  # what is in hand is ended first
+            _data(trainer).stop = stopping.asked
+            _data(trainer).keep_in(folder)
 
     def on_predict_batch_end(
         self,
@@ -45,52 +48,63 @@ class PredictionWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep a batch's predictions, and from time to time write what there is."""
-        self._batches.append(outputs)
-        if trainer.world_size == 1 and time.monotonic() >= self._due:
-            started = time.monotonic()
-            self._write(trainer, pl_module, self._batches)
-            # Writing grows with the table: it shall never take more than a twentieth of the time.
-            self._due = time.monotonic() + max(_SECONDS, 20 * (time.monotonic() - started))
+        """Keep a batch's predictions."""
+        if _new_clips(trainer):
+            _data(trainer).pending.answered(outputs)
+        else:
+            self._batches.append(outputs)
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Gather every process's predictions and write them."""
-        batches = self._batches
-        if pl_module.finds_beats:
-            return
-        if trainer.world_size > 1:
-            gathered: list[Any] = [None] * trainer.world_size
-            dist.all_gather_object(gathered, batches)
-            batches = [batch for part in gathered for batch in part]
-        path = self._write(trainer, pl_module, batches)
-        if path is not None:
-            self._tell(path)
+        """Join every process's predictions and write them."""
+        self._write(trainer, pl_module)
+        stopping.end_if_asked()
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         """Write what was predicted before an interruption."""
-        if trainer.predicting and self._batches and trainer.world_size == 1:
-            rank_zero_info(f"Interrupted: {self._write(trainer, pl_module, self._batches)}")
+        alone = trainer.predicting and trainer.world_size == 1
+        if alone and (self._batches or _new_clips(trainer)):
+            with suppress(LvefError):  # nothing was predicted yet
+                self._write(trainer, pl_module)
 
-    def _tell(self, path: Path) -> None:
-        rank_zero_info(f"Predictions: {path}{self._failed}")
-
-    def _write(
-        self, trainer: Trainer, task: LightningModule, batches: list[dict[str, Any]]
-    ) -> Path | None:
-        folder = trainer.log_dir or trainer.default_root_dir  # all processes agree on it
-        if not trainer.is_global_zero:
-            return None
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        table = data.table
-        if data.videos is None:
-            table = table[table["split"] == "TEST"]
+    def _write(self, trainer: Trainer, task: LightningModule) -> None:
+        folder = Path(trainer.log_dir or trainer.default_root_dir)
+        data = _data(trainer)
         taught = data.finder if task.finds_beats else task
         trained_on = str(getattr(taught, "trained_on", ""))
-        videos, beats = clip_rows(table, None if task.finds_beats else batches, trained_on)
-        self._failed = failed(videos)
         checkpoint = str(trainer.ckpt_path or getattr(task, "source", ""))
         metadata = made_with(task, data, checkpoint, trained_on)
-        beats = beats if data.videos is not None else beats.iloc[:0]
-        return write_predictions(Path(folder), (videos, beats), metadata)
+        if _new_clips(trainer):
+            data.close()
+            trainer.strategy.barrier()
+            if trainer.is_global_zero:
+                clips, failures = merge_shards(folder, metadata)
+        else:
+            batches = _gathered(self._batches, trainer.world_size)
+            if trainer.is_global_zero:
+                table = data.table[data.table["split"] == "TEST"]
+                videos, _ = clip_rows(table, batches, trained_on)
+                write_predictions(folder, videos, metadata)
+                clips, failures = len(videos), int((videos["status"] != "ok").sum())
+        if trainer.is_global_zero:
+            aside = f" ({failures} of {clips} failed: see reason there)" if failures else ""
+            rank_zero_info(f"Predictions: {folder / PREDICTIONS}{aside}")
+
+
+def _data(trainer: Trainer) -> Any:
+    return trainer.datamodule  # type: ignore[attr-defined]
+
+
+def _new_clips(trainer: Trainer) -> bool:
+    """Return whether new clips are predicted, not those of a labelled folder."""
+    return _data(trainer).videos is not None
+
+
+def _gathered(batches: list[Any], processes: int) -> list[Any]:
+    """Return the batches of all processes, in each of them."""
+    if processes == 1:
+        return batches
+    parts: list[Any] = [None] * processes
+    dist.all_gather_object(parts, batches)
+    return [batch for part in parts for batch in part]

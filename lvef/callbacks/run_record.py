@@ -145,12 +145,11 @@ def figures(metrics: Any) -> dict[str, float]:
 
 def data_fingerprint(datamodule: Any) -> dict[str, Any]:
     """Return what tells whether a data module's data are the same; see `lvef.data.fingerprint`."""
-    if datamodule.videos is not None and "path" in datamodule.table:
-        fingerprint = clips_fingerprint(datamodule.table["path"])
-    elif datamodule.root is not None:
-        fingerprint = folder_fingerprint(datamodule.root)
-    else:
+    if datamodule.videos is not None:
+        return clips_fingerprint(datamodule.paths())
+    if datamodule.root is None:
         return {}
+    fingerprint = folder_fingerprint(datamodule.root)
     if "split" in datamodule.table:
         splits = datamodule.table["split"].value_counts().to_dict()
         usable = {name: int(count) for name, count in splits.items() if name}

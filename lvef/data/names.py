@@ -1,6 +1,6 @@
 """Names of clips as people, spreadsheets and other systems write them.
 
-What the label files and `find_videos` know of clip formats comes in here, and nowhere else.
+What the label files and `clip_inputs` know of clip formats comes in here, and nowhere else.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,46 +10,11 @@ from fnmatch import fnmatchcase
 from glob import has_magic
 from pathlib import Path
 
-from lvef.data.names import expanded, is_clip
-from lvef.errors import ConfigurationError, DatasetError
+from lvef.data.names import is_clip
+from lvef.errors import ConfigurationError
 
-_TAKES = "--data.videos takes a file, a folder or a glob"
 _MOST_KINDS = 6
 _WITH_PATHS = ("--data.videos", "--data.keyframes", "--data.root")
-
-
-def find_videos(where: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Return the clips that a path, or several, stand for, sorted, each once.
-
-    A clip is told by its extension or, a DICOM file, by its first bytes. Hidden files, as macOS
-    lays one beside each file on foreign disks (`._NAME`), are passed over; a warning counts the
-    files that are no clips, and the folders in a folder, which are not searched.
-
-    Args:
-        where: A file, a folder (its own files) or a glob pattern (`**` is any folders; each folder
-            is searched once, whatever links lead to it). `~` is the user's own folder.
-
-    Raises:
-        DatasetError: Nothing is there.
-    """
-    if not isinstance(where, (str, Path)):
-        return sorted({path for each in where for path in find_videos(each)})
-    path, search = expanded(where), Search()
-    try:
-        if path.is_file():
-            return [path]
-        is_folder = path.is_dir()
-        files = search.folder(path) if is_folder else search.pattern(path)
-        clips = sorted({file for file in files if search.is_clip(file)})
-    except OSError as error:
-        raise DatasetError(f"{where} cannot be searched: {error.strerror or error}") from error
-    remarks = search.remarks(path if is_folder else None)
-    if not clips:
-        what = "holds no clip" if is_folder else "is no file, folder or pattern of a clip"
-        raise DatasetError("; ".join([f"{where} {what}", *remarks, _TAKES]))
-    if remarks:
-        warnings.warn(f"{where}: {'; '.join(remarks)}", stacklevel=2)
-    return clips
 
 
 def refuse_expanded(words: Sequence[str]) -> None:
@@ -112,17 +76,6 @@ class Search:
         if self.closed:
             remarks.append(f"not opened, as that is not allowed: {_counted(self.closed, 'folder')}")
         return remarks
-
-    def folder(self, folder: Path) -> Iterator[Path]:
-        """Yield a folder's own files."""
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if _is_hidden(entry.name):
-                    continue
-                if _is_folder(entry):
-                    self.unsearched += 1
-                elif _is_file(entry):
-                    yield folder / entry.name
 
     def below(self, folder: Path) -> Iterator[Path]:
         """Yield the files of a folder and of all below it, those of each one after the other."""

@@ -16,7 +16,6 @@ from lvef.data.formats import ClipFile
 from lvef.data.prepare import prepare_decoded
 from lvef.data.views import ClipView, FrameOptions
 from lvef.models.inference import best_device
-from lvef.predict.record import file_name, record_path, write_record
 
 _KEPT = 2**30
 """Bytes of key frames that are kept for the model of EF; those of later clips are read again."""
@@ -101,24 +100,3 @@ class BeatFinder:
             return []
         columns = [FRAME_COLUMNS[name] for name in self.seen.frames]
         return sorted({getattr(beat, column) for beat in analysis.beats for column in columns})
-
-
-@dataclass(frozen=True)
-class RunKeeper:
-    """Writes the record of each clip into a run's folder.
-
-    Attributes:
-        run: The folder.
-        overlays: Whether overlays go there, too.
-    """
-
-    run: Path
-    overlays: bool = False
-
-    def __call__(self, analysis: ClipAnalysis, name: str) -> None:
-        """Write the record and, where it is wanted, the overlay of a clip."""
-        write_record(analysis, record_path(self.run, name))
-        if self.overlays:
-            from lvef.analysis.overlay import write_overlay
-
-            write_overlay(analysis, self.run / "overlays" / f"{file_name(name)}.mp4")

@@ -2,42 +2,54 @@
 
 from __future__ import annotations
 
-from functools import partial
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader
-from tqdm import tqdm
+from torch.utils.data import DataLoader, IterableDataset
 
+from lvef.analysis.analyse import ClipAnalyser
 from lvef.cardiac import PICTURE_SIZE
-from lvef.data.dataset import prepare_for_workers
 from lvef.data.loaders import workers_of
 from lvef.data.options import BATCH_SIZE, check_options
 from lvef.data.views import FrameOptions
 from lvef.errors import ConfigurationError
+from lvef.models.inference import best_device
 from lvef.models.segmentation.weights import SHIPPED
-from lvef.predict.finder import BeatFinder, RunKeeper
-from lvef.predict.frames import key_frame_batches
-from lvef.predict.video_table import video_table
-from lvef.run_files import FOUND_BEATS
+from lvef.predict.find import Search
+from lvef.predict.numbers import number_clips
+from lvef.predict.pending import PendingClips
+from lvef.predict.stream.found import asked_clips, found_clips, rows_of
+from lvef.predict.stream.inputs import WHOLE, ClipInput, Shard
+from lvef.predict.stream.progress import Progress, ProgressBar
+from lvef.predict.stream.store import ShardStore
+from lvef.predict.stream.work import WorkOptions
+
+_FEW = 3
+"""So many clips are analysed in this process: to start others takes longer."""
+_FLUSH = 20
 
 
 class NewClipsDataModule(LightningDataModule):
     """Key frames of new clips, which nobody has labelled; their beats are found.
 
-    The beats are found in `prepare_data`, which Lightning calls in one process while all others
-    wait, however long it takes. There is no TRAIN, VAL or TEST.
+    Clips are opened, and their beats found, while the model predicts those before: nothing waits
+    for the last one. Each process of a run has a share of the clips. There is no TRAIN, VAL or
+    TEST.
 
     Args:
-        videos: A file, a folder or a glob of clips; see `find_videos`.
+        videos: A file, a folder or a glob of clips; see `clip_inputs`.
         frames: Frames a case consists of, in this order: any of EDF, ESF, MF. Null where geometry
             alone answers, and no model of EF is asked.
         batch_size: Cases a batch, on each device.
-        num_workers: Processes that decode for each device; by default the cores are shared out,
-            8 at most.
+        num_workers: Processes that analyse clips for each device; by default the cores are shared
+            out. 0, and where there are few clips, for none but this.
         image_size: Height and width of a frame in pixels.
         remove_artifacts: Blank text, rulers and logos outside the ultrasound sector.
         keyframes: CSV file with the ED and ES frames where they are known: video, ed, es.
@@ -49,8 +61,11 @@ class NewClipsDataModule(LightningDataModule):
 
     Attributes:
         key: CSV file that tells which clip each number stands for; None leaves clips their names.
-        finder: What found the beats, in the process that did.
-        table: A row a beat; see `video_table`.
+        finder: What finds the beats.
+        stop: Returns whether no more clips may be begun.
+        search: What was passed over.
+        progress: How many clips of this process came to which end.
+        pending: Clips whose beats wait for their answers, while they are predicted.
     """
 
     root = None
@@ -86,60 +101,136 @@ class NewClipsDataModule(LightningDataModule):
         self.segmenter = segmenter
         self.save_overlays = save_overlays
         self.key: Path | None = None
-        self.finder: BeatFinder | None = None
-        self.table = pd.DataFrame()
+        self.finder: ClipAnalyser | None = None
+        self.stop: Callable[[], bool] = lambda: False
+        self.progress = Progress()
+        self.search = Search()
+        self.pending = PendingClips(None, batch_size)
+        self._store: ShardStore | None = None
+        self._folder: Path | None = None
 
     def prepare_data(self) -> None:
-        """Find the clips and their beats, and keep what was found in the run's folder.
+        """See that there is a clip, before anything is loaded.
 
         Raises:
-            DatasetError: There is no clip, or the key frames or the key cannot be read.
-            WeightsError: The segmenter's weights cannot be read.
-            OutputError: What was found cannot be written.
+            DatasetError: There is none.
         """
-        run = getattr(self.trainer, "run_folder", None)  # `log_dir` would wait for the others
-        keep = None if run is None else RunKeeper(run, self.save_overlays)
-        self.finder = BeatFinder(self.segmenter, keep, self.fps, self._seen(), self._device())
-        prepare_for_workers()
-        bar = partial(tqdm, desc="finding beats", unit="clip")
-        journal = None if run is None else run / FOUND_BEATS
-        self.table = video_table(
-            self.videos, self.keyframes, self.finder, bar, journal, self.key, self.frames or (),
-            self.fps,
-        )  # fmt: skip
+        next(asked_clips([self.videos]))
 
     def setup(self, stage: str) -> None:
-        """Let every process know what the first one found.
+        """Load what finds the beats.
 
         Raises:
-            ConfigurationError: Something else is asked for than to predict, or `prepare_data`
-                was never called.
+            ConfigurationError: Something else is asked for than to predict.
+            WeightsError: The segmenter's weights cannot be read.
         """
         if stage != "predict":
             raise ConfigurationError(f"new clips have no labels: they are for predict, not {stage}")
-        if self.trainer is not None and self.trainer.world_size > 1:
-            self.table = self.trainer.strategy.broadcast(self.table)
-        if self.table.empty:
-            raise ConfigurationError(
-                "beats are found by prepare_data, which a Trainer calls: call it before setup"
-            )
+        self.finder = ClipAnalyser(self.segmenter, self._device())
+        self.progress = Progress()
+
+    def paths(self) -> Iterator[Path]:
+        """Yield the files of all clips."""
+        for clip in asked_clips([self.videos]):
+            yield clip.path
+
+    def keep_in(self, folder: Path) -> None:
+        """Store what is found and said of each clip in a folder, from now on.
+
+        Args:
+            folder: The run's folder; what lies in its `shards` is joined by `merge_shards`.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        self._folder = folder
+        self._store = ShardStore(folder / "shards" / str(self.shard))
+
+    def close(self) -> None:
+        """Bring what is stored to the disk."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    @property
+    def shard(self) -> Shard:
+        """This process's share of the clips."""
+        if self.trainer is None:
+            return WHOLE
+        return Shard(self.trainer.global_rank, self.trainer.world_size)
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """Return batches of the beats that can be used; none where geometry alone answers."""
-        seen = self._seen()
-        table = self.table if seen is not None else self.table.iloc[:0]
-        workers = workers_of(self.num_workers, self.trainer)
-        return key_frame_batches(table, seen or FrameOptions(()), self.batch_size, workers)
+        return DataLoader(_Batches(self), batch_size=None, num_workers=0)
 
-    def _seen(self) -> FrameOptions | None:
-        """Return what a model of EF sees of a clip; None where there is none."""
-        if self.frames is None:
-            return None
-        return FrameOptions(tuple(self.frames), self.image_size, self.remove_artifacts)
+    def batches(self) -> Iterator[dict[str, Any]]:
+        """Yield batches of beats as clips are found, `frames` `(B, F, 3, S, S)` uint8."""
+        keep = None if self._store is None else self._store.add
+        self.pending = PendingClips(keep, self.batch_size)
+        seen = None
+        if self.frames is not None:
+            seen = FrameOptions(tuple(self.frames), self.image_size, self.remove_artifacts)
+        work = WorkOptions(
+            self.segmenter, seen, self.fps, self._folder, overlays=self.save_overlays,
+            records=keep is not None,
+        )  # fmt: skip
+        clips = (clip for clip in self._clips() if self.shard.has(clip))
+        few = list(islice(clips, _FEW + 1))
+        workers = 0 if len(few) <= _FEW else workers_of(self.num_workers, self.trainer)
+        device = best_device(self._device())
+        with ExitStack() as stack:
+            bar = stack.enter_context(ProgressBar(self._shows(), self._count))
+            found = found_clips(
+                stack, chain(few, clips), work, workers, device, stop=stopping.asked
+            )
+            for number, ended in enumerate(found):
+                clip = rows_of(ended)
+                self.progress.add(clip.rows, clip.seconds)
+                bar.show(self.progress)
+                self.pending.add(ended.job, clip)
+                if self._store is not None and number % _FLUSH == 0:
+                    self._store.flush()
+                yield from self.pending.batches()
+            yield from self.pending.batches(last=True)
+        if self.shard.index == 0:
+            for remark in self.search.remarks(None):
+                warnings.warn(remark, stacklevel=2)
+
+    def _clips(self) -> Iterator[ClipInput]:
+        """Yield all clips, of every process, by their numbers where there is a key."""
+        clips = asked_clips([self.videos], self.keyframes, self.search)
+        if self.key is None:
+            yield from clips
+            return
+        every = list(clips)
+        numbers = number_clips([clip.path for clip in every], self.key)
+        for clip in every:
+            number = numbers[clip.path]
+            yield replace(clip, name=number, shown=number)
+
+    def _count(self) -> int:
+        return sum(self.shard.has(clip) for clip in asked_clips([self.videos]))
+
+    def _shows(self) -> bool:
+        """Return whether to show how far it has come, in place of Lightning's bar."""
+        bar = None if self.trainer is None else self.trainer.progress_bar_callback
+        if bar is not None:
+            bar.disable()
+        return bar is not None and self.shard.index == 0
 
     def _device(self) -> torch.device | None:
         """Return where the trainer's model runs, for the segmenter to run there, too."""
         if self.trainer is None:
             return None
-        device = self.trainer.strategy.root_device
+        device: torch.device = self.trainer.strategy.root_device
         return None if device.type == "mps" else device
+
+
+class _Batches(IterableDataset[dict[str, Any]]):
+    """Batches of a data module as a data set, which is what Lightning takes."""
+
+    def __init__(self, data: NewClipsDataModule) -> None:
+        self.data = data
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self.data.batches()

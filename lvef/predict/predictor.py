@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 
-from lvef.data.dataset import prepare_for_workers
 from lvef.data.views import FrameOptions
 from lvef.errors import ConfigurationError
 from lvef.models.inference import FramePredictor, best_device
 from lvef.models.loading import describe_checkpoint, load_task
-from lvef.models.segmentation.weights import SHIPPED
+from lvef.models.segmentation.weights import SHIPPED, read_weights
 from lvef.predict.combine import BEAT_COLUMNS
-from lvef.predict.finder import BeatFinder
-from lvef.predict.frames import key_frame_batches
-from lvef.predict.rows import clip_rows
-from lvef.predict.video_table import video_table
+from lvef.predict.find import Search
+from lvef.predict.pending import PendingClips
+from lvef.predict.stream.found import asked_clips, found_clips, rows_of
+from lvef.predict.stream.inputs import ClipInput
+from lvef.predict.stream.merge import tables_of_rows
+from lvef.predict.stream.store import ROWS
+from lvef.predict.stream.work import WorkOptions
 
 _BATCH = 16
 
@@ -54,8 +58,8 @@ class Predictor:
         trained_with = describe_checkpoint(checkpoint)["data"]
         self.seen = FrameOptions.of_checkpoint(self.task.frames, trained_with)
         self.device = best_device(device)
-        weights = checkpoint if self.task.finds_beats else segmenter
-        self.finder = BeatFinder(weights, seen=self.seen, device=self.device)
+        self.segmenter = str(checkpoint if self.task.finds_beats else segmenter)
+        read_weights(self.segmenter)
         self.beats = pd.DataFrame(columns=BEAT_COLUMNS)
 
     def predict(
@@ -63,17 +67,22 @@ class Predictor:
         paths: str | Path | Sequence[str | Path],
         keyframes: str | Path | None = None,
         fps: float | None = None,
+        workers: int = 0,
     ) -> pd.DataFrame:
         """Predict clips.
 
         Args:
-            paths: A file, a folder, a glob, or several of them; see `find_videos`.
+            paths: A file, a folder, a glob, or several of them; see `clip_inputs`.
             keyframes: CSV file with the ED and ES frames where they are known: video, ed, es.
             fps: Frames a second of all of them, in place of what the files state.
+            workers: Processes that analyse clips; 0 for none but this. A script that asks for some
+                needs `if __name__ == "__main__":` around what it does, as others are started by
+                reading it again.
 
         Returns:
-            A row a clip, as `predictions.csv`: EF in percent, its interval, the frames, and
-            `status` and `reason` where a clip cannot be used.
+            A row a clip, as `predictions.csv`, in the order in which they were found: EF in
+            percent, its interval, the frames, and `status` and `reason` where a clip cannot be
+            used.
 
         Raises:
             DatasetError: There is no clip.
@@ -83,17 +92,35 @@ class Predictor:
             raise ConfigurationError(
                 "an LV segmenter finds the beats: keyframes are for a model of EF"
             )
-        self.finder.restart(fps)
-        prepare_for_workers()
-        table = video_table(paths, keyframes, self.finder, frames=self.seen.frames, fps=fps)
-        batches = None if self.task.finds_beats else self._predicted(table)
-        videos, beats = clip_rows(table, batches, str(self.task.trained_on))
+        where = [paths] if isinstance(paths, (str, Path)) else list(paths)
+        model = None if self.task.finds_beats else FramePredictor(self.task, self.device)
+        seen = None if model is None else self.seen
+        work = WorkOptions(self.segmenter, seen, fps, records=False)
+        rows: dict[ClipInput, list[dict[str, Any]]] = {}
+        pending = PendingClips(lambda clip, own, _: rows.update({clip: own}), _BATCH)
+        search = Search()
+        clips = list({clip.path: clip for clip in asked_clips(where, keyframes, search)}.values())
+        for remark in search.remarks(None):
+            warnings.warn(remark, stacklevel=2)
+        with ExitStack() as stack:
+            for ended in found_clips(stack, iter(clips), work, workers, self.device):
+                pending.add(ended.job, rows_of(ended))
+                self._answer(model, pending)
+            self._answer(model, pending, last=True)
+        every = pd.DataFrame([row for clip in clips for row in rows[clip]])
+        every = every.reindex(columns=ROWS.names)
+        trained_on = str(self.task.trained_on)
+        frames = () if seen is None else seen.frames
+        videos, beats = tables_of_rows(every, frames, trained_on)
         self.beats = beats.reset_index(drop=True)
         return videos.reset_index(drop=True)
 
-    def _predicted(self, table: pd.DataFrame) -> list[dict[str, Any]]:
-        batches = key_frame_batches(table, self.seen, _BATCH, workers=0)
-        return FramePredictor(self.task, self.device).batches(batches)
+    @staticmethod
+    def _answer(model: FramePredictor | None, pending: PendingClips, last: bool = False) -> None:
+        for batch in pending.batches(last):
+            assert model is not None  # else no frames were asked for
+            [answers] = model.batches([batch])
+            pending.answered(answers)
 
 
 def load(

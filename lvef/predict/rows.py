@@ -9,8 +9,8 @@ import pandas as pd
 import torch
 
 from lvef.cardiac import REDUCED_EF, straddles_reduced
+from lvef.predict.clip_beats import told_of
 from lvef.predict.combine import BEAT_COLUMNS, combine_beats
-from lvef.predict.video_table import told_of
 
 COLUMNS = [
     "video", "status", "reason", "ed_frame", "es_frame", "mid_frame", "ef", "ef_std", "ef_lower",

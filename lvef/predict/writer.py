@@ -11,37 +11,22 @@ import pandas as pd
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.evaluation.uncertainty import LEVEL
 from lvef.files import write_csv, write_json
-from lvef.predict.rows import Tables
-from lvef.run_files import BEATS, PREDICTIONS
+from lvef.run_files import PREDICTIONS
 
 
-def write_predictions(folder: Path, tables: Tables, made_with: dict[str, Any]) -> Path:
-    """Write what was said of clips, each file whole or not at all.
+def write_predictions(folder: Path, videos: pd.DataFrame, made_with: dict[str, Any]) -> None:
+    """Write what was said of labelled clips, each file whole or not at all.
 
     Args:
         folder: The run's folder.
-        tables: See `clip_rows`; where there is no beat, no file of beats is written.
+        videos: A row a clip; see `clip_rows`.
         made_with: See `made_with`.
-
-    Returns:
-        `predictions.csv`.
 
     Raises:
         OutputError: A file cannot be written.
     """
-    videos, beats = tables
-    path = folder / PREDICTIONS
-    write_csv(path, videos)
-    write_json(path.with_suffix(".json"), made_with)
-    if len(beats):
-        write_csv(path.with_name(BEATS), beats)
-    return path
-
-
-def failed(videos: pd.DataFrame) -> str:
-    """Return how many clips failed, in words; nothing where none did."""
-    count = int((videos["status"] != "ok").sum())
-    return f" ({count} of {len(videos)} failed: see reason there)" if count else ""
+    write_csv(folder / PREDICTIONS, videos)
+    write_json((folder / PREDICTIONS).with_suffix(".json"), made_with)
 
 
 def made_with(task: Any, data: Any, checkpoint: str, trained_on: str) -> dict[str, Any]:

@@ -243,15 +243,17 @@ class _Finder:
             return None
 
     def _record(self, number: int, row: Any) -> ClipRecord | None:
-        if self.stored is not None:
-            return self.stored.get(str(row["video"]))
         path = record_path(self.run.folder, str(row["video"]))
+        damaged, record = False, None
         try:
-            record = read_record(path)
+            if self.stored is None:
+                record = read_record(path)
+            else:
+                record = self.stored.get(str(row["video"]))
         except RecordError:
-            record, lacking = None, True
-        else:
-            lacking = record is None and bool(self.run.cases["num_beats"].iloc[number - 1] > 0)
+            damaged = True
+        has_beats = bool(self.run.cases["num_beats"].iloc[number - 1] > 0)
+        lacking = damaged or (record is None and has_beats)
         if lacking and self.analyser is None:
             self.unreadable.append(number)
         if record is not None or self.analyser is None:

@@ -16,8 +16,8 @@ from lvef.data.formats import dicomdir_files, is_dicomdir
 from lvef.data.names import CLIP_EXTENSIONS, expanded
 from lvef.errors import ConfigurationError, DatasetError
 from lvef.files import printable
+from lvef.predict.clip_beats import EMPTY
 from lvef.predict.find import Search
-from lvef.predict.video_table import EMPTY
 
 _KEY = 16
 
@@ -124,6 +124,8 @@ def clip_inputs(where: Sequence[str | Path], search: Search | None = None) -> It
         DatasetError: One of them is not there, or may not be read; or none of them holds a clip.
             Where one of several holds none, a warning tells.
     """
+    if not where:
+        raise DatasetError("no clip is named: give files, folders or patterns")
     search = search or Search()
     roots = [expanded(each) for each in where]
     for root in roots:  # before any is worked on
@@ -176,7 +178,7 @@ def _files(root: Path, search: Search) -> Iterator[Path]:
     found: Iterator[Path]
     if root.is_dir():
         found = filter(search.is_clip, search.below(root))
-    elif is_dicomdir(root):
+    elif root.suffix.lower() not in CLIP_EXTENSIONS and is_dicomdir(root):
         found = dicomdir_files(root)
     elif root.is_file() or root.is_symlink():
         found = iter([root])  # whatever it is: what is named is told of

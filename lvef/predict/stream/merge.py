@@ -88,13 +88,25 @@ def tables_of(
     """
     while some := list(islice(clips, _AT_ONCE)):
         table = pd.DataFrame(list(chain.from_iterable(clip.rows for clip in some)))
-        table = table.reindex(columns=ROWS.names).assign(ef_true=np.nan)
+        table = table.reindex(columns=ROWS.names)
         table["path"] = table["path"].map(bytes.hex)
-        table["status"] = np.where(table["reason"] == "", "ok", "failed")
-        videos, beats = answered_table(table) if frames else geometric_table(table)
-        if trained_on:
-            videos["trained_on"] = trained_on
-        yield with_columns(videos), beats
+        yield tables_of_rows(table, frames, trained_on)
+
+
+def tables_of_rows(rows: pd.DataFrame, frames: Sequence[str], trained_on: str) -> Tables:
+    """Return the tables of some clips.
+
+    Args:
+        rows: A row a beat, or one for a clip that cannot be used, with the columns of `ROWS`.
+        frames: See `tables_of`.
+        trained_on: Likewise.
+    """
+    status = np.where(rows["reason"] == "", "ok", "failed")
+    table = rows.assign(ef_true=np.nan, status=status)
+    videos, beats = answered_table(table) if frames else geometric_table(table)
+    if trained_on:
+        videos["trained_on"] = trained_on
+    return with_columns(videos), beats
 
 
 def with_columns(videos: pd.DataFrame) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lvef.errors import ConfigurationError, OutputError
+from lvef.errors import ConfigurationError, DatasetError, OutputError
 from lvef.files import finite, hold_lock, printable, replacing
 from lvef.predict.stream.inputs import ClipInput
 
@@ -89,6 +89,10 @@ class ShardStore:
 
     def __exit__(self, *_about: object) -> None:
         """Bring everything to the disk; the journal stays what it is."""
+        self.close()
+
+    def close(self) -> None:
+        """Bring everything to the disk, and let others write."""
         self.flush()
         self._journal.close()
         if self._lock is not None:
@@ -166,18 +170,32 @@ def stored_clips(folder: Path, columns: list[str] | None = None) -> Iterator[Sto
 
 
 def part_clips(part: Path, columns: list[str] | None = None) -> Iterator[StoredClip]:
-    """Yield the clips of a part by path, with little of it in memory at a time."""
+    """Yield the clips of a part by path, with little of it in memory at a time.
+
+    Raises:
+        DatasetError: It is damaged.
+    """
     path, key, rows = b"", b"", list[dict[str, Any]]()
-    with pq.ParquetFile(part) as file:
-        for batch in file.iter_batches(batch_size=256, columns=columns):
-            for row in batch.to_pylist():
-                if rows and (row["path"], row["key"]) != (path, key):
-                    yield StoredClip(path, key, rows)
-                    rows = []
-                path, key = row["path"], row["key"]
-                rows.append(row)
+    for row in _part_rows(part, columns):
+        if rows and (row["path"], row["key"]) != (path, key):
+            yield StoredClip(path, key, rows)
+            rows = []
+        path, key = row["path"], row["key"]
+        rows.append(row)
     if rows:
         yield StoredClip(path, key, rows)
+
+
+def _part_rows(part: Path, columns: list[str] | None) -> Iterator[dict[str, Any]]:
+    try:
+        with pq.ParquetFile(part) as file:
+            for batch in file.iter_batches(batch_size=256, columns=columns):
+                yield from batch.to_pylist()
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise DatasetError(
+            f"{part} is damaged ({str(error).splitlines()[0]}): remove it and its records, and "
+            "analyse its clips anew"
+        ) from error
 
 
 def shards_of(folder: Path) -> list[Path]:
@@ -240,13 +258,21 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 def _journalled(path: Path) -> Iterator[StoredClip]:
     for line in _lines(path):
-        about = json.loads(line)
-        path_bytes, key = base64.b64decode(about["path"]), bytes.fromhex(about["key"])
-        own = {
-            "path": path_bytes, "key": key, "size": about["size"], "mtime_ns": about["mtime_ns"]
-        }  # fmt: skip
-        rows = [{**own, **row} for row in about["rows"]]
-        yield StoredClip(path_bytes, key, rows, base64.b64decode(about["record"]))
+        try:
+            clip = _parsed(json.loads(line))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DatasetError(f"{path} is damaged: remove it, and analyse anew") from error
+        yield clip
+
+
+def _parsed(about: dict[str, Any]) -> StoredClip:
+    path, key = base64.b64decode(about["path"]), bytes.fromhex(about["key"])
+    own = {"path": path, "key": key, "size": about["size"], "mtime_ns": about["mtime_ns"]}
+    rows = [{**dict.fromkeys(ROWS.names), **own, **row} for row in about["rows"]]
+    told = ("video", "reason")
+    if not rows or not all(isinstance(row[name], str) for row in rows for name in told):
+        raise ValueError("a clip without a row")
+    return StoredClip(path, key, rows, base64.b64decode(about["record"]))
 
 
 def _write_part(folder: Path, number: int, clips: list[StoredClip]) -> None:

@@ -18,12 +18,12 @@ from lvef.analysis.overlay import write_overlay
 from lvef.analysis.result import ClipAnalysis
 from lvef.data.dataset import VIEW, KeyFrameDataset, collate, prepare_for_workers
 from lvef.data.views import FrameOptions
+from lvef.predict.clip_beats import Asked, beats_of, told_of
 from lvef.predict.finder import BeatFinder
 from lvef.predict.record import packed_record
 from lvef.predict.stream.inputs import ClipInput
 from lvef.predict.stream.pictures import picture_path, write_preview
 from lvef.predict.stream.pool import Network
-from lvef.predict.video_table import Asked, beats_of, told_of
 
 PREVIEWS, OVERLAYS = "previews", "overlays"
 
