@@ -180,9 +180,7 @@ class NewClipsDataModule(LightningDataModule):
         device = best_device(self._device())
         with ExitStack() as stack:
             bar = stack.enter_context(ProgressBar(self._shows(), self._count))
-            found = found_clips(
-                stack, chain(few, clips), work, workers, device, stop=stopping.asked
-            )
+            found = found_clips(stack, chain(few, clips), work, workers, device, stop=self.stop)
             for number, ended in enumerate(found):
                 clip = rows_of(ended)
                 self.progress.add(clip.rows, clip.seconds)
