@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,20 +18,20 @@ from tqdm import tqdm
 
 from lvef.data.options import default_workers
 from lvef.data.views import FrameOptions
-from lvef.errors import ConfigurationError
-from lvef.files import make_room, write_json
+from lvef.files import make_room
 from lvef.models.inference import best_device, inference
 from lvef.models.segmentation.weights import SHIPPED, weights_file
 from lvef.predict.find import Search
-from lvef.predict.keyframes import keyframes_of
+from lvef.predict.keyframes import keyframes_of, read_keyframes
+from lvef.predict.stream.anonymous import Anonymiser, check_names, without_folders
 from lvef.predict.stream.inputs import WHOLE, ClipInput, Shard, clip_inputs, without
+from lvef.predict.stream.manifest import MANIFEST, agreed, digest, read_manifest
 from lvef.predict.stream.pool import Finished, Limits, Network, Pool, inline
 from lvef.predict.stream.store import ANSWERS, ShardStore
 from lvef.predict.stream.work import ClipWork, FoundClip, WorkOptions
 from lvef.predict.video_table import AMBIGUOUS, EMPTY
 from lvef.predict.writer import made_with
 
-MANIFEST = "manifest.json"
 _FLUSH = 20
 
 
@@ -52,6 +50,7 @@ class ArchiveOptions:
         limits: What one clip may take.
         device: Where networks run; see `best_device`.
         trusted: Modules that may be imported for a model of a user's own.
+        anonymize: CSV file that says which clip each number is; None where clips keep their names.
     """
 
     model: str | None = None
@@ -64,6 +63,7 @@ class ArchiveOptions:
     limits: Limits = field(default_factory=Limits)
     device: str | None = None
     trusted: tuple[str, ...] = ()
+    anonymize: str | None = None
 
 
 @dataclass
@@ -104,7 +104,7 @@ class Archive:
 
     Raises:
         ConfigurationError: The folder was made otherwise, or another process writes this shard.
-        LvefError: The model or the segmenter cannot be loaded.
+        LvefError: The model, the segmenter or the key frames cannot be loaded.
     """
 
     def __init__(self, output: Path, options: ArchiveOptions, shard: Shard = WHOLE) -> None:
@@ -113,7 +113,10 @@ class Archive:
         self.answers = None if options.model is None else _Answers(options, self.device)
         self.progress = Progress()
         self.search = Search()
+        if options.keyframes is not None:
+            read_keyframes(options.keyframes)
         make_room(output / MANIFEST)
+        self.numbers = self._numbers()
         self.manifest = agreed(output / MANIFEST, self._made())
 
     def run(
@@ -135,11 +138,13 @@ class Archive:
             done = set(store.keys())
             if done and bar:
                 print(f"{len(done):,} clips are analysed already; new and changed files follow.")
+            if self.numbers is not None:
+                self.numbers.number(clip_inputs(where))
             clips = self._clips(where)
             own = (clip for clip in clips if self.shard.has(clip))
             shown = stack.enter_context(_bar(bar))
             count = threading.Thread(
-                target=_count, args=(where, self.shard, len(done), shown), daemon=True
+                target=self._count, args=(where, len(done), shown), daemon=True
             )
             count.start()
             for number, ended in enumerate(self._ended(stack, without(own, done), stop)):
@@ -151,19 +156,22 @@ class Archive:
         return self.progress
 
     def _clips(self, where: Sequence[str | Path]) -> Iterator[ClipInput]:
-        """Yield the clips, with their beats where these are given."""
+        """Yield the clips as they are called, with their beats where these are given."""
         clips = clip_inputs(where, self.search)
-        if self.options.keyframes is None:
-            yield from clips
+        if self.options.keyframes is not None:
+            clips = _with_beats(list(clips), self.options.keyframes)
+        return clips if self.numbers is None else self.numbers(clips)
+
+    def _count(self, where: Sequence[str | Path], done: int, bar: Any) -> None:
+        """Count the clips beside the work, so that the bar can tell how much is left."""
+        try:
+            clips = clip_inputs(where)
+            called = clips if self.numbers is None else self.numbers(clips)
+            total = sum(map(self.shard.has, called))
+        except Exception:  # whoever takes the clips meets it, too, and tells
             return
-        known_clips = list(clips)  # which clip a name means is only known among all
-        known = keyframes_of([clip.path for clip in known_clips], self.options.keyframes)
-        for clip in known_clips:
-            beats = tuple(known.beats.get(clip.path, ()))
-            problem = AMBIGUOUS if clip.path in known.ambiguous else ""
-            yield ClipInput(
-                clip.path, clip.name, clip.shown, clip.size, clip.mtime_ns, beats, problem
-            )
+        bar.total = max(total - done, bar.n)
+        bar.refresh()
 
     def _ended(
         self, stack: ExitStack, clips: Iterator[ClipInput], stop: Callable[[], bool]
@@ -202,13 +210,23 @@ class Archive:
         options = self.options
         return {
             "version": version("lvef"),
-            "segmenter": _digest(weights_file(options.segmenter)),
-            "model": None if options.model is None else _digest(Path(options.model)),
+            "segmenter": digest(weights_file(options.segmenter)),
+            "model": None if options.model is None else digest(options.model),
             "fps": options.fps,
-            "keyframes": None if options.keyframes is None else _digest(Path(options.keyframes)),
+            "keyframes": None if options.keyframes is None else digest(options.keyframes),
             "shards": self.shard.count,
+            "anonymised": None if self.numbers is None else self.numbers.mark,
             "made_with": self._made_with(),
         }
+
+    def _numbers(self) -> Anonymiser | None:
+        """Return what calls clips by numbers; None where they keep their names."""
+        path, key = self.output / MANIFEST, self.options.anonymize
+        known = None
+        if path.exists():
+            known = read_manifest(path).get("anonymised")
+            check_names(known is not None, key is not None, self.output)
+        return None if key is None else Anonymiser(key, self.output, known)
 
     def _made_with(self) -> dict[str, Any]:
         """Return what `predictions.json` says."""
@@ -222,7 +240,8 @@ class Archive:
         trained_on = str(finder.trained_on if asked is None else asked.trained_on)
         made = made_with(asked, data, self.options.model or "", trained_on)
         geometry = {"task": "LVSegmenter", "kind": "segmentation", "backbone": None}
-        return made if asked is not None else {**made, **geometry}
+        made = made if asked is not None else {**made, **geometry}
+        return made if self.numbers is None else without_folders(made)
 
 
 class _Answers:
@@ -252,45 +271,6 @@ class _Answers:
                     row[name] = value
 
 
-def agreed(path: Path, made: dict[str, Any]) -> dict[str, Any]:
-    """Write what all rows of a folder have in common, or see that it is the same.
-
-    Raises:
-        ConfigurationError: It is not: rows made otherwise would be in one table.
-    """
-    made = json.loads(json.dumps(made))
-    if not path.exists():
-        write_json(path, made)
-        return made
-    before = read_manifest(path)
-    differing = [n for n in made if n != "made_with" and before.get(n) != made[n]]
-    if differing:
-        what = ", ".join(f"{n} ({before.get(n)} there, {made[n]} now)" for n in differing)
-        raise ConfigurationError(
-            f"{path.parent} holds rows that were made otherwise: {what}. Rows of both would be in "
-            "one table: do as then, or give another --output"
-        )
-    return before
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Return what all rows of a folder have in common.
-
-    Raises:
-        ConfigurationError: It cannot be read.
-    """
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        needed = {"made_with": dict, "shards": int}
-        if all(isinstance(manifest[name], kind) for name, kind in needed.items()):
-            return manifest
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise ConfigurationError(
-        f"{path}: there is none of an archive, or it is damaged: begin with another --output"
-    )
-
-
 def _network(segmenter: str, device: torch.device) -> Network:
     """Return the segmenter's network on the device."""
     from lvef.analysis.analyse import ClipAnalyser
@@ -309,15 +289,9 @@ def _bar(shown: bool) -> Any:
     return tqdm(desc="clips", unit="clip", disable=not shown, dynamic_ncols=True)
 
 
-def _count(where: Sequence[str | Path], shard: Shard, done: int, bar: Any) -> None:
-    """Count the clips beside the work, so that the bar can tell how much is left."""
-    try:
-        total = sum(1 for clip in clip_inputs(where) if shard.has(clip))
-    except Exception:  # whoever takes the clips meets it, too, and tells
-        return
-    bar.total = max(total - done, bar.n)
-    bar.refresh()
-
-
-def _digest(path: Path) -> str:
-    return sha256(path.read_bytes()).hexdigest() if path.is_file() else str(path)
+def _with_beats(clips: Sequence[ClipInput], keyframes: str) -> Iterator[ClipInput]:
+    """Yield clips with their beats; which clip a name means is only known among all."""
+    known = keyframes_of([clip.path for clip in clips], keyframes)
+    for clip in clips:
+        problem = AMBIGUOUS if clip.path in known.ambiguous else ""
+        yield replace(clip, beats=tuple(known.beats.get(clip.path, ())), problem=problem)

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from glob import has_magic
 from hashlib import blake2b
 from itertools import groupby
@@ -33,6 +33,8 @@ class ClipInput:
         mtime_ns: When it was last written, in nanoseconds; -1 likewise.
         beats: ED and ES of its beats where they are given, NaN where one is no whole number.
         problem: Why it cannot be used, known before it is opened; empty where nothing is known.
+        case: Its number, where nothing that is written may name it; 0 where it has none.
+        secret: Hides in `key` what is known of such a clip.
     """
 
     path: Path
@@ -42,12 +44,19 @@ class ClipInput:
     mtime_ns: int = -1
     beats: tuple[tuple[float, float], ...] = ()
     problem: str = ""
+    case: int = 0
+    secret: bytes = field(default=b"", repr=False)
+
+    @property
+    def stored_path(self) -> bytes:
+        """What its rows are stored under, and sorted by: its absolute path, or its number."""
+        return b"%012d" % self.case if self.case else os.fsencode(os.path.abspath(self.path))
 
     @property
     def key(self) -> bytes:
         """Tells this file, as it is now, from all others."""
-        about = b"\0".join([_spelt(self.path), b"%d" % self.size, b"%d" % self.mtime_ns])
-        return blake2b(about, digest_size=_KEY).digest()
+        about = b"\0".join([self.stored_path, b"%d" % self.size, b"%d" % self.mtime_ns])
+        return blake2b(about, digest_size=_KEY, key=self.secret).digest()
 
 
 @dataclass(frozen=True)
@@ -218,10 +227,6 @@ def _prefixes(roots: Sequence[Path]) -> list[str]:
         if len(set(ends.values())) == len(distinct):
             break
     return [ends[root.absolute()] for root in roots]
-
-
-def _spelt(path: Path) -> bytes:
-    return os.fsencode(os.path.abspath(path))
 
 
 def without(clips: Iterable[ClipInput], done: set[bytes]) -> Iterator[ClipInput]:
