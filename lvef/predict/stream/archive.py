@@ -16,15 +16,15 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lvef.data.options import default_workers
 from lvef.data.views import FrameOptions
 from lvef.files import make_room
-from lvef.models.inference import best_device, inference
+from lvef.models.inference import inference
 from lvef.models.segmentation.weights import SHIPPED, weights_file
 from lvef.predict.find import Search
 from lvef.predict.keyframes import keyframes_of, read_keyframes
 from lvef.predict.stream.anonymous import Anonymiser, check_names, without_folders
 from lvef.predict.stream.inputs import WHOLE, ClipInput, Shard, clip_inputs, without
+from lvef.predict.stream.machine import own_device, own_workers
 from lvef.predict.stream.manifest import MANIFEST, agreed, digest, read_manifest
 from lvef.predict.stream.pool import Finished, Limits, Network, Pool, inline
 from lvef.predict.stream.store import ANSWERS, ShardStore
@@ -46,9 +46,9 @@ class ArchiveOptions:
         keyframes: CSV file with the ED and ES frames where they are known.
         previews: Whether a picture of each clip is wanted.
         overlays: Whether a video of each clip is.
-        workers: Processes; by default as many as cores, 0 for none but this.
+        workers: Processes; see `own_workers`, 0 for none but this.
         limits: What one clip may take.
-        device: Where networks run; see `best_device`.
+        device: Where networks run; see `own_device`.
         trusted: Modules that may be imported for a model of a user's own.
         anonymize: CSV file that says which clip each number is; None where clips keep their names.
     """
@@ -109,7 +109,7 @@ class Archive:
 
     def __init__(self, output: Path, options: ArchiveOptions, shard: Shard = WHOLE) -> None:
         self.output, self.options, self.shard = output, options, shard
-        self.device = best_device(options.device)
+        self.device = own_device(options.device)
         self.answers = None if options.model is None else _Answers(options, self.device)
         self.progress = Progress()
         self.search = Search()
@@ -182,7 +182,7 @@ class Archive:
             options.segmenter, None if self.answers is None else self.answers.seen, options.fps,
             self.output, options.previews, options.overlays,
         )  # fmt: skip
-        workers = default_workers() if options.workers is None else options.workers
+        workers = own_workers() if options.workers is None else options.workers
         if workers == 0:
             return inline(ClipWork(work), clips, stop)
         shared = self.device.type != "cpu"  # else each worker has a network of its own

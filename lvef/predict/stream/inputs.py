@@ -88,15 +88,30 @@ class Shard:
 
     @classmethod
     def of_environment(cls) -> Shard:
-        """Return what torchrun or a SLURM array says; the whole where neither is there."""
-        for index, count, first in (
-            ("RANK", "WORLD_SIZE", "0"),
-            ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN"),
-        ):
-            if index in os.environ and count in os.environ:
-                start = int(os.environ.get(first, 0)) if first != "0" else 0
-                return cls(int(os.environ[index]) - start, int(os.environ[count]))
+        """Return what torchrun or a SLURM array says; the whole where neither is there.
+
+        Raises:
+            ConfigurationError: It says no such thing, or an array leaves numbers out.
+        """
+        if {"RANK", "WORLD_SIZE"} <= os.environ.keys():
+            return cls._checked("torchrun", _stated("RANK"), _stated("WORLD_SIZE"))
+        if {"SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"} <= os.environ.keys():
+            task, count = _stated("SLURM_ARRAY_TASK_ID"), _stated("SLURM_ARRAY_TASK_COUNT")
+            first, step = _stated("SLURM_ARRAY_TASK_MIN", 0), _stated("SLURM_ARRAY_TASK_STEP", 1)
+            last = _stated("SLURM_ARRAY_TASK_MAX", first + step * (count - 1))
+            index, rest = divmod(task - first, max(1, step))
+            even = rest == 0 and last == first + max(1, step) * (count - 1)
+            return cls._checked("a SLURM array", index if even else -1, count)
         return cls()
+
+    @classmethod
+    def _checked(cls, who: str, index: int, count: int) -> Shard:
+        if not 0 <= index < count:
+            raise ConfigurationError(
+                f"{who} gives no shares that follow each other: begin all of them (an array such "
+                "as 0-7), or say which this one is with --shard K/N"
+            )
+        return cls(index, count)
 
     def has(self, clip: ClipInput) -> bool:
         """Return whether a clip is this shard's: by its name, the same on every machine."""
@@ -106,6 +121,12 @@ class Shard:
     def __str__(self) -> str:
         """Such as 02-of-08."""
         return f"{self.index + 1:02d}-of-{self.count:02d}"
+
+
+def _stated(name: str, default: int | None = None) -> int:
+    """Return a number of the environment; -1 where it is none."""
+    text = os.environ.get(name, "" if default is None else str(default)).strip()
+    return int(text) if text.isdecimal() else -1
 
 
 WHOLE = Shard()
