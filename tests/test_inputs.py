@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from dicoms import write_dicom
 from helpers import touch
 from pydicom import dcmread
 from pydicom.fileset import FileSet
 
+from lvef.data.options import num_cores
 from lvef.errors import ConfigurationError, DatasetError
 from lvef.predict.find import Search
 from lvef.predict.stream.inputs import Shard, clip_inputs, listed_paths, without
+from lvef.predict.stream.machine import own_device, own_workers
 
 GREY = np.zeros((3, 20, 20), np.uint8)
 
@@ -131,16 +134,57 @@ def test_a_shard_is_told_by_hand_or_by_who_starts_it(monkeypatch):
     for wrong in ("0/8", "9/8", "2", "a/b", "2/8/3", ""):
         with pytest.raises(ConfigurationError, match="as 2/8"):
             Shard.parse(wrong)
-    for name in ("RANK", "WORLD_SIZE", "SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [*os.environ]:
+        if name in ("RANK", "WORLD_SIZE") or name.startswith("SLURM_ARRAY"):
+            monkeypatch.delenv(name)
     assert Shard.of_environment() == Shard()
-    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "7")
-    monkeypatch.setenv("SLURM_ARRAY_TASK_COUNT", "4")
-    monkeypatch.setenv("SLURM_ARRAY_TASK_MIN", "5")
+    array(monkeypatch, task=7, count=4, first=5)
+    assert Shard.of_environment() == Shard(2, 4)
+    array(monkeypatch, task=9, count=4, first=5, last=14, step=3)
+    with pytest.raises(ConfigurationError, match="no shares that follow each other"):
+        Shard.of_environment()
+    array(monkeypatch, task=11, count=4, first=5, last=14, step=3)
     assert Shard.of_environment() == Shard(2, 4)
     monkeypatch.setenv("RANK", "3")
     monkeypatch.setenv("WORLD_SIZE", "4")
     assert Shard.of_environment() == Shard(3, 4), "torchrun, also within a SLURM job"
+    monkeypatch.setenv("RANK", "x")
+    with pytest.raises(ConfigurationError, match="--shard K/N"):
+        Shard.of_environment()
+
+
+@pytest.mark.parametrize(("task", "first", "last"), [(7, 1, 7), (1, 1, 7), (4, 1, None)])
+def test_an_array_that_leaves_numbers_out_loses_no_clip_unsaid(monkeypatch, task, first, last):
+    monkeypatch.delenv("RANK", raising=False)
+    array(monkeypatch, task=task, count=3, first=first, last=last)
+    with pytest.raises(ConfigurationError, match="a SLURM array gives no shares"):
+        Shard.of_environment()
+
+
+def array(monkeypatch, task, count, first, last=None, step=1):
+    """Say what SLURM says of a task of an array."""
+    told = {"ID": task, "COUNT": count, "MIN": first, "MAX": last, "STEP": step}
+    for name, value in told.items():
+        if value is None:
+            monkeypatch.delenv(f"SLURM_ARRAY_TASK_{name}", raising=False)
+        else:
+            monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", str(value))
+
+
+def test_processes_on_one_machine_share_its_cores(monkeypatch):
+    for name in ("LOCAL_WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    assert own_workers() == num_cores()
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert own_workers() == max(1, num_cores() // 2)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "9999")
+    assert own_workers() == 1
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert own_device("cpu").type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert own_device(None) == torch.device("cuda", 1), "each has a GPU of its own"
+    assert own_device("cuda:0") == torch.device("cuda", 0)
 
 
 def test_a_clip_that_was_written_again_is_another(tmp_path):

@@ -13,8 +13,8 @@ import pytest
 from lvef.errors import ConfigurationError, DatasetError
 from lvef.predict.clip_beats import EMPTY
 from lvef.predict.stream import store as stores
-from lvef.predict.stream.archive import agreed
 from lvef.predict.stream.inputs import ClipInput
+from lvef.predict.stream.manifest import agreed
 from lvef.predict.stream.merge import clips_of, merge_shards
 from lvef.predict.stream.store import ShardStore, journal_clips, parts_of, stored_clips
 

@@ -12,7 +12,8 @@ from helpers import CONFIGS, newest, told
 from lvef.cli.commands import main
 from lvef.errors import DatasetError, OutputError, VideoError
 from lvef.files import read_csv
-from lvef.predict.numbers import number_clips
+from lvef.predict.numbers import number_places, place_of
+from lvef.predict.stream.store import stored_clips
 from lvef.predict.video_table import video_table
 
 
@@ -104,17 +105,22 @@ def test_no_reason_names_the_folder_of_a_file(tmp_path, patient):
     assert np.unique(table["path"]).size == len(table) // 2
 
 
+def numbered_by(key, *paths):
+    cases = number_places(map(place_of, paths), key)
+    return [cases[place_of(path)] for path in paths]
+
+
 def test_a_key_elsewhere_explains_numbers_that_stay(tmp_path):
     folder = clips(tmp_path / "Doe_Jane", "Doe_1.avi", "Doe_2.avi")
     key = tmp_path / "safe" / "key.csv"
     one, two = sorted(folder.iterdir())
-    assert number_clips([one, two], key) == {one: "case_0001", two: "case_0002"}
+    assert numbered_by(key, one, two) == ["case_0001", "case_0002"]
     assert read_csv(key).set_index("case")["path"]["case_0002"] == str(two)
     (more,) = clips(tmp_path / "Alder", "Alder.avi").iterdir()
-    assert number_clips([more, two], key) == {more: "case_0003", two: "case_0002"}
+    assert numbered_by(key, more, two) == ["case_0003", "case_0002"]
     (tmp_path / "other.csv").write_text("video,ed,es\na,1,2\n")
     with pytest.raises(DatasetError, match=r"other\.csv is no key of an earlier run"):
-        number_clips([one], tmp_path / "other.csv")
+        numbered_by(tmp_path / "other.csv", one)
 
 
 def test_predict_names_clips_by_numbers_and_keeps_the_key_elsewhere(tmp_path, capsys):
@@ -131,6 +137,8 @@ def test_predict_names_clips_by_numbers_and_keeps_the_key_elsewhere(tmp_path, ca
     for path in run.rglob("*"):
         yours = path.name in ("config.yaml", "run.json")  # they hold what was typed
         assert yours or path.is_dir() or b"Doe" not in path.read_bytes(), path.name
+    (clip,) = stored_clips(run / "shards" / "01-of-01")
+    assert clip.path == b"000000000001"
     assert "Doe.avi" in (tmp_path / "safe" / "key.csv").read_text()
     inside = run.with_name("version_1") / "key.csv"
     assert main([*asked, str(inside)]) == 1

@@ -39,7 +39,7 @@ def analyse(words: Sequence[str]) -> None:
         model=asked.model, segmenter=asked.segmenter, fps=asked.fps, keyframes=asked.keyframes,
         previews=not asked.no_previews, overlays=asked.overlays, workers=asked.workers,
         limits=Limits(asked.max_seconds, asked.max_memory), device=asked.device,
-        trusted=tuple(asked.trusted),
+        trusted=tuple(asked.trusted), anonymize=asked.anonymize,
     )  # fmt: skip
     where = [*asked.paths, *([] if asked.list is None else listed_paths(asked.list))]
     archive = Archive(asked.output, options, shard)
@@ -59,10 +59,17 @@ def analyse(words: Sequence[str]) -> None:
     if archive.progress.clips or (asked.output / "shards").exists():
         _merge(asked.output, archive.manifest["made_with"])
     if asked.report and not stopping.asked():
-        from lvef.report.command import report
-
-        report(asked.output, asked.output / "report.html")
+        _report(asked)
     stopping.end_if_asked()
+
+
+def _report(asked: argparse.Namespace) -> None:
+    """Write the page of all clips, in a folder without the key that names them."""
+    from lvef.report.command import report
+
+    page = asked.output / "report" / "report.html"
+    (asked.output / f"{page.stem}.key.csv").unlink(missing_ok=True)  # of the page of before
+    report(asked.output, page, ckpt_path=asked.model, anonymize=asked.anonymize)
 
 
 def merge(words: Sequence[str]) -> None:
@@ -75,7 +82,7 @@ def merge(words: Sequence[str]) -> None:
         LvefError: There is none, or they cannot be read.
     """
     folder = _merge_parser().parse_args(list(words)).folder
-    from lvef.predict.stream.archive import MANIFEST, read_manifest
+    from lvef.predict.stream.manifest import MANIFEST, read_manifest
     from lvef.predict.stream.store import shards_of
 
     manifest = read_manifest(folder / MANIFEST)
@@ -124,7 +131,9 @@ def _analyse_parser() -> argparse.ArgumentParser:
     add("--fps", type=_above_zero, help="frames a second, where files do not say or err")
     add("--overlays", action="store_true", help="a video of each clip, with its contour")
     add("--no_previews", action="store_true", help="no picture of each clip")
-    add("--report", action="store_true", help="one page of all clips, report.html")
+    add("--report", action="store_true", help="one page of all clips, report/report.html")
+    add("--anonymize", metavar="KEY.csv",
+        help="clips by numbers, everywhere; which is which goes there")  # fmt: skip
     add("--workers", type=_count, help="processes (as many as cores; 0: only this one)")
     add(
         "--max_seconds",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lvef.errors import ConfigurationError
+from lvef.predict.numbers import check_key_place
 from lvef.runs import RunTrainer
 
 
@@ -26,9 +27,4 @@ def find_key(anonymize: str | None, new_clips: bool, trainer: RunTrainer) -> Pat
             "--anonymize numbers new clips: it goes with predict and --data.videos"
         )
     run = Path(trainer.log_dir or trainer.default_root_dir)
-    if run.resolve() in Path(anonymize).resolve().parents:
-        raise ConfigurationError(
-            f"--anonymize {anonymize} lies in the run's folder: it tells which patient's clip each "
-            "number is, so name a file elsewhere"
-        )
-    return Path(anonymize).expanduser()
+    return check_key_place(anonymize, run, "the run's folder")

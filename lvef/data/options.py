@@ -53,8 +53,13 @@ CLIP_AUGMENTATION = {
 
 def default_workers() -> int:
     """Return one worker a core that this process may use, 8 at most."""
+    return min(num_cores(), _MOST_WORKERS)
+
+
+def num_cores() -> int:
+    """Return how many cores this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(cores or 1, _MOST_WORKERS)
+    return cores or 1
 
 
 def check_options(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,8 @@ from lvef.errors import ConfigurationError
 from lvef.models.inference import best_device
 from lvef.models.segmentation.weights import SHIPPED
 from lvef.predict.find import Search
-from lvef.predict.numbers import number_clips
 from lvef.predict.pending import PendingClips
+from lvef.predict.stream.anonymous import Anonymiser
 from lvef.predict.stream.found import asked_clips, found_clips, rows_of
 from lvef.predict.stream.inputs import WHOLE, ClipInput, Shard
 from lvef.predict.stream.progress import Progress, ProgressBar
@@ -200,11 +199,9 @@ class NewClipsDataModule(LightningDataModule):
         if self.key is None:
             yield from clips
             return
-        every = list(clips)
-        numbers = number_clips([clip.path for clip in every], self.key)
-        for clip in every:
-            number = numbers[clip.path]
-            yield replace(clip, name=number, shown=number)
+        numbers = Anonymiser(self.key)
+        numbers.number(asked_clips([self.videos]))
+        yield from numbers(clips)
 
     def _count(self) -> int:
         return sum(self.shard.has(clip) for clip in asked_clips([self.videos]))

@@ -39,7 +39,12 @@ from lvef.models.attribution import Method, SaliencyMapper
 from lvef.models.inference import best_device
 from lvef.models.loading import load_task
 from lvef.predict.record import ClipRecord, read_record, record_path, write_record
-from lvef.predict.stream.stored import is_archive, stored_records, stored_videos
+from lvef.predict.stream.stored import (
+    is_anonymised,
+    is_archive,
+    stored_records,
+    stored_videos,
+)
 from lvef.predict.video_table import video_table
 from lvef.report.answer import answered_case
 from lvef.report.case import CaseFrame, ReportCase, heat_uri, picture_uri
@@ -60,6 +65,7 @@ def report_cases(
     method: Method | None,
     analyse: bool,
     most: int | None,
+    key: Path | None = None,
 ) -> list[ReportCase]:
     """Return the cases of a run with their pictures.
 
@@ -70,10 +76,11 @@ def report_cases(
         method: Kind of heat map; None for none.
         analyse: Find contours and beats in the clips of a test too.
         most: Most cases that get pictures.
+        key: CSV file that says where the clip of each number lies, of an anonymised archive.
     """
     rows = run.cases.reset_index(drop=True)
     cases = [answered_case(number, row, run) for number, (_, row) in enumerate(rows.iterrows(), 1)]
-    table, folder = _videos(run, root)
+    table, folder = _videos(run, root, key)
     if table is None:
         return cases
     mapper, frames = _mapper(run, checkpoint, method)
@@ -135,11 +142,19 @@ def report_cases(
     return cases
 
 
-def _videos(run: Run, root: str | None) -> tuple[pd.DataFrame | None, LabelFolder | None]:
+def _videos(
+    run: Run, root: str | None, key: Path | None
+) -> tuple[pd.DataFrame | None, LabelFolder | None]:
     """Return the table of the run's videos, or None with a note where they are gone."""
     data = run.data
     if root is None and not run.tested and is_archive(run.folder):
-        return stored_videos(run.folder, set(run.cases["video"])), None
+        if key is None and is_anonymised(run.folder):
+            run.notes.append(
+                "Clips are called by numbers: no pictures. Give the key that says where they lie "
+                "with --anonymize."
+            )
+            return None, None
+        return stored_videos(run.folder, set(run.cases["video"]), key), None
     try:
         if data.get("videos") is not None and not run.tested:  # predictions.csv knows the frames
             return video_table(root or _paths(data["videos"]), None), None

@@ -47,6 +47,7 @@ def report(
     analyse: bool = False,
     max_pictures: int | None = None,
     key: Path | None = None,
+    anonymize: Path | None = None,
 ) -> Path:
     """Write a run, or predictions, as one HTML page that needs nothing else.
 
@@ -64,6 +65,8 @@ def report(
         max_pictures: Most cases shown with pictures; all by default.
         key: CSV file that says which file each case is, in another folder than the page; by
             default it goes into the log folder.
+        anonymize: CSV file that says where the clip of each number lies, where `analyse
+            --anonymize` numbered them; without it their pictures are left out.
     """
     _check(output, max_pictures)
     run = read_run(source)
@@ -73,7 +76,7 @@ def report(
     check_unused(key, numbers)
     for path in (key, output):  # before the minutes that end in it
         make_room(path)
-    cases = report_cases(run, root, ckpt_path, heat_map, analyse, max_pictures)
+    cases = report_cases(run, root, ckpt_path, heat_map, analyse, max_pictures, anonymize)
     heading = title(run, cases)
     figures = test_figures(run, root, heading) if run.tested else {}
     config = _config(run)

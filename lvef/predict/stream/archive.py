@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,22 +14,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lvef.data.options import default_workers
 from lvef.data.views import FrameOptions
-from lvef.errors import ConfigurationError
-from lvef.files import make_room, write_json
-from lvef.models.inference import best_device
+from lvef.files import make_room
 from lvef.models.segmentation.weights import SHIPPED, weights_file
 from lvef.predict.find import Search
+from lvef.predict.keyframes import read_keyframes
+from lvef.predict.stream.anonymous import Anonymiser, check_names, without_folders
 from lvef.predict.stream.found import FoundClips, asked_clips, found_clips, rows_of
 from lvef.predict.stream.inputs import WHOLE, ClipInput, Shard, clip_inputs, without
+from lvef.predict.stream.machine import own_device, own_workers
+from lvef.predict.stream.manifest import MANIFEST, agreed, digest, read_manifest
 from lvef.predict.stream.pool import Finished, Limits
 from lvef.predict.stream.progress import Progress, ProgressBar
 from lvef.predict.stream.store import ANSWERS, ShardStore
 from lvef.predict.stream.work import FoundClip, WorkOptions
 from lvef.predict.writer import made_with
 
-MANIFEST = "manifest.json"
 _FLUSH = 20
 
 
@@ -46,10 +44,11 @@ class ArchiveOptions:
         keyframes: CSV file with the ED and ES frames where they are known.
         previews: Whether a picture of each clip is wanted.
         overlays: Whether a video of each clip is.
-        workers: Processes; by default as many as cores, 0 for none but this.
+        workers: Processes; see `own_workers`, 0 for none but this.
         limits: What one clip may take.
-        device: Where networks run; see `best_device`.
+        device: Where networks run; see `own_device`.
         trusted: Modules that may be imported for a model of a user's own.
+        anonymize: CSV file that says which clip each number is; None where clips keep their names.
     """
 
     model: str | None = None
@@ -62,6 +61,7 @@ class ArchiveOptions:
     limits: Limits = field(default_factory=Limits)
     device: str | None = None
     trusted: tuple[str, ...] = ()
+    anonymize: str | None = None
 
 
 class Archive:
@@ -74,16 +74,19 @@ class Archive:
 
     Raises:
         ConfigurationError: The folder was made otherwise, or another process writes this shard.
-        LvefError: The model or the segmenter cannot be loaded.
+        LvefError: The model, the segmenter or the key frames cannot be loaded.
     """
 
     def __init__(self, output: Path, options: ArchiveOptions, shard: Shard = WHOLE) -> None:
         self.output, self.options, self.shard = output, options, shard
-        self.device = best_device(options.device)
+        self.device = own_device(options.device)
         self.answers = None if options.model is None else _Answers(options, self.device)
         self.progress = Progress()
         self.search = Search()
+        if options.keyframes is not None:
+            read_keyframes(options.keyframes)
         make_room(output / MANIFEST)
+        self.numbers = self._numbers()
         self.manifest = agreed(output / MANIFEST, self._made())
 
     def run(
@@ -105,8 +108,10 @@ class Archive:
             done = set(store.keys())
             if done and bar:
                 print(f"{len(done):,} clips are analysed already; new and changed files follow.")
+            if self.numbers is not None:
+                self.numbers.number(clip_inputs(where))
             clips = asked_clips(where, self.options.keyframes, self.search)
-            own = (clip for clip in clips if self.shard.has(clip))
+            own = (clip for clip in self._called(clips) if self.shard.has(clip))
             shown = stack.enter_context(ProgressBar(bar, partial(self._left, where, len(done))))
             for number, ended in enumerate(self._ended(stack, without(own, done), stop)):
                 self._keep(store, ended)
@@ -115,8 +120,12 @@ class Archive:
                     store.flush()
         return self.progress
 
+    def _called(self, clips: Iterator[ClipInput]) -> Iterator[ClipInput]:
+        """Yield clips as they are called in what is written."""
+        return clips if self.numbers is None else self.numbers(clips)
+
     def _left(self, where: Sequence[str | Path], done: int) -> int:
-        return sum(1 for clip in clip_inputs(where) if self.shard.has(clip)) - done
+        return sum(map(self.shard.has, self._called(clip_inputs(where)))) - done
 
     def _ended(
         self, stack: ExitStack, clips: Iterator[ClipInput], stop: Callable[[], bool]
@@ -127,7 +136,7 @@ class Archive:
             options.segmenter, None if self.answers is None else self.answers.seen, options.fps,
             self.output, options.previews, options.overlays,
         )  # fmt: skip
-        workers = default_workers() if options.workers is None else options.workers
+        workers = own_workers() if options.workers is None else options.workers
         return found_clips(stack, clips, work, workers, self.device, options.limits, stop)
 
     def _keep(self, store: ShardStore, ended: Finished[ClipInput, FoundClip]) -> None:
@@ -143,13 +152,23 @@ class Archive:
         options = self.options
         return {
             "version": version("lvef"),
-            "segmenter": _digest(weights_file(options.segmenter)),
-            "model": None if options.model is None else _digest(Path(options.model)),
+            "segmenter": digest(weights_file(options.segmenter)),
+            "model": None if options.model is None else digest(options.model),
             "fps": options.fps,
-            "keyframes": None if options.keyframes is None else _digest(Path(options.keyframes)),
+            "keyframes": None if options.keyframes is None else digest(options.keyframes),
             "shards": self.shard.count,
+            "anonymised": None if self.numbers is None else self.numbers.mark,
             "made_with": self._made_with(),
         }
+
+    def _numbers(self) -> Anonymiser | None:
+        """Return what calls clips by numbers; None where they keep their names."""
+        path, key = self.output / MANIFEST, self.options.anonymize
+        known = None
+        if path.exists():
+            known = read_manifest(path).get("anonymised")
+            check_names(known is not None, key is not None, self.output)
+        return None if key is None else Anonymiser(key, self.output, known)
 
     def _made_with(self) -> dict[str, Any]:
         """Return what `predictions.json` says."""
@@ -163,7 +182,8 @@ class Archive:
         trained_on = str(finder.trained_on if asked is None else asked.trained_on)
         made = made_with(asked, data, self.options.model or "", trained_on)
         geometry = {"task": "LVSegmenter", "kind": "segmentation", "backbone": None}
-        return made if asked is not None else {**made, **geometry}
+        made = made if asked is not None else {**made, **geometry}
+        return made if self.numbers is None else without_folders(made)
 
 
 class _Answers:
@@ -191,46 +211,3 @@ class _Answers:
             if isinstance(answers.get(name), Tensor):
                 for row, value in zip(usable, answers[name].tolist(), strict=True):
                     row[name] = value
-
-
-def agreed(path: Path, made: dict[str, Any]) -> dict[str, Any]:
-    """Write what all rows of a folder have in common, or see that it is the same.
-
-    Raises:
-        ConfigurationError: It is not: rows made otherwise would be in one table.
-    """
-    made = json.loads(json.dumps(made))
-    if not path.exists():
-        write_json(path, made)
-        return made
-    before = read_manifest(path)
-    differing = [n for n in made if n != "made_with" and before.get(n) != made[n]]
-    if differing:
-        what = ", ".join(f"{n} ({before.get(n)} there, {made[n]} now)" for n in differing)
-        raise ConfigurationError(
-            f"{path.parent} holds rows that were made otherwise: {what}. Rows of both would be in "
-            "one table: do as then, or give another --output"
-        )
-    return before
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Return what all rows of a folder have in common.
-
-    Raises:
-        ConfigurationError: It cannot be read.
-    """
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        needed = {"made_with": dict, "shards": int}
-        if all(isinstance(manifest[name], kind) for name, kind in needed.items()):
-            return manifest
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise ConfigurationError(
-        f"{path}: there is none of an archive, or it is damaged: begin with another --output"
-    )
-
-
-def _digest(path: Path) -> str:
-    return sha256(path.read_bytes()).hexdigest() if path.is_file() else str(path)

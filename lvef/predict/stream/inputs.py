@@ -6,7 +6,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from glob import has_magic
 from hashlib import blake2b
 from itertools import groupby
@@ -34,6 +34,8 @@ class ClipInput:
         mtime_ns: When it was last written, in nanoseconds; -1 likewise.
         beats: ED and ES of its beats where they are given, NaN where one is no whole number.
         problem: Why it cannot be used, known before it is opened; empty where nothing is known.
+        case: Its number, where nothing that is written may name it; 0 where it has none.
+        secret: Hides in `key` what is known of such a clip.
     """
 
     path: Path
@@ -43,12 +45,19 @@ class ClipInput:
     mtime_ns: int = -1
     beats: tuple[tuple[float, float], ...] = ()
     problem: str = ""
+    case: int = 0
+    secret: bytes = field(default=b"", repr=False)
+
+    @property
+    def stored_path(self) -> bytes:
+        """What its rows are stored under, and sorted by: its absolute path, or its number."""
+        return b"%012d" % self.case if self.case else os.fsencode(os.path.abspath(self.path))
 
     @property
     def key(self) -> bytes:
         """Tells this file, as it is now, from all others."""
-        about = b"\0".join([_spelt(self.path), b"%d" % self.size, b"%d" % self.mtime_ns])
-        return blake2b(about, digest_size=_KEY).digest()
+        about = b"\0".join([self.stored_path, b"%d" % self.size, b"%d" % self.mtime_ns])
+        return blake2b(about, digest_size=_KEY, key=self.secret).digest()
 
     @property
     def row(self) -> dict[str, object]:
@@ -85,15 +94,30 @@ class Shard:
 
     @classmethod
     def of_environment(cls) -> Shard:
-        """Return what torchrun or a SLURM array says; the whole where neither is there."""
-        for index, count, first in (
-            ("RANK", "WORLD_SIZE", "0"),
-            ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN"),
-        ):
-            if index in os.environ and count in os.environ:
-                start = int(os.environ.get(first, 0)) if first != "0" else 0
-                return cls(int(os.environ[index]) - start, int(os.environ[count]))
+        """Return what torchrun or a SLURM array says; the whole where neither is there.
+
+        Raises:
+            ConfigurationError: It says no such thing, or an array leaves numbers out.
+        """
+        if {"RANK", "WORLD_SIZE"} <= os.environ.keys():
+            return cls._checked("torchrun", _stated("RANK"), _stated("WORLD_SIZE"))
+        if {"SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"} <= os.environ.keys():
+            task, count = _stated("SLURM_ARRAY_TASK_ID"), _stated("SLURM_ARRAY_TASK_COUNT")
+            first, step = _stated("SLURM_ARRAY_TASK_MIN", 0), _stated("SLURM_ARRAY_TASK_STEP", 1)
+            last = _stated("SLURM_ARRAY_TASK_MAX", first + step * (count - 1))
+            index, rest = divmod(task - first, max(1, step))
+            even = rest == 0 and last == first + max(1, step) * (count - 1)
+            return cls._checked("a SLURM array", index if even else -1, count)
         return cls()
+
+    @classmethod
+    def _checked(cls, who: str, index: int, count: int) -> Shard:
+        if not 0 <= index < count:
+            raise ConfigurationError(
+                f"{who} gives no shares that follow each other: begin all of them (an array such "
+                "as 0-7), or say which this one is with --shard K/N"
+            )
+        return cls(index, count)
 
     def has(self, clip: ClipInput) -> bool:
         """Return whether a clip is this shard's: by its name, the same on every machine."""
@@ -103,6 +127,12 @@ class Shard:
     def __str__(self) -> str:
         """Such as 02-of-08."""
         return f"{self.index + 1:02d}-of-{self.count:02d}"
+
+
+def _stated(name: str, default: int | None = None) -> int:
+    """Return a number of the environment; -1 where it is none."""
+    text = os.environ.get(name, "" if default is None else str(default)).strip()
+    return int(text) if text.isdecimal() else -1
 
 
 WHOLE = Shard()
@@ -226,10 +256,6 @@ def _prefixes(roots: Sequence[Path]) -> list[str]:
         if len(set(ends.values())) == len(distinct):
             break
     return [ends[root.absolute()] for root in roots]
-
-
-def _spelt(path: Path) -> bytes:
-    return os.fsencode(os.path.abspath(path))
 
 
 def without(clips: Iterable[ClipInput], done: set[bytes]) -> Iterator[ClipInput]:

@@ -38,7 +38,11 @@ ROWS = pa.schema(
     + [(name, pa.int64()) for name in _WHOLE]
     + [(name, pa.float64()) for name in _REAL]
 )
-"""A row a beat, or one for a clip that cannot be used; `key` tells a file as it was."""
+"""A row a beat, or one for a clip that cannot be used; `key` tells a file as it was.
+
+Of clips that are called by numbers `path` is the number, and `size` and `mtime_ns` are -1: they
+would tell which file it is.
+"""
 RECORDS = pa.schema([("path", pa.binary()), ("video", pa.string()), ("record", pa.binary())])
 
 
@@ -47,7 +51,7 @@ class StoredClip:
     """A clip as it is stored.
 
     Attributes:
-        path: Bytes of its file's absolute path.
+        path: See `ClipInput.stored_path`.
         key: See `ClipInput`.
         rows: A dict a beat, with the columns of `ROWS`.
         record: See `packed_record`; empty where there is none.
@@ -224,10 +228,10 @@ def _journal(folder: Path, number: int) -> Path:
 
 def _line(clip: ClipInput, rows: list[dict[str, Any]], record: bytes) -> bytes:
     about = {
-        "path": base64.b64encode(os.fsencode(os.path.abspath(clip.path))).decode(),
+        "path": base64.b64encode(clip.stored_path).decode(),
         "key": clip.key.hex(),
-        "size": clip.size,
-        "mtime_ns": clip.mtime_ns,
+        "size": -1 if clip.case else clip.size,
+        "mtime_ns": -1 if clip.case else clip.mtime_ns,
         "rows": [{name: _plain(row.get(name)) for name in ROWS.names[4:]} for row in rows],
         "record": base64.b64encode(record).decode(),
     }

@@ -13,9 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lvef.errors import RecordError
+from lvef.data.names import expanded
+from lvef.errors import DatasetError, RecordError
 from lvef.predict.clip_beats import EMPTY
+from lvef.predict.numbers import places_of_cases
 from lvef.predict.record import ClipRecord, unpacked_record
+from lvef.predict.stream.manifest import MANIFEST, read_manifest
 from lvef.predict.stream.merge import clips_of
 from lvef.predict.stream.store import journal_clips, shards_of
 
@@ -25,18 +28,38 @@ def is_archive(folder: Path) -> bool:
     return bool(shards_of(folder))
 
 
-def stored_videos(folder: Path, wanted: Collection[str]) -> pd.DataFrame:
+def is_anonymised(folder: Path) -> bool:
+    """Return whether clips are called by numbers in an archive.
+
+    Raises:
+        ConfigurationError: It does not say.
+    """
+    return read_manifest(folder / MANIFEST).get("anonymised") is not None
+
+
+def stored_videos(
+    folder: Path, wanted: Collection[str], key: str | Path | None = None
+) -> pd.DataFrame:
     """Return the table of clips by their names, a row each, as `video_table` has it.
 
     Args:
         folder: What `analyse` or `predict` wrote into.
         wanted: Names of the clips.
+        key: CSV file that says which clip each number is, where they are called by numbers.
+
+    Raises:
+        DatasetError: There is no such key, or it knows not all of them.
     """
-    rows = [
-        {**EMPTY, **clip.rows[0], "path": Path(os.fsdecode(clip.path))}
-        for clip in clips_of(shards_of(folder))
-        if clip.rows[0]["video"] in wanted
-    ]
+    places = None if key is None else places_of_cases(expanded(key))
+    rows = []
+    for clip in clips_of(shards_of(folder)):
+        name = clip.rows[0]["video"]
+        if name not in wanted:
+            continue
+        if places is not None and name not in places:
+            raise DatasetError(f"{key} does not know {name}: give the key that numbered the clips")
+        path = Path(os.fsdecode(clip.path)) if places is None else places[name]
+        rows.append({**EMPTY, **clip.rows[0], "path": path})
     return pd.DataFrame(rows)
 
 

@@ -21,6 +21,7 @@ from lvef.data.views import FrameOptions
 from lvef.predict.clip_beats import Asked, beats_of, told_of
 from lvef.predict.finder import BeatFinder
 from lvef.predict.record import packed_record
+from lvef.predict.stream.anonymous import without_names
 from lvef.predict.stream.inputs import ClipInput
 from lvef.predict.stream.pictures import picture_path, write_preview
 from lvef.predict.stream.pool import Network
@@ -104,17 +105,17 @@ class ClipWork:
             rows = beats_of(clip.path, clip.name, clip.beats, clip.problem, self.finder, asked)
         rows = [{**own, **row} for row in rows]
         for row in rows:
-            row["reason"] = told_of(row, str(row["reason"]))
+            row["reason"] = without_names(clip, told_of(row, str(row["reason"])))
         frames = None
         if seen is not None:
             with self.clock.of("key frames"):
-                frames = self._key_frames(rows, seen)
+                frames = self._key_frames(clip, rows, seen)
         for row in rows:
             row.pop(VIEW, None)
         return FoundClip(rows, frames, self._record, self.clock.seconds)
 
     def _key_frames(
-        self, rows: list[dict[str, Any]], seen: FrameOptions
+        self, clip: ClipInput, rows: list[dict[str, Any]], seen: FrameOptions
     ) -> NDArray[np.uint8] | None:
         """Return the frames of the usable beats; the reason of one that cannot be read is noted."""
         usable = [number for number, row in enumerate(rows) if not row["reason"]]
@@ -125,7 +126,7 @@ class ClipWork:
         dataset = KeyFrameDataset(table, *options, crop=True)
         batch = collate([dataset[item] for item in range(len(dataset))])
         for number, reason in batch.get("failures", []):
-            rows[number]["reason"] = told_of(rows[number], reason)
+            rows[number]["reason"] = without_names(clip, told_of(rows[number], reason))
         return batch["frames"].numpy() if "frames" in batch else None
 
     def _keep(self, analysis: ClipAnalysis, name: str) -> None:
