@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lvef.analysis import ClipAnalysis, analyse_clip
     from lvef.predict.predictor import load
+    from lvef.predict.stream.on_ray import analyse_dataset
 
-__all__ = ["ClipAnalysis", "analyse_clip", "load"]
+__all__ = ["ClipAnalysis", "analyse_clip", "analyse_dataset", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -25,6 +26,10 @@ def __getattr__(name: str) -> Any:
         from lvef.predict.predictor import load
 
         return load
+    if name == "analyse_dataset":
+        from lvef.predict.stream.on_ray import analyse_dataset
+
+        return analyse_dataset
     if name in __all__:
         from lvef import analysis
 

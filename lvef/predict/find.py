@@ -17,6 +17,15 @@ _MOST_KINDS = 6
 _WITH_PATHS = ("--data.videos", "--data.keyframes", "--data.root")
 
 
+def status_of(path: Path) -> tuple[int, int]:
+    """Return the bytes of a file and when it was last written, in nanoseconds; -1 without one."""
+    try:
+        status = os.stat(path)
+    except OSError:  # a link to nowhere, which is told when it is opened
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
+
+
 def refuse_expanded(words: Sequence[str]) -> None:
     """Refuse several paths behind an option that takes one: a shell spelt a pattern out.
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lvef.predict.stream.answers import said_of
 from lvef.predict.stream.inputs import ClipInput
-from lvef.predict.stream.store import ANSWERS
 from lvef.predict.stream.work import FoundClip
 
 Keep = Callable[[ClipInput, list[dict[str, Any]], bytes], None]
@@ -87,14 +87,9 @@ class PendingClips:
         Raises:
             OutputError: A clip cannot be kept.
         """
-        said = {
-            name: answers[name].tolist()
-            for name in ANSWERS
-            if isinstance(answers.get(name), Tensor)
-        }
-        for place, number in enumerate(answers["row"].tolist()):
+        for number, said in zip(answers["row"].tolist(), said_of(answers), strict=True):
             waiting, row = self._waiting.pop(number)
-            row.update({name: values[place] for name, values in said.items()})
+            row.update(said)
             waiting.left -= 1
             if not waiting.left:
                 self._keep(waiting)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from lvef.cardiac import REDUCED_EF, straddles_reduced
 from lvef.predict.clip_beats import told_of
@@ -102,26 +103,36 @@ def geometric_table(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def by_video(result: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Put the beats of each video together."""
     has_beats = "beat" in result
+    columns = {str(name): result[name].to_numpy() for name in result}
+    good = columns["status"] == "ok"
     rows = []
-    for _, beats in result.groupby("path" if has_beats else "video", sort=False):
-        good = beats[beats["status"] == "ok"]
-        if len(good) > 1:
-            rows.append(combine_beats(good))
+    for own in _rows_of_videos(columns["path" if has_beats else "video"]):
+        usable = own[good[own]]
+        if len(usable) > 1:
+            rows.append(combine_beats({name: values[usable] for name, values in columns.items()}))
             continue
-        row = (good if len(good) else beats).iloc[0].copy()
-        row["num_beats"] = len(good)
-        rows.append(row)
+        first = usable[0] if len(usable) else own[0]
+        row = {name: values[first] for name, values in columns.items()}
+        rows.append({**row, "num_beats": len(usable)})
     videos = pd.DataFrame(rows)
     for flag in ("reduced", "review"):
         if flag in videos:
             videos[flag] = videos[flag].astype(float).astype("Int64")
-    columns = [*COLUMNS]
-    if has_beats and (result["quality"].notna().any() or (result["beat"] > 0).any()):
+    wanted = [*COLUMNS]
+    if has_beats:
         videos["num_beats"] = videos["num_beats"].astype("Int64")
-        columns += FOUND_COLUMNS
+        wanted += FOUND_COLUMNS
     if "ef_true" in result and result["ef_true"].notna().any():
-        columns += ["ef_true"]
+        wanted += ["ef_true"]
     beats = result[result["status"] == "ok"]
     if has_beats:
         beats = beats.drop(columns="quality").rename(columns={"beat_quality": "quality"})
-    return videos.reindex(columns=columns), beats.reindex(columns=BEAT_COLUMNS)
+    return videos.reindex(columns=wanted), beats.reindex(columns=BEAT_COLUMNS)
+
+
+def _rows_of_videos(names: NDArray[Any]) -> list[NDArray[np.int64]]:
+    """Return the rows of each video, in the order in which videos come."""
+    rows: dict[Any, list[int]] = {}
+    for row, name in enumerate(names.tolist()):
+        rows.setdefault(name, []).append(row)
+    return [np.array(own) for own in rows.values()]

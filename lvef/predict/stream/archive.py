@@ -11,22 +11,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from lvef.data.views import FrameOptions
 from lvef.files import make_room
 from lvef.models.segmentation.weights import SHIPPED, weights_file
 from lvef.predict.find import Search
 from lvef.predict.keyframes import read_keyframes
 from lvef.predict.stream.anonymous import Anonymiser, check_names, without_folders
+from lvef.predict.stream.answers import Answers
 from lvef.predict.stream.found import FoundClips, asked_clips, found_clips, rows_of
 from lvef.predict.stream.inputs import WHOLE, ClipInput, Shard, clip_inputs, without
 from lvef.predict.stream.machine import own_device, own_workers
 from lvef.predict.stream.manifest import MANIFEST, agreed, digest, read_manifest
 from lvef.predict.stream.pool import Finished, Limits
 from lvef.predict.stream.progress import Progress, ProgressBar
-from lvef.predict.stream.store import ANSWERS, ShardStore
+from lvef.predict.stream.store import ShardStore
 from lvef.predict.stream.work import FoundClip, WorkOptions
 from lvef.predict.writer import made_with
 
@@ -80,7 +77,9 @@ class Archive:
     def __init__(self, output: Path, options: ArchiveOptions, shard: Shard = WHOLE) -> None:
         self.output, self.options, self.shard = output, options, shard
         self.device = own_device(options.device)
-        self.answers = None if options.model is None else _Answers(options, self.device)
+        self.answers = (
+            None if options.model is None else Answers(options.model, options.trusted, self.device)
+        )
         self.progress = Progress()
         self.search = Search()
         if options.keyframes is not None:
@@ -184,30 +183,3 @@ class Archive:
         geometry = {"task": "LVSegmenter", "kind": "segmentation", "backbone": None}
         made = made if asked is not None else {**made, **geometry}
         return made if self.numbers is None else without_folders(made)
-
-
-class _Answers:
-    """Asks a model of EF about the beats of clips."""
-
-    def __init__(self, options: ArchiveOptions, device: torch.device) -> None:
-        from lvef.models.inference import FramePredictor
-        from lvef.models.loading import describe_checkpoint, load_ef_task
-
-        assert options.model is not None
-        self.task = load_ef_task(options.model, options.trusted)
-        seen = describe_checkpoint(options.model)["data"]
-        given = {name: seen[name] for name in ("image_size", "remove_artifacts") if name in seen}
-        self.seen = FrameOptions(tuple(self.task.frames), **given)
-        self.predictor = FramePredictor(self.task, device)
-
-    def add(self, found: FoundClip) -> None:
-        """Add to each usable beat of a clip what the model says of it."""
-        usable = [row for row in found.rows if not row["reason"]]
-        if found.frames is None or not usable:
-            return
-        batch = {"frames": torch.from_numpy(found.frames), "row": torch.arange(len(usable))}
-        [answers] = self.predictor.batches([batch])
-        for name in ANSWERS:
-            if isinstance(answers.get(name), Tensor):
-                for row, value in zip(usable, answers[name].tolist(), strict=True):
-                    row[name] = value

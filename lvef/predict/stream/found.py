@@ -69,7 +69,7 @@ def found_clips(
         limits: What one clip may take.
         stop: Returns whether no more may be begun; those in hand are still ended.
     """
-    network = None if device.type == "cpu" else _network(work.segmenter, device)
+    network = None if device.type == "cpu" else network_on(work.segmenter, device)
     if workers == 0:
         return inline(ClipWork(work, network), clips, stop)
     start = partial(ClipWork, work)
@@ -85,7 +85,7 @@ def rows_of(ended: Finished[ClipInput, FoundClip]) -> FoundClip:
     return found
 
 
-def _network(segmenter: str, device: torch.device) -> Network:
+def network_on(segmenter: str, device: torch.device) -> Network:
     """Return the segmenter's network on the device."""
     net = ClipAnalyser(segmenter, device).net
 

@@ -17,7 +17,7 @@ from lvef.data.names import CLIP_EXTENSIONS, expanded
 from lvef.errors import ConfigurationError, DatasetError
 from lvef.files import printable
 from lvef.predict.clip_beats import EMPTY
-from lvef.predict.find import Search
+from lvef.predict.find import Search, status_of
 
 _KEY = 16
 
@@ -225,11 +225,7 @@ def _named(
     for file in files:
         bare = _bare(file) if stems[_bare(file)] == 1 else file.name
         name = printable(f"{start}/{bare}" if start else bare)
-        try:
-            status = os.stat(file)
-            size, changed = status.st_size, status.st_mtime_ns
-        except OSError:  # a link to nowhere, which is told when it is opened
-            size = changed = -1
+        size, changed = status_of(file)
         yield ClipInput(file, name, printable(file.name), size, changed)
 
 
