@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers import best, newest, told, words
+from helpers import another_place, best, newest, told, words
 
 from lvef.cli.commands import main
 from lvef.report.checklist.command import (
+    ANSWERED,
     AUTHORS,
     GUIDELINES,
     IN_PART,
@@ -159,6 +160,57 @@ def test_a_test_on_another_folder_is_external(copied):
     assert state == {"32": NOT_DONE, "33": IN_PART}
 
 
+STUDIED = {("CLAIM, 2024 update", "30"), ("CLAIM, 2024 update", "33"), ("TRIPOD+AI", "24")}
+"""Items that studies of the same checkpoint answer."""
+
+
+@pytest.mark.slow
+def test_studies_beside_a_test_answer_what_it_cannot(copied, logs, phantom_root, tmp_path):
+    def states(run: Path) -> dict[tuple[str, str], str]:
+        return {(i["guideline"], i["item"]): i["state"] for i in listed(run)["items"]}
+
+    def listed(run: Path) -> dict:
+        content = written(run, tmp_path / "list.md")
+        for item in content["items"]:
+            assert item["state"] != NOT_DONE or not item["answers"], "nothing answers it"
+            for each in item["answers"]:
+                if each["run"] == "test":
+                    assert followed(run, each["file"], each["key"])
+        return content
+
+    before = states(copied)
+    assert {before[item] for item in STUDIED} == {NOT_DONE}
+    place = another_place(phantom_root, tmp_path / "place")
+    of = ["--ckpt_path", str(best(logs, "esf_mlp"))]
+    there = ["external", *of, "--root", str(place), "--k", "[0, 12]", "--repeats", "1", "--output"]
+    assert main([*there, str(copied / "external")]) == 0
+    config = best(logs, "esf_mlp").parents[1] / "config.yaml"
+    here = ["robustness", "--config", str(config), "--num_cases", "2", "--output"]
+    assert main([*here, str(copied / "robustness")]) == 0
+    after = states(copied)
+    assert {item for item in after if after[item] != before[item]} == STUDIED
+    # A study of another checkpoint says nothing of this one.
+    for name in ("external", "robustness"):
+        path = copied / name / "run.json"
+        record = json.loads(path.read_text())
+        record["files"]["ckpt_path"]["sha256"] = "another"
+        path.write_text(json.dumps(record))
+    assert states(copied) == before
+
+
+def test_a_recalibrated_model_was_updated(copied, tmp_path):
+    about = json.loads((copied / "metrics.json").read_text())
+    facts = {"cases": 50, "told": "another place", "correction": "shift", "source_sha256": "0a"}
+    (copied / "metrics.json").write_text(json.dumps({**about, "recalibrated": facts}))
+    items_of = {each["item"]: each for each in written(copied, tmp_path / "a.md")["items"][:52]}
+    assert (items_of["12f"]["state"], items_of["24"]["state"]) == (ANSWERED, ANSWERED)
+    assert "`metrics.json: recalibrated.cases` = 50" in (tmp_path / "a.md").read_text()
+    (copied / "metrics.json").write_text(json.dumps({**about, "recalibrated": {}}))
+    items_of = {each["item"]: each for each in written(copied, tmp_path / "b.md")["items"][:52]}
+    assert (items_of["12f"]["state"], items_of["24"]["state"]) == (NOT_DONE, NOT_DONE)
+    assert "recalibrate does so" in items_of["12f"]["words"]
+
+
 def test_without_the_folder_of_the_fit_the_list_says_so(copied, logs, tmp_path):
     record = json.loads((copied / "run.json").read_text())
     record["files"]["ckpt_path"]["path"] = record["config"]["ckpt_path"] = (
@@ -208,5 +260,6 @@ def test_what_is_shown_names_no_place():
 
 def test_a_pointer_knows_the_kinds_that_have_it():
     assert Pointer("metrics.json", "x").kinds == EF_KINDS
-    facts: Facts = {"phantom": False, "kind": "classification", "same_data": None, "groups": []}
+    facts: Facts = {"phantom": False, "kind": "classification", "same_data": None,
+                    "external": False, "groups": []}  # fmt: skip
     assert not [i for i in items() if i.told(facts) and "None" in i.told(facts)]

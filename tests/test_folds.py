@@ -95,6 +95,7 @@ def test_whose_labels_taught_a_backbone_is_told():
     assert learned_from([{}], own) == "cases that are not known", "an older checkpoint"
 
 
+@pytest.mark.filterwarnings("error:The given NumPy array is not writable")
 def test_a_process_is_fitted_to_one_fold_and_its_backbone_to_the_other(phantom_root, tmp_path,
                                                                        capsys):  # fmt: skip
     more = ["--data.without_fold", "1/2", "--data.calibration_share", "0.34"]

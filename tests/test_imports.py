@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from helpers import newest, told, words
+from helpers import another_place, newest, told, words
 
 from lvef.cli.commands import main
 from lvef.cli.imports import take_imports
@@ -75,7 +75,10 @@ def test_what_cannot_be_imported_is_one_line(folder, capsys, command, more, mess
     assert message in line
 
 
-LOADING = ["export", "saliency", "robustness", "report", "verify", "table", "weights"]
+LOADING = [
+    "export", "saliency", "robustness", "report", "verify", "table", "weights", "external",
+    "recalibrate",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("command", ["predict", *LOADING])
@@ -106,6 +109,18 @@ def test_a_task_of_ones_own_is_fitted_tested_and_exported(phantom_root, folder):
     assert (folder / "own.onnx").is_file()
     clips = ["--data.videos", str(next((phantom_root / "Videos").iterdir()))]
     run(folder, *words("predict", "esf_mlp", phantom_root, logs, *own, *clips))
+    place = another_place(phantom_root, folder / "place")
+    there = ["--ckpt_path", str(checkpoint), "--root", str(place)]
+    local = ["recalibrate", *there, "--frames_from", "labels", "--output", "local.ckpt"]
+    assert "add --import my_models" in run(folder, *local, code=1)
+    assert not (folder / "local.ckpt").exists()
+    run(folder, *local, *imported, "--correction", "shift")
+    said = describe_checkpoint(folder / "local.ckpt")
+    assert (said["class_path"], said["recalibrated"]["cases"]) == ("my_models.MyRegressor", 32)
+    external = ["external", *there, "--k", "[0]", "--output", "external"]
+    assert "add --import my_models" in run(folder, *external, code=1)
+    run(folder, *external, *imported)
+    assert "MyRegressor" in (folder / "external" / "external.md").read_text()
     (predicted,) = pd.read_csv(newest(logs / "esf_mlp", "predictions.csv")).to_dict("records")
     lines = [
         "import lvef",

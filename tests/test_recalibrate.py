@@ -130,6 +130,8 @@ def test_a_classifier_is_recalibrated_and_judged_elsewhere(
 def test_external_judges_before_and_after_on_the_same_clips(logs, place, tmp_path, capsys):
     broken = tmp_path / "clinic"
     shutil.copytree(place, broken, symlinks=True)
+    listed = pd.read_csv(broken / "FileList.csv")
+    listed.assign(Patient="").to_csv(broken / "FileList.csv", index=False)
     damaged = sorted((broken / "Videos").iterdir())[-1]
     shown = read_frames(damaged, [0, 1])[..., 0]
     damaged.unlink()
@@ -143,6 +145,7 @@ def test_external_judges_before_and_after_on_the_same_clips(logs, place, tmp_pat
         json.loads((out / "external.json").read_text()),
     )
     assert about["refused"] == 1
+    assert about["patients"] is None, "a column Patient whose cells are empty knows of none"
     assert len(pd.read_csv(out / "refused.csv")) == 1
     assert about["title"].startswith("PHANTOM clinic, all, 31 clips")
     assert len(table) == 1 + 3 * 4
@@ -173,7 +176,9 @@ def test_what_cannot_be_is_said_in_one_line(logs, place, phantom_root, tmp_path,
     taken.write_bytes(b"something")
     copy = tmp_path / "copy.ckpt"
     shutil.copyfile(source, copy)
-    new = tmp_path / "new.ckpt"
+    new, damaged = tmp_path / "new.ckpt", tmp_path / "damaged.safetensors"
+    damaged.write_bytes(weights_file(SHIPPED).read_bytes()[:100_000])
+    finding = ["--ckpt_path", str(source), "--frames_from", "found", "--segmenter", str(damaged)]
     runs = {
         "is what is recalibrated": lambda: recalibrate(place, copy, "--ckpt_path", copy),
         "is there already": lambda: recalibrate(place, taken, "--ckpt_path", source),
@@ -185,6 +190,10 @@ def test_what_cannot_be_is_said_in_one_line(logs, place, phantom_root, tmp_path,
         "not a readable checkpoint": lambda: recalibrate(place, new, "--ckpt_path", taken),
         "not found": lambda: recalibrate(place, new, "--ckpt_path", other),
         "a segmenter finds its frames": lambda: recalibrate(place, tmp_path / "a.safetensors"),
+        f"{damaged}: not readable segmenter weights": lambda: recalibrate(
+            place, tmp_path / "b.safetensors", "--segmenter", damaged
+        ),
+        f"{damaged}: not readable segmenter weights ": lambda: recalibrate(place, new, *finding),
     }  # fmt: skip
     external = ["external", "--ckpt_path", str(source), "--output", str(tmp_path / "out")]
     for asked, words_of in (
@@ -194,6 +203,7 @@ def test_what_cannot_be_is_said_in_one_line(logs, place, phantom_root, tmp_path,
         (["--root", str(few), "--k", "[0]", "--split", "TEST"], "has no TEST clip"),
         (["--root", str(place), "--repeats", "0"], "--repeats is 0"),
         (["--root", str(tmp_path / "empty")], "empty"),
+        (["--root", str(place), "--k", "[0]", *finding[2:]], "not readable segmenter weights"),
     ):
         runs[words_of + " "] = lambda asked=asked: main([*external, *asked])
     for words_of, run in runs.items():

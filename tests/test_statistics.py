@@ -134,9 +134,18 @@ def test_likelihood_ratios_have_the_interval_of_simel():
     assert ratio == pytest.approx(60 / 67 / (70 / 533))
     spread = math.sqrt(1 / 60 - 1 / 67 + 1 / 70 - 1 / 533)
     assert math.log(upper / lower) == pytest.approx(2 * 1.959964 * spread, rel=1e-6)
+
+
+def test_a_likelihood_ratio_lies_in_its_interval_where_cells_are_empty():
     ratio, (lower, upper) = ratio_interval((60, 67), (0, 533))
-    assert ratio == math.inf
-    assert 0 < lower < upper < math.inf
+    assert (ratio, upper) == (math.inf, math.inf)
+    assert 0 < lower < math.inf
+    ratio, (lower, upper) = ratio_interval((0, 3), (3, 16))
+    assert (ratio, lower) == (0, 0)
+    assert 0 < upper < math.inf
+    ratio, (lower, upper) = ratio_interval((3, 3), (2, 1000))
+    assert lower < ratio < upper
+    assert np.isnan(ratio_interval((0, 3), (0, 16))[0])
 
 
 def test_bca_is_that_of_scipy(rng):

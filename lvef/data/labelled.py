@@ -147,7 +147,9 @@ class LabelledDataModule(LightningDataModule):
         learned, val = int((table["split"] == "TRAIN").sum()), table[table["split"] == "VAL"]
         self.train_part = self.folds.facts(train, learned)
         if len(val):
-            self.calibration_rows = val.index[self.folds.calibrates(val)].to_numpy(np.int64)
+            # A copy, as what pandas lends may not be written to, of which PyTorch warns.
+            rows = val.index[self.folds.calibrates(val)]
+            self.calibration_rows = rows.to_numpy(np.int64, copy=True)
         if learned < len(train):
             rank_zero_info(f"  {learned:,} cases of TRAIN take part")
         if len(self.calibration_rows):

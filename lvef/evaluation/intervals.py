@@ -204,7 +204,7 @@ def ratio_interval(
     """Return the ratio of two independent proportions and its interval, as of a likelihood ratio.
 
     Simel et al. (*J Clin Epidemiol* 44:763-770, 1991), on the logarithm; half a case is added to
-    every cell where one is empty, so that neither end is 0 or infinite for want of cases.
+    every cell where one is empty. A ratio of 0, or an infinite one, is an end itself.
 
     Args:
         one: Successes and count of the numerator.
@@ -223,4 +223,5 @@ def ratio_interval(
     z = float(norm.ppf((1 + level) / 2))
     reach = z * math.sqrt(1 / a - 1 / n + 1 / b - 1 / m)
     ratio = (a / n) / (b / m)
-    return plain, (ratio * math.exp(-reach), ratio * math.exp(reach))
+    # As half a case moves the ratio, which must not leave its own interval.
+    return plain, (min(ratio * math.exp(-reach), plain), max(ratio * math.exp(reach), plain))

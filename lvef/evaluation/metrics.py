@@ -52,7 +52,7 @@ METRIC_NAMES = {
     "nlpd": "negative log predictive density",
     "crps": "CRPS (EF points)",
     "width_90": "width of the 90 % interval (EF points)",
-    "coverage_90": "coverage of the 90 % interval",
+    **{f"coverage_{level}": f"coverage of the {level} % interval" for level in (50, 80, 90, 95)},
 }
 """Metrics as a reader knows them, where that is not their name."""
 

@@ -104,7 +104,8 @@ def external(
     phantom = folder.is_phantom
     title = (
         f"{'PHANTOM ' if phantom else ''}{Path(root).name}, {split}, {len(clips)} clips, "
-        f"{type(task).__name__} on {frames_from} {' + '.join(task.frames)}"
+        f"{type(task).__name__} on {'found' if frames_from == 'found' else 'labelled'} "
+        f"{' + '.join(task.frames)}"
     )
     results: dict[str, Any] = {
         "title": title, "note": NOT_FOR_DIAGNOSIS, "phantom": phantom,
@@ -121,7 +122,8 @@ def external(
     write_json(output / "external.json", results)
     text = format_external(results)
     write_text(output / "external.md", text)
-    write_figure(output / "external.png", external_figure(table, results["kind"], title), dpi=120)
+    figure = external_figure(table, results["kind"], title, task.interval_level)
+    write_figure(output / "external.png", figure, dpi=120)
     options = {**asked, "k": counts, "frames_from": frames_from, "split": split,
                "segmenter": segmenter}  # fmt: skip
     write_study_record(output, "external", started, options, root, ckpt_path)

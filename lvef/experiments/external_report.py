@@ -78,11 +78,12 @@ def format_external(results: Mapping[str, Any]) -> str:
     some = f"{results['num_reduced']} of them with EF <= 40; {results['refused']} more were refused"
     lines += [
         "", f"### As it is: all {results['num_cases']} clips{who}, {some}", "",
-        *header(["", "value [95 %]"]),
+        *header(["", "value [95 %]", "interval"]),
     ]  # fmt: skip
     for name, row in results["all"].items():
-        lines.append(line([_name(name, results), _cell(name, row["value"], row)]))
-    lines += ["", _methods(results["all"])]
+        cells = [_name(name, results), _cell(name, row["value"], row), str(row["method"])]
+        lines.append(line(cells))
+    lines += ["", f"BCa intervals are of {RESAMPLES} resamples."]
     for each in results["k"]:
         lines += ["", *_of_k(each, results)]
     if results["k"]:
@@ -105,6 +106,9 @@ def _of_k(each: Mapping[str, Any], results: Mapping[str, Any]) -> list[str]:
     lines.append("")
     for way in (way for way in ways[1:] if way != SAID["none"]):  # EF stays, and so does its error
         change = each["ways"][way][key]["change"]
+        if change["lower"] == change["upper"] == 0:
+            lines.append(f"- *{way}*: {words} as it was")
+            continue
         better = round(each["better"][way] * each["drawings"])
         verdict = "better" if sign * change["mean"] > 0 else "no better"
         lines.append(
@@ -133,15 +137,6 @@ def _what_changes(results: Mapping[str, Any]) -> str:
         f"of the local clips, shrunk by its own chance. *{SAID['line']}*: by a straight line, "
         "likewise."
     )
-
-
-def _methods(found: Mapping[str, Mapping[str, Any]]) -> str:
-    names: dict[str, list[str]] = {}
-    for name, row in found.items():
-        names.setdefault(str(row["method"]), []).append(name)
-    rarer = [f"{method} ({', '.join(of)})" for method, of in names.items() if "BCa" not in method]
-    rest = next(method for method in names if "BCa" in method)
-    return f"Intervals: {'; '.join([*rarer, f'{rest}, {RESAMPLES} resamples'])}."
 
 
 def _name(name: str, results: Mapping[str, Any]) -> str:

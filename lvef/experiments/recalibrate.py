@@ -28,6 +28,7 @@ from lvef.options import SEED, check_numbers
 from lvef.predict.labelled_clips import FramesFrom, LabelledBeats, Split, labelled_beats
 
 _LISTED = 10
+_FRAMES = {"labels": "of the labels", "found": "as they are found"}
 _SHOWN = ("mae", "bias", "coverage", "balanced_accuracy", "observed_expected")
 _RANGES = {"seed": SEED, "max_excluded": DATA_RANGES["max_excluded"]}
 
@@ -90,6 +91,7 @@ def recalibrate(
     folder = read_labels(root, max_excluded)
     if ckpt_path is None:
         refused = recalibrate_segmenter(folder, output, segmenter, correction, split, seed)
+        _list(refused, output)
     else:
         task = load_ef_task(ckpt_path)
         if not task.is_calibrated:
@@ -98,13 +100,13 @@ def recalibrate(
         beats = labelled_beats(
             task, describe_checkpoint(ckpt_path)["data"], folder, frames_from, segmenter, split
         )
-        refused = beats.refused
+        _list(beats.refused, output)
         cases = beats.cases(beats.usable["video"], seed)
         for warning in check_cases(task, cases):
             warnings.warn(warning, stacklevel=2)
         twin = recalibrated(task, cases, correction).cpu()
         facts = {
-            **folder_facts(folder, beats.usable["ef_true"], len(refused), split),
+            **folder_facts(folder, beats.usable["ef_true"], len(beats.refused), split),
             "frames": frames_from, "correction": correction if task.kind == "regression" else None,
             "seed": seed, "source_sha256": file_digest(ckpt_path),
             "segmenter_sha256":
@@ -112,7 +114,6 @@ def recalibrate(
         }  # fmt: skip
         _write(output, recalibrated_checkpoint(read_checkpoint(ckpt_path), twin, facts))
         _tell(task, twin, beats, facts)
-    _list(refused, output)
     return output
 
 
@@ -154,14 +155,14 @@ def _tell(before: EFTask, after: EFTask, beats: LabelledBeats, facts: dict[str, 
     """Print what changed."""
     phantom = "PHANTOM: " if facts["phantom"] else ""
     print(f"{phantom}recalibrated on {facts['cases']} clips, {facts['reduced']} of them with EF "
-          f"<= 40, frames {facts['frames']}. {NOT_FOR_DIAGNOSIS}")  # fmt: skip
+          f"<= 40, key frames {_FRAMES[facts['frames']]}. {NOT_FOR_DIAGNOSIS}")  # fmt: skip
     was = measures(beats.answers(before), before.decision_threshold)
     shown = [name for name in _SHOWN if name in was]
     print("  as it was, on these clips: "
           + ", ".join(f"{NAMES[name]} {was[name]:.2f}" for name in shown))  # fmt: skip
     now = after.calibration.facts()
     for name, value in before.calibration.facts().items():
-        print(f"  {name}: {value:.3f} -> {now[name]:.3f}")
+        print(f"  {name}: {value:z.3f} -> {now[name]:z.3f}")
     if before.decision_threshold is not None and after.decision_threshold is not None:
         print(f"  threshold: {before.decision_threshold:.3f} -> {after.decision_threshold:.3f}")
     print(f"  {format_promise({**after.promise(), 'apart': True, 'taught_by': facts['told']})}")

@@ -52,9 +52,11 @@ def recalibrate_segmenter(
     refused = table.loc[table["reason"] != "", ["video", "reason"]].reset_index(drop=True)
     of_clips = beats.groupby("video", sort=False)
     if len(of_clips) < FEWEST:
+        why = f", the first as {refused['reason'].iloc[0]}" if len(refused) else ""
         raise ConfigurationError(
             f"{len(of_clips)} labelled clips of {folder.root} can be used ({len(refused)} are "
-            f"refused), and {FEWEST} are the fewest that an interval can be learned from: give more"
+            f"refused{why}), and {FEWEST} are the fewest that an interval can be learned from: "
+            "give more"
         )
     if len(of_clips) < FEW:
         warnings.warn(

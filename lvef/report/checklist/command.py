@@ -102,7 +102,7 @@ def answered(item: Item, evidence: Evidence, facts: Facts) -> Answer:
     if item.unused and not found:
         state, words = NOT_APPLICABLE, [f"{item.unused}."]
     elif undone:
-        state, words = NOT_DONE, [f"{undone}."]
+        state, words, found = NOT_DONE, [f"{undone}."], []
     elif found:
         state = IN_PART if item.authors or lost else ANSWERED
         words = [item.note, item.told(facts), rest]

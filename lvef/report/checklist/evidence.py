@@ -15,7 +15,7 @@ import yaml
 
 from lvef.data.subgroups import MEASURED
 from lvef.errors import ConfigurationError
-from lvef.report.checklist.item import Facts, Pointer, Which
+from lvef.report.checklist.item import Facts, Pointer, Which, study
 from lvef.report.metadata import kind_of
 from lvef.run_files import CONFIG, METRICS, RUN_RECORD
 from lvef.runs import data_options, run_of
@@ -46,7 +46,8 @@ class Evidence:
         """What decides what items say.
 
         `phantom`; `kind` of the task; whether fit and test had the `same_data`, None where that is
-        not known; `groups`, columns of the user's own that figures are told by.
+        not known; `external`, whether a study on another folder lies there; `groups`,
+        columns of the user's own that figures are told by.
         """
         about = self.content(self.test / METRICS)
         mine, theirs = (
@@ -57,6 +58,7 @@ class Evidence:
             "phantom": about.get("phantom") is True,
             "kind": kind_of(about),
             "same_data": mine == theirs if known else None,
+            "external": any(self.value(each) is not NOTHING for each in study("external", "all")),
             "groups": _groups(about),
         }
 
@@ -67,9 +69,18 @@ class Evidence:
             return NOTHING
         if not pointer.key:
             return None
+        if "/" in pointer.file and not self._of_same_model(folder / pointer.file):
+            return NOTHING
         if pointer.file.endswith(".csv"):
             return None if pointer.key in self._columns(folder / pointer.file) else NOTHING
         return _looked_up(self.content(folder / pointer.file), pointer.key)
+
+    def _of_same_model(self, found: Path) -> bool:
+        """Return whether a study was made of the checkpoint that was tested, byte for byte."""
+        key = "files.ckpt_path.sha256"
+        tested = self.value(Pointer(RUN_RECORD, key))
+        studied = _looked_up(self.content(found.parent / RUN_RECORD), key)
+        return tested is not NOTHING and tested == studied
 
     def _folder(self, which: Which) -> Path | None:
         return self.test if which == "test" else self.fit

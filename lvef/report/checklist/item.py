@@ -10,8 +10,8 @@ from lvef.run_files import CASES, CONFIG, EXCLUDED, METRICS, RUN_RECORD
 
 Which = Literal["test", "fit"]
 Facts = dict[str, Any]
-"""What of a run decides what an item says: `phantom`, `kind`, `same_data` and `groups`, see
-`Evidence.facts`."""
+"""What of a run decides what an item says: `phantom`, `kind`, `same_data`, `external` and
+`groups`, see `Evidence.facts`."""
 EF_KINDS = ("classification", "regression")
 
 
@@ -114,6 +114,18 @@ def figures_of_classes(*names: str) -> tuple[Pointer, ...]:
     return (*figures(*names, kinds=("classification",)), *of_regressors)
 
 
+def study(name: str, *keys: str) -> tuple[Pointer, ...]:
+    """Point to what a study of the same checkpoint found, in a folder of its name in a run's."""
+    runs: tuple[Which, ...] = ("test", "fit")
+    return tuple(
+        Pointer(f"{name}/{name}.json", key, of, always=False) for of in runs for key in keys
+    )
+
+
+UPDATED = tuple(
+    Pointer(METRICS, f"recalibrated.{key}", always=False)
+    for key in ("cases", "told", "correction", "source_sha256")
+)
 EXCLUSIONS = (Pointer(EXCLUDED, "reason"),)
 NO_PARTICIPANTS = "phantoms, which have no participants"
 
@@ -138,8 +150,10 @@ def without_groups(facts: Facts) -> str:
 
 
 def without_other_data(facts: Facts) -> str:
-    """Say where a model was tested on the folder that it was fitted on."""
-    return "fit and test read the same folder" if facts["same_data"] else ""
+    """Say where a model was tested on the folder that it was fitted on alone."""
+    if facts["external"] or not facts["same_data"]:
+        return ""
+    return "fit and test read the same folder: python -m lvef external judges on another"
 
 
 def without_own_data(facts: Facts) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lvef.report.checklist.item import (
     EXCLUSIONS,
     NO_PARTICIPANTS,
+    UPDATED,
     Guideline,
     Item,
     by_data,
@@ -15,11 +16,12 @@ from lvef.report.checklist.item import (
     figures_of_classes,
     metrics,
     record,
+    study,
     without_groups,
     without_own_data,
 )
 
-_RECALIBRATED = "no model was updated here"
+_NOT_UPDATED = "no model was updated: python -m lvef recalibrate does so on labelled clips"
 _BY_GROUP = metrics("subgroups.by", "subgroups.comparisons")
 
 _FRONT = {
@@ -94,7 +96,8 @@ _METHODS = [
           *metrics("uncertainty.std_factor", kinds=("regression",)),
           *figures_of_classes("roc_and_pr", "reliability", "decision_curve", "confusion_matrix"),
           *figures("bland_altman", "residuals", kinds=("regression",)))),
-    Item("12f", "updating of the model", absent=_RECALIBRATED),
+    Item("12f", "updating of the model", UPDATED, absent=_NOT_UPDATED,
+         note="By python -m lvef recalibrate, on labelled clips: no weight was changed."),
     Item("12g", "how predictions were calculated",
          record("files.ckpt_path.sha256", "package.version", "package.sources"),
          note="By the checkpoint of this digest: python -m lvef test, predict or export."),
@@ -150,7 +153,10 @@ _RESULTS = [
     Item("23b", "differences of performance between clusters", metrics("subgroups.by"),
          note="Under differences of each entry: p, and p_holm after Holm's correction.",
          told=by_groups, undone=without_groups),
-    Item("24", "results of updating", absent=_RECALIBRATED),
+    Item("24", "results of updating", (*UPDATED[:1], *study("external", "k")),
+         absent=_NOT_UPDATED,
+         note="Where a model was recalibrated, every figure of the test is of it; external tells "
+         "of before and after, on clips that were held out."),
 ]  # fmt: skip
 
 _DISCUSSION = [
