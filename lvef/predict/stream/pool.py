@@ -139,13 +139,15 @@ class Pool(Generic[Job, Answer]):
         wait for the slowest of them, and all with it.
         """
         idle = [w for w in self._workers if w.ready and w.job is None]
-        for worker in idle if jobs is not None else ():
+        if jobs is None:
+            if self._again and len(idle) == len(self._workers):
+                self._give(idle[0], self._again.popleft(), alone=True)
+            return None
+        for worker in idle:
             job = next(jobs, None)
             if job is None:
                 return None
             self._give(worker, job)
-        if jobs is None and self._again and len(idle) == len(self._workers):
-            self._give(idle[0], self._again.popleft(), alone=True)
         return jobs
 
     def _give(self, worker: _Worker[Job], job: Job, alone: bool = False) -> None:
