@@ -148,6 +148,7 @@ LEAVES = {
 """What each of Lightning's commands leaves in the folder of its run."""
 
 CONSTANTS = {
+    "archive": "m.DISTINCT = m.MARKS = 1",
     "decoding": "m.CLIPS = m.ROUNDS = 1",
     "found_frames": "",
     "frozen_head": "m.EPOCHS = 1",

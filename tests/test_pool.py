@@ -46,6 +46,13 @@ def test_a_job_that_takes_too_long_is_lost_and_holds_nobody_up():
     assert time.monotonic() - started < 60
 
 
+def test_what_is_tried_again_does_not_wait_for_the_slowest_and_all_with_it():
+    jobs = [("hang", 0), ("die", 1), *(("ok", n) for n in range(2, 30))]
+    done = list(ended(jobs, limits=Limits(8.0, 4)))
+    assert set(done[:28]) == {*range(2, 30)}, "they are done while one hangs"
+    assert set(done[28:]) == {0, 1}
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only there is a process's memory told")
 def test_a_job_that_takes_too_much_memory_is_lost():
     jobs = [("grow", 0), ("allocate", 1, 40 * 2**30), ("ok", 2)]

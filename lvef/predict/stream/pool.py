@@ -78,7 +78,7 @@ class _Worker(Generic[Job]):
 class Pool(Generic[Job, Answer]):
     """Does jobs in processes of their own; whatever one of them dies of, the others go on.
 
-    A job whose worker died is tried once more while no other runs, and is then lost. One that
+    A job whose worker died is tried once more, alone, after all others, and is then lost. One that
     takes too long or too much memory is lost at once, and its worker replaced.
 
     Args:
@@ -125,7 +125,7 @@ class Pool(Generic[Job, Answer]):
         """
         source: Iterator[Job] | None = jobs
         while True:
-            if source is not None and stop():
+            if stop():
                 source, self._again = None, deque()
             source = self._hand_out(source)
             if source is None and not self._again and not any(w.job for w in self._workers):
@@ -133,16 +133,18 @@ class Pool(Generic[Job, Answer]):
             yield from self._collect()
 
     def _hand_out(self, jobs: Iterator[Job] | None) -> Iterator[Job] | None:
-        """Give each idle worker a job; return the jobs, or None once there are no more."""
+        """Give each idle worker a job; return the jobs, or None once there are no more.
+
+        What is tried again waits for the end: alone in the midst of the others, it would have to
+        wait for the slowest of them, and all with it.
+        """
         idle = [w for w in self._workers if w.ready and w.job is None]
-        if self._again:  # alone: nothing is begun until all others have ended
-            if len(idle) == len(self._workers):
+        if jobs is None:
+            if self._again and len(idle) == len(self._workers):
                 self._give(idle[0], self._again.popleft(), alone=True)
-            return jobs
-        if any(worker.alone for worker in self._workers):
-            return jobs
+            return None
         for worker in idle:
-            job = None if jobs is None else next(jobs, None)
+            job = next(jobs, None)
             if job is None:
                 return None
             self._give(worker, job)

@@ -1,0 +1,45 @@
+"""A folder with files that abort, hang and eat memory: they cost their own rows and no other."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pandas as pd
+import pytest
+from hostile import HostileWork, write_hostile
+
+from lvef.phantom.folder import write_phantoms
+from lvef.predict.stream import archive as archives
+from lvef.predict.stream.archive import Archive, ArchiveOptions
+from lvef.predict.stream.merge import merge_shards
+from lvef.predict.stream.pool import Limits
+
+GOOD = 30
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only there is a process's memory limited")
+def test_files_that_kill_hang_and_grow_cost_no_other_its_row(tmp_path, monkeypatch):
+    write_phantoms(tmp_path / "phantoms", GOOD, seed=31, num_workers=1, progress=False)
+    clips = tmp_path / "phantoms" / "Videos"
+    write_hostile(clips)
+    os.link(min(clips.glob("PHANTOM*")), clips / os.fsdecode(b"good\xe9.avi"))
+    monkeypatch.setattr(archives, "ClipWork", HostileWork)  # a format of a user's own
+    limits = Limits(seconds=45, gigabytes=3)
+    archive = Archive(tmp_path / "out", ArchiveOptions(workers=2, limits=limits))
+    done = archive.run([clips], lambda: False, bar=False)
+    assert (done.ok, done.refused, done.failed) == (GOOD + 1, 0, 5)
+    assert merge_shards(tmp_path / "out", archive.manifest["made_with"]) == (GOOD + 6, 5)
+    rows = pd.read_csv(tmp_path / "out" / "predictions.csv").set_index("video")
+    assert rows.index.is_unique
+    assert rows.loc["good\\xe9", "ef"] == rows.loc["PHANTOM031N000000", "ef"]
+    for name, words in {
+        "aborts": "its process died, twice (SIGABRT)",
+        "hangs": "it took more than 45 s (--max_seconds)",
+        "grows": "memory",
+        "wants": "not enough memory to analyse this clip",
+        "caf\\xe9": "not a readable video",
+    }.items():
+        assert rows.loc[name, "status"] == "failed"
+        assert words in rows.loc[name, "reason"]
