@@ -73,6 +73,7 @@ def test_a_regressor_is_recalibrated_in_a_file_of_its_own(
     facts = describe_checkpoint(output)["recalibrated"]
     assert (facts["cases"], facts["frames"], facts["phantom"]) == (32, "labels", True)
     assert facts["source_sha256"] == digest
+    assert facts["reduced"] == (table["ef_true"] <= 40).sum() < 16
     assert not [v for v in table["video"] if v in json.dumps(describe_checkpoint(output))]
     assert after.trained_on == "phantoms"
 
@@ -147,6 +148,7 @@ def test_external_judges_before_and_after_on_the_same_clips(logs, place, tmp_pat
     assert about["refused"] == 1
     assert about["patients"] is None, "a column Patient whose cells are empty knows of none"
     assert len(pd.read_csv(out / "refused.csv")) == 1
+    assert about["num_reduced"] == (pd.read_csv(broken / "FileList.csv")["EF"] <= 40).sum() < 16
     assert about["title"].startswith("PHANTOM clinic, all, 31 clips")
     assert len(table) == 1 + 3 * 4
     drawn = table[table["k"] == 12]
