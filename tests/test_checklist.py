@@ -124,6 +124,16 @@ def test_a_key_that_is_renamed_is_missed(copied):
         assert key in lost
 
 
+def test_a_column_that_is_renamed_is_missed(copied):
+    path = copied / "cases.csv"
+    heading, rest = path.read_text().split("\n", 1)
+    path.write_text(heading.replace("p_reduced", "risk") + "\n" + rest)
+    evidence = read_evidence(copied)
+    facts = {**evidence.facts, "phantom": False}
+    lost = [p.key for item in items() for p in answered(item, evidence, facts).lost]
+    assert set(lost) == {"p_reduced"}
+
+
 def test_the_items_are_those_of_the_guidelines():
     tripod, claim = ([i.number for part in g.sections.values() for i in part] for g in GUIDELINES)
     assert len(tripod) == len(set(tripod)) == 52
@@ -158,6 +168,10 @@ def test_a_test_on_another_folder_is_external(copied):
     by_number = {item.number: item for item in GUIDELINES[1].sections["Evaluation"]}
     state = {n: answered(by_number[n], evidence, evidence.facts).state for n in ("32", "33")}
     assert state == {"32": NOT_DONE, "33": IN_PART}
+    assert (
+        "Fit and test read different folders."
+        in answered(by_number["33"], evidence, evidence.facts).words
+    )
 
 
 STUDIED = {("CLAIM, 2024 update", "30"), ("CLAIM, 2024 update", "33"), ("TRIPOD+AI", "24")}

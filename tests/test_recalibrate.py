@@ -73,6 +73,7 @@ def test_a_regressor_is_recalibrated_in_a_file_of_its_own(
     facts = describe_checkpoint(output)["recalibrated"]
     assert (facts["cases"], facts["frames"], facts["phantom"]) == (32, "labels", True)
     assert facts["source_sha256"] == digest
+    assert facts["reduced"] == (table["ef_true"] <= 40).sum() < 16
     assert not [v for v in table["video"] if v in json.dumps(describe_checkpoint(output))]
     assert after.trained_on == "phantoms"
 
@@ -147,6 +148,7 @@ def test_external_judges_before_and_after_on_the_same_clips(logs, place, tmp_pat
     assert about["refused"] == 1
     assert about["patients"] is None, "a column Patient whose cells are empty knows of none"
     assert len(pd.read_csv(out / "refused.csv")) == 1
+    assert about["num_reduced"] == (pd.read_csv(broken / "FileList.csv")["EF"] <= 40).sum() < 16
     assert about["title"].startswith("PHANTOM clinic, all, 31 clips")
     assert len(table) == 1 + 3 * 4
     drawn = table[table["k"] == 12]
@@ -156,7 +158,9 @@ def test_external_judges_before_and_after_on_the_same_clips(logs, place, tmp_pat
     for name in ("mae", "bias", "rmse"):
         np.testing.assert_allclose(anew[name], as_it_is[name], err_msg="EF stays")
     assert not np.allclose(anew["width"], as_it_is["width"])
-    assert about["all"]["mae"]["value"] == pytest.approx(table["mae"][0])
+    assert as_it_is["mae"].nunique() == 3, "each drawing is judged on the others of its own"
+    for name in ("mae", "right_all"):
+        assert about["all"][name]["value"] == pytest.approx(table[name][0])
     text = (out / "external.md").read_text()
     assert "PHANTOM" in text
     assert "not for diagnosis" in text
@@ -197,7 +201,7 @@ def test_what_cannot_be_is_said_in_one_line(logs, place, phantom_root, tmp_path,
     }  # fmt: skip
     external = ["external", "--ckpt_path", str(source), "--output", str(tmp_path / "out")]
     for asked, words_of in (
-        (["--root", str(place), "--k", "[0, 100]"], "--k holds 100, but"),
+        (["--root", str(place), "--k", "[0, 25]"], "--k holds 25, but"),
         (["--root", str(place), "--k", "[5]"], "10 or more to recalibrate on"),
         (["--root", str(phantom_root), "--k", "[0]"], "was fitted to TRAIN"),
         (["--root", str(few), "--k", "[0]", "--split", "TEST"], "has no TEST clip"),

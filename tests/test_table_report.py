@@ -217,6 +217,12 @@ def test_a_standard_deviation_that_tells_large_errors_has_its_figures(rng):
     assert cells[6].startswith(f"{100 * np.mean(abs(error) < 1.6448536 * std / 1.2):.2f} [")
     assert re.fullmatch(r"\d+ / \d+ / \d+", cells[7])
     assert cells[8:] == ["other cases", "5", "-"], "five cases promise nothing at 90 %"
+    both = {
+        "cases": {"normal": 50, "reduced": 9},
+        "coverage_worst": {"normal": 0.83, "reduced": 0.7},
+    }
+    [line] = format_sharpness({"a": {**rows["a"], "calibration": both}}, "")[4:5]
+    assert line.endswith("| 50 / 9 | 70.0 % |"), "the worse of two"
     assert "too small" not in "\n".join(format_sharpness(rows, ""))
     assert format_sharpness({"old": {"metrics": {}}}, "") == []
 

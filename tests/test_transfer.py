@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,15 +11,27 @@ import torch
 from scipy.stats import beta
 from sklearn.metrics import balanced_accuracy_score
 
+from lvef.data.folds import Folds
+from lvef.data.layouts import LabelFolder
 from lvef.errors import ConfigurationError
 from lvef.evaluation.correction import learn_correction, out_of_fold, scores_of_both
 from lvef.evaluation.intervals import proportion_interval
 from lvef.evaluation.uncertainty import conformal_quantile
+from lvef.experiments.external import unreadable
 from lvef.experiments.external_measures import measures, with_intervals
+from lvef.experiments.external_report import SAID, external_summary, format_external
 from lvef.experiments.local_cases import draw_cases
+from lvef.experiments.taught_folder import refuse_taught
+from lvef.figures.external import external_figure
 from lvef.models import EFClassifier, EFRegressor
 from lvef.models.options import BackboneOptions
-from lvef.models.recalibration import FEWEST, check_cases, fewest_cases, recalibrated
+from lvef.models.recalibration import (
+    FEWEST,
+    check_cases,
+    fewest_cases,
+    recalibrated,
+    recalibrated_checkpoint,
+)
 
 SMALL = BackboneOptions(weights=None)
 BIAS, NOISE = 6.0, 8.0
@@ -196,6 +210,9 @@ def test_cases_that_can_teach_nothing_are_refused_in_words():
         with pytest.raises(ConfigurationError, match=words):
             check_cases(classifier(), class_cases(30, share))
     assert "only 19 clips" in check_cases(task, place(19, 0))[0]
+    (nine,) = check_cases(classifier(), class_cases(36, 0.25))
+    assert "only 9 reduced clips: the threshold stays" in nine
+    assert not check_cases(classifier(), class_cases(40, 0.25)), "ten of each class teach both"
 
 
 def clips_of(count, patients, seed=0):
@@ -246,6 +263,7 @@ def test_measures_are_those_of_their_words(rng):
     assert found["right_all"] == pytest.approx((error <= 10).sum() / 100)
     flags = abs(ef - 40) < 8
     assert found["mae_flagged"] == pytest.approx(error[flags].mean())
+    assert found["mae_others"] == pytest.approx(error[~flags].mean())
     assert found["wrong_others"] == pytest.approx(((ef <= 40) != (truth <= 40))[~flags].mean())
     whole = with_intervals(clips, None, 20, None)
     assert whole["right_all"]["value"] == pytest.approx(found["right_all"])
@@ -257,3 +275,103 @@ def test_measures_are_those_of_their_words(rng):
         balanced_accuracy_score(truth <= 40, ef <= 40)
     )
     assert "mae" not in called
+
+
+def test_shares_of_clips_have_the_interval_of_what_they_count(rng):
+    truth = rng.normal(45, 12, 80)
+    ef = truth + rng.normal(0, 6, 80)
+    reduced, said = truth <= 40, ef <= 42
+    clips = pd.DataFrame({"ef_true": truth, "p_reduced": 1 / (1 + np.exp((ef - 40) / 3)),
+                          "reduced": said.astype(float), "review": 0.0})  # fmt: skip
+    whole = with_intervals(clips, 1 / (1 + np.exp(2 / 3)), 0, None)
+    for name, of, hit in (("recall", reduced, said), ("specificity", ~reduced, ~said)):
+        ends = proportion_interval(int((of & hit).sum()), int(of.sum()))
+        assert (whole[name]["lower"], whole[name]["upper"]) == pytest.approx(ends)
+        assert whole[name]["value"] == pytest.approx((of & hit).sum() / of.sum())
+    # Twice the same clips of the same patients tell no more than once.
+    twice = pd.concat([clips, clips], ignore_index=True)
+    again = with_intervals(twice, 1 / (1 + np.exp(2 / 3)), 0, np.tile(np.arange(80), 2))
+    for end in ("lower", "upper"):
+        assert again["specificity"][end] == pytest.approx(whole["specificity"][end], abs=0.01)
+
+
+def test_what_drawings_gave_is_told_with_the_sign_of_the_change():
+    rows = [
+        {"k": 20, "drawing": drawing, "said": SAID[way], "drawn_reduced": 3, "held_out": 60,
+         "mae": mae - drawing / 100}
+        for way, mae in (("before", 8.0), ("shift", 6.0))
+        for drawing in range(21)
+    ]  # fmt: skip
+    rows[-1]["mae"] = 9.0  # one drawing in which the shift is worse
+    (of_k,) = external_summary(pd.DataFrame(rows))
+    change = of_k["ways"][SAID["shift"]]["mae"]["change"]
+    assert change["mean"] == pytest.approx((20 * -2 + (9 - 7.8)) / 21)
+    assert of_k["better"][SAID["shift"]] == pytest.approx(20 / 21)
+    before = of_k["ways"][SAID["before"]]["mae"]
+    assert (before["lower"], before["mean"], before["upper"]) == pytest.approx((7.81, 7.9, 7.99))
+    facts = {
+        "phantom": False, "title": "", "note": "", "trained_on": "", "recalibrated_before": {},
+        "num_cases": 80, "patients": None, "num_reduced": 9, "refused": 0, "kind": "regression",
+        "repeats": 21, "level": 0.9, "all": {}, "k": [of_k],
+    }  # fmt: skip
+    assert "better on average, better in 20 of 21 drawings" in format_external(facts)
+    assert "no better" not in format_external(facts)
+
+
+def test_a_checkpoint_says_who_recalibrated_it_and_forgets_the_fit():
+    task = regressor()
+    said = {"data": {"is_phantom": True}, "patients": False, "figures": {"val/mae": 1.0}}
+    fitted = {"lvef": said, "optimizer_states": [1], "loops": {}, "epoch": 3}
+    for phantom in (True, False):
+        new = recalibrated_checkpoint(fitted, task, {"phantom": phantom, "cases": 50})
+        assert set(new) == {"lvef", "state_dict", "epoch"}
+        assert new["lvef"]["figures"] == {}, "they were those of before"
+        assert new["lvef"]["patients"] is not phantom, "whose clips took part"
+        assert new["lvef"]["recalibrated"]["cases"] == 50
+
+
+def test_a_folder_that_taught_is_refused_whichever_split_overlaps():
+    table = pd.DataFrame({"video": ["a", "b", "c"], "split": ["TRAIN", "TRAIN", "TEST"]})
+    folder = LabelFolder(Path("place"), table, table.iloc[:0])
+    own = Folds().facts(table[:2], 2)
+    taught = [{"train_part": own}, {"train_part": {}, "backbone_taught_by": [{}, own]}]
+    for said in taught:
+        for split in ("TRAIN", "all"):
+            with pytest.raises(ConfigurationError, match="was fitted to TRAIN"):
+                refuse_taught(said, folder, split, "a.ckpt")
+        refuse_taught(said, folder, "TEST", "a.ckpt")
+    mark = {"names_and_sizes": "here"}
+    for earlier, now, refused in (
+        ("all", "TEST", True), ("TEST", "all", True), ("TEST", "TEST", True), ("VAL", "TEST", False)
+    ):  # fmt: skip
+        said = {"recalibrated": {"data": mark, "split": earlier}}
+        if refused:
+            with pytest.raises(ConfigurationError, match="was recalibrated on these clips"):
+                refuse_taught(said, folder, now, "a.ckpt", mark)
+        else:
+            refuse_taught(said, folder, now, "a.ckpt", mark)
+        refuse_taught(said, folder, now, "a.ckpt", {"names_and_sizes": "elsewhere"})
+
+
+def test_unreadable_clips_are_those_of_the_split():
+    aside = pd.DataFrame(
+        {"video": ["a", "b", "c"], "split": ["TEST", "VAL", "TEST"],
+         "reason": ["unreadable video: x", "unreadable video: y", "no EF"]}
+    )  # fmt: skip
+    folder = LabelFolder(Path("place"), aside, aside)
+    assert unreadable(folder, "TEST")["video"].tolist() == ["a"]
+    assert unreadable(folder, "all")["video"].tolist() == ["a", "b"]
+
+
+def test_the_figure_of_another_place_marks_what_is_aimed_at():
+    rows = [
+        {"k": k, "drawing": 0, "said": way, "mae": 5.0, "bias": 1.0, "coverage": 0.8, "width": 20.0}
+        for k, ways in ((0, ["as it is"]), (20, ["as it is", "intervals anew"]))
+        for way in ways
+    ]
+    figure = external_figure(pd.DataFrame(rows), "regression", "PHANTOM", 0.9)
+    of_coverage = figure.axes[2]
+    assert of_coverage.get_ylabel() == "coverage of the 90 % interval"
+    assert [0.9, 0.9] in [list(line.get_ydata()) for line in of_coverage.lines]
+    assert of_coverage.lines[0].get_xdata()[0] == 0, "of no local clips there is one, in its place"
+    assert [text.get_text() for text in figure.legends[0].texts] == ["as it is", "intervals anew"]

@@ -93,7 +93,7 @@ def external(
     beats = labelled_beats(task, said["data"], folder, frames_from, segmenter, split)
     clips = beats.usable
     _check_counts(task, beats, counts, folder)
-    refused = pd.concat([beats.refused, _unreadable(folder, split)], ignore_index=True)
+    refused = pd.concat([beats.refused, unreadable(folder, split)], ignore_index=True)
     if len(refused):
         write_csv(output / "refused.csv", refused)
     people = patient_of(clips)
@@ -201,7 +201,7 @@ def _drawings(
     return pd.DataFrame(rows)
 
 
-def _unreadable(folder: LabelFolder, split: Split) -> pd.DataFrame:
+def unreadable(folder: LabelFolder, split: Split) -> pd.DataFrame:
     """Return `video` and `reason` of the clips that were set aside as unreadable."""
     aside = folder.excluded
     aside = aside[aside["reason"].astype(str).str.startswith("unreadable video")]
