@@ -12,7 +12,9 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from lvef import stopping
 from lvef.errors import LvefError
+from lvef.files import write_json
 from lvef.predict.rows import clip_rows
+from lvef.predict.stream.manifest import MANIFEST
 from lvef.predict.stream.merge import merge_shards
 from lvef.predict.writer import made_with, write_predictions
 from lvef.run_files import PREDICTIONS
@@ -38,6 +40,15 @@ class PredictionWriter(Callback):
             stopping.hold(lambda: True)  # what is in hand is ended first
             _data(trainer).stop = stopping.asked
             _data(trainer).keep_in(folder)
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say of what the rows will be that come, so that `merge` can join what a kill leaves."""
+        if _new_clips(trainer) and trainer.is_global_zero:
+            data = _data(trainer)
+            write_json(data.folder / MANIFEST, {
+                "shards": trainer.world_size, "anonymised": data.mark,
+                "made_with": _made_with(trainer, pl_module),
+            })  # fmt: skip
 
     def on_predict_batch_end(
         self,
@@ -70,11 +81,7 @@ class PredictionWriter(Callback):
 
     def _write(self, trainer: Trainer, task: LightningModule) -> None:
         folder = Path(trainer.log_dir or trainer.default_root_dir)
-        data = _data(trainer)
-        taught = data.finder if task.finds_beats else task
-        trained_on = str(getattr(taught, "trained_on", ""))
-        checkpoint = str(trainer.ckpt_path or getattr(task, "source", ""))
-        metadata = made_with(task, data, checkpoint, trained_on)
+        data, metadata = _data(trainer), _made_with(trainer, task)
         if _new_clips(trainer):
             data.close()
             trainer.strategy.barrier()
@@ -84,12 +91,19 @@ class PredictionWriter(Callback):
             batches = _gathered(self._batches, trainer.world_size)
             if trainer.is_global_zero:
                 table = data.table[data.table["split"] == "TEST"]
-                videos, _ = clip_rows(table, batches, trained_on)
+                videos, _ = clip_rows(table, batches, metadata["trained_on"])
                 write_predictions(folder, videos, metadata)
                 clips, failures = len(videos), int((videos["status"] != "ok").sum())
         if trainer.is_global_zero:
             aside = f" ({failures} of {clips} failed: see reason there)" if failures else ""
             rank_zero_info(f"Predictions: {folder / PREDICTIONS}{aside}")
+
+
+def _made_with(trainer: Trainer, task: LightningModule) -> dict[str, Any]:
+    data = _data(trainer)
+    taught = data.finder if task.finds_beats else task
+    checkpoint = str(trainer.ckpt_path or getattr(task, "source", ""))
+    return made_with(task, data, checkpoint, str(getattr(taught, "trained_on", "")))
 
 
 def _data(trainer: Trainer) -> Any:

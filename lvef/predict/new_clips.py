@@ -60,6 +60,7 @@ class NewClipsDataModule(LightningDataModule):
 
     Attributes:
         key: CSV file that tells which clip each number stands for; None leaves clips their names.
+        folder: Where what is found goes; None where nobody wants it kept.
         finder: What finds the beats.
         stop: Returns whether no more clips may be begun.
         search: What was passed over.
@@ -106,7 +107,7 @@ class NewClipsDataModule(LightningDataModule):
         self.search = Search()
         self.pending = PendingClips(None, batch_size)
         self._store: ShardStore | None = None
-        self._folder: Path | None = None
+        self.folder: Path | None = None
 
     def prepare_data(self) -> None:
         """See that there is a clip, before anything is loaded.
@@ -142,8 +143,13 @@ class NewClipsDataModule(LightningDataModule):
         Raises:
             OutputError: It cannot be written.
         """
-        self._folder = folder
+        self.folder = folder
         self._store = ShardStore(folder / "shards" / str(self.shard))
+
+    @property
+    def mark(self) -> str | None:
+        """Tells the key that numbers the clips from any other; None where they have names."""
+        return None if self.key is None else Anonymiser(self.key).mark
 
     def close(self) -> None:
         """Bring what is stored to the disk."""
@@ -170,7 +176,7 @@ class NewClipsDataModule(LightningDataModule):
         if self.frames is not None:
             seen = FrameOptions(tuple(self.frames), self.image_size, self.remove_artifacts)
         work = WorkOptions(
-            self.segmenter, seen, self.fps, self._folder, overlays=self.save_overlays,
+            self.segmenter, seen, self.fps, self.folder, overlays=self.save_overlays,
             records=keep is not None,
         )  # fmt: skip
         clips = (clip for clip in self._clips() if self.shard.has(clip))

@@ -60,7 +60,7 @@ def stored_videos(
             raise DatasetError(f"{key} does not know {name}: give the key that numbered the clips")
         path = Path(os.fsdecode(clip.path)) if places is None else places[name]
         rows.append({**EMPTY, **clip.rows[0], "path": path})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["video", "path", *EMPTY])
 
 
 def stored_records(folder: Path, wanted: Collection[str]) -> dict[str, ClipRecord]:
