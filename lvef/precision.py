@@ -15,3 +15,12 @@ def cpu_precision() -> Literal["bf16-mixed", "32-true"]:
     """
     supported = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     return "bf16-mixed" if supported() else "32-true"
+
+
+def cpu_multiplies_bfloat16() -> bool:
+    """Return whether this CPU has instructions for bfloat16 (AVX512-BF16, AMX).
+
+    They are enough for the small convolutions of the LV segmenter, which are twice as fast by them.
+    """
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in names)

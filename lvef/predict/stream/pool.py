@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -31,6 +31,7 @@ Network = Callable[[Tensor, Tensor], Tensor]
 _POLL = 0.2
 """Seconds between two looks at how long workers take, and how much memory they have."""
 _GIGABYTE = 2**30
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _READY, _DONE, _LOOK = "ready", "done", "look"
 
 
@@ -250,7 +251,8 @@ class Pool(Generic[Job, Answer]):
             args=(there, self._start, self._network is not None, self._limits.gigabytes),
             daemon=True,
         )
-        process.start()
+        with _one_thread():
+            process.start()
         there.close()
         return _Worker(process, here)
 
@@ -258,6 +260,23 @@ class Pool(Generic[Job, Answer]):
         worker.process.kill()
         worker.process.join()
         worker.connection.close()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let libraries of processes that are started within use one thread: they are the parallelism.
+
+    It must stand in their environment: a library asks when it is loaded.
+    """
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def inline(
@@ -288,7 +307,7 @@ def _serve(
     for told in (signal.SIGINT, signal.SIGTERM):  # that is the other one's to answer
         signal.signal(told, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(1)  # the workers are the parallelism
+    torch.set_num_threads(1)
     work = start(_Asking(connection) if asks else None)
     _limit_memory(gigabytes)
     connection.send((_READY,))
