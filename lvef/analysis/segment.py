@@ -14,7 +14,6 @@ from torch import nn
 from lvef.cardiac import looks, survey
 from lvef.models.inference import device_of, inference
 from lvef.models.segmentation.network import full_size
-from lvef.precision import cpu_multiplies_bfloat16
 
 _AT_ONCE, _OVERLAP = 64, 8
 _CENTRE, _SIDE = (56.0, 58.0), 42.0
@@ -76,9 +75,7 @@ def segment(net: nn.Module, frames: NDArray[np.uint8], fps: float) -> NDArray[np
     for start in range(0, len(looked), _AT_ONCE):
         first, stop = max(start - _OVERLAP, 0), min(start + _AT_ONCE + _OVERLAP, len(looked))
         clip = torch.from_numpy(frames[looked[first:stop]])[None].to(device)
-        # Masks move by a pixel in thousands, EF by hundredths of a point.
-        lower = device.type == "cpu" and cpu_multiplies_bfloat16()
-        with inference(device), torch.autocast("cpu", torch.bfloat16, enabled=lower):
+        with inference(device, small=True):
             probability = full_size(net(clip, spread).float().sigmoid())[0].cpu().numpy()
         kept = probability[start - first : start - first + _AT_ONCE]
         probabilities[start : start + len(kept)] = kept
