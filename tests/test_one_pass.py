@@ -162,7 +162,9 @@ def test_batches_of_beats_come_before_the_last_clip_is_opened(tmp_path, monkeypa
     assert data.progress.ok == 3
     assert data.progress.failed == 1
     data.close()
-    found = {clip.rows[0]["video"]: clip for clip in stored_clips(data_shard(tmp_path))}
+    every_clip = list(stored_clips(data_shard(tmp_path)))
+    assert len(every_clip) == 4, "none twice"
+    found = {clip.rows[0]["video"]: clip for clip in every_clip}
     assert set(found) == {"a", "aa", "b", "c"}
     assert "not a readable video" in found["aa"].rows[0]["reason"]
     assert found["a"].rows[0]["ef"] == 40.0
