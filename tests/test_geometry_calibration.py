@@ -189,3 +189,18 @@ def test_errors_of_ef_are_told_by_band_and_by_the_stated_interval():
     assert found["ef_mae_30_40"] == pytest.approx(1)
     assert np.isnan(found["ef_bias_40_55"])
     assert found["ef_within"] == 0.75, "9 points are more than 1.645 times 5"
+
+
+def test_a_refused_phantom_counts_as_failed_in_every_figure_of_all_clips():
+    answered = [replace(calibrated_case(ef, 0, 0, 0), found_ef=ef + gap)
+                for ef, gap in ((20, 2), (30, 4), (35, -7), (60, 9))]  # fmt: skip
+    refused = replace(answered[0], ef=65.0, found_ef=float("nan"), reason="no beat")
+    unknown = replace(refused, ef=float("nan"))
+    without, found = summary(answered), summary([*answered, refused, unknown])
+    for name in ("ef_mae", "ef_bias", "ef_within", "ef_within_5", "ef_within_10"):
+        assert found[name] == without[name], "of those that were not refused"
+    assert (found["ef_within_5"], found["ef_within_5_all"]) == (0.5, 0.4)
+    assert (found["ef_within_10"], found["ef_within_10_all"]) == (1.0, 0.8)
+    assert (found["ef_within"], found["ef_within_all"]) == (0.75, 0.6), "8.2 points are stated"
+    assert found["ef_mae_all"] == pytest.approx((2 + 4 + 7 + 9 + 30) / 5), "median of five EFs: 35"
+    assert without["ef_mae_all"] == without["ef_mae"]

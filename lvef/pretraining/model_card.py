@@ -6,7 +6,7 @@ from lvef.analysis.calibration import GeometryCalibration
 from lvef.data.phantom_folder import GENERATOR
 from lvef.evaluation.uncertainty import LEVEL
 from lvef.phantom.randomised import APICAL_MARGIN, MARGIN
-from lvef.pretraining.phantom_figures import BANDS
+from lvef.pretraining.phantom_figures import BANDS, CLOSE
 
 _ROWS = (
     ("Dice, mean over clips", "mean_dice", "{:.3f}"),
@@ -18,7 +18,28 @@ _ROWS = (
     ("ES error, median, frames", "median_es_error", "{:.1f}"),
     ("ES error, mean, frames", "mean_es_error", "{:.2f}"),
     ("geometric EF, mean absolute error, points", "ef_mae", "{:.2f}"),
+    (
+        "the same of all clips, a refused one answered by the median of the true EFs",
+        "ef_mae_all",
+        "{:.2f}",
+    ),
     ("geometric EF, bias, points", "ef_bias", "{:+.2f}"),
+    *(
+        row
+        for points in CLOSE
+        for row in (
+            (
+                f"geometric EF within {points} points of the true one",
+                f"ef_within_{points}",
+                "{:.1%}",
+            ),
+            (
+                "the same of all clips, a refused one counted as not",
+                f"ef_within_{points}_all",
+                "{:.1%}",
+            ),
+        )
+    ),
     (f"true EF within the stated {LEVEL:.0%} interval", "ef_within", "{:.1%}"),
     ("the same of all clips, a refused one counted as not", "ef_within_all", "{:.1%}"),
     ("width of that interval, mean, points", "ef_width", "{:.1f}"),

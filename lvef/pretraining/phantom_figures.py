@@ -12,6 +12,8 @@ from lvef.pretraining.phantom_cases import KINDS, PhantomCase
 
 BANDS = ((0, 30), (30, 40), (40, 55), (55, 100))
 """Bands of EF in percent, above the first number and up to the second."""
+CLOSE = (5, 10)
+"""EF points within which an answer counts as close."""
 
 
 def summary(cases: Sequence[PhantomCase]) -> dict[str, float]:
@@ -48,13 +50,24 @@ def _ef_figures(cases: Sequence[PhantomCase]) -> dict[str, float]:
     """Return how far the geometric EF is from the true one, in all and by band of the true EF."""
     table = np.array([(c.ef, c.found_ef, c.found_std * c.found_reach) for c in cases])
     table = table.reshape(-1, 3)
-    ef, geometric_ef, reach = table[np.isfinite(table).all(1)].T
+    answered = np.isfinite(table).all(1)
+    ef, geometric_ef, reach = table[answered].T
     error = geometric_ef - ef
     figures = {"ef_mae": _mean(np.abs(error)), "ef_bias": _mean(error)}
     within = np.abs(error) <= reach
     figures["ef_within"] = _mean(within)
-    # Of all clips whose EF is known: one that was refused told nothing.
-    figures["ef_within_all"] = int(within.sum()) / max(int(np.isfinite(table[:, 0]).sum()), 1)
+    # Of all clips whose EF is known, one that was refused told nothing: it counts as failed.
+    known = table[np.isfinite(table[:, 0]), 0]
+    everyone = max(len(known), 1)
+    figures["ef_within_all"] = int(within.sum()) / everyone
+    for points in CLOSE:
+        close = np.abs(error) <= points
+        figures[f"ef_within_{points}"] = _mean(close)
+        figures[f"ef_within_{points}_all"] = int(close.sum()) / everyone
+    # Whoever is left without an answer says the same of every heart; the median is then best.
+    without = table[np.isfinite(table[:, 0]) & ~answered, 0]
+    constant = np.abs(without - np.median(known)) if len(known) else without
+    figures["ef_mae_all"] = _mean(np.concatenate([np.abs(error), constant]))
     ends = np.clip([geometric_ef - reach, geometric_ef + reach], *EF_RANGE)
     figures["ef_width"] = _mean(ends[1] - ends[0])
     for low, high in BANDS:
