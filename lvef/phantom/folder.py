@@ -1,9 +1,10 @@
-"""Write phantoms as a folder in the format of EchoNet-Dynamic."""
+"""Write phantoms as a folder in the format of EchoNet-Dynamic, as AVI, MP4 or DICOM."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,6 +17,7 @@ from tqdm import tqdm
 
 from lvef.cardiac import ejection_fraction
 from lvef.data.formats import write_video
+from lvef.data.formats.dicom.write import SYNTAXES, write_dicom
 from lvef.data.phantom_folder import (
     GENERATOR,
     MARKER,
@@ -30,7 +32,9 @@ from lvef.files import tidy, write_arrays, write_csv, write_json
 from lvef.options import SEED, WORKERS, Range, check_numbers
 from lvef.phantom.clip import PhantomClip
 from lvef.phantom.purpose import Purpose
+from lvef.phantom.screen import HEIGHT, LEFT, SCALE, TOP, WIDTH, Screen, on_screen, truth_on_screen
 
+Container = Literal["avi", "mp4", "dicom"]
 SPLIT_SHARES = {"TRAIN": 2000, "VAL": 300, "TEST": 600}
 """Splits of the standard phantom benchmark; other sizes keep these proportions."""
 RANDOMISED_SHARES = {"TRAIN": 900, "VAL": 50, "TEST": 50}
@@ -63,30 +67,36 @@ def write_phantoms(
     root: Path,
     num_videos: int = 2900,
     seed: int = 0,
-    container: Literal["avi", "mp4"] = "avi",
+    container: Container = "avi",
     num_workers: int | None = None,
     marks: bool = True,
     progress: bool = True,
     breadth: float | None = None,
+    screen: bool = False,
 ) -> Path:
     """Write a folder of phantoms that EchoNet-Dynamic's own loader accepts.
 
-    The folder holds `FileList.csv`, `VolumeTracings.csv`, `Videos/NAME.avi` (MJPEG) or `.mp4`
-    (H.264), `Truth/NAME.npz` (see `PhantomClip.truth`) and `phantom.json`. The same arguments
-    give the same folder at any number of workers. Whatever the seeds, no heart of a folder's
-    TEST is in TRAIN of another, nor among those that weights were trained or calibrated on.
+    The folder holds `FileList.csv`, `VolumeTracings.csv`, `Videos/NAME.avi` (MJPEG), `.mp4`
+    (H.264) or `.dcm`, `Truth/NAME.npz` (see `PhantomClip.truth`) and `phantom.json`. The same
+    arguments give the same folder at any number of workers. Whatever the seeds, no heart of a
+    folder's TEST is in TRAIN of another, nor among those that weights were trained or calibrated
+    on.
 
     Args:
         root: Folder to write; made if missing, and refused if it holds something else already.
         num_videos: How many clips, shared among TRAIN, VAL and TEST as 2000 : 300 : 600.
         seed: Seed of the population.
-        container: `avi` or `mp4`.
+        container: `avi`, `mp4`, or `dicom`: loops of several transfer syntaxes, by turns.
         num_workers: Processes to use; one a core by default.
         marks: Burn logos, scales, and for some clips text, ruler and ECG around the sector.
         progress: Show a progress bar.
         breadth: null for hearts and pictures as frequent as in a clinic; a number for
             domain-randomised ones of every kind, to train an LV segmenter on: 1 for the ranges of
             the shipped weights, up to 2 for wider ones. These are shared as 900 : 50 : 50.
+        screen: Loops of 600 x 800 pixels as machines show them, with words, scales and ECG around
+            the picture, in place of 112 x 112: to try `analyse` and `predict` on, rather than to
+            train on. Tracings and truth are in pixels of the screen; of DICOM in those of its
+            ultrasound region, which is what is read of it.
 
     Returns:
         The folder.
@@ -106,7 +116,7 @@ def write_phantoms(
         "what": "PHANTOM: synthetic echocardiograms; no patient, no diagnosis",
         "generator": GENERATOR,
         "num_videos": num_videos, "seed": seed, "container": container, "marks": marks,
-        "breadth": breadth,
+        "breadth": breadth, "screen": screen,
     }  # fmt: skip
     write_json(root / MARKER, settings)
     for table in (_LIST, _TRACINGS):  # of other clips: the last to come again
@@ -115,9 +125,7 @@ def write_phantoms(
         (root / folder).mkdir(exist_ok=True)
         for left_over in (root / folder).iterdir():
             left_over.unlink()
-    write = partial(
-        _write_clip, root=root, seed=seed, container=container, marks=marks, breadth=breadth
-    )
+    write = partial(_write_clip, how=_How(root, seed, container, marks, breadth, screen))
     rows: list[dict[str, Any]] = []
     tracings: list[pd.DataFrame] = []
     splits = _splits(num_videos, breadth)
@@ -146,12 +154,18 @@ def open_phantom(root: Path | str, video: str) -> PhantomClip | None:
         video: The video's name without extension.
 
     Raises:
-        DatasetError: Another version of the generator drew it, or the folder is damaged.
+        DatasetError: Another version of the generator drew it, it shows the screen around it, or
+            the folder is damaged.
     """
     if not is_phantom(root):
         return None
     refuse_other_generator(root)
     settings = read_marker(root)
+    if settings.get("screen"):
+        raise DatasetError(
+            f"{root} holds whole screens, of which the heart's parts are not known: make a folder "
+            "without --screen"
+        )
     try:
         number = int(video.rsplit("N", 1)[1])
         breadth = settings["breadth"]
@@ -172,36 +186,66 @@ def _one_thread() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the first process ends them
 
 
-def _write_clip(
-    numbered: tuple[int, str],
-    root: Path,
-    seed: int,
-    container: str,
-    marks: bool,
-    breadth: float | None,
-) -> tuple[dict[str, Any], pd.DataFrame]:
-    clip = _clip(seed, *numbered, marks, breadth)
-    file_name = f"{clip.name}.{container}"
-    frames = clip.frames()
-    write_video(root / _VIDEOS / file_name, frames, clip.patient.fps)
-    write_arrays(truth_path(root, clip.name), clip.truth())
+@dataclass(frozen=True)
+class _How:
+    """How a folder's clips are drawn and kept; see `write_phantoms`."""
+
+    root: Path
+    seed: int
+    container: Container
+    marks: bool
+    breadth: float | None
+    screen: bool
+
+    @property
+    def corner(self) -> tuple[int, int] | None:
+        """Where the picture lies in what is read of a file; None where it is all of it."""
+        if not self.screen:
+            return None
+        return (0, 0) if self.container == "dicom" else (LEFT, TOP)
+
+
+def _write_clip(numbered: tuple[int, str], how: _How) -> tuple[dict[str, Any], pd.DataFrame]:
+    clip = _clip(how.seed, *numbered, how.marks and not how.screen, how.breadth)
+    ending = "dcm" if how.container == "dicom" else how.container
+    path, fps = how.root / _VIDEOS / f"{clip.name}.{ending}", clip.patient.fps
+    frames, truth, box, scale = clip.frames(), clip.truth(), None, None
+    height, width = frames.shape[1:]
+    if how.corner is not None:
+        screen = Screen(
+            clip.name, fps, 1 / clip.scanner.pixels_per_mm, 60 / clip.patient.heart_rate
+        )
+        box, scale = screen.box(height, width), screen.centimetres
+        height, width = (
+            (SCALE * height, SCALE * width) if how.container == "dicom" else (HEIGHT, WIDTH)
+        )
+        frames, truth = screen.frames(frames), truth_on_screen(truth, how.corner)
+    if how.container == "dicom":
+        write_dicom(path, frames, fps, SYNTAXES[numbered[0] % len(SYNTAXES)], box, scale, clip.name)
+    else:
+        write_video(path, frames, fps)
+    write_arrays(truth_path(how.root, clip.name), truth)
     edv, esv = clip.volume(clip.ed_frame), clip.volume(clip.es_frame)
     row = {
         "FileName": clip.name,
         "EF": float(ejection_fraction(edv, esv)),
         "ESV": esv,
         "EDV": edv,
-        "FrameHeight": frames.shape[1],
-        "FrameWidth": frames.shape[2],
-        "FPS": round(clip.patient.fps),
+        "FrameHeight": height,
+        "FrameWidth": width,
+        "FPS": round(fps),
         "NumberOfFrames": len(frames),
     }
     # EchoNet's loader takes the first traced frame for ES and the last for ED.
-    return row, _tracing_rows(clip, file_name, (clip.es_frame, clip.ed_frame))
+    return row, _tracing_rows(clip, path.name, (clip.es_frame, clip.ed_frame), how.corner)
 
 
-def _tracing_rows(clip: PhantomClip, file_name: str, frames: Sequence[int]) -> pd.DataFrame:
+def _tracing_rows(
+    clip: PhantomClip, file_name: str, frames: Sequence[int], corner: tuple[int, int] | None
+) -> pd.DataFrame:
     coordinates = np.concatenate([clip.tracing(frame) for frame in frames])
+    if corner is not None:
+        coordinates = on_screen(coordinates.reshape(-1, 2), corner).reshape(-1, 4)
     table = pd.DataFrame(coordinates, columns=["X1", "Y1", "X2", "Y2"])
     table.insert(0, "FileName", file_name)
     table["Frame"] = np.repeat(frames, len(table) // len(frames))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -15,8 +15,20 @@ from numpy.typing import NDArray
 from lvef.errors import VideoError
 from lvef.files import replacing
 
+Frame = NDArray[np.uint8]
+_CODECS = {
+    ".avi": ("mjpeg", "yuvj420p", {"qmin": "2", "qmax": "3"}),
+    # x264's macroblock tree and weighted prediction differ from run to run on some CPUs.
+    ".mp4": (
+        "libx264",
+        "yuv420p",
+        {"crf": "18", "preset": "veryfast", "x264-params": "mbtree=0:weightp=0"},
+    ),
+}
+"""Codec, layout of pixels, and settings, by extension."""
 
-def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: float) -> None:
+
+def write_video(path: Path, frames: Iterable[Frame], fps: float) -> None:
     """Write a clip: MJPEG for `.avi`, H.264 for `.mp4`.
 
     Args:
@@ -29,24 +41,30 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: float) -> 
         VideoError: The extension is neither `.avi` nor `.mp4`.
         OutputError: The file cannot be written.
     """
-    if path.suffix == ".avi":
-        codec, pixel_format, options = "mjpeg", "yuvj420p", {"qmin": "2", "qmax": "3"}
-    elif path.suffix == ".mp4":
-        # x264's macroblock tree and weighted prediction differ from run to run on some CPUs.
-        steady = {"x264-params": "mbtree=0:weightp=0"}
-        codec, pixel_format = "libx264", "yuv420p"
-        options = {"crf": "18", "preset": "veryfast", **steady}
-    else:
+    if path.suffix not in _CODECS:
         raise VideoError(f"{path}: cannot write {path.suffix!r}; use .avi or .mp4")
+    with replacing(path) as unfinished:
+        encode(str(unfinished), path.suffix, frames, fps)
+
+
+def encode(target: str | BinaryIO, ending: str, frames: Iterable[Frame], fps: float) -> None:
+    """Encode a clip as `write_video`, the same bytes on every machine.
+
+    Args:
+        target: A file to write, or one that is open.
+        ending: `.avi` or `.mp4`.
+        frames: As of `write_video`.
+        fps: Frames a second.
+    """
+    codec, pixel_format, options = _CODECS[ending]
     coming = iter(frames)
     first = next(coming)
-    rate = Fraction(fps).limit_denominator(1000)
-    with replacing(path) as unfinished, av.open(str(unfinished), "w") as container:
-        stream: Any = container.add_stream(codec, rate=rate)
+    with av.open(target, "w", format=ending[1:]) as container:
+        stream: Any = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1000))
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = pixel_format
-        stream.options = options
-        stream.codec_context.thread_count = 1  # the same bytes on every machine
+        stream.options = dict(options)
+        stream.codec_context.thread_count = 1
         for array in chain([first], coming):
             for packet in stream.encode(_picture(array, pixel_format)):
                 container.mux(packet)
