@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.stats import beta
+from scipy.stats import beta, kstest
 from sklearn.metrics import balanced_accuracy_score
 
 from lvef.data.folds import Folds
@@ -16,12 +16,13 @@ from lvef.data.layouts import LabelFolder
 from lvef.errors import ConfigurationError
 from lvef.evaluation.correction import learn_correction, out_of_fold, scores_of_both
 from lvef.evaluation.intervals import proportion_interval
+from lvef.evaluation.sharpness import worst_coverage
 from lvef.evaluation.uncertainty import conformal_quantile
 from lvef.experiments.external import unreadable
 from lvef.experiments.external_measures import measures, with_intervals
 from lvef.experiments.external_report import SAID, external_summary, format_external
-from lvef.experiments.local_cases import draw_cases
-from lvef.experiments.taught_folder import refuse_taught
+from lvef.experiments.local_cases import draw_cases, one_clip_each
+from lvef.experiments.taught_folder import folder_facts, format_cases, refuse_taught
 from lvef.figures.external import external_figure
 from lvef.models import EFClassifier, EFRegressor
 from lvef.models.options import BackboneOptions
@@ -32,6 +33,7 @@ from lvef.models.recalibration import (
     recalibrated,
     recalibrated_checkpoint,
 )
+from lvef.predict.labelled_clips import LabelledBeats
 
 SMALL = BackboneOptions(weights=None)
 BIAS, NOISE = 6.0, 8.0
@@ -227,6 +229,78 @@ def clips_of(count, patients, seed=0):
     )
 
 
+def test_one_clip_of_each_patient_is_drawn_and_any_of_them_may_be():
+    clips = pd.DataFrame(
+        {"video": list("abcdefgh"), "patient": ["p", "q", "p", "", "p", "", None, "q"]},
+        index=range(10, 18),
+    )
+    drawn = [one_clip_each(clips, np.random.default_rng(seed)) for seed in range(40)]
+    for each in drawn:
+        names = each["video"].tolist()
+        assert names == sorted(names), "in the order of the table"
+        assert {"d", "f", "g"} < set(names), "who is not known stands for themselves"
+        assert len(names) == 5
+        assert each.equals(clips.loc[each.index])
+    found = {name for each in drawn for name in each["video"]}
+    assert found == set(clips["video"]), "none is preferred"
+
+
+def patients_of_clips(patients, each, rng):
+    """Return beats of a regressor whose errors are those of the patient, and little beside."""
+    patient = np.repeat(np.arange(patients), each)
+    of_patient, truth = rng.normal(0, 8, patients), rng.normal(55, 10, patients)
+    count = patients * each
+    table = pd.DataFrame(
+        {"video": [f"v{n}" for n in range(count)], "ef_true": truth[patient],
+         "patient": [f"p{n}" for n in patient], "reason": ""}
+    )  # fmt: skip
+    ef = truth[patient] + of_patient[patient] + rng.normal(0, 1, count)
+    raw = {"row": torch.arange(count), "ef": torch.as_tensor(ef).float(),
+           "raw_std": torch.full((count,), 10.0)}  # fmt: skip
+    return LabelledBeats(table, raw)
+
+
+def test_what_the_reach_promises_holds_of_new_patients_however_many_clips_each_has():
+    """The law of conformal prediction counts patients: coverage is Beta(k, n + 1 - k)."""
+    new = patients_of_clips(2000, 1, np.random.default_rng(0))
+    judged = new.cases(new.table["video"])
+    task, held = regressor(), {"a patient": [], "all": []}
+    for seed in range(50):
+        rng = np.random.default_rng(1000 + seed)
+        beats = patients_of_clips(12, 10, rng)
+        for name, clips in (("a patient", one_clip_each(beats.usable, rng)), ("all", beats.usable)):
+            twin = recalibrated(task, beats.cases(clips["video"]))
+            inside, total = coverage(twin, judged)
+            held[name].append(inside / total)
+    law = beta(12, 1)
+    assert kstest(held["a patient"], law.cdf).pvalue > 0.05
+    assert kstest(held["all"], law.cdf).pvalue < 1e-3
+    promised = worst_coverage(12)
+    assert promised == pytest.approx(law.ppf(0.05))
+    assert np.mean(np.array(held["a patient"]) < promised) < 0.15
+    said = np.mean(np.array(held["all"]) < worst_coverage(120))
+    assert said > 0.2, "12 patients keep what 120 clips would promise far less often than 95 %"
+
+
+def test_a_file_says_how_many_patients_it_rests_on(tmp_path):
+    table = pd.DataFrame(
+        {"video": list("abcd"), "split": "TEST", "ef_true": [30.0, 50.0, 60.0, 70.0],
+         "patient": ["p", "p", "q", ""]}
+    )  # fmt: skip
+    (tmp_path / "Videos").mkdir()
+    (tmp_path / "FileList.csv").touch()
+    (tmp_path / "VolumeTracings.csv").touch()
+    folder = LabelFolder(tmp_path, table, table.iloc[:0])
+    facts = folder_facts(folder, table, table.iloc[[0, 2, 3]], 5, "TEST")
+    assert (facts["cases"], facts["patients"], facts["clips"]) == (3, 3, 4)
+    assert (facts["reduced"], facts["refused"], facts["split"]) == (1, 5, "TEST")
+    assert format_cases(facts) == "3 clips, one of each of 3 patients (4 clips could be used)"
+    unknown = table.assign(patient="")
+    facts = folder_facts(folder, unknown, unknown, 0, "all")
+    assert (facts["cases"], facts["patients"], facts["clips"]) == (4, None, 4)
+    assert format_cases(facts) == "4 clips"
+
+
 @pytest.mark.parametrize("patients", [0, 40])
 def test_local_cases_are_drawn_by_patient_and_some_are_reduced(patients):
     clips = clips_of(160, patients)
@@ -236,9 +310,10 @@ def test_local_cases_are_drawn_by_patient_and_some_are_reduced(patients):
         assert len(drawing.drawn) == len(set(drawing.drawn)) == 20
         assert not set(drawing.drawn) & set(drawing.held_out)
         if patients:
-            assert not set(of.loc[drawing.drawn, "patient"]) & set(
-                of.loc[drawing.held_out, "patient"]
-            )
+            people = of.loc[drawing.drawn, "patient"]
+            assert len(set(people)) == 20, "one clip of each"
+            others = ~of["patient"].isin(people)
+            assert drawing.held_out == of.index[others].tolist(), "whoever was not drawn"
         else:
             assert len(drawing.held_out) == 140
             reduced = (of.loc[drawing.drawn, "ef_true"] <= 40).sum()
