@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from lvef.data.folds import Folds
 from lvef.data.layouts import LabelFolder
-from lvef.errors import ConfigurationError
+from lvef.errors import CheckpointError, ConfigurationError
 from lvef.evaluation.correction import learn_correction, out_of_fold, scores_of_both
 from lvef.evaluation.intervals import proportion_interval
 from lvef.evaluation.sharpness import worst_coverage
@@ -25,6 +26,7 @@ from lvef.experiments.local_cases import draw_cases, one_clip_each
 from lvef.experiments.taught_folder import folder_facts, format_cases, refuse_taught
 from lvef.figures.external import external_figure
 from lvef.models import EFClassifier, EFRegressor
+from lvef.models.loading import load_task
 from lvef.models.options import BackboneOptions
 from lvef.models.recalibration import (
     FEWEST,
@@ -450,3 +452,46 @@ def test_the_figure_of_another_place_marks_what_is_aimed_at():
     assert [0.9, 0.9] in [list(line.get_ydata()) for line in of_coverage.lines]
     assert of_coverage.lines[0].get_xdata()[0] == 0, "of no local clips there is one, in its place"
     assert [text.get_text() for text in figure.legends[0].texts] == ["as it is", "intervals anew"]
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "values"),
+    [
+        (regressor, "ef_mean", [math.nan, -1.0, 101.0]),
+        (regressor, "ef_scale", [math.nan, 0.0, math.inf]),
+        (regressor, "calibration.std_factor", [math.nan, 0.0, -1.0, math.inf]),
+        (regressor, "calibration.review_std", [math.nan, -1.0, math.inf]),
+        (regressor, "calibration.rmse", [-1.0, math.inf]),
+        (regressor, "calibration.slope", [math.nan, math.inf]),
+        (regressor, "calibration.offset", [math.nan, -math.inf]),
+        (regressor, "calibration.scores", [math.nan, -0.1, math.inf]),
+        (regressor, "calibration.normal_risks", [math.nan, -0.1, 1.1]),
+        (classifier, "threshold", [math.nan, -0.1, 1.1]),
+        (classifier, "calibration.temperature", [math.nan, 0.0, -1.0, math.inf]),
+        (classifier, "calibration.intercept", [math.nan, math.inf]),
+        (classifier, "calibration.review_doubt", [-1.0, math.inf]),
+        (classifier, "calibration.normal_scores", [math.nan, -0.1, 1.1]),
+        (classifier, "calibration.reduced_scores", [math.nan, -0.1, 1.1]),
+    ],
+)
+def test_a_damaged_constant_of_a_checkpoint_is_refused(make, name, values):
+    task = make()
+    state = task.state_dict()
+    task.load_state_dict(state)
+    for value in values:
+        changed = state[name].clone()
+        changed.view(-1)[-1] = value
+        with pytest.raises(CheckpointError, match="which no calibration makes"):
+            task.load_state_dict({**state, name: changed})
+
+
+def test_a_damaged_checkpoint_is_told_by_its_name_and_one_without_a_fit_is_loaded(tmp_path):
+    for task in (EFRegressor(backbone=SMALL), EFClassifier(backbone=SMALL)):
+        task.load_state_dict(task.state_dict())
+    task, path = regressor(), tmp_path / "damaged.ckpt"
+    state = {**task.state_dict(), "calibration.std_factor": torch.tensor(math.nan)}
+    said = {"task": "EFRegressor", "class_path": EFRegressor.class_path(),
+            "hparams": {"backbone": {"weights": None}}, "data": {}}  # fmt: skip
+    torch.save({"lvef": said, "state_dict": state}, path)
+    with pytest.raises(CheckpointError, match=r"damaged.ckpt: damaged, as its factor of the"):
+        load_task(path)
