@@ -16,7 +16,7 @@ from lvef.data.folds import Folds
 from lvef.data.layouts import LabelFolder
 from lvef.errors import CheckpointError, ConfigurationError
 from lvef.evaluation.correction import learn_correction, out_of_fold, scores_of_both
-from lvef.evaluation.intervals import proportion_interval
+from lvef.evaluation.intervals import mean_of_proportions, proportion_interval
 from lvef.evaluation.sharpness import worst_coverage
 from lvef.evaluation.uncertainty import conformal_quantile
 from lvef.experiments.external import unreadable
@@ -495,3 +495,59 @@ def test_a_damaged_checkpoint_is_told_by_its_name_and_one_without_a_fit_is_loade
     torch.save({"lvef": said, "state_dict": state}, path)
     with pytest.raises(CheckpointError, match=r"damaged.ckpt: damaged, as its factor of the"):
         load_task(path)
+
+
+def test_drawn_patients_are_of_both_kinds_and_any_of_their_clips_is_drawn():
+    patient = [f"p{n}" for n in range(30) for _ in range(3)]
+    for rare, common in ((30.0, 60.0), (60.0, 30.0)):
+        ef = np.where(np.arange(90) < 3, rare, common)  # one patient of thirty is of a kind
+        clips = pd.DataFrame({"video": [f"v{n:02d}" for n in range(90)], "ef_true": ef,
+                              "patient": patient})  # fmt: skip
+        for seed in range(10):
+            drawn = draw_cases(clips, 12, np.random.default_rng(seed)).drawn
+            assert len(set(drawn) & {"v00", "v01", "v02"}) == 1, "of each kind one at least"
+    many = [draw_cases(clips, 20, np.random.default_rng(seed)).drawn for seed in range(10)]
+    assert {int(video[1:]) % 3 for drawn in many for video in drawn} == {0, 1, 2}
+    # Ten patients of two clips, one of them reduced, and twenty of a normal one.
+    mixed = pd.DataFrame({"video": [f"v{n:02d}" for n in range(40)],
+                          "ef_true": [30.0, 60.0] * 10 + [60.0] * 20,
+                          "patient": [f"p{n // 2}" for n in range(20)]
+                          + [f"q{n}" for n in range(20)]})  # fmt: skip
+    for seed in range(10):
+        drawn = draw_cases(mixed, 12, np.random.default_rng(seed)).drawn
+        assert sum(int(video[1:]) < 20 for video in drawn) == 4, "a third of the patients"
+
+
+def test_measures_say_how_their_intervals_were_made(rng):
+    truth = rng.normal(45, 12, 80)
+    ef = truth + rng.normal(0, 6, 80)
+    width = rng.uniform(4, 30, 80)
+    flags = rng.random(80) < 0.3
+    clips = pd.DataFrame(
+        {"ef": ef, "ef_true": truth, "ef_lower": ef - width / 2, "ef_upper": ef + width / 2,
+         "p_reduced": 1 / (1 + np.exp((ef - 40) / 3)), "reduced": (ef <= 40).astype(float),
+         "review": flags.astype(float)}
+    )  # fmt: skip
+    found = measures(clips, None)
+    wrong = (ef <= 40) != (truth <= 40)
+    assert found["width"] == pytest.approx(width.mean())
+    assert found["flagged"] == pytest.approx(flags.mean())
+    assert found["wrong_flagged"] == pytest.approx(wrong[flags].mean())
+    assert {"calibration_slope", "calibration_intercept", "observed_expected", "ece"} < set(found)
+    alone = with_intervals(clips, 0.5, 0, None)
+    half = [(alone["recall"][end] + alone["specificity"][end]) / 2 for end in ("lower", "upper")]
+    inner = alone["balanced_accuracy"]
+    assert inner["method"] == "MOVER"
+    assert half[0] < inner["lower"] < inner["value"] < inner["upper"] < half[1]
+    of_both = mean_of_proportions(*(
+        (alone[name]["value"], (alone[name]["lower"], alone[name]["upper"]))
+        for name in ("recall", "specificity")
+    ))  # fmt: skip
+    assert (inner["lower"], inner["upper"]) == pytest.approx(of_both)
+    assert "BCa" not in alone["roc_auc"]["method"]
+    assert alone["ece"]["method"] == "BCa bootstrap"
+    pairs = with_intervals(clips, 0.5, 0, np.arange(80) // 8)
+    assert pairs["roc_auc"]["method"] == pairs["ece"]["method"] == "BCa bootstrap of patients"
+    assert (pairs["ece"]["lower"], pairs["ece"]["upper"]) != (
+        alone["ece"]["lower"], alone["ece"]["upper"]
+    )  # fmt: skip
