@@ -53,6 +53,10 @@ class CheckpointError(LvefError):
     """A checkpoint that is missing, unreadable or belongs to another task."""
 
 
+class DamagedError(CheckpointError):
+    """A constant of a checkpoint that no calibration makes. The message follows its name."""
+
+
 class FitError(LvefError, ValueError):
     """Samples that nothing can be fitted to."""
 

@@ -8,9 +8,11 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 from scipy.stats import beta, kstest
 from sklearn.linear_model import LinearRegression
 
+from lvef.analysis.analyse import ClipAnalyser
 from lvef.analysis.calibration import GeometryCalibration
 from lvef.errors import ConfigurationError, WeightsError
 from lvef.models.segmentation.weights import read_weights
@@ -56,11 +58,31 @@ def test_weights_of_before_mean_what_they_meant():
 
 
 @pytest.mark.parametrize(
-    "text", ['{"contours": [1]}', '{"contours": ["x", 0]}', '{"motion": [1]}', "[]", "", "{x"]
-)
+    "text",
+    ['{"contours": [1]}', '{"contours": ["x", 0]}', '{"motion": [1]}', "[]", "", "{x",
+     '{"std": "x"}', '{"std": null}', '{"reach": [1]}', '{"unknown": 1}', '{"motion": null}',
+     '{"std": 1' + "0" * 400 + "}"],
+)  # fmt: skip
 def test_a_calibration_that_cannot_be_read_is_told(text):
     with pytest.raises(WeightsError, match="another version"):
         GeometryCalibration.read(text)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ['"motion": [NaN, 0, 0]', '"motion": [1, 0, -Infinity]', '"contours": [1, NaN]', '"std": NaN',
+     '"std": Infinity', '"std": -1', '"reach": NaN', '"reach": -0.1', '"reach": Infinity',
+     '"trust": -0.1', '"trust": 1.1', '"trust": NaN', '"shift": NaN', '"shift": -Infinity'],
+)  # fmt: skip
+def test_a_damaged_constant_is_refused_where_weights_are_loaded(wrong, tmp_path):
+    state, metadata = read_weights("shipped")
+    name = wrong.split('"')[1]
+    damaged = {**json.loads(metadata["calibration"]), **json.loads(f"{{{wrong}}}")}
+    path = tmp_path / "damaged.safetensors"
+    save_file(state, path, {**metadata, "calibration": json.dumps(damaged)})
+    with pytest.raises(WeightsError, match=f"damaged.safetensors: .*{name} is .*once more") as told:
+        ClipAnalyser(path, device="cpu")
+    assert "\n" not in str(told.value)
 
 
 def test_ten_phantoms_are_enough_to_calibrate_on_and_nine_are_not():

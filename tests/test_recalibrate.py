@@ -220,6 +220,35 @@ def test_what_cannot_be_is_said_in_one_line(logs, place, phantom_root, tmp_path,
     assert copy.read_bytes() == source.read_bytes()
 
 
+def of_patients(place, folder, clips_each):
+    """Return the place with a column of patients, of so many clips each."""
+    shutil.copytree(place, folder, symlinks=True)
+    listed = pd.read_csv(folder / "FileList.csv")
+    listed["Patient"] = [f"P{number // clips_each}" for number in range(len(listed))]
+    listed["Split"] = "TEST"
+    listed.to_csv(folder / "FileList.csv", index=False)
+    return folder
+
+
+def test_patients_are_counted_and_not_their_clips(logs, place, tmp_path, capsys):
+    source, output = best(logs, "esf_mlp"), tmp_path / "local.ckpt"
+    two = of_patients(place, tmp_path / "two", 2)
+    assert recalibrate(two, output, "--ckpt_path", source) == 0
+    said = capsys.readouterr().out
+    assert "on 16 clips, one of each of 16 patients (32 clips could be used)" in said
+    assert "with 16 cases of another place (PHANTOMS) it may hold" in said
+    assert len(load_task(output).calibration.scores) == 16
+    facts = describe_checkpoint(output)["recalibrated"]
+    assert (facts["cases"], facts["patients"], facts["clips"]) == (16, 16, 32)
+    four = of_patients(place, tmp_path / "four", 4)
+    assert recalibrate(four, tmp_path / "new.ckpt", "--ckpt_path", source) == 1
+    (error,) = told(capsys.readouterr().err)
+    assert "8 labelled clips can be used, one a patient" in error
+    asked = ["external", "--ckpt_path", str(source), "--root", str(four), "--k", "[0, 10]"]
+    assert main([*asked, "--output", str(tmp_path / "out")]) == 1
+    assert "32 clips with an answer, of 8 patients" in told(capsys.readouterr().err)[0]
+
+
 def test_what_recalibrated_a_model_does_not_judge_it(logs, place, tmp_path, capsys):
     output = tmp_path / "local.ckpt"
     assert recalibrate(place, output, "--ckpt_path", best(logs, "esf_mlp")) == 0
@@ -246,6 +275,12 @@ def test_found_frames_recalibrate_a_model_and_the_segmenter(logs, place, tmp_pat
         metadata = opened.metadata()
     assert metadata["trained_on"] == "phantoms"
     about = json.loads(metadata["recalibrated"])
+    assert (about["patients"], about["clips"]) == (None, about["cases"])
+    few = of_patients(place, tmp_path / "four", 4)
+    asked_of = ["recalibrate", "--root", str(few), "--output", str(tmp_path / "few.safetensors")]
+    assert main(asked_of) == 1
+    assert "labelled clips of " in (error := told(capsys.readouterr().err)[0])
+    assert "can be used, one a patient" in error
     assert about["cases"] + about["refused"] == 32
     assert about["phantom"] is True
     assert not any(name in metadata["recalibrated"] for name in read_labels(place).table["video"])

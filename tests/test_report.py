@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from html import escape
 from io import BytesIO
 
@@ -14,6 +15,7 @@ from helpers import CONFIGS, PATIENT, best, data_of, newest, told, words
 from PIL import Image
 
 from lvef.cli.commands import main
+from lvef.evaluation.metrics import METRIC_NAMES
 from lvef.evaluation.sharpness import format_promise, format_uncertainty
 
 
@@ -36,6 +38,17 @@ def test_a_test_run_becomes_a_page_with_every_case(tested):
     facts = json.loads(newest(tested.parent, "metrics.json").read_text())
     for line in (*format_uncertainty(facts["uncertainty"]), format_promise(facts["calibration"])):
         assert escape(line.strip()) in text, "what intervals rest on, and what an SD is worth"
+
+
+def test_a_page_says_how_intervals_were_made_in_words_and_shows_no_internal_name(tested):
+    page = tested.read_text()
+    (line,) = re.findall(r"How the 95 % intervals were calculated\.[^<]*", page)
+    assert "coverage of the 80 % interval" in line
+    assert "all others: " in line
+    assert "_" not in line
+    shown = re.sub(r"<(script|style|pre|svg)\b.*?</\1>", "", page, flags=re.DOTALL)
+    for name in METRIC_NAMES:
+        assert "_" not in name or name not in shown
 
 
 def test_the_contour_of_a_case_encloses_its_dark_cavity(tested):

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.stats import beta
+from scipy.stats import beta, kstest
 from sklearn.metrics import balanced_accuracy_score
 
 from lvef.data.folds import Folds
 from lvef.data.layouts import LabelFolder
-from lvef.errors import ConfigurationError
+from lvef.errors import CheckpointError, ConfigurationError
 from lvef.evaluation.correction import learn_correction, out_of_fold, scores_of_both
-from lvef.evaluation.intervals import proportion_interval
+from lvef.evaluation.intervals import mean_of_proportions, proportion_interval
+from lvef.evaluation.sharpness import worst_coverage
 from lvef.evaluation.uncertainty import conformal_quantile
 from lvef.experiments.external import unreadable
 from lvef.experiments.external_measures import measures, with_intervals
 from lvef.experiments.external_report import SAID, external_summary, format_external
-from lvef.experiments.local_cases import draw_cases
-from lvef.experiments.taught_folder import refuse_taught
+from lvef.experiments.local_cases import draw_cases, one_clip_each
+from lvef.experiments.taught_folder import folder_facts, format_cases, refuse_taught
 from lvef.figures.external import external_figure
 from lvef.models import EFClassifier, EFRegressor
+from lvef.models.loading import load_task
 from lvef.models.options import BackboneOptions
 from lvef.models.recalibration import (
     FEWEST,
@@ -32,6 +35,7 @@ from lvef.models.recalibration import (
     recalibrated,
     recalibrated_checkpoint,
 )
+from lvef.predict.labelled_clips import LabelledBeats
 
 SMALL = BackboneOptions(weights=None)
 BIAS, NOISE = 6.0, 8.0
@@ -227,6 +231,78 @@ def clips_of(count, patients, seed=0):
     )
 
 
+def test_one_clip_of_each_patient_is_drawn_and_any_of_them_may_be():
+    clips = pd.DataFrame(
+        {"video": list("abcdefgh"), "patient": ["p", "q", "p", "", "p", "", None, "q"]},
+        index=range(10, 18),
+    )
+    drawn = [one_clip_each(clips, np.random.default_rng(seed)) for seed in range(40)]
+    for each in drawn:
+        names = each["video"].tolist()
+        assert names == sorted(names), "in the order of the table"
+        assert {"d", "f", "g"} < set(names), "who is not known stands for themselves"
+        assert len(names) == 5
+        assert each.equals(clips.loc[each.index])
+    found = {name for each in drawn for name in each["video"]}
+    assert found == set(clips["video"]), "none is preferred"
+
+
+def patients_of_clips(patients, each, rng):
+    """Return beats of a regressor whose errors are those of the patient, and little beside."""
+    patient = np.repeat(np.arange(patients), each)
+    of_patient, truth = rng.normal(0, 8, patients), rng.normal(55, 10, patients)
+    count = patients * each
+    table = pd.DataFrame(
+        {"video": [f"v{n}" for n in range(count)], "ef_true": truth[patient],
+         "patient": [f"p{n}" for n in patient], "reason": ""}
+    )  # fmt: skip
+    ef = truth[patient] + of_patient[patient] + rng.normal(0, 1, count)
+    raw = {"row": torch.arange(count), "ef": torch.as_tensor(ef).float(),
+           "raw_std": torch.full((count,), 10.0)}  # fmt: skip
+    return LabelledBeats(table, raw)
+
+
+def test_what_the_reach_promises_holds_of_new_patients_however_many_clips_each_has():
+    """The law of conformal prediction counts patients: coverage is Beta(k, n + 1 - k)."""
+    new = patients_of_clips(2000, 1, np.random.default_rng(0))
+    judged = new.cases(new.table["video"])
+    task, held = regressor(), {"a patient": [], "all": []}
+    for seed in range(50):
+        rng = np.random.default_rng(1000 + seed)
+        beats = patients_of_clips(12, 10, rng)
+        for name, clips in (("a patient", one_clip_each(beats.usable, rng)), ("all", beats.usable)):
+            twin = recalibrated(task, beats.cases(clips["video"]))
+            inside, total = coverage(twin, judged)
+            held[name].append(inside / total)
+    law = beta(12, 1)
+    assert kstest(held["a patient"], law.cdf).pvalue > 0.05
+    assert kstest(held["all"], law.cdf).pvalue < 1e-3
+    promised = worst_coverage(12)
+    assert promised == pytest.approx(law.ppf(0.05))
+    assert np.mean(np.array(held["a patient"]) < promised) < 0.15
+    said = np.mean(np.array(held["all"]) < worst_coverage(120))
+    assert said > 0.2, "12 patients keep what 120 clips would promise far less often than 95 %"
+
+
+def test_a_file_says_how_many_patients_it_rests_on(tmp_path):
+    table = pd.DataFrame(
+        {"video": list("abcd"), "split": "TEST", "ef_true": [30.0, 50.0, 60.0, 70.0],
+         "patient": ["p", "p", "q", ""]}
+    )  # fmt: skip
+    (tmp_path / "Videos").mkdir()
+    (tmp_path / "FileList.csv").touch()
+    (tmp_path / "VolumeTracings.csv").touch()
+    folder = LabelFolder(tmp_path, table, table.iloc[:0])
+    facts = folder_facts(folder, table, table.iloc[[0, 2, 3]], 5, "TEST")
+    assert (facts["cases"], facts["patients"], facts["clips"]) == (3, 3, 4)
+    assert (facts["reduced"], facts["refused"], facts["split"]) == (1, 5, "TEST")
+    assert format_cases(facts) == "3 clips, one of each of 3 patients (4 clips could be used)"
+    unknown = table.assign(patient="")
+    facts = folder_facts(folder, unknown, unknown, 0, "all")
+    assert (facts["cases"], facts["patients"], facts["clips"]) == (4, None, 4)
+    assert format_cases(facts) == "4 clips"
+
+
 @pytest.mark.parametrize("patients", [0, 40])
 def test_local_cases_are_drawn_by_patient_and_some_are_reduced(patients):
     clips = clips_of(160, patients)
@@ -236,9 +312,10 @@ def test_local_cases_are_drawn_by_patient_and_some_are_reduced(patients):
         assert len(drawing.drawn) == len(set(drawing.drawn)) == 20
         assert not set(drawing.drawn) & set(drawing.held_out)
         if patients:
-            assert not set(of.loc[drawing.drawn, "patient"]) & set(
-                of.loc[drawing.held_out, "patient"]
-            )
+            people = of.loc[drawing.drawn, "patient"]
+            assert len(set(people)) == 20, "one clip of each"
+            others = ~of["patient"].isin(people)
+            assert drawing.held_out == of.index[others].tolist(), "whoever was not drawn"
         else:
             assert len(drawing.held_out) == 140
             reduced = (of.loc[drawing.drawn, "ef_true"] <= 40).sum()
@@ -375,3 +452,102 @@ def test_the_figure_of_another_place_marks_what_is_aimed_at():
     assert [0.9, 0.9] in [list(line.get_ydata()) for line in of_coverage.lines]
     assert of_coverage.lines[0].get_xdata()[0] == 0, "of no local clips there is one, in its place"
     assert [text.get_text() for text in figure.legends[0].texts] == ["as it is", "intervals anew"]
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "values"),
+    [
+        (regressor, "ef_mean", [math.nan, -1.0, 101.0]),
+        (regressor, "ef_scale", [math.nan, 0.0, math.inf]),
+        (regressor, "calibration.std_factor", [math.nan, 0.0, -1.0, math.inf]),
+        (regressor, "calibration.review_std", [math.nan, -1.0, math.inf]),
+        (regressor, "calibration.rmse", [-1.0, math.inf]),
+        (regressor, "calibration.slope", [math.nan, math.inf]),
+        (regressor, "calibration.offset", [math.nan, -math.inf]),
+        (regressor, "calibration.scores", [math.nan, -0.1, math.inf]),
+        (regressor, "calibration.normal_risks", [math.nan, -0.1, 1.1]),
+        (classifier, "threshold", [math.nan, -0.1, 1.1]),
+        (classifier, "calibration.temperature", [math.nan, 0.0, -1.0, math.inf]),
+        (classifier, "calibration.intercept", [math.nan, math.inf]),
+        (classifier, "calibration.review_doubt", [-1.0, math.inf]),
+        (classifier, "calibration.normal_scores", [math.nan, -0.1, 1.1]),
+        (classifier, "calibration.reduced_scores", [math.nan, -0.1, 1.1]),
+    ],
+)
+def test_a_damaged_constant_of_a_checkpoint_is_refused(make, name, values):
+    task = make()
+    state = task.state_dict()
+    task.load_state_dict(state)
+    for value in values:
+        changed = state[name].clone()
+        changed.view(-1)[-1] = value
+        with pytest.raises(CheckpointError, match="which no calibration makes"):
+            task.load_state_dict({**state, name: changed})
+
+
+def test_a_damaged_checkpoint_is_told_by_its_name_and_one_without_a_fit_is_loaded(tmp_path):
+    for task in (EFRegressor(backbone=SMALL), EFClassifier(backbone=SMALL)):
+        task.load_state_dict(task.state_dict())
+    task, path = regressor(), tmp_path / "damaged.ckpt"
+    state = {**task.state_dict(), "calibration.std_factor": torch.tensor(math.nan)}
+    said = {"task": "EFRegressor", "class_path": EFRegressor.class_path(),
+            "hparams": {"backbone": {"weights": None}}, "data": {}}  # fmt: skip
+    torch.save({"lvef": said, "state_dict": state}, path)
+    with pytest.raises(CheckpointError, match=r"damaged.ckpt: damaged, as its factor of the"):
+        load_task(path)
+
+
+def test_drawn_patients_are_of_both_kinds_and_any_of_their_clips_is_drawn():
+    patient = [f"p{n}" for n in range(30) for _ in range(3)]
+    for rare, common in ((30.0, 60.0), (60.0, 30.0)):
+        ef = np.where(np.arange(90) < 3, rare, common)  # one patient of thirty is of a kind
+        clips = pd.DataFrame({"video": [f"v{n:02d}" for n in range(90)], "ef_true": ef,
+                              "patient": patient})  # fmt: skip
+        for seed in range(10):
+            drawn = draw_cases(clips, 12, np.random.default_rng(seed)).drawn
+            assert len(set(drawn) & {"v00", "v01", "v02"}) == 1, "of each kind one at least"
+    many = [draw_cases(clips, 20, np.random.default_rng(seed)).drawn for seed in range(10)]
+    assert {int(video[1:]) % 3 for drawn in many for video in drawn} == {0, 1, 2}
+    # Ten patients of two clips, one of them reduced, and twenty of a normal one.
+    mixed = pd.DataFrame({"video": [f"v{n:02d}" for n in range(40)],
+                          "ef_true": [30.0, 60.0] * 10 + [60.0] * 20,
+                          "patient": [f"p{n // 2}" for n in range(20)]
+                          + [f"q{n}" for n in range(20)]})  # fmt: skip
+    for seed in range(10):
+        drawn = draw_cases(mixed, 12, np.random.default_rng(seed)).drawn
+        assert sum(int(video[1:]) < 20 for video in drawn) == 4, "a third of the patients"
+
+
+def test_measures_say_how_their_intervals_were_made(rng):
+    truth = rng.normal(45, 12, 80)
+    ef = truth + rng.normal(0, 6, 80)
+    width = rng.uniform(4, 30, 80)
+    flags = rng.random(80) < 0.3
+    clips = pd.DataFrame(
+        {"ef": ef, "ef_true": truth, "ef_lower": ef - width / 2, "ef_upper": ef + width / 2,
+         "p_reduced": 1 / (1 + np.exp((ef - 40) / 3)), "reduced": (ef <= 40).astype(float),
+         "review": flags.astype(float)}
+    )  # fmt: skip
+    found = measures(clips, None)
+    wrong = (ef <= 40) != (truth <= 40)
+    assert found["width"] == pytest.approx(width.mean())
+    assert found["flagged"] == pytest.approx(flags.mean())
+    assert found["wrong_flagged"] == pytest.approx(wrong[flags].mean())
+    assert {"calibration_slope", "calibration_intercept", "observed_expected", "ece"} < set(found)
+    alone = with_intervals(clips, 0.5, 0, None)
+    half = [(alone["recall"][end] + alone["specificity"][end]) / 2 for end in ("lower", "upper")]
+    inner = alone["balanced_accuracy"]
+    assert inner["method"] == "MOVER"
+    assert half[0] < inner["lower"] < inner["value"] < inner["upper"] < half[1]
+    of_both = mean_of_proportions(*(
+        (alone[name]["value"], (alone[name]["lower"], alone[name]["upper"]))
+        for name in ("recall", "specificity")
+    ))  # fmt: skip
+    assert (inner["lower"], inner["upper"]) == pytest.approx(of_both)
+    assert "BCa" not in alone["roc_auc"]["method"]
+    assert alone["ece"]["method"] == "BCa bootstrap"
+    pairs = with_intervals(clips, 0.5, 0, np.arange(80) // 8)
+    assert pairs["roc_auc"]["method"] == pairs["ece"]["method"] == "BCa bootstrap of patients"
+    assert (pairs["ece"]["lower"], pairs["ece"]["upper"]) != (
+        alone["ece"]["lower"], alone["ece"]["upper"]
+    )  # fmt: skip

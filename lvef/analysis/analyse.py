@@ -36,6 +36,7 @@ from lvef.cardiac import (
 )
 from lvef.data.prepare import PreparedClip, prepare_file, prepare_frames
 from lvef.data.timing import checked_rate
+from lvef.errors import WeightsError
 from lvef.models.inference import best_device
 from lvef.models.segmentation.network import LVSegmentationNet
 from lvef.models.segmentation.weights import (
@@ -77,7 +78,10 @@ class ClipAnalyser:
             self.trained_on = "phantoms"
         if "calibration" not in metadata and weights_file(SHIPPED).is_file():
             metadata = read_weights(SHIPPED)[1]
-        self.calibration = GeometryCalibration.read(metadata.get("calibration", "{}"))
+        try:
+            self.calibration = GeometryCalibration.read(metadata.get("calibration", "{}"))
+        except WeightsError as error:
+            raise WeightsError(f"{weights}: {error}") from error
 
     def __call__(
         self, source: str | Path | NDArray[np.uint8] | PreparedClip, fps: float | None = None

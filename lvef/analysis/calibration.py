@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -45,7 +45,7 @@ class GeometryCalibration:
         """Return what is written with weights, as JSON.
 
         Raises:
-            WeightsError: It was written by another version.
+            WeightsError: It was written by another version, or is damaged.
         """
         try:
             values = json.loads(text)
@@ -54,9 +54,34 @@ class GeometryCalibration:
                 values["motion"] = (a, b, *(c or [0.0]))
             if "contours" in values:
                 values["contours"] = (float(values["contours"][0]), float(values["contours"][1]))
-            return cls(**values)
-        except (ValueError, TypeError, IndexError) as error:
+            for name in set(values) - {"motion", "contours"}:
+                values[name] = float(values[name])
+            found = cls(**values)
+        except (ValueError, TypeError, IndexError, OverflowError) as error:
             raise WeightsError(f"segmenter weights of another version: {text}") from error
+        found.check()
+        return found
+
+    def check(self) -> None:
+        """Refuse constants that no calibration makes.
+
+        Raises:
+            WeightsError: One is no finite number, or a standard deviation, a reach or a share is
+                none.
+        """
+        for name, value in asdict(self).items():
+            if not np.all(np.isfinite(value)):
+                wrong = "is not finite"
+            elif name in ("std", "reach") and value < 0:
+                wrong = "is below 0"
+            elif name == "trust" and not 0 <= value <= 1:
+                wrong = "is no share from 0 to 1"
+            else:
+                continue
+            raise WeightsError(
+                f"segmenter weights whose calibration is damaged ({name} is {value}, which "
+                f"{wrong}): take them from where they came once more"
+            )
 
     def both(self, by_motion: float, by_contours: float, contrast: float) -> tuple[float, float]:
         """Return EF by motion and by contours in percent, calibrated."""

@@ -57,6 +57,11 @@ METRIC_NAMES = {
 """Metrics as a reader knows them, where that is not their name."""
 
 
+def metric_name(name: str) -> str:
+    """Return a metric as a reader knows it."""
+    return METRIC_NAMES.get(name, name.replace("_", " "))
+
+
 def classification_metrics(
     p_reduced: ArrayLike, reduced_true: ArrayLike, threshold: float = 0.5
 ) -> Metrics:

@@ -22,6 +22,7 @@ from lvef.evaluation.intervals import (
 )
 from lvef.evaluation.metrics import (
     classification_metrics,
+    metric_name,
     normal_reach,
     regression_metrics,
 )
@@ -163,11 +164,13 @@ def format_summary(summary: Summary, title: str, baseline: str, note: str = "") 
     return "\n".join([*lines, *filter(None, notes), NOT_FOR_DIAGNOSIS])
 
 
-def how_intervals_are_made(summary: Summary) -> str:
+def how_intervals_are_made(summary: Summary, in_words: bool = False) -> str:
     """Return the methods of a summary's intervals in one line, the metrics of the rarer ones named.
 
     Args:
         summary: See `summarise_classification`; rows of earlier versions name no method.
+        in_words: Whether metrics are called as a reader knows them, and not as metrics.json has
+            them.
     """
     names: dict[str, list[str]] = {}
     for name, row in summary.items():
@@ -176,6 +179,14 @@ def how_intervals_are_made(summary: Summary) -> str:
     if not names:
         return ""
     commonest = max(names, key=lambda method: len(names[method]))
+    if in_words:
+        parts = [
+            f"{' / '.join(map(metric_name, of))}: {method}"
+            for method, of in names.items()
+            if method != commonest
+        ]
+        rest = f"{'all others' if parts else 'all'}: {commonest}"
+        return f"How the 95 % intervals were calculated. {'; '.join([*parts, rest])}."
     others = [f"{method} ({', '.join(of)})" for method, of in names.items() if method != commonest]
     return f"Intervals: {'; '.join([*others, commonest])}."
 

@@ -53,13 +53,13 @@ def external(
     """Judge a model on another folder as it is, and recalibrated on a few of the clips there.
 
     The weights stay as they are. For each k, so many clips are drawn at random, by patient where
-    these are known, with and without a reduced EF as many as there are; the model is recalibrated
-    on them, and judged before and after on clips of which no patient was drawn. That is done
-    several times. Recalibration makes the standard deviations, intervals and review flag of a
-    regressor anew, and is shown too with a shift, or a line, of the EF itself; of a classifier the
-    probabilities, the plausible classes, and the threshold where both classes have 10 cases. Writes
-    external.md, external.csv (a row a drawing), external.json, a figure, and refused.csv where
-    clips have no answer.
+    these are known (one of each), with and without a reduced EF as many as there are; the model is
+    recalibrated on them, and judged before and after on clips of which no patient was drawn. That
+    is done several times. Recalibration makes the standard deviations, intervals and review flag
+    of a regressor anew, and is shown too with a shift, or a line, of the EF itself; of a classifier
+    the probabilities, the plausible classes, and the threshold where both classes have 10 cases.
+    Writes external.md, external.csv (a row a drawing), external.json, a figure, and refused.csv
+    where clips have no answer.
 
     Args:
         ckpt_path: Checkpoint of a model of EF.
@@ -67,7 +67,8 @@ def external(
         output: Folder to write.
         frames_from: labels takes the labelled key frames, found looks for the beats as predict
             does with new clips.
-        k: How many local clips recalibrate the model; 0 is the model as it is, on all clips.
+        k: How many local clips, of as many patients, recalibrate the model; 0 is the model as it
+            is, on all clips.
         repeats: How many drawings for each k.
         seed: Seed of the drawings.
         split: Whose clips of the folder: TRAIN, VAL, TEST or all.
@@ -156,7 +157,7 @@ def _check_counts(
     """
     clips = beats.usable
     people = len(set(patient_of(clips)))
-    possible = [count for count in counts if count <= len(clips) - _LEFT]
+    possible = [count for count in counts if count <= (people if count else len(clips)) - _LEFT]
     if len(possible) < len(counts) or people < 2:
         raise ConfigurationError(
             f"--k holds {counts[-1]}, but {folder.root} has {len(clips)} clips with an answer, of "

@@ -14,18 +14,21 @@ from lvef.data.layouts import MAX_EXCLUDED, read_labels
 from lvef.data.options import RANGES as DATA_RANGES
 from lvef.errors import ConfigurationError
 from lvef.evaluation.correction import Kind
+from lvef.evaluation.resampling import Metrics
 from lvef.evaluation.sharpness import format_promise
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.external_measures import NAMES, measures
+from lvef.experiments.local_cases import one_clip_each
 from lvef.experiments.recalibrate_segmenter import recalibrate_segmenter
-from lvef.experiments.taught_folder import folder_facts, refuse_taught
+from lvef.experiments.taught_folder import folder_facts, format_cases, refuse_taught
 from lvef.files import make_room, replacing, write_csv
 from lvef.models import EFTask
 from lvef.models.loading import describe_checkpoint, load_ef_task, read_checkpoint, task_class
 from lvef.models.recalibration import check_cases, recalibrated, recalibrated_checkpoint
 from lvef.models.segmentation.weights import SHIPPED, weights_file
 from lvef.options import SEED, check_numbers
-from lvef.predict.labelled_clips import FramesFrom, LabelledBeats, Split, labelled_beats
+from lvef.predict.labelled_clips import FramesFrom, Split, labelled_beats
+from lvef.streams import Use, stream
 
 _LISTED = 10
 _FRAMES = {"labels": "of the labels", "found": "as they are found"}
@@ -47,7 +50,9 @@ def recalibrate(
     """Recalibrate a checkpoint, or a segmenter's geometric EF, on a folder of labelled clips.
 
     No weight changes, and the file that is given stays as it is: a new one is written, which says
-    on how many clips of which folder it was recalibrated, and names none. Of a model of EF: a
+    on how many clips of which folder it was recalibrated, and names none. Where the labels tell
+    patients, one clip of each is drawn: several of one patient err alike, and would make what is
+    learned look surer than it is. Of a model of EF: a
     checkpoint for --ckpt_path. Its standard deviations, intervals and review flag, or
     probabilities and plausible classes, are learned anew from the labels, so that they hold of
     a clip, and of each of its beats. Of a segmenter: weights for --data.segmenter, with the
@@ -67,7 +72,8 @@ def recalibrate(
         correction: How EF itself may be moved: none, by a shift, or by a line, each shrunk as far
             as chance explains it. A classifier has no EF.
         split: Whose clips of the folder: TRAIN, VAL, TEST or all.
-        seed: Chooses the beat of each clip by which intervals of single beats are judged.
+        seed: Chooses the clip of each patient, and the beat of each clip by which intervals of
+            single beats are judged.
         max_excluded: Share of unusable videos above which the folder is refused.
 
     Raises:
@@ -101,19 +107,22 @@ def recalibrate(
             task, describe_checkpoint(ckpt_path)["data"], folder, frames_from, segmenter, split
         )
         _list(beats.refused, output)
-        cases = beats.cases(beats.usable["video"], seed)
+        chosen = one_clip_each(beats.usable, stream(Use.LOCAL_CASES, seed))
+        cases = beats.cases(chosen["video"], seed)
         for warning in check_cases(task, cases):
             warnings.warn(warning, stacklevel=2)
         twin = recalibrated(task, cases, correction).cpu()
         facts = {
-            **folder_facts(folder, beats.usable["ef_true"], len(beats.refused), split),
+            **folder_facts(folder, beats.usable, chosen, len(beats.refused), split),
             "frames": frames_from, "correction": correction if task.kind == "regression" else None,
             "seed": seed, "source_sha256": file_digest(ckpt_path),
             "segmenter_sha256":
                 file_digest(weights_file(segmenter)) if frames_from == "found" else None,
         }  # fmt: skip
         _write(output, recalibrated_checkpoint(read_checkpoint(ckpt_path), twin, facts))
-        _tell(task, twin, beats, facts)
+        answers = beats.answers(task)
+        was = measures(answers[answers["video"].isin(chosen["video"])], task.decision_threshold)
+        _tell(task, twin, was, facts)
     return output
 
 
@@ -151,12 +160,11 @@ def _list(refused: pd.DataFrame, output: Path) -> None:
         print(f"  {count} {reason}")
 
 
-def _tell(before: EFTask, after: EFTask, beats: LabelledBeats, facts: dict[str, Any]) -> None:
-    """Print what changed."""
+def _tell(before: EFTask, after: EFTask, was: Metrics, facts: dict[str, Any]) -> None:
+    """Print what changed, and what the answers were worth."""
     phantom = "PHANTOM: " if facts["phantom"] else ""
-    print(f"{phantom}recalibrated on {facts['cases']} clips, {facts['reduced']} of them with EF "
+    print(f"{phantom}recalibrated on {format_cases(facts)}, {facts['reduced']} of them with EF "
           f"<= 40, key frames {_FRAMES[facts['frames']]}. {NOT_FOR_DIAGNOSIS}")  # fmt: skip
-    was = measures(beats.answers(before), before.decision_threshold)
     shown = [name for name in _SHOWN if name in was]
     print("  as it was, on these clips: "
           + ", ".join(f"{NAMES[name]} {was[name]:.2f}" for name in shown))  # fmt: skip

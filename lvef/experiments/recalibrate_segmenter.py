@@ -17,12 +17,14 @@ from lvef.errors import ConfigurationError
 from lvef.evaluation.correction import Kind
 from lvef.evaluation.sharpness import worst_coverage
 from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
-from lvef.experiments.taught_folder import folder_facts
+from lvef.experiments.local_cases import one_clip_each
+from lvef.experiments.taught_folder import folder_facts, format_cases
 from lvef.files import write_tensors
-from lvef.models.recalibration import FEW, FEWEST
+from lvef.models.recalibration import EACH, FEW, FEWEST
 from lvef.models.segmentation.weights import read_weights, weights_file
 from lvef.predict.finder import BeatFinder
 from lvef.predict.labelled_clips import Split, found_table, rows_of
+from lvef.streams import Use, stream
 
 
 def recalibrate_segmenter(
@@ -36,7 +38,8 @@ def recalibrate_segmenter(
         segmenter: The weights before; see `ClipAnalyser`.
         correction: How EF may be moved.
         split: Whose clips of the folder.
-        seed: Chooses the beat of each clip by which intervals of single beats are judged.
+        seed: Chooses the clip of each patient, and the beat of each clip by which intervals of
+            single beats are judged.
 
     Returns:
         `video` and `reason` of the clips that could not be used.
@@ -50,20 +53,23 @@ def recalibrate_segmenter(
     table = found_table(rows_of(folder, split), finder)
     beats = table[table["reason"] == ""]
     refused = table.loc[table["reason"] != "", ["video", "reason"]].reset_index(drop=True)
+    usable = beats.drop_duplicates("video")
+    chosen = one_clip_each(usable, stream(Use.LOCAL_CASES, seed)).set_index("video")
+    beats = beats[beats["video"].isin(chosen.index)]
     of_clips = beats.groupby("video", sort=False)
-    if len(of_clips) < FEWEST:
+    if len(chosen) < FEWEST:
         why = f", the first as {refused['reason'].iloc[0]}" if len(refused) else ""
         raise ConfigurationError(
-            f"{len(of_clips)} labelled clips of {folder.root} can be used ({len(refused)} are "
-            f"refused{why}), and {FEWEST} are the fewest that an interval can be learned from: "
+            f"{len(chosen)} labelled clips of {folder.root} can be used, {EACH} ({len(refused)} "
+            f"are refused{why}), and {FEWEST} are the fewest that an interval can be learned from: "
             "give more"
         )
-    if len(of_clips) < FEW:
+    if len(chosen) < FEW:
         warnings.warn(
-            f"only {len(of_clips)} clips: give {FEW} or more, as intervals may be far off",
+            f"only {len(chosen)} clips: give {FEW} or more, as intervals may be far off",
             stacklevel=2,
         )
-    truth, ef = of_clips["ef_true"].first(), of_clips["ef_geometric"].median()
+    truth, ef = chosen["ef_true"], of_clips["ef_geometric"].median()
     one = beats.sample(frac=1, random_state=seed).drop_duplicates("video").set_index("video")
     after = before.recalibrated(
         ef, truth, of_clips["ef_geometric"].std(ddof=0), one.loc[ef.index, "ef_geometric"],
@@ -71,7 +77,7 @@ def recalibrate_segmenter(
     )  # fmt: skip
     state, metadata = read_weights(segmenter)
     facts = {
-        **folder_facts(folder, truth, len(refused), split),
+        **folder_facts(folder, usable, chosen, len(refused), split),
         "frames": "found", "correction": correction, "seed": seed,
         "source_sha256": file_digest(weights_file(segmenter)),
     }  # fmt: skip
@@ -86,7 +92,7 @@ def recalibrate_segmenter(
         before.std, of_clips["ef_geometric"].std(ddof=0)
     )
     print(
-        f"{'PHANTOM: ' if folder.is_phantom else ''}recalibrated on {len(ef)} clips, "
+        f"{'PHANTOM: ' if folder.is_phantom else ''}recalibrated on {format_cases(facts)}, "
         f"{facts['reduced']} of them with EF <= 40. {NOT_FOR_DIAGNOSIS}\n"
         f"  as it was: bias {error.mean():+.2f}, MAE {abs(error).mean():.2f}, "
         f"{100 * inside.mean():.0f} % in an interval of +-{before.reach * before.std:.1f}\n"

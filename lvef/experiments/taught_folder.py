@@ -53,23 +53,41 @@ def refuse_taught(
 
 
 def folder_facts(
-    folder: LabelFolder, ef_true: pd.Series, refused: int, split: str
+    folder: LabelFolder, usable: pd.DataFrame, chosen: pd.DataFrame, refused: int, split: str
 ) -> dict[str, Any]:
     """Return what a file says of the clips that recalibrated it; none is named.
 
     Args:
         folder: Their folder.
-        ef_true: EF of those that did, in percent.
+        usable: `patient` ("" where it is not known) of the clips that could, a row a clip.
+        chosen: `ef_true` in percent of those that did: one a patient.
         refused: How many could not.
         split: Whose clips of the folder.
+
+    Returns:
+        `cases` that did, of `patients` (None where the labels tell none), of `clips` that could,
+        and others.
     """
+    known = (usable["patient"].fillna("").astype(str) != "").any()
     return {
         "told": "another place" + (" (PHANTOMS)" if folder.is_phantom else ""),
-        "cases": len(ef_true),
-        "reduced": int(np.sum(is_reduced(ef_true.to_numpy(float)))),
+        "cases": len(chosen),
+        "patients": len(chosen) if known else None,
+        "clips": len(usable),
+        "reduced": int(np.sum(is_reduced(chosen["ef_true"].to_numpy(float)))),
         "refused": refused,
         "split": split,
         "phantom": folder.is_phantom,
         "data": folder_fingerprint(folder.root),
         "version": version("lvef"),
     }
+
+
+def format_cases(facts: Mapping[str, Any]) -> str:
+    """Return how many clips recalibrated, and of how many patients; see `folder_facts`."""
+    if facts["patients"] is None:
+        return f"{facts['cases']} clips"
+    return (
+        f"{facts['cases']} clips, one of each of {facts['patients']} patients "
+        f"({facts['clips']} clips could be used)"
+    )

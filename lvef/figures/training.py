@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lvef.evaluation.metrics import METRIC_NAMES
+from lvef.evaluation.metrics import metric_name
 from lvef.figures.style import BLUE, ORANGE, titled_figure
 
 Curve = tuple[Sequence[float], Sequence[float]]
@@ -38,6 +38,6 @@ def training_curves(curves: Mapping[str, Curve], title: str) -> Figure:
                 )  # fmt: skip
         axis.set(xlabel="epoch")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.set_title(METRIC_NAMES.get(metric, metric.replace("_", " ")), fontsize=9)
+        axis.set_title(metric_name(metric), fontsize=9)
         axis.legend(fontsize=7, frameon=False)
     return figure

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from lvef.errors import DamagedError
+
+LEAST = 1e-30
+"""Least value of what must be above 0."""
 
 
 class FittedBuffers(nn.Module):
@@ -31,3 +37,25 @@ class FittedBuffers(nn.Module):
                 device = getattr(self, name).device
                 setattr(self, name, torch.empty_like(tensor, device=device))
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def check_constant(
+    name: str, values: Tensor, least: float = -math.inf, most: float = math.inf
+) -> None:
+    """Refuse what no fit leaves in a buffer.
+
+    Args:
+        name: What it is, in words.
+        values: Any shape.
+        least: The least that there can be.
+        most: The most.
+
+    Raises:
+        DamagedError: One is not finite, or out of that range.
+    """
+    wrong = ~torch.isfinite(values) | (values < least) | (values > most)
+    if bool(wrong.any()):
+        raise DamagedError(
+            f"damaged, as its {name} is {float(values[wrong].flatten()[0]):g}, which no "
+            "calibration makes: take it from where it came once more"
+        )

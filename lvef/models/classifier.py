@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from lvef.evaluation.summary import Summary, summarise_classification
 from lvef.evaluation.thresholds import best_threshold
 from lvef.evaluation.uncertainty import LEVEL, probability_metrics
 from lvef.models.base import Batch, Cases
+from lvef.models.buffers import check_constant
 from lvef.models.options import (
     BackboneOptions,
     HeadOptions,
@@ -118,6 +119,10 @@ class EFClassifier(TrainedTask):
         """Whether VAL chose temperature and threshold."""
         scores = self.calibration.normal_scores, self.calibration.reduced_scores
         return sum(map(len, scores)) > 0
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        check_constant("threshold", self.threshold, 0, 1)
 
     def take_training_statistics(
         self, ef_true: NDArray[np.float64], balanced_sampling: bool = False

@@ -17,6 +17,7 @@ from lvef.evaluation.sharpness import format_uncertainty, uncertainty_report
 from lvef.evaluation.summary import Summary, summarise_regression
 from lvef.evaluation.uncertainty import LEVEL, LEVELS, interval_metrics
 from lvef.models.base import Batch, Cases, EFTask
+from lvef.models.buffers import LEAST, check_constant
 from lvef.models.options import UncertaintyOptions, options
 from lvef.models.uncertainty import EFCalibration, possible, reduced_calls
 
@@ -81,6 +82,11 @@ class EFPredictor(EFTask):
     def is_calibrated(self) -> bool:
         """Whether VAL scaled the standard deviations."""
         return bool(torch.isfinite(self.calibration.std_factor))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        check_constant("mean EF of TRAIN", self.ef_mean, 0, 100)
+        check_constant("scale of EF", self.ef_scale, LEAST)
 
     def take_training_statistics(
         self, ef_true: NDArray[np.float64], balanced_sampling: bool = False

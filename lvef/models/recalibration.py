@@ -14,9 +14,12 @@ from lvef.models.base import EFTask
 from lvef.models.task import Cases
 
 FEWEST = 10
-"""Cases below which nothing is recalibrated: 9 make the first 90 % interval that ends anywhere."""
+"""Cases, of as many patients, below which nothing is recalibrated: 9 make the first 90 % interval
+that ends anywhere."""
 FEW = 20
 """Cases below which whoever recalibrates is told how little the result promises."""
+EACH = "one a patient where the labels tell patients"
+"""Which clips of a folder are cases."""
 _OF_A_FIT = ("optimizer_states", "lr_schedulers", "loops", "callbacks", "MixedPrecision")
 
 
@@ -31,7 +34,7 @@ def check_cases(task: EFTask, cases: Cases) -> list[str]:
 
     Args:
         task: The task.
-        cases: See `EFTask.recalibrate`.
+        cases: See `EFTask.recalibrate`; of different patients, as far as that is known.
 
     Raises:
         ConfigurationError: They are too few, or a classifier's of one class.
@@ -40,7 +43,7 @@ def check_cases(task: EFTask, cases: Cases) -> list[str]:
     fewest = fewest_cases(task)
     if count < fewest:
         raise ConfigurationError(
-            f"{count} labelled clips can be used, and {fewest} are the fewest that a "
+            f"{count} labelled clips can be used, {EACH}, and {fewest} are the fewest that a "
             f"{100 * (task.interval_level or LEVEL):g} % promise can be learned from: give more"
         )
     warnings = []

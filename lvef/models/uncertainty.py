@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from lvef.cardiac import REDUCED_EF, is_reduced, straddles_reduced
 from lvef.evaluation.correction import Kind, learn_correction, out_of_fold, scores_of_both
 from lvef.evaluation.logistic import recalibration
 from lvef.evaluation.uncertainty import EF_RANGE, LEVEL, conformal_quantile, doubt
-from lvef.models.buffers import FittedBuffers
+from lvef.models.buffers import LEAST, FittedBuffers, check_constant
 
 MOST_FLAGGED = 0.5
 """Share of VAL above which a flag tells nobody where to look."""
@@ -37,6 +38,18 @@ class TaskCalibration(FittedBuffers):
     def facts(self) -> dict[str, float]:
         """Return what was learned, by what it is in words."""
         return {}
+
+    @abstractmethod
+    def check(self) -> None:
+        """Refuse what no fit leaves.
+
+        Raises:
+            DamagedError: A constant is none.
+        """
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        self.check()
 
 
 class EFCalibration(TaskCalibration):
@@ -137,6 +150,22 @@ class EFCalibration(TaskCalibration):
             "EF times": float(self.slope),
             "EF plus": float(self.offset),
         }
+
+    def check(self) -> None:
+        """Refuse what no fit leaves.
+
+        Raises:
+            DamagedError: A constant is none.
+        """
+        check_constant("slope of EF", self.slope)
+        check_constant("shift of EF", self.offset)
+        check_constant("conformal scores", self.scores, 0)
+        check_constant("risks on VAL", self.held_out()[0], 0, 1)
+        if len(self.scores):  # before any fit they are unknown
+            check_constant("factor of the standard deviation", self.std_factor, LEAST)
+            check_constant("cut of the review flag", self.review_std, 0)
+        if not bool(torch.isnan(self.rmse)):  # version 0.1 did not know it
+            check_constant("RMSE on VAL", self.rmse, 0)
 
     def forget(self) -> None:
         """Know nothing, as before any fit."""
@@ -247,6 +276,19 @@ class ClassCalibration(TaskCalibration):
     def facts(self) -> dict[str, float]:
         """Return what was learned, by what it is in words."""
         return {"temperature": float(self.temperature), "intercept": float(self.intercept)}
+
+    def check(self) -> None:
+        """Refuse what no fit leaves.
+
+        Raises:
+            DamagedError: A constant is none.
+        """
+        check_constant("temperature", self.temperature, LEAST)
+        check_constant("intercept", self.intercept)
+        check_constant("conformal scores", self.normal_scores, 0, 1)
+        check_constant("conformal scores", self.reduced_scores, 0, 1)
+        if not bool(torch.isnan(self.review_doubt)):  # where sets of classes flag
+            check_constant("cut of the review flag", self.review_doubt, 0)
 
     def forget(self) -> None:
         """Know nothing, as before any fit."""

@@ -259,7 +259,7 @@ def _methods(value: Any) -> str:
         for name, row in mapping(value).items()
         if _NAME.fullmatch(name) and mapping(row).get("method") in METHODS
     }
-    return how_intervals_are_made(methods)
+    return how_intervals_are_made(methods, in_words=True)
 
 
 def _taught(value: Any) -> str:

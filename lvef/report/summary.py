@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from importlib.metadata import version
 
-from lvef.evaluation.metrics import METRIC_NAMES
+from lvef.evaluation.metrics import metric_name
 from lvef.report.case import ReportCase
 from lvef.report.run import Run
 
@@ -30,7 +30,7 @@ def summary(run: Run) -> list[dict[str, str]]:
     """Return `name`, `value`, `interval` and `baseline` of every metric."""
     return [
         {
-            "name": _metric_name(name),
+            "name": metric_name(name),
             "value": _number(row["value"]),
             "interval": "none"
             if row["lower"] is None
@@ -59,7 +59,7 @@ def tiles(run: Run, cases: list[ReportCase]) -> list[dict[str, str]]:
     shown = [
         {
             "value": _number(metrics[name]["value"]),
-            "label": _metric_name(name),
+            "label": metric_name(name),
             "detail": f"95 % interval {_number(metrics[name]['lower'])} to "
             f"{_number(metrics[name]['upper'])}; trivial answer "
             f"{_number(metrics[name]['baseline'])}",
@@ -94,10 +94,6 @@ def model_facts(run: Run) -> list[tuple[str, str]]:
         ("Software", f"lvef {metadata.version or version('lvef')}"),
     ]  # fmt: skip
     return [(name, value) for name, value in facts if value]
-
-
-def _metric_name(name: str) -> str:
-    return METRIC_NAMES.get(name, name.replace("_", " "))
 
 
 def _number(value: float | None) -> str:
