@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from lvef.errors import CheckpointError, ConfigurationError, LvefError
-from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.files import make_room
 from lvef.models.answers import Answer
 from lvef.models.loading import describe_checkpoint, load_task
+from lvef.notice import NOT_FOR_DIAGNOSIS
 from lvef.options import Range, check_numbers
 
 _OLDEST_OPSET = 18

@@ -6,14 +6,10 @@ from sklearn import metrics as reference
 
 from lvef.evaluation.ceilings import ef_from_volume
 from lvef.evaluation.metrics import classification_metrics, regression_metrics
-from lvef.evaluation.summary import (
-    NOT_FOR_DIAGNOSIS,
-    format_summary,
-    summarise_classification,
-    summarise_regression,
-)
+from lvef.evaluation.summary import format_summary, summarise_classification, summarise_regression
 from lvef.figures import predictions as figures
 from lvef.figures.data import sample_sheet
+from lvef.notice import NOT_FOR_DIAGNOSIS
 
 
 def _cases() -> tuple[np.ndarray, ...]:

@@ -19,12 +19,12 @@ from lightning import Trainer
 from lvef.cli.commands import main
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.errors import CheckpointError, FitError, LvefError, NotFittedError
-from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.export import ExportError, check, export
 from lvef.models import EFClassifier, EFEnsemble, EFGaussianProcess, EFRegressor, ExactGPHead
 from lvef.models.gp.posterior import GPPosterior
 from lvef.models.loading import load_task
 from lvef.models.options import BackboneOptions, GPOptions
+from lvef.notice import NOT_FOR_DIAGNOSIS
 
 SIZE, CASES = 32, 12
 BACKBONE = BackboneOptions(weights=None, freeze=True)

@@ -14,10 +14,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lvef.cli.commands import main, run_lightning
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.errors import ConfigurationError, NotFittedError
-from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.models import EFEnsemble, EFGaussianProcess
 from lvef.models.loading import describe_checkpoint, load_task
 from lvef.models.options import BackboneOptions
+from lvef.notice import NOT_FOR_DIAGNOSIS
 
 
 def test_the_gaussian_process_stands_on_the_trained_backbone(logs):

@@ -17,7 +17,6 @@ from helpers import is_drawn
 from lvef.data.layouts import read_labels
 from lvef.errors import ConfigurationError, LvefError
 from lvef.evaluation.ceilings import ef_from_volume
-from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.experiment import (
     fit_and_test,
     fit_experiment,
@@ -32,6 +31,7 @@ from lvef.experiments.table import (
 from lvef.experiments.table_bounds import MAJORITY, MEAN, MEDIAN, given
 from lvef.models import EFRegressor
 from lvef.models.loading import load_task
+from lvef.notice import NOT_FOR_DIAGNOSIS
 from lvef.report.history import read_history
 
 CONFIGS = Path(__file__).parents[1] / "configs"

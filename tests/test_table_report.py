@@ -15,10 +15,9 @@ from scipy.special import expit
 from scipy.stats import binomtest, spearmanr
 
 from lvef.cardiac import is_reduced
-from lvef.evaluation.metrics import normal_reach
 from lvef.evaluation.sharpness import promise_report, uncertainty_report, worst_coverage
 from lvef.evaluation.summary import summarise_classification, summarise_regression
-from lvef.evaluation.uncertainty import LEVELS
+from lvef.evaluation.uncertainty import LEVELS, normal_reach
 from lvef.experiments.shares import share_of
 from lvef.experiments.table import _seed_words
 from lvef.experiments.table_bounds import MAJORITY, MEAN, MEDIAN, Bounds, given, table_bounds

@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike
 
 from lvef.errors import WeightsError
 from lvef.evaluation.correction import Kind, learn_correction, out_of_fold, scores_of_both
-from lvef.evaluation.metrics import normal_reach
-from lvef.evaluation.uncertainty import LEVEL, conformal_quantile
+from lvef.evaluation.uncertainty import LEVEL, conformal_quantile, normal_reach
 
 _LEAST_STD = 1e-6
 

@@ -15,7 +15,7 @@ from lvef.cardiac import PICTURE_SIZE
 from lvef.data.formats import write_video
 from lvef.data.sector import shown_sector
 from lvef.data.shown import picture_name
-from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.notice import NOT_FOR_DIAGNOSIS
 
 if TYPE_CHECKING:
     from lvef.analysis.result import ClipAnalysis

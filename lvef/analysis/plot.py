@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lvef.analysis.overlay import ED, ES, NOT_REMOVED, WALL, blanked, headline
 from lvef.data.sector import blank_outside, shown_sector
-from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.notice import NOT_FOR_DIAGNOSIS
 
 if TYPE_CHECKING:
     from lvef.analysis.result import ClipAnalysis

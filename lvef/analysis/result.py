@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvef.data.prepare import PreparedClip
-from lvef.evaluation.metrics import normal_reach
-from lvef.evaluation.uncertainty import LEVEL
+from lvef.evaluation.uncertainty import LEVEL, normal_reach
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,13 @@ from torch import Tensor
 from lvef.data.dataset import KeyFrameDataset, collate
 from lvef.data.shown import case_sector, picture_name
 from lvef.errors import FitError, NotFittedError
-from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.evaluation.uncertainty import doubt
 from lvef.figures.heat_maps import heat_map_sheet
 from lvef.files import write_csv, write_figure
 from lvef.models.attribution import METHOD_NAMES, METHODS, SaliencyMapper
 from lvef.models.base import EFTask
 from lvef.models.task import Cases
+from lvef.notice import NOT_FOR_DIAGNOSIS
 
 FOLDER = "saliency"
 """Where the pictures go, in the log folder."""

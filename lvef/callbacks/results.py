@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 from lightning import Callback, LightningModule, Trainer
 
-from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.evaluation.uncertainty import LEVEL
 from lvef.files import write_csv, write_json
+from lvef.notice import NOT_FOR_DIAGNOSIS
 
 
 class TestResults(Callback):

@@ -30,8 +30,11 @@ def analyse(words: Sequence[str]) -> None:
     asked = _analyse_parser().parse_args(list(words))
     if not asked.paths and asked.list is None:
         raise ConfigurationError("analyse takes clips: files, folders or patterns, or --list FILE")
+    from lvef.predict.stream.inputs import Shard, clip_inputs, listed_paths
+
+    where = [*asked.paths, *([] if asked.list is None else listed_paths(asked.list))]
+    next(clip_inputs(where))  # is there one? Told before anything is loaded or made
     from lvef.predict.stream.archive import Archive, ArchiveOptions
-    from lvef.predict.stream.inputs import Shard, listed_paths
     from lvef.predict.stream.pool import Limits
 
     shard = Shard.of_environment() if asked.shard is None else Shard.parse(asked.shard)
@@ -41,7 +44,6 @@ def analyse(words: Sequence[str]) -> None:
         limits=Limits(asked.max_seconds, asked.max_memory), device=asked.device,
         trusted=tuple(asked.trusted), anonymize=asked.anonymize,
     )  # fmt: skip
-    where = [*asked.paths, *([] if asked.list is None else listed_paths(asked.list))]
     archive = Archive(asked.output, options, shard)
     stopping.hold(lambda: True)  # what is in hand is ended first
     done = archive.run(where, stopping.asked)

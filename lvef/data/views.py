@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.transforms.v2 import functional as transforms
 
 from lvef.cardiac import PICTURE_SIZE
 from lvef.data.decode import DecodedClip
@@ -118,6 +117,11 @@ def to_square(frames: NDArray[np.uint8] | Tensor, size: int) -> Tensor:
     """
     images = torch.as_tensor(frames).permute(0, 3, 1, 2)
     height, width = images.shape[-2:]
+    if height == width == size:
+        return images.contiguous()
+    # Seconds, in every process that analyses clips: what is found is of the right size already.
+    from torchvision.transforms.v2 import functional as transforms
+
     if height != width:
         side = max(height, width)
         left, top = (side - width) // 2, (side - height) // 2

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+from numpy.typing import ArrayLike
 from torchmetrics.functional import mean_absolute_error, mean_squared_error, r2_score
 from torchmetrics.functional.classification import (
     binary_auroc,
@@ -16,12 +15,7 @@ from torchmetrics.functional.classification import (
 from lvef.cardiac import is_reduced
 from lvef.evaluation.agreement import WITHIN, concordance, icc
 from lvef.evaluation.resampling import Metrics
-
-
-def normal_reach(level: ArrayLike) -> NDArray[np.float64]:
-    """Return the standard deviations on either side of a normal mean that hold a share `level`."""
-    return np.asarray(norm.ppf(0.5 + np.asarray(level, dtype=np.float64) / 2))
-
+from lvef.evaluation.uncertainty import normal_reach
 
 LIMITS_OF_AGREEMENT = float(normal_reach(0.95))
 """Standard deviations on either side of the bias that hold 95 % of the differences."""

@@ -16,9 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import beta, norm, spearmanr
 
 from lvef.evaluation.intervals import proportion_interval
-from lvef.evaluation.metrics import normal_reach
 from lvef.evaluation.resampling import Metrics, bootstrap_interval
-from lvef.evaluation.uncertainty import LEVEL
+from lvef.evaluation.uncertainty import LEVEL, normal_reach
 
 STRETCHED = 1.5
 """VAL factor above which a model's own standard deviations are called too small."""

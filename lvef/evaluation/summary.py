@@ -23,13 +23,17 @@ from lvef.evaluation.intervals import (
 from lvef.evaluation.metrics import (
     classification_metrics,
     metric_name,
-    normal_reach,
     regression_metrics,
 )
 from lvef.evaluation.resampling import BCA, Metrics, bootstrap_interval
-from lvef.evaluation.uncertainty import LEVELS, interval_metrics, probability_metrics
+from lvef.evaluation.uncertainty import (
+    LEVELS,
+    interval_metrics,
+    normal_reach,
+    probability_metrics,
+)
+from lvef.notice import NOT_FOR_DIAGNOSIS
 
-NOT_FOR_DIAGNOSIS = "Research use only, not for diagnosis."
 MOVER = "MOVER of sensitivity and specificity"
 RANKED = "Newcombe with DeLong's variance"
 NEWCOMBE = "Newcombe's fifth"

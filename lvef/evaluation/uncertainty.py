@@ -10,7 +10,6 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from scipy.stats import norm
-from torchmetrics.functional.classification import binary_calibration_error
 
 from lvef.evaluation.logistic import calibration_line, observed_to_expected
 from lvef.evaluation.resampling import Metrics
@@ -21,6 +20,11 @@ LEVEL = 0.9
 """Level of the interval that predictions show."""
 EF_RANGE = (0.0, 100.0)
 _CALIBRATION_BINS = 10
+
+
+def normal_reach(level: ArrayLike) -> NDArray[np.float64]:
+    """Return the standard deviations on either side of a normal mean that hold a share `level`."""
+    return np.asarray(norm.ppf(0.5 + np.asarray(level, dtype=np.float64) / 2))
 
 
 def conformal_quantile(scores: ArrayLike, level: float) -> float:
@@ -92,6 +96,9 @@ def probability_metrics(p_reduced: ArrayLike, reduced_true: ArrayLike) -> Metric
         calibration_slope, calibration_intercept and observed_expected (see
         `lvef.evaluation.logistic`).
     """
+    # Seconds, in every process that analyses clips and needs no more than the level above.
+    from torchmetrics.functional.classification import binary_calibration_error
+
     probability = np.asarray(p_reduced, dtype=np.float64)
     truth = np.asarray(reduced_true, dtype=np.float64)
     safe = np.clip(probability, 1e-12, 1 - 1e-12)

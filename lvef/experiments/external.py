@@ -17,7 +17,6 @@ from lvef.data.layouts import MAX_EXCLUDED, LabelFolder, read_labels
 from lvef.data.options import RANGES as DATA_RANGES
 from lvef.errors import ConfigurationError
 from lvef.evaluation.correction import KINDS, Kind
-from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.external_measures import measures, with_intervals
 from lvef.experiments.external_report import SAID, external_summary, format_external
 from lvef.experiments.local_cases import draw_cases, patient_of
@@ -29,6 +28,7 @@ from lvef.models import EFTask
 from lvef.models.loading import describe_checkpoint, load_ef_task
 from lvef.models.recalibration import FEWEST, check_cases, recalibrated
 from lvef.models.segmentation.weights import SHIPPED
+from lvef.notice import NOT_FOR_DIAGNOSIS
 from lvef.options import SEED, Range, check_numbers
 from lvef.predict.labelled_clips import FramesFrom, LabelledBeats, Split, labelled_beats
 from lvef.streams import Use, stream

@@ -16,7 +16,6 @@ from lvef.errors import ConfigurationError
 from lvef.evaluation.correction import Kind
 from lvef.evaluation.resampling import Metrics
 from lvef.evaluation.sharpness import format_promise
-from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.external_measures import NAMES, measures
 from lvef.experiments.local_cases import one_clip_each
 from lvef.experiments.recalibrate_segmenter import recalibrate_segmenter
@@ -26,6 +25,7 @@ from lvef.models import EFTask
 from lvef.models.loading import describe_checkpoint, load_ef_task, read_checkpoint, task_class
 from lvef.models.recalibration import check_cases, recalibrated, recalibrated_checkpoint
 from lvef.models.segmentation.weights import SHIPPED, weights_file
+from lvef.notice import NOT_FOR_DIAGNOSIS
 from lvef.options import SEED, check_numbers
 from lvef.predict.labelled_clips import FramesFrom, Split, labelled_beats
 from lvef.streams import Use, stream

@@ -16,12 +16,12 @@ from lvef.data.layouts import LabelFolder
 from lvef.errors import ConfigurationError
 from lvef.evaluation.correction import Kind
 from lvef.evaluation.sharpness import worst_coverage
-from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.local_cases import one_clip_each
 from lvef.experiments.taught_folder import folder_facts, format_cases
 from lvef.files import write_tensors
 from lvef.models.recalibration import EACH, FEW, FEWEST
 from lvef.models.segmentation.weights import read_weights, weights_file
+from lvef.notice import NOT_FOR_DIAGNOSIS
 from lvef.predict.finder import BeatFinder
 from lvef.predict.labelled_clips import Split, found_table, rows_of
 from lvef.streams import Use, stream

@@ -21,7 +21,6 @@ from lvef.data.layouts import MAX_EXCLUDED, read_labels
 from lvef.data.loaders import set_aside
 from lvef.data.options import RANGES as DATA_RANGES
 from lvef.errors import ConfigurationError, VideoError
-from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.conditions import Condition, all_conditions
 from lvef.experiments.robustness_report import format_robustness, measure
 from lvef.experiments.study_record import write_study_record
@@ -30,6 +29,7 @@ from lvef.files import make_room, write_csv, write_figure, write_json, write_tex
 from lvef.models import EFTask
 from lvef.models.inference import FramePredictor
 from lvef.models.loading import describe_checkpoint, load_ef_task
+from lvef.notice import NOT_FOR_DIAGNOSIS
 from lvef.options import COUNT, SEED, check_numbers
 from lvef.runs import data_options
 

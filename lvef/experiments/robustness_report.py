@@ -13,11 +13,11 @@ from lvef.cardiac import is_reduced
 from lvef.evaluation.intervals import CLOPPER_PEARSON
 from lvef.evaluation.metrics import classification_metrics, regression_metrics
 from lvef.evaluation.resampling import Metrics, bootstrap_interval
-from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.conditions import Condition
 from lvef.experiments.shares import share_of
 from lvef.experiments.table_markdown import header, line
 from lvef.models import EFTask
+from lvef.notice import NOT_FOR_DIAGNOSIS
 
 _CLASSIFICATION = ("roc_auc", "balanced_accuracy", "recall", "specificity")
 _REGRESSION = ("mae", "rmse", "bias", "roc_auc")

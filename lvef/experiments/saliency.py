@@ -29,7 +29,6 @@ from lvef.evaluation.map_measures import (
     similarity,
 )
 from lvef.evaluation.resampling import bootstrap_interval
-from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.heart_regions import Mask, heart_regions
 from lvef.experiments.saliency_report import CLAIMED, OUTSIDE, draw_saliency, format_saliency
 from lvef.experiments.shares import mean_of, share_of
@@ -39,6 +38,7 @@ from lvef.models.attribution import METHOD_NAMES, METHODS, SaliencyMapper, blurr
 from lvef.models.gp.posterior import GPPosterior
 from lvef.models.inference import best_device
 from lvef.models.loading import describe_checkpoint, load_ef_task
+from lvef.notice import NOT_FOR_DIAGNOSIS
 from lvef.options import SEED, SHARE, Range, check_numbers
 
 _POINTED = ("heart", *CLAIMED, "lv_cavity")

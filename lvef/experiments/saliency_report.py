@@ -13,12 +13,12 @@ from torch import Tensor
 from lvef.data.dataset import KeyFrameDataset
 from lvef.data.shown import case_sector, picture_name
 from lvef.evaluation.intervals import CLOPPER_PEARSON
-from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.table_markdown import share_cell
 from lvef.figures.heat_maps import heat_map_sheet
 from lvef.figures.map_measures import curve_figure, region_figure
 from lvef.files import write_figure
 from lvef.models.attribution import METHOD_NAMES
+from lvef.notice import NOT_FOR_DIAGNOSIS
 
 CLAIMED = ("mitral_valve", "septum", "endocardium")
 """Where the reference results say that the heat maps lie."""

@@ -11,10 +11,9 @@ from scipy.special import expit
 
 from lvef.cardiac import is_reduced
 from lvef.evaluation.ceilings import ef_from_volume
-from lvef.evaluation.metrics import normal_reach
 from lvef.evaluation.summary import Summary, summarise_classification, summarise_regression
 from lvef.evaluation.thresholds import best_threshold
-from lvef.evaluation.uncertainty import LEVELS
+from lvef.evaluation.uncertainty import LEVELS, normal_reach
 
 Bounds = dict[str, dict[str, Any]]
 """By name: `kind` of the rows that it stands beside, its `metrics` as those of a row, and what it

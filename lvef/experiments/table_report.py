@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.experiments.references import CAVEAT, NOT_BESIDE_PHANTOMS, REFERENCES, VIDEO_MODELS
 from lvef.experiments.table_bounds import MAJORITY, MEAN, Bounds
 from lvef.experiments.table_calls import calls_of, format_calls, format_flags
@@ -19,6 +18,7 @@ from lvef.experiments.table_rows import Rows, best_on_val, is_classifier, read_c
 from lvef.experiments.table_seeds import format_seeds, seeds_of
 from lvef.experiments.table_sharpness import format_sharpness
 from lvef.files import write_json, write_text
+from lvef.notice import NOT_FOR_DIAGNOSIS
 
 CLASSIFICATION = [
     "accuracy", "balanced_accuracy", "recall", "specificity", "f1", "f1_weighted", "roc_auc",

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from lvef.evaluation.overlap import area_error, boundary_distance, dice
-from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.models.cases import CaseStore
 from lvef.models.schedule import one_cycle
 from lvef.models.segmentation.loss import segmentation_loss
 from lvef.models.segmentation.network import LVSegmentationNet, full_size
 from lvef.models.segmentation.weights import load_weights, weights_file
 from lvef.models.task import Task, TestReport, Visible
+from lvef.notice import NOT_FOR_DIAGNOSIS
 from lvef.options import LEARNING_RATE, WEIGHT_DECAY, check_numbers
 
 if TYPE_CHECKING:

@@ -21,9 +21,8 @@ from lvef.cardiac import ejection_fraction, polygon_mask
 from lvef.cardiac.beats import MOST_MISSING
 from lvef.data.formats import write_video
 from lvef.data.options import default_workers
-from lvef.evaluation.metrics import normal_reach
 from lvef.evaluation.overlap import dice
-from lvef.evaluation.uncertainty import LEVEL
+from lvef.evaluation.uncertainty import LEVEL, normal_reach
 from lvef.phantom.clip import PhantomClip
 from lvef.phantom.pool import PhantomKind
 from lvef.phantom.solid import SolidClip

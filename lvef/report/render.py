@@ -18,7 +18,7 @@ from PIL import Image
 from plotly.offline import get_plotlyjs
 
 from lvef.evaluation.subgroup_text import subgroup_notes, subgroup_table
-from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
+from lvef.notice import NOT_FOR_DIAGNOSIS
 from lvef.report.case import ReportCase
 
 _DPI = 110

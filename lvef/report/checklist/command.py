@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lvef.errors import ConfigurationError
-from lvef.evaluation.summary import NOT_FOR_DIAGNOSIS
 from lvef.files import make_room, write_json, write_text
+from lvef.notice import NOT_FOR_DIAGNOSIS
 from lvef.report.checklist.claim import CLAIM_2024
 from lvef.report.checklist.evidence import NOTHING, Evidence, read_evidence, shown
 from lvef.report.checklist.item import EF_KINDS, Facts, Item, Pointer
