@@ -24,7 +24,7 @@ from lvef.predict.record import packed_record
 from lvef.predict.stream.anonymous import without_names
 from lvef.predict.stream.inputs import ClipInput
 from lvef.predict.stream.pictures import picture_path, write_preview
-from lvef.predict.stream.pool import Network
+from lvef.predict.stream.worker import Network
 
 PREVIEWS, OVERLAYS = "previews", "overlays"
 
