@@ -10,7 +10,7 @@ import pytest
 from hostile import HostileWork, write_hostile
 
 from lvef.phantom.folder import write_phantoms
-from lvef.predict.stream import archive as archives
+from lvef.predict.stream import found
 from lvef.predict.stream.archive import Archive, ArchiveOptions
 from lvef.predict.stream.merge import merge_shards
 from lvef.predict.stream.pool import Limits
@@ -25,7 +25,7 @@ def test_files_that_kill_hang_and_grow_cost_no_other_its_row(tmp_path, monkeypat
     clips = tmp_path / "phantoms" / "Videos"
     write_hostile(clips)
     os.link(min(clips.glob("PHANTOM*")), clips / os.fsdecode(b"good\xe9.avi"))
-    monkeypatch.setattr(archives, "ClipWork", HostileWork)  # a format of a user's own
+    monkeypatch.setattr(found, "ClipWork", HostileWork)  # a format of a user's own
     limits = Limits(seconds=45, gigabytes=3)
     archive = Archive(tmp_path / "out", ArchiveOptions(workers=2, limits=limits))
     done = archive.run([clips], lambda: False, bar=False)

@@ -23,12 +23,10 @@ from lvef.data.views import ClipView, FrameOptions
 from lvef.errors import ConfigurationError
 from lvef.models.inference import best_device
 from lvef.phantom import PhantomClip
-from lvef.predict.finder import BeatFinder
-from lvef.predict.frames import key_frame_batches
 from lvef.predict.new_clips import NewClipsDataModule
+from lvef.predict.stream.inputs import clip_inputs
 from lvef.predict.stream.store import stored_clips
-from lvef.predict.stream.work import ClipWork
-from lvef.predict.video_table import video_table
+from lvef.predict.stream.work import ClipWork, WorkOptions
 
 SEEN = FrameOptions(("EDF", "ESF"), 64)
 
@@ -67,14 +65,15 @@ def decode(path):
 
 
 def test_a_clip_is_decoded_once_from_its_file_to_the_frames_of_its_model(clip, opened):
-    finder = BeatFinder("shipped", seen=SEEN)
+    work = ClipWork(WorkOptions(seen=SEEN))
+    [asked] = clip_inputs([clip])
     opened.clear()
-    table = video_table(clip, None, finder)
-    assert (table["reason"] == "").all()
-    (batch,) = key_frame_batches(table, SEEN, 16, workers=0)
+    found = work(asked)
+    assert all(row["reason"] == "" for row in found.rows)
     assert opened == {str(clip): 1}
-    again = KeyFrameDataset(table.drop(columns=VIEW), *vars(SEEN).values(), crop=True)
-    assert torch.equal(batch["frames"], torch.stack([one["frames"] for one in again]))
+    again = KeyFrameDataset(pd.DataFrame(found.rows), *vars(SEEN).values(), crop=True)
+    frames = torch.stack([one["frames"] for one in again])
+    assert torch.equal(torch.from_numpy(found.frames), frames)
     assert opened[str(clip)] > 1
 
 

@@ -15,7 +15,9 @@ Find the left ventricle, its beats and its EF in clips: AVI, MP4, DICOM and what
 Writes predictions.csv (a row a clip), beats.csv (a row a beat), and a picture of each clip.
 The same command again goes on where it was stopped, and takes in files that are new.
 Research use only, not for diagnosis."""
-_MERGE = "Join what several shards of `analyse` wrote into predictions.csv and beats.csv."
+_MERGE = """\
+Join what several shards of `analyse`, or a `predict` that was killed, wrote into predictions.csv
+and beats.csv."""
 
 
 def analyse(words: Sequence[str]) -> None:
@@ -84,11 +86,17 @@ def merge(words: Sequence[str]) -> None:
     folder = _merge_parser().parse_args(list(words)).folder
     from lvef.predict.stream.manifest import MANIFEST, read_manifest
     from lvef.predict.stream.store import shards_of
+    from lvef.run_files import PREDICTIONS
 
     manifest = read_manifest(folder / MANIFEST)
     there = len(shards_of(folder))
     if there < manifest["shards"]:
         print(f"Only {there} of {manifest['shards']} shards are there: the tables are of these.")
+    if "version" not in manifest and not (folder / PREDICTIONS).exists():  # predict's own
+        print(
+            "This `predict` was killed: the tables hold the clips that it was done with. Another "
+            "begins anew in a run of its own; `analyse` goes on where it was stopped."
+        )
     _merge(folder, manifest["made_with"])
 
 
@@ -107,7 +115,7 @@ def parser_of(command: str) -> argparse.ArgumentParser:
 
 def _merge_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lvef merge", description=_MERGE)
-    parser.add_argument("folder", type=Path, help="the --output of analyse")
+    parser.add_argument("folder", type=Path, help="the --output of analyse, or the run of predict")
     return parser
 
 
