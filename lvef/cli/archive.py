@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from lvef import stopping
-from lvef.errors import ConfigurationError
+from lvef.errors import ConfigurationError, DatasetError
 
 _ANALYSE = """\
 Find the left ventricle, its beats and its EF in clips: AVI, MP4, DICOM and what else FFmpeg reads.
@@ -58,7 +59,7 @@ def analyse(words: Sequence[str]) -> None:
     elif shard.count > 1:
         print(f"Shard {shard} is done. When all are: python -m lvef merge {asked.output}")
         return
-    if archive.progress.clips or (asked.output / "shards").exists():
+    with suppress(DatasetError) if stopping.asked() else nullcontext():  # before any clip
         _merge(asked.output, archive.manifest["made_with"])
     if asked.report and not stopping.asked():
         _report(asked)
