@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lvef.predict.stream.inputs import ClipInput
-from lvef.predict.stream.store import ANSWERS
+from lvef.predict.stream.schema import ANSWERS
 from lvef.predict.stream.work import FoundClip
 
 BEATS = 16

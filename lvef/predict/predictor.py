@@ -22,7 +22,7 @@ from lvef.predict.pending import PendingClips
 from lvef.predict.stream.found import asked_clips, found_clips, rows_of
 from lvef.predict.stream.inputs import ClipInput
 from lvef.predict.stream.merge import tables_of_rows
-from lvef.predict.stream.store import ROWS
+from lvef.predict.stream.schema import ROWS
 from lvef.predict.stream.work import WorkOptions
 
 

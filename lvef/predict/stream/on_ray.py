@@ -20,7 +20,7 @@ from lvef.predict.stream.answers import Answers
 from lvef.predict.stream.found import network_on
 from lvef.predict.stream.inputs import ClipInput
 from lvef.predict.stream.merge import tables_of_rows
-from lvef.predict.stream.store import ROWS
+from lvef.predict.stream.schema import ROWS
 from lvef.predict.stream.work import ClipWork, WorkOptions
 
 if TYPE_CHECKING:
