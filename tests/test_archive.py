@@ -278,31 +278,3 @@ def test_a_signal_ends_what_is_in_hand_and_says_how_to_go_on(tmp_path, sent):
     assert "The same command goes on" in said
     assert 1 <= len(table(tmp_path / "o")) < 8
     assert np.isfinite(table(tmp_path / "o")["ef"]).all()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("head", ["mlp", "cls"])
-def test_a_model_of_ef_is_asked_and_says_what_predict_says(phantom_root, tmp_path, head):
-    from helpers import CONFIGS, best, newest
-
-    words = ["fit", "--config", str(CONFIGS / f"edf_esf_{head}.yaml"), "--config",
-             str(CONFIGS / "phantom.yaml"), "--data.root", str(phantom_root),
-             "--trainer.default_root_dir", str(tmp_path / "logs"), "--trainer.max_epochs", "2",
-             "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]  # fmt: skip
-    assert main(words) == 0
-    checkpoint = best(tmp_path / "logs", f"edf_esf_{head}")
-    videos = sorted((phantom_root / "Videos").iterdir())[:3]
-    folder = tmp_path / "clips"
-    folder.mkdir()
-    for video in videos:
-        (folder / video.name).symlink_to(video)
-    line = ["analyse", str(folder), "--output", str(tmp_path / "out"), "--model", str(checkpoint)]
-    assert main([*line, "--workers", "1"]) == 0
-    ours = table(tmp_path / "out").set_index("video")
-    loaded = lvef.load(checkpoint).predict(folder).set_index("video")
-    for column in ("ef", "ef_std", "p_reduced", "reduced", "review", "ef_geometric"):
-        if column in loaded and loaded[column].notna().any():
-            np.testing.assert_allclose(
-                ours[column].astype(float), loaded[column].astype(float), atol=2e-3
-            )
-    assert newest(tmp_path / "out", "predictions.json").exists()

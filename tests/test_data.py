@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from found import found_rows
 from helpers import on_screen
 
 from lvef.cardiac import survey
@@ -17,7 +18,7 @@ from lvef.data.transforms import Augmentation
 from lvef.data.views import to_square
 from lvef.errors import ConfigurationError, DatasetError, VideoError
 from lvef.phantom import PhantomClip
-from lvef.predict.video_table import video_table
+from lvef.predict.stream.inputs import clip_inputs
 
 
 def test_a_case_holds_the_traced_frames_in_the_order_asked_for(phantom_root):
@@ -196,10 +197,10 @@ def test_a_new_video_without_usable_key_frames_gets_a_reason(tmp_path):
         "misspelt,1,9"
     )
     with pytest.warns(UserWarning, match="1 of 7 rows belong to no video given: misspelt"):
-        table = video_table(tmp_path, keys).set_index("video")
+        table = found_rows(tmp_path, keys).set_index("video")
     assert table.loc["good", "reason"] == ""
     assert table.loc["good", "mid_frame"] == 7
-    assert "--data.keyframes" in table.loc["unknown", "reason"]
+    assert "no whole beat: 20 frames" in table.loc["unknown", "reason"], "its beats are looked for"
     assert "do not both lie in 0..19" in table.loc["late", "reason"]
     assert "same frame" in table.loc["same", "reason"]
     assert "not both whole numbers: give frames" in table.loc["text", "reason"]
@@ -216,7 +217,7 @@ def test_a_clip_that_does_not_fit_into_memory_does_not_stop_the_others(tmp_path)
             raise MemoryError
         return SimpleNamespace(quality=0.1, reason="nothing beats", beats=(), view=None)
 
-    table = video_table(tmp_path, None, finder).set_index("video")
+    table = found_rows(tmp_path, find=finder).set_index("video")
     assert "not enough memory" in table.loc["large", "reason"]
     assert table.loc["small", "reason"] == "nothing beats"
 
@@ -228,10 +229,10 @@ def test_equal_names_in_several_folders_are_told_apart_by_their_folders(tmp_path
         write_video(tmp_path / study / "a4c.avi", frames, 50)
     keys = tmp_path / "keys.csv"
     keys.write_text("video,ed,es\np1/a4c.avi,1,7\np2/a4c,2,8\n")
-    table = video_table(f"{tmp_path}/*/*.avi", keys).set_index("video")
+    table = found_rows(f"{tmp_path}/*/*.avi", keys).set_index("video")
     assert table["ed_frame"].to_dict() == {"p1/a4c": 1, "p2/a4c": 2}
     keys.write_text("video,ed,es\na4c,1,7\n")
-    ambiguous = video_table(f"{tmp_path}/*/*.avi", keys)
+    ambiguous = found_rows(f"{tmp_path}/*/*.avi", keys)
     assert ambiguous["reason"].str.contains("could belong to several videos").all()
 
 
@@ -240,12 +241,12 @@ def test_a_path_that_ends_another_has_a_name_too(tmp_path, monkeypatch):
         (tmp_path / folder).mkdir(exist_ok=True)
         write_video(tmp_path / folder / "a4c.avi", PhantomClip(5, 0).frames(range(3)), 50)
     monkeypatch.chdir(tmp_path)
-    assert video_table("**/*.avi", None)["video"].tolist() == ["a4c", "study/a4c"]
+    assert [clip.name for clip in clip_inputs(["**/*.avi"])] == ["a4c", "study/a4c"]
 
 
 def test_no_video_at_all_is_told():
     with pytest.raises(DatasetError, match="no clip is named"):
-        video_table([], None)
+        next(clip_inputs([]))
 
 
 def test_beats_of_one_new_clip_are_cropped_alike(tmp_path):
@@ -273,6 +274,6 @@ def test_a_bad_key_frame_file_is_refused(tmp_path, text, message):
     (tmp_path / "a.avi").touch()
     (tmp_path / "keys.csv").write_text(text)
     with pytest.raises(DatasetError, match=message):
-        video_table(tmp_path, tmp_path / "keys.csv")
+        found_rows(tmp_path, tmp_path / "keys.csv")
     with pytest.raises(DatasetError, match=r"not found; --data\.keyframes takes a CSV"):
-        video_table(tmp_path, tmp_path / "none.csv")
+        found_rows(tmp_path, tmp_path / "none.csv")

@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 from dicoms import write_dicom
+from found import found_rows
 from helpers import told, touch
 
 from lvef.cli.commands import main
@@ -16,7 +17,6 @@ from lvef.data.formats import read_frames
 from lvef.errors import ConfigurationError, DatasetError
 from lvef.predict.find import Search, refuse_expanded
 from lvef.predict.stream.inputs import clip_inputs
-from lvef.predict.video_table import video_table
 
 GREY = np.zeros((3, 20, 20), np.uint8)
 
@@ -72,8 +72,7 @@ def test_clips_of_other_containers_are_read(tmp_path, extension, codec, pixels):
         for packet in stream.encode():
             container.mux(packet)
     (tmp_path / "keys.csv").write_text("video,ed,es\nclip,2,7\n")
-    with pytest.warns(UserWarning, match=r"1 file \(1 \.csv\)"):
-        table = video_table(tmp_path, tmp_path / "keys.csv")
+    table = found_rows(tmp_path, tmp_path / "keys.csv")
     assert table[["num_frames", "reason"]].to_numpy().tolist() == [[10, ""]]
     grey = read_frames(path, [2, 7]).mean(axis=(1, 2, 3))
     np.testing.assert_allclose(grey, [40, 140], atol=6)
@@ -142,9 +141,7 @@ def test_links_in_circles_and_to_nowhere_end(tmp_path):
         "z/y.avi",
     ]
     assert names(tmp_path / "latest") == ["y.avi"]
-    lost = video_table(tmp_path / "lost.avi", None) if (tmp_path / "lost.avi").is_file() else None
-    assert lost is None
-    table = video_table(f"{tmp_path}/**/lost.avi", None)
+    table = found_rows(f"{tmp_path}/**/lost.avi")
     assert table["reason"].tolist() == ["lost.avi: no such file"]
 
 

@@ -12,15 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clips import numbered, write_clip
+from found import found_rows
 
-from lvef.data.formats import clip_info, open_clip, read_frames, stream_frames
+from lvef.data.formats import clip_info, read_frames, stream_frames
 from lvef.data.layouts import read_labels
 from lvef.data.prepare import prepare_file
 from lvef.errors import LvefError, VideoError
 from lvef.phantom import PhantomClip, write_phantoms
-from lvef.predict.finder import BeatFinder
 from lvef.predict.keyframes import read_keyframes
-from lvef.predict.video_table import video_table
+from lvef.predict.stream.inputs import clip_inputs
+from lvef.predict.stream.work import ClipWork, WorkOptions
 
 pytestmark = pytest.mark.slow
 VIDEOS, TABLES, DECODED, ANALYSED = 3000, 500, 20_000, 1000
@@ -115,7 +116,7 @@ def test_three_thousand_damaged_videos_are_read_or_refused(kinds, tmp_path):
         assert gigabytes < 2
     kept = len(list(tmp_path.iterdir()))
     assert kept == VIDEOS // 10
-    table = video_table(tmp_path, None, BeatFinder("shipped"))
+    table = found_rows(tmp_path)
     assert table["video"].nunique() == kept
     assert not table["reason"].str.contains("an error of lvef").any()
 
@@ -138,7 +139,8 @@ def test_five_hundred_damaged_tables_are_read_or_refused(tmp_path):
 
 
 def test_memory_stays_flat_over_twenty_thousand_clips(kinds, tmp_path):
-    analyse = BeatFinder("shipped")
+    analyse = ClipWork(WorkOptions(records=False))
+    [clip] = clip_inputs([kinds / "phantom.mp4"])
     paths = [kinds / name for name in KINDS]
 
     def peak() -> float:
@@ -147,13 +149,11 @@ def test_memory_stays_flat_over_twenty_thousand_clips(kinds, tmp_path):
     for path in paths * 20:
         read_frames(path, [0, 17, 31])
     for _ in range(20):
-        with open_clip(kinds / "phantom.mp4") as file:
-            analyse(file, "phantom")
+        analyse(clip)
     before = peak()
     for number in range(DECODED):
         read_frames(paths[number % len(paths)], [0, 17, 31])
     for _ in range(ANALYSED):
-        with open_clip(kinds / "phantom.mp4") as file:
-            analyse(file, "phantom")
+        analyse(clip)
     assert peak() - before < 64, "MiB"
     shutil.rmtree(tmp_path)

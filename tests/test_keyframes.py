@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from found import found_rows
 
 from lvef.data.formats import write_video
 from lvef.phantom import PhantomClip
 from lvef.predict.keyframes import assign_keyframes, keyframes_of, read_keyframes
-from lvef.predict.video_table import video_table
 
 CLIPS = {"Clip01": (2, 9), "Clip02": (3, 8), "Größe": (1, 7)}
 
@@ -122,14 +122,14 @@ def test_a_video_that_stands_there_twice_has_two_beats(tmp_path):
     write_video(tmp_path / "a.avi", PhantomClip(5, 0).frames(range(40)), 50)
     path = tmp_path / "keys.csv"
     path.write_text("video,ed,es\na,22,31\na,2,11\na.avi,2,11\n")
-    table = video_table(tmp_path / "a.avi", path)
+    table = found_rows(tmp_path / "a.avi", path)
     columns = ["video", "beat", "ed_frame", "es_frame", "mid_frame", "reason"]
     assert table[columns].to_numpy().tolist() == [
         ["a", 0, 2, 11, 6, ""], ["a", 1, 22, 31, 26, ""],
     ]  # fmt: skip
     path.write_text("video,ed,es\na,2,11\na,22,41\n")
     with pytest.warns(UserWarning, match=r"a\.avi: a beat is left out: key frames 22 and 41"):
-        table = video_table(tmp_path / "a.avi", path)
+        table = found_rows(tmp_path / "a.avi", path)
     assert table["reason"].ne("").tolist() == [False, True]
 
 

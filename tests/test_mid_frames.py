@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from found import found_rows
 from lightning import Trainer
 
 from lvef.cardiac import NO_FRAME
@@ -14,7 +15,6 @@ from lvef.data.layouts import read_labels
 from lvef.data.loaders import without_unreadable
 from lvef.errors import VideoError
 from lvef.phantom import PhantomClip
-from lvef.predict.video_table import video_table
 
 ES_FIRST = "no mid frame, as ES comes before ED"
 TWO_BEATS = "no mid frame, as ED and ES are of two beats (more than 0.6 s apart)"
@@ -114,11 +114,11 @@ def test_key_frames_of_no_systole_serve_a_model_that_does_not_ask_for_mf(tmp_pat
     write_video(tmp_path / "a.avi", PhantomClip(5, 0).frames(range(60)), 50)
     keys = tmp_path / "keys.csv"
     keys.write_text("video,ed,es\na,2,11\na,31,22\na,5,50\n")
-    table = video_table(tmp_path / "a.avi", keys, frames=["EDF", "ESF"])
+    table = found_rows(tmp_path / "a.avi", keys, frames=["EDF", "ESF"])
     assert table["reason"].tolist() == ["", "", ""]
     assert table["mid_frame"].tolist() == [6, NO_FRAME, NO_FRAME]
     with pytest.warns(UserWarning, match=f"a beat is left out: {TWO_BEATS[:20]}"):
-        table = video_table(tmp_path / "a.avi", keys, frames=["MF"])
+        table = found_rows(tmp_path / "a.avi", keys, frames=["MF"])
     assert table["reason"].tolist() == [
         "",
         TWO_BEATS + ": give ED and ES of one beat, ED first",
@@ -126,5 +126,5 @@ def test_key_frames_of_no_systole_serve_a_model_that_does_not_ask_for_mf(tmp_pat
     ]
     # The rate that a user gives counts, not the file's.
     with pytest.warns(UserWarning, match="a beat is left out"):
-        table = video_table(tmp_path / "a.avi", keys, frames=["MF"], fps=100)
+        table = found_rows(tmp_path / "a.avi", keys, frames=["MF"], fps=100)
     assert table["mid_frame"].tolist() == [6, 27, NO_FRAME]

@@ -23,12 +23,11 @@ from lvef.data.views import ClipView, FrameOptions
 from lvef.errors import ConfigurationError
 from lvef.models.inference import best_device
 from lvef.phantom import PhantomClip
-from lvef.predict.finder import BeatFinder
-from lvef.predict.frames import key_frame_batches
 from lvef.predict.new_clips import NewClipsDataModule
+from lvef.predict.stream.inputs import clip_inputs
+from lvef.predict.stream.manifest import read_manifest
 from lvef.predict.stream.store import stored_clips
-from lvef.predict.stream.work import ClipWork
-from lvef.predict.video_table import video_table
+from lvef.predict.stream.work import ClipWork, WorkOptions
 
 SEEN = FrameOptions(("EDF", "ESF"), 64)
 
@@ -67,14 +66,15 @@ def decode(path):
 
 
 def test_a_clip_is_decoded_once_from_its_file_to_the_frames_of_its_model(clip, opened):
-    finder = BeatFinder("shipped", seen=SEEN)
+    work = ClipWork(WorkOptions(seen=SEEN))
+    [asked] = clip_inputs([clip])
     opened.clear()
-    table = video_table(clip, None, finder)
-    assert (table["reason"] == "").all()
-    (batch,) = key_frame_batches(table, SEEN, 16, workers=0)
+    found = work(asked)
+    assert all(row["reason"] == "" for row in found.rows)
     assert opened == {str(clip): 1}
-    again = KeyFrameDataset(table.drop(columns=VIEW), *vars(SEEN).values(), crop=True)
-    assert torch.equal(batch["frames"], torch.stack([one["frames"] for one in again]))
+    again = KeyFrameDataset(pd.DataFrame(found.rows), *vars(SEEN).values(), crop=True)
+    frames = torch.stack([one["frames"] for one in again])
+    assert torch.equal(torch.from_numpy(found.frames), frames)
     assert opened[str(clip)] > 1
 
 
@@ -146,7 +146,7 @@ def test_batches_of_beats_come_before_the_last_clip_is_opened(tmp_path, monkeypa
     data = NewClipsDataModule(str(tmp_path), ["EDF", "ESF"], batch_size=2, num_workers=0)
     data.prepare_data()
     data.setup("predict")
-    data.keep_in(tmp_path / "run")
+    data.keep_in(tmp_path / "run", lambda: {"frames": ["EDF", "ESF"]})
     batches = iter(data.predict_dataloader())
     first = next(batches)
     assert begun == ["a"]
@@ -173,6 +173,20 @@ def test_batches_of_beats_come_before_the_last_clip_is_opened(tmp_path, monkeypa
     assert all(clip.record for name, clip in found.items() if name != "aa")
     said = [row["ef"] for name in "abc" for row in found[name].rows]
     assert said == [40.0 + n for n, batch in enumerate(every) for _ in batch["cases"]]
+
+
+def test_the_data_module_of_the_command_line_begins_no_clip_once_it_is_told_to_stop(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.avi").write_bytes(b"no video " * 99)
+    data = EchoNetDataModule(videos=str(tmp_path), num_workers=0)
+    data.setup("predict")
+    data.keep_in(tmp_path / "run", lambda: {"frames": ["ESF"]}, lambda: data.progress.clips >= 2)
+    assert not (tmp_path / "run" / "manifest.json").exists()
+    assert not list(data.predict_dataloader())
+    assert data.progress.failed == 2
+    data.close()
+    made = {"shards": 1, "anonymised": None, "made_with": {"frames": ["ESF"]}}
+    assert read_manifest(tmp_path / "run" / "manifest.json") == made, "before the first clip"
 
 
 def data_shard(folder):

@@ -141,6 +141,7 @@ def test_the_tables_are_those_of_all_shards_in_the_order_of_paths(tmp_path):
     assert videos["video"].tolist() == [f"{n:03d}" for n in range(30)]
     np.testing.assert_allclose(videos["ef"], 40 + np.arange(30) / 7, rtol=1e-12)
     assert (videos["num_beats"] == 3).all()
+    assert (videos["trained_on"] == "phantoms").all()
     assert json.loads((tmp_path / "one" / "predictions.json").read_text()) == MADE
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from clips import numbered, patched, two_sizes, write_clip
+from found import found_rows
 from helpers import CONFIGS, newest, told
 
 from lvef.cli.commands import main
@@ -14,7 +15,6 @@ from lvef.errors import DatasetError, OutputError, VideoError
 from lvef.files import read_csv
 from lvef.predict.numbers import number_places, place_of
 from lvef.predict.stream.store import stored_clips
-from lvef.predict.video_table import video_table
 
 
 def found(file, name):
@@ -44,7 +44,7 @@ def test_no_file_ends_the_others_whatever_is_wrong_with_it(tmp_path):
             raise ZeroDivisionError("an error of ours")
         return found(file, name)
 
-    table = video_table(folder, None, finder)
+    table = found_rows(folder, find=finder)
     reasons = table.groupby("video")["reason"].first().to_dict()
     assert reasons.pop("a") == reasons.pop("c") == reasons.pop("d") == ""
     assert reasons.pop("caf\\xe9") == ""
@@ -62,7 +62,7 @@ def test_what_cannot_be_kept_stops_the_run(tmp_path):
         raise OutputError("a full disk")
 
     with pytest.raises(OutputError, match="a full disk"):
-        video_table(folder, None, finder)
+        found_rows(folder, find=finder)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_no_reason_names_the_folder_of_a_file(tmp_path, patient):
         raise VideoError(f"{file.path}: a complaint about {file.path}")
 
     pattern = str(tmp_path / "archive") + "/**/*"
-    table = pd.concat([video_table(pattern, keys), video_table(pattern, None, finder)])
+    table = pd.concat([found_rows(pattern, keys), found_rows(pattern, find=finder)])
     assert {"cut", "text", "empty", "still", "linked", "far"} <= {
         Path(name).name.split(".")[0] for name in table["video"]
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,8 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
 from lvef import stopping
-from lvef.errors import LvefError
-from lvef.files import write_json
+from lvef.errors import DatasetError, LvefError
 from lvef.predict.rows import clip_rows
-from lvef.predict.stream.manifest import MANIFEST
 from lvef.predict.stream.merge import merge_shards
 from lvef.predict.writer import made_with, write_predictions
 from lvef.run_files import PREDICTIONS
@@ -38,17 +37,8 @@ class PredictionWriter(Callback):
         folder = Path(trainer.log_dir or trainer.default_root_dir)  # all processes agree on it
         if _new_clips(trainer):
             stopping.hold(lambda: True)  # what is in hand is ended first
-            _data(trainer).stop = stopping.asked
-            _data(trainer).keep_in(folder)
-
-    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say of what the rows will be that come, so that `merge` can join what a kill leaves."""
-        if _new_clips(trainer) and trainer.is_global_zero:
-            data = _data(trainer)
-            write_json(data.folder / MANIFEST, {
-                "shards": trainer.world_size, "anonymised": data.mark,
-                "made_with": _made_with(trainer, pl_module),
-            })  # fmt: skip
+            made = partial(_made_with, trainer, pl_module)
+            _data(trainer).keep_in(folder, made, stopping.asked)
 
     def on_predict_batch_end(
         self,
@@ -67,7 +57,8 @@ class PredictionWriter(Callback):
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Join every process's predictions and write them."""
-        self._write(trainer, pl_module)
+        with suppress(DatasetError) if stopping.asked() else nullcontext():  # before any clip
+            self._write(trainer, pl_module)
         stopping.end_if_asked()
 
     def on_exception(

@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from lvef import stopping
-from lvef.errors import ConfigurationError
+from lvef.errors import ConfigurationError, DatasetError
 
 _ANALYSE = """\
 Find the left ventricle, its beats and its EF in clips: AVI, MP4, DICOM and what else FFmpeg reads.
 Writes predictions.csv (a row a clip), beats.csv (a row a beat), and a picture of each clip.
 The same command again goes on where it was stopped, and takes in files that are new.
 Research use only, not for diagnosis."""
-_MERGE = "Join what several shards of `analyse` wrote into predictions.csv and beats.csv."
+_MERGE = """\
+Join what several shards of `analyse`, or a `predict` that was killed, wrote into predictions.csv
+and beats.csv."""
 
 
 def analyse(words: Sequence[str]) -> None:
@@ -58,7 +61,7 @@ def analyse(words: Sequence[str]) -> None:
     elif shard.count > 1:
         print(f"Shard {shard} is done. When all are: python -m lvef merge {asked.output}")
         return
-    if archive.progress.clips or (asked.output / "shards").exists():
+    with suppress(DatasetError) if stopping.asked() else nullcontext():  # before any clip
         _merge(asked.output, archive.manifest["made_with"])
     if asked.report and not stopping.asked():
         _report(asked)
@@ -86,11 +89,17 @@ def merge(words: Sequence[str]) -> None:
     folder = _merge_parser().parse_args(list(words)).folder
     from lvef.predict.stream.manifest import MANIFEST, read_manifest
     from lvef.predict.stream.store import shards_of
+    from lvef.run_files import PREDICTIONS
 
     manifest = read_manifest(folder / MANIFEST)
     there = len(shards_of(folder))
     if there < manifest["shards"]:
         print(f"Only {there} of {manifest['shards']} shards are there: the tables are of these.")
+    if "version" not in manifest and not (folder / PREDICTIONS).exists():  # predict's own
+        print(
+            "This `predict` was killed: the tables hold the clips that it was done with. Another "
+            "begins anew in a run of its own; `analyse` goes on where it was stopped."
+        )
     _merge(folder, manifest["made_with"])
 
 
@@ -109,7 +118,7 @@ def parser_of(command: str) -> argparse.ArgumentParser:
 
 def _merge_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lvef merge", description=_MERGE)
-    parser.add_argument("folder", type=Path, help="the --output of analyse")
+    parser.add_argument("folder", type=Path, help="the --output of analyse, or the run of predict")
     return parser
 
 

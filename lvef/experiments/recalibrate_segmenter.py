@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lvef.analysis.analyse import ClipAnalyser
 from lvef.data.fingerprint import file_digest
 from lvef.data.layouts import LabelFolder
 from lvef.errors import ConfigurationError
@@ -22,8 +23,7 @@ from lvef.files import write_tensors
 from lvef.models.recalibration import EACH, FEW, FEWEST
 from lvef.models.segmentation.weights import read_weights, weights_file
 from lvef.notice import NOT_FOR_DIAGNOSIS
-from lvef.predict.finder import BeatFinder
-from lvef.predict.labelled_clips import Split, found_table, rows_of
+from lvef.predict.labelled_clips import Split, found_table, split_rows
 from lvef.streams import Use, stream
 
 
@@ -48,9 +48,8 @@ def recalibrate_segmenter(
         ConfigurationError: Too few can.
         WeightsError: The weights cannot be read.
     """
-    finder = BeatFinder(segmenter)
-    before = finder.analyser.calibration
-    table = found_table(rows_of(folder, split), finder)
+    before = ClipAnalyser(segmenter, "cpu").calibration
+    table = found_table(split_rows(folder, split), segmenter)
     beats = table[table["reason"] == ""]
     refused = table.loc[table["reason"] != "", ["video", "reason"]].reset_index(drop=True)
     usable = beats.drop_duplicates("video")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -82,13 +82,11 @@ class FramePredictor:
         self.fast = fast
         self.task.to(self.device).eval()
 
-    def batches(self, batches: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return what is predicted of batches of a data module, as `predict_step` returns it."""
+    def batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Return what is predicted of a batch of a data module, as `predict_step` returns it."""
         with inference(self.device):
-            return [
-                self.task.predict_step(_on_device(batch, self.device), number)
-                for number, batch in enumerate(batches)
-            ]
+            answers: dict[str, Any] = self.task.predict_step(_on_device(batch, self.device), 0)
+        return answers
 
     def frames(self, frames: Tensor) -> Cases:
         """Return the answers to frames `(B, F, 3, H, W)`, CPU tensors `(B,)` by column."""

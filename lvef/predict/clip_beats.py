@@ -11,22 +11,48 @@ from typing import Any
 
 import numpy as np
 
+from lvef.analysis.result import AnalysedBeat
 from lvef.cardiac import NO_FRAME, mid_frame, no_mid_frame
 from lvef.data.dataset import VIEW
 from lvef.data.formats import ClipFile, ClipInfo, open_clip
+from lvef.data.views import ClipView
 from lvef.errors import LvefError, VideoError
-from lvef.predict.finder import FoundBeats
 
-Finder = Callable[[ClipFile, str], FoundBeats]
-"""Finds the beats of a clip, given the open file and its name in the table."""
 EMPTY: dict[str, object] = {
     "split": "", "ef_true": np.nan, "num_frames": 0,
     **dict.fromkeys(("ed_frame", "es_frame", "mid_frame"), NO_FRAME),
     "reason": "", "beat": 0, "ef_geometric": np.nan, "ef_geometric_std": np.nan,
     "ef_geometric_reach": np.nan, "beat_quality": np.nan, "quality": np.nan, VIEW: None,
 }  # fmt: skip
+"""What is known of a beat of a clip before it is opened, beside `video`, `shown` and `path`.
+
+`ed_frame`, `es_frame` and `mid_frame` count from 0, `beat` too. Where beats were found,
+`ef_geometric`, `ef_geometric_std` (percent), `ef_geometric_reach` (how many of the latter its
+interval reaches) and `beat_quality` (0 to 1) are the beat's, `quality` is the clip's, and `VIEW` a
+`ClipView`. `reason` says why it cannot be used; it is empty where it can.
+"""
 AMBIGUOUS = "its key frames could belong to several videos: add folders to their names"
-_NO_FRAMES = "ED and ES frames unknown: give them with --data.keyframes FILE.csv (video, ed, es)"
+
+
+@dataclass(frozen=True)
+class FoundBeats:
+    """The beats of a clip.
+
+    Attributes:
+        beats: The beats; none where the clip is refused.
+        quality: Of the clip, 0 to 1.
+        reason: Why the clip cannot be used, empty where it can.
+        view: What the key frames are made from, so that nothing is looked for twice.
+    """
+
+    beats: Sequence[AnalysedBeat]
+    quality: float
+    reason: str
+    view: ClipView | None = None
+
+
+Finder = Callable[[ClipFile, str], FoundBeats]
+"""Finds the beats of a clip, given the open file and its name in the table."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +74,7 @@ def beats_of(
     name: str,
     given: Sequence[tuple[float, float]],
     problem: str,
-    finder: Finder | None,
+    finder: Finder,
     asked: Asked,
 ) -> list[dict[str, object]]:
     """Return what is known of each beat of a video, or why there is none, whatever it is.
@@ -66,9 +92,7 @@ def beats_of(
             count = file.info.num_frames
             rows: list[dict[str, object]] = [{"reason": problem}] if problem else []
             rows = rows or _given(path, file.info, given, asked)
-            if not rows and finder is not None:
-                rows = _found(finder(file, name))
-        rows = rows or [{"reason": _NO_FRAMES}]
+            rows = rows or _found(finder(file, name))
         return [{"num_frames": count, **row} for row in rows]
     except VideoError as error:
         return [{"reason": str(error)}]

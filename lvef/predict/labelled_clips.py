@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,25 +16,33 @@ from tqdm import tqdm
 
 from lvef.cardiac import is_reduced
 from lvef.columns import SPLITS
-from lvef.data.dataset import KeyFrameDataset, prepare_for_workers
+from lvef.data.dataset import KeyFrameDataset
 from lvef.data.layouts import LabelFolder
 from lvef.data.loaders import decoding_loader
 from lvef.data.options import default_workers
 from lvef.data.views import FrameOptions
 from lvef.errors import ConfigurationError
+from lvef.files import printable
 from lvef.models import EFTask
-from lvef.models.inference import FramePredictor
+from lvef.models.inference import FramePredictor, best_device
+from lvef.models.segmentation.weights import read_weights
 from lvef.models.task import Cases
-from lvef.predict.finder import BeatFinder
-from lvef.predict.frames import key_frame_batches
+from lvef.predict.find import status_of
+from lvef.predict.pending import BEATS, PendingClips
 from lvef.predict.rows import clip_rows
-from lvef.predict.video_table import video_table
+from lvef.predict.stream.found import LIMITS, FoundClips, found_clips, rows_of
+from lvef.predict.stream.inputs import ClipInput
+from lvef.predict.stream.machine import own_workers
+from lvef.predict.stream.pool import Finished, Limits
+from lvef.predict.stream.progress import Progress, ProgressBar
+from lvef.predict.stream.work import FoundClip, WorkOptions
 
 FramesFrom = Literal["labels", "found"]
 """Whether key frames are those of the labels, or found as `predict --data.videos` finds them."""
 Split = Literal["TRAIN", "VAL", "TEST", "all"]
-_BATCH = 16
 _KNOWN = ["video", "ef_true", "patient"]
+_AHEAD = 256
+"""How many clips may wait for one before them."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,7 @@ class LabelledBeats:
     """Raw answers of a model to labelled clips.
 
     Attributes:
-        table: A row a beat, or a clip that cannot be used, as `video_table` has it, the index
+        table: A row a beat, or a clip that cannot be used, as `found_table` has it, the index
             being the row; `video`, `ef_true` and `patient` are those of the labels.
         raw: `row` and what `EFTask.raw_answer` says of each beat that can be used, CPU tensors
             `(n,)`.
@@ -120,6 +130,7 @@ def labelled_beats(
     frames_from: FramesFrom,
     segmenter: str,
     split: Split = "all",
+    limits: Limits = LIMITS,
 ) -> LabelledBeats:
     """Ask a model about the clips of a labelled folder.
 
@@ -131,32 +142,26 @@ def labelled_beats(
         frames_from: Which frames.
         segmenter: What finds the beats, where they are found; see `ClipAnalyser`.
         split: Whose clips.
+        limits: What one clip may take, where beats are found; one that takes more is refused.
 
     Raises:
-        ConfigurationError: The split holds no clip.
+        ConfigurationError: The split holds no clip, or none can be used.
         WeightsError: The segmenter's weights cannot be read.
     """
     options = FrameOptions.of_checkpoint(task.frames, seen)
-    rows = rows_of(folder if frames_from == "found" else folder.for_frames(task.frames), split)
     predictor = FramePredictor(task)
-    prepare_for_workers()
-    if frames_from == "labels":
-        table = rows.assign(reason="").reset_index(drop=True)
-        looks = KeyFrameDataset(table, options.frames, options.image_size, options.remove_artifacts)
-        batches: Iterable[Any] = decoding_loader(looks, _BATCH, default_workers())
+    if frames_from == "found":
+        beats = _on_found(split_rows(folder, split), segmenter, predictor, options, limits)
     else:
-        finder = BeatFinder(segmenter, seen=options, device=predictor.device)
-        table = found_table(rows, finder, options.frames)
-        batches = key_frame_batches(table, options, _BATCH, workers=0)
-    bar = tqdm(batches, desc="asking the model", unit="batch")
-    table, raw = _asked(predictor, table, bar)
-    if not len(raw.get("row", ())):
-        why = table["reason"].iloc[0]
+        rows = split_rows(folder.for_frames(task.frames), split)
+        beats = _on_labelled(rows, predictor, options)
+    if not len(beats.raw.get("row", ())):
+        why = beats.table["reason"].iloc[0]
         raise ConfigurationError(f"{folder.root}: no clip can be used, the first as {why}")
-    return LabelledBeats(table, raw)
+    return beats
 
 
-def rows_of(folder: LabelFolder, split: Split) -> pd.DataFrame:
+def split_rows(folder: LabelFolder, split: Split) -> pd.DataFrame:
     """Return the rows of a split, or of all, with `patient` ("" where it is not known).
 
     Raises:
@@ -175,40 +180,109 @@ def rows_of(folder: LabelFolder, split: Split) -> pd.DataFrame:
 
 
 def found_table(
-    rows: pd.DataFrame, finder: Callable[..., Any], frames: tuple[str, ...] = ()
+    rows: pd.DataFrame,
+    segmenter: str,
+    predictor: FramePredictor | None = None,
+    seen: FrameOptions | None = None,
+    limits: Limits = LIMITS,
 ) -> pd.DataFrame:
     """Return the beats that are found in labelled clips, with what the labels say.
 
+    They are found as `predict` finds them: by several processes, within limits. A clip that kills
+    its process, hangs, or wants more memory is refused with that reason.
+
     Args:
         rows: Of `LabelFolder.table`, with `patient`.
-        finder: A `BeatFinder`.
-        frames: What a model asks for.
+        segmenter: What finds the beats; see `ClipAnalyser`.
+        predictor: A model that is asked about each beat; None where geometry alone answers.
+        seen: What it sees of each beat.
+        limits: What one clip may take.
 
     Returns:
-        As `video_table`, a row a beat, with `video`, `ef_true` and `patient` of the labels.
+        A row a beat, or one for a clip that cannot be used, in the order of `rows`: what `EMPTY`
+        names, `video`, `ef_true` and `patient` of the labels, and `EFTask.raw_columns`.
+
+    Raises:
+        WeightsError: The segmenter's weights cannot be read.
     """
-    paths = [Path(path) for path in rows["path"]]
+    read_weights(segmenter)
+    named = zip(rows["path"], rows["video"], strict=True)
+    places = {_clip(path, video): place for place, (path, video) in enumerate(named)}
+    found: dict[int, list[dict[str, Any]]] = {}
+    columns = () if predictor is None else predictor.task.raw_columns
+    ask = None if predictor is None else partial(_asked, predictor)
+    pending = PendingClips(lambda clip, own, _: found.update({places[clip]: own}), columns=columns)
+    device = best_device() if predictor is None else predictor.device
+    work, progress = WorkOptions(segmenter, seen, records=False), Progress()
+    with ExitStack() as stack:
+        shown = stack.enter_context(ProgressBar(True, lambda: len(places)))
+        ended = found_clips(stack, iter(places), work, own_workers(), device, limits)
+        for each in _in_order(ended, places):
+            clip = rows_of(each)
+            progress.add(clip.rows, clip.seconds)
+            shown.show(progress)
+            pending.add(each.job, clip)
+            pending.answer(ask)
+        pending.answer(ask, last=True)
+    labels = rows[_KNOWN].to_dict("records")
+    return pd.DataFrame([{**row, **labels[p]} for p in sorted(found) for row in found[p]])
 
-    def bar(files: Any) -> Any:
-        return tqdm(files, desc="finding beats", unit="clip")
 
-    found = video_table(paths, None, finder, bar, frames=frames)
-    places = {path: place for place, path in enumerate(paths)}
-    place = np.array([places[path] for path in found["path"]])
-    for name in _KNOWN:
-        found[name] = rows[name].to_numpy()[place]
-    return found.iloc[np.argsort(place, kind="stable")].reset_index(drop=True)
+def _in_order(ended: FoundClips, places: dict[ClipInput, int]) -> FoundClips:
+    """Yield clips in their order, so that whoever was faster, a model sees the same batches.
+
+    One that is tried again, when all others are done, is not waited for by all of them.
+    """
+    waiting: dict[int, Finished[ClipInput, FoundClip]] = {}
+    following = 0
+    for each in ended:
+        waiting[places[each.job]] = each
+        while following in waiting or len(waiting) > _AHEAD:
+            place = min(waiting)
+            yield waiting.pop(place)
+            following = max(following, place + 1)
+    yield from (waiting[place] for place in sorted(waiting))
 
 
-def _asked(
-    predictor: FramePredictor, table: pd.DataFrame, batches: Iterable[Any]
-) -> tuple[pd.DataFrame, Cases]:
-    """Return the table with the reasons why clips failed, and the raw answers to the others."""
+def _clip(path: Any, video: Any) -> ClipInput:
+    """Return a labelled clip as one to be analysed."""
+    file = Path(path)
+    return ClipInput(file, printable(str(video)), printable(file.name), *status_of(file))
+
+
+def _asked(predictor: FramePredictor, batch: dict[str, Any]) -> dict[str, Any]:
+    """Return what a model says of a batch before it is calibrated."""
+    return {"row": batch["row"], **predictor.raw(batch["frames"])}
+
+
+def _on_found(
+    rows: pd.DataFrame,
+    segmenter: str,
+    predictor: FramePredictor,
+    seen: FrameOptions,
+    limits: Limits,
+) -> LabelledBeats:
+    """Return the raw answers on found frames."""
+    table = found_table(rows, segmenter, predictor, seen, limits)
+    answered = table[table["reason"] == ""]
+    columns = [name for name in predictor.task.raw_columns if name in table]
+    raw = {name: torch.tensor(answered[name].to_numpy(np.float32)) for name in columns}
+    raw["row"] = torch.tensor(answered.index.to_numpy(np.int64))
+    return LabelledBeats(table.drop(columns=columns), raw)
+
+
+def _on_labelled(
+    rows: pd.DataFrame, predictor: FramePredictor, seen: FrameOptions
+) -> LabelledBeats:
+    """Return the raw answers on labelled frames."""
+    table = rows.assign(reason="").reset_index(drop=True)
+    looks = KeyFrameDataset(table, seen.frames, seen.image_size, seen.remove_artifacts)
+    batches = decoding_loader(looks, BEATS, default_workers())
     reasons, parts = table["reason"].copy(), []
-    for batch in batches:
+    for batch in tqdm(batches, desc="asking the model", unit="batch"):
         for row, reason in batch.get("failures", []):
             reasons[row] = reason
         if "frames" in batch:
-            parts.append({"row": batch["row"], **predictor.raw(batch["frames"])})
+            parts.append(_asked(predictor, batch))
     raw = {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else ())}
-    return table.assign(reason=reasons), raw
+    return LabelledBeats(table.assign(reason=reasons), raw)

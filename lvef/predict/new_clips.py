@@ -19,6 +19,7 @@ from lvef.data.loaders import workers_of
 from lvef.data.options import BATCH_SIZE, check_options
 from lvef.data.views import FrameOptions
 from lvef.errors import ConfigurationError
+from lvef.files import write_json
 from lvef.models.inference import best_device
 from lvef.models.segmentation.weights import SHIPPED
 from lvef.predict.find import Search
@@ -26,6 +27,7 @@ from lvef.predict.pending import PendingClips
 from lvef.predict.stream.anonymous import Anonymiser
 from lvef.predict.stream.found import asked_clips, found_clips, rows_of
 from lvef.predict.stream.inputs import WHOLE, ClipInput, Shard
+from lvef.predict.stream.manifest import MANIFEST
 from lvef.predict.stream.progress import Progress, ProgressBar
 from lvef.predict.stream.store import ShardStore
 from lvef.predict.stream.work import WorkOptions
@@ -107,6 +109,7 @@ class NewClipsDataModule(LightningDataModule):
         self.search = Search()
         self.pending = PendingClips(None, batch_size)
         self._store: ShardStore | None = None
+        self._made_with: Callable[[], dict[str, Any]] = dict
         self.folder: Path | None = None
 
     def prepare_data(self) -> None:
@@ -134,17 +137,32 @@ class NewClipsDataModule(LightningDataModule):
         for clip in asked_clips([self.videos]):
             yield clip.path
 
-    def keep_in(self, folder: Path) -> None:
+    def keep_in(
+        self,
+        folder: Path,
+        made_with: Callable[[], dict[str, Any]],
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Store what is found and said of each clip in a folder, from now on.
 
         Args:
             folder: The run's folder; what lies in its `shards` is joined by `merge_shards`.
+            made_with: Returns what `predictions.json` says; asked for when the first clip is
+                begun, so that `merge` can join what a kill leaves.
+            stop: Returns whether no more clips may be begun.
 
         Raises:
             OutputError: It cannot be written.
         """
-        self.folder = folder
+        self.folder, self.stop, self._made_with = folder, stop, made_with
         self._store = ShardStore(folder / "shards" / str(self.shard))
+
+    def _say_what_is_made(self) -> None:
+        if self.folder is not None and self.shard.index == 0:
+            write_json(self.folder / MANIFEST, {
+                "shards": self.shard.count, "anonymised": self.mark,
+                "made_with": self._made_with(),
+            })  # fmt: skip
 
     @property
     def mark(self) -> str | None:
@@ -170,6 +188,7 @@ class NewClipsDataModule(LightningDataModule):
 
     def batches(self) -> Iterator[dict[str, Any]]:
         """Yield batches of beats as clips are found, `frames` `(B, F, 3, S, S)` uint8."""
+        self._say_what_is_made()
         keep = None if self._store is None else self._store.add
         self.pending = PendingClips(keep, self.batch_size)
         seen = None

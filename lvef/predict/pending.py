@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lvef.predict.stream.answers import said_of
 from lvef.predict.stream.inputs import ClipInput
+from lvef.predict.stream.schema import ANSWERS
 from lvef.predict.stream.work import FoundClip
 
+BEATS = 16
+"""How many beats a model is asked about at once, where nobody says otherwise."""
 Keep = Callable[[ClipInput, list[dict[str, Any]], bytes], None]
+Ask = Callable[[dict[str, Any]], dict[str, Any]]
+"""Asks a model about a batch, and returns `row` and its answers `(B,)` by name."""
 
 
 @dataclass
@@ -31,10 +35,13 @@ class PendingClips:
         keep: Is given each clip, its rows and its record once it is whole; None where nobody wants
             them.
         batch_size: Beats a batch; what clips have beyond that waits for the next.
+        columns: Answers that rows take, of those that a model gives.
     """
 
-    def __init__(self, keep: Keep | None, batch_size: int) -> None:
-        self._kept, self._size = keep, batch_size
+    def __init__(
+        self, keep: Keep | None, batch_size: int = BEATS, columns: Sequence[str] = ANSWERS
+    ) -> None:
+        self._kept, self._size, self._columns = keep, batch_size, columns
         self._frames: list[Tensor] = []
         self._numbers: list[int] = []
         self._waiting: dict[int, tuple[_Waiting, dict[str, Any]]] = {}
@@ -78,6 +85,20 @@ class PendingClips:
                 "cases": [{**row, "num_beats": clip.beats} for clip, row in waiting],
             }
 
+    def answer(self, ask: Ask | None, last: bool = False) -> None:
+        """Have the batches that are full answered at once.
+
+        Args:
+            ask: Asks the model; None where there is none, and so no clip with key frames.
+            last: See `batches`.
+
+        Raises:
+            OutputError: A clip cannot be kept.
+        """
+        for batch in self.batches(last):
+            assert ask is not None
+            self.answered(ask(batch))
+
     def answered(self, answers: dict[str, Any]) -> None:
         """Take what a model said of a batch, and keep the clips that are whole by that.
 
@@ -87,12 +108,21 @@ class PendingClips:
         Raises:
             OutputError: A clip cannot be kept.
         """
-        for number, said in zip(answers["row"].tolist(), said_of(answers), strict=True):
+        for number, said in zip(answers["row"].tolist(), self._said(answers), strict=True):
             waiting, row = self._waiting.pop(number)
             row.update(said)
             waiting.left -= 1
             if not waiting.left:
                 self._keep(waiting)
+
+    def _said(self, answers: dict[str, Any]) -> list[dict[str, float]]:
+        """Return what rows take of the answers to a batch, one for each."""
+        given = (name for name in self._columns if isinstance(answers.get(name), Tensor))
+        taken = {name: answers[name].tolist() for name in given}
+        return [
+            {name: values[place] for name, values in taken.items()}
+            for place in range(len(answers["row"]))
+        ]
 
     def _keep(self, waiting: _Waiting) -> None:
         if self._kept is not None:

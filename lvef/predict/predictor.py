@@ -22,10 +22,8 @@ from lvef.predict.pending import PendingClips
 from lvef.predict.stream.found import asked_clips, found_clips, rows_of
 from lvef.predict.stream.inputs import ClipInput
 from lvef.predict.stream.merge import tables_of_rows
-from lvef.predict.stream.store import ROWS
+from lvef.predict.stream.schema import ROWS
 from lvef.predict.stream.work import WorkOptions
-
-_BATCH = 16
 
 
 class Predictor:
@@ -93,11 +91,11 @@ class Predictor:
                 "an LV segmenter finds the beats: keyframes are for a model of EF"
             )
         where = [paths] if isinstance(paths, (str, Path)) else list(paths)
-        model = None if self.task.finds_beats else FramePredictor(self.task, self.device)
-        seen = None if model is None else self.seen
+        ask = None if self.task.finds_beats else FramePredictor(self.task, self.device).batch
+        seen = None if ask is None else self.seen
         work = WorkOptions(self.segmenter, seen, fps, records=False)
         rows: dict[ClipInput, list[dict[str, Any]]] = {}
-        pending = PendingClips(lambda clip, own, _: rows.update({clip: own}), _BATCH)
+        pending = PendingClips(lambda clip, own, _: rows.update({clip: own}))
         search = Search()
         clips = list({clip.path: clip for clip in asked_clips(where, keyframes, search)}.values())
         for remark in search.remarks(None):
@@ -105,8 +103,8 @@ class Predictor:
         with ExitStack() as stack:
             for ended in found_clips(stack, iter(clips), work, workers, self.device):
                 pending.add(ended.job, rows_of(ended))
-                self._answer(model, pending)
-            self._answer(model, pending, last=True)
+                pending.answer(ask)
+            pending.answer(ask, last=True)
         every = pd.DataFrame([row for clip in clips for row in rows[clip]])
         every = every.reindex(columns=ROWS.names)
         trained_on = str(self.task.trained_on)
@@ -114,13 +112,6 @@ class Predictor:
         videos, beats = tables_of_rows(every, frames, trained_on)
         self.beats = beats.reset_index(drop=True)
         return videos.reset_index(drop=True)
-
-    @staticmethod
-    def _answer(model: FramePredictor | None, pending: PendingClips, last: bool = False) -> None:
-        for batch in pending.batches(last):
-            assert model is not None  # else no frames were asked for
-            [answers] = model.batches([batch])
-            pending.answered(answers)
 
 
 def load(

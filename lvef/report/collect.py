@@ -42,10 +42,10 @@ from lvef.predict.record import ClipRecord, read_record, record_path, write_reco
 from lvef.predict.stream.stored import (
     is_anonymised,
     is_archive,
+    named_videos,
     stored_records,
     stored_videos,
 )
-from lvef.predict.video_table import video_table
 from lvef.report.answer import answered_case
 from lvef.report.case import CaseFrame, ReportCase, heat_uri, picture_uri
 from lvef.report.known import Known
@@ -157,7 +157,7 @@ def _videos(
         return stored_videos(run.folder, set(run.cases["video"]), key), None
     try:
         if data.get("videos") is not None and not run.tested:  # predictions.csv knows the frames
-            return video_table(root or _paths(data["videos"]), None), None
+            return named_videos(root or _paths(data["videos"]), set(run.cases["video"])), None
         folder = read_labels(root or _path(data.get("root")), 1.0)
         return folder.table[folder.table["split"] == "TEST"], folder
     except LvefError:

@@ -1,4 +1,4 @@
-"""What a model of EF says of the beats that were found."""
+"""A model of EF that is asked about the beats that were found."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from lvef.data.views import FrameOptions
-from lvef.predict.stream.store import ANSWERS
-from lvef.predict.stream.work import FoundClip
 
 
 class Answers:
-    """Asks a model about each clip as it is found.
+    """Asks a model about batches of beats.
 
     Args:
         checkpoint: The model's.
@@ -38,25 +35,6 @@ class Answers:
         self.seen = FrameOptions.of_checkpoint(self.task.frames, trained_with)
         self.predictor = FramePredictor(self.task, device)
 
-    def add(self, found: FoundClip) -> None:
-        """Add to each usable beat of a clip what the model says of it."""
-        usable = [row for row in found.rows if not row["reason"]]
-        if found.frames is None or not usable:
-            return
-        batch = {"frames": torch.from_numpy(found.frames), "row": torch.arange(len(usable))}
-        [answers] = self.predictor.batches([batch])
-        for row, said in zip(usable, said_of(answers), strict=True):
-            row.update(said)
-
-
-def said_of(answers: dict[str, Any]) -> list[dict[str, float]]:
-    """Return what is said of each beat of a batch.
-
-    Args:
-        answers: What `predict_step` returns: `row`, and answers `(B,)` by name.
-    """
-    columns = {
-        name: answers[name].tolist() for name in ANSWERS if isinstance(answers.get(name), Tensor)
-    }
-    count = len(answers["row"])
-    return [{name: values[n] for name, values in columns.items()} for n in range(count)]
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Return what the model says of a batch of `PendingClips`."""
+        return self.predictor.batch(batch)

@@ -15,16 +15,17 @@ from lvef.files import make_room
 from lvef.models.segmentation.weights import SHIPPED, weights_file
 from lvef.predict.find import Search
 from lvef.predict.keyframes import read_keyframes
+from lvef.predict.pending import PendingClips
 from lvef.predict.stream.anonymous import Anonymiser, check_names, without_folders
 from lvef.predict.stream.answers import Answers
 from lvef.predict.stream.found import FoundClips, asked_clips, found_clips, rows_of
 from lvef.predict.stream.inputs import WHOLE, ClipInput, Shard, clip_inputs, without
 from lvef.predict.stream.machine import own_device, own_workers
 from lvef.predict.stream.manifest import MANIFEST, agreed, digest, read_manifest
-from lvef.predict.stream.pool import Finished, Limits
+from lvef.predict.stream.pool import Limits
 from lvef.predict.stream.progress import Progress, ProgressBar
 from lvef.predict.stream.store import ShardStore
-from lvef.predict.stream.work import FoundClip, WorkOptions
+from lvef.predict.stream.work import WorkOptions
 from lvef.predict.writer import made_with
 
 _FLUSH = 20
@@ -112,11 +113,16 @@ class Archive:
             clips = asked_clips(where, self.options.keyframes, self.search)
             own = (clip for clip in self._called(clips) if self.shard.has(clip))
             shown = stack.enter_context(ProgressBar(bar, partial(self._left, where, len(done))))
+            pending = PendingClips(store.add)
             for number, ended in enumerate(self._ended(stack, without(own, done), stop)):
-                self._keep(store, ended)
+                found = rows_of(ended)
+                self.progress.add(found.rows, found.seconds)
                 shown.show(self.progress)
+                pending.add(ended.job, found)
+                pending.answer(self.answers)
                 if number % _FLUSH == 0:
                     store.flush()
+            pending.answer(self.answers, last=True)
         return self.progress
 
     def _called(self, clips: Iterator[ClipInput]) -> Iterator[ClipInput]:
@@ -137,14 +143,6 @@ class Archive:
         )  # fmt: skip
         workers = own_workers() if options.workers is None else options.workers
         return found_clips(stack, clips, work, workers, self.device, options.limits, stop)
-
-    def _keep(self, store: ShardStore, ended: Finished[ClipInput, FoundClip]) -> None:
-        """Ask the model of EF about a clip, and store what is known of it."""
-        found = rows_of(ended)
-        if self.answers is not None:
-            self.answers.add(found)
-        self.progress.add(found.rows, found.seconds)
-        store.add(ended.job, found.rows, found.record)
 
     def _made(self) -> dict[str, Any]:
         """Return what must be the same for all rows of a folder."""

@@ -17,8 +17,9 @@ from lvef.predict.clip_beats import AMBIGUOUS
 from lvef.predict.find import Search
 from lvef.predict.keyframes import keyframes_of
 from lvef.predict.stream.inputs import ClipInput, clip_inputs
-from lvef.predict.stream.pool import Finished, Limits, Network, Pool, inline
+from lvef.predict.stream.pool import Finished, Limits, Pool, inline
 from lvef.predict.stream.work import ClipWork, FoundClip, WorkOptions
+from lvef.predict.stream.worker import Network
 
 LIMITS = Limits()
 FoundClips = Iterator[Finished[ClipInput, FoundClip]]

@@ -61,7 +61,7 @@ class ClipInput:
 
     @property
     def row(self) -> dict[str, object]:
-        """What is known of it before it is opened, as a row of `video_table`."""
+        """What is known of it before it is opened, as a row; see `EMPTY`."""
         return {**EMPTY, "video": self.name, "shown": self.shown, "path": self.path}
 
 

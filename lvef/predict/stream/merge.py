@@ -14,14 +14,8 @@ import pandas as pd
 from lvef.errors import DatasetError
 from lvef.files import append_table, replacing, write_json
 from lvef.predict.rows import COLUMNS, FOUND_COLUMNS, Tables, answered_table, geometric_table
-from lvef.predict.stream.store import (
-    ROWS,
-    StoredClip,
-    journal_clips,
-    part_clips,
-    parts_of,
-    shards_of,
-)
+from lvef.predict.stream.schema import ROWS, StoredClip
+from lvef.predict.stream.store import journal_clips, part_clips, parts_of, shards_of
 from lvef.run_files import BEATS, PREDICTIONS
 
 _AT_ONCE = 512

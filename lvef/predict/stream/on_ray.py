@@ -15,11 +15,12 @@ from lvef.files import printable
 from lvef.models.inference import best_device
 from lvef.models.segmentation.weights import SHIPPED
 from lvef.predict.find import status_of
+from lvef.predict.pending import PendingClips
 from lvef.predict.stream.answers import Answers
 from lvef.predict.stream.found import network_on
 from lvef.predict.stream.inputs import ClipInput
 from lvef.predict.stream.merge import tables_of_rows
-from lvef.predict.stream.store import ROWS
+from lvef.predict.stream.schema import ROWS
 from lvef.predict.stream.work import ClipWork, WorkOptions
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class _Analyse:
         network = None if device.type == "cpu" else network_on(segmenter, device)
         self.work = ClipWork(WorkOptions(segmenter, seen, fps, records=False), network)
         self.frames = () if seen is None else seen.frames
-        taught = self.work.finder if self.answers is None else self.answers.task
+        taught = self.work.analyser if self.answers is None else self.answers.task
         self.trained_on = str(taught.trained_on)
 
     def __call__(self, row: dict[str, Any]) -> list[dict[str, Any]]:
@@ -98,10 +99,11 @@ class _Analyse:
         path = Path(str(row[self.column]))
         size, mtime_ns = status_of(path)
         clip = ClipInput(path, printable(str(path)), printable(path.name), size, mtime_ns)
-        found = self.work(clip)
-        if self.answers is not None:
-            self.answers.add(found)
-        known = pd.DataFrame(found.rows).reindex(columns=ROWS.names)
+        rows: list[dict[str, Any]] = []
+        pending = PendingClips(lambda _, own, __: rows.extend(own))
+        pending.add(clip, self.work(clip))
+        pending.answer(self.answers, last=True)
+        known = pd.DataFrame(rows).reindex(columns=ROWS.names)
         videos, beats = tables_of_rows(known, self.frames, self.trained_on)
         table = (beats if self.beats else videos).astype(object)
         told = table.where(table.notna(), None).to_dict("records")

@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from lvef.errors import ConfigurationError
-
-Job = TypeVar("Job")
-Answer = TypeVar("Answer")
-Work = Callable[[Job], Answer]
-Network = Callable[[Tensor, Tensor], Tensor]
-"""The segmenter: clips `(B, T, H, W)` and surveys `(B, S, H, W)` to logits."""
+from lvef.predict.stream.worker import (
+    GIGABYTE,
+    LOOK,
+    READY,
+    Answer,
+    Job,
+    Network,
+    Work,
+    died_of,
+    memory_of,
+    one_thread,
+    serve,
+)
 
 _POLL = 0.2
 """Seconds between two looks at how long workers take, and how much memory they have."""
-_GIGABYTE = 2**30
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_READY, _DONE, _LOOK = "ready", "done", "look"
 
 
 @dataclass(frozen=True)
@@ -166,10 +164,10 @@ class Pool(Generic[Job, Answer]):
         for worker in heard.values():
             message = self._message(worker)
             if message is None:
-                yield from self._died(worker, _died_of(worker.process))
-            elif message[0] == _READY:
-                worker.ready, worker.idle_bytes = True, _memory(worker.process.pid)
-            elif message[0] == _LOOK:
+                yield from self._died(worker, died_of(worker.process))
+            elif message[0] == READY:
+                worker.ready, worker.idle_bytes = True, memory_of(worker.process.pid)
+            elif message[0] == LOOK:
                 looks.append((worker, message[1:]))
             else:
                 yield self._ended(worker, message[1], "")
@@ -221,8 +219,8 @@ class Pool(Generic[Job, Answer]):
         """Return what a worker has too much of; empty where it has not."""
         if time.monotonic() - worker.since > self._limits.seconds:
             return f"it took more than {self._limits.seconds:g} s (--max_seconds)"
-        used = _memory(worker.process.pid) - worker.idle_bytes
-        if used > self._limits.gigabytes * _GIGABYTE:
+        used = memory_of(worker.process.pid) - worker.idle_bytes
+        if used > self._limits.gigabytes * GIGABYTE:
             return f"it wanted more than {self._limits.gigabytes:g} GB of memory (--max_memory)"
         return ""
 
@@ -247,11 +245,11 @@ class Pool(Generic[Job, Answer]):
     def _new(self) -> _Worker[Job]:
         here, there = self._context.Pipe()
         process = self._context.Process(
-            target=_serve,
+            target=serve,
             args=(there, self._start, self._network is not None, self._limits.gigabytes),
             daemon=True,
         )
-        with _one_thread():
+        with one_thread():
             process.start()
         there.close()
         return _Worker(process, here)
@@ -260,23 +258,6 @@ class Pool(Generic[Job, Answer]):
         worker.process.kill()
         worker.process.join()
         worker.connection.close()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let libraries of processes that are started within use one thread: they are the parallelism.
-
-    It must stand in their environment: a library asks when it is loaded.
-    """
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
 
 
 def inline(
@@ -295,77 +276,3 @@ def inline(
         since = time.monotonic()
         answer = work(job)
         yield Finished(job, answer, "", time.monotonic() - since)
-
-
-def _serve(
-    connection: Connection,
-    start: Callable[[Network | None], Work[Any, Any]],
-    asks: bool,
-    gigabytes: float,
-) -> None:
-    """Do jobs until the process that started this one ends."""
-    for told in (signal.SIGINT, signal.SIGTERM):  # that is the other one's to answer
-        signal.signal(told, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(1)
-    work = start(_Asking(connection) if asks else None)
-    _limit_memory(gigabytes)
-    connection.send((_READY,))
-    while True:
-        try:
-            job = connection.recv()
-        except EOFError:
-            return
-        connection.send((_DONE, work(job)))
-
-
-class _Asking:
-    """Has the other process look at clips with its network."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-
-    def __call__(self, clips: Tensor, surveys: Tensor) -> Tensor:
-        # Arrays: tensors would go by shared memory, which dies with its process.
-        self.connection.send((_LOOK, clips.numpy(), surveys.numpy()))
-        return torch.from_numpy(self.connection.recv())
-
-
-def _end_with_parent() -> None:
-    """End this process with its parent, even where that was killed and a decoder hangs here."""
-    parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-
-def _limit_memory(gigabytes: float) -> None:
-    """Let an allocation fail that goes beyond the limit, where the system can do that."""
-    if sys.platform != "linux":
-        return
-    import resource
-
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    most = pages * os.sysconf("SC_PAGE_SIZE") + int(gigabytes * _GIGABYTE)
-    with suppress(ValueError, OSError):  # a lower one is in force already
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
-
-
-def _memory(pid: int | None) -> int:
-    """Return the bytes that a process has in memory; 0 where the system does not tell."""
-    try:
-        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
-    except (OSError, IndexError):
-        return 0
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _died_of(process: Any) -> str:
-    """Return what a process died of."""
-    process.join(1)
-    code = process.exitcode
-    if code is None or code >= 0:
-        return f"exit code {code}"
-    with suppress(ValueError):
-        return signal.Signals(-code).name
-    return f"signal {-code}"

@@ -8,12 +8,9 @@ cut, which is taken away, or one that has become a part already, which is known 
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,46 +18,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lvef.errors import ConfigurationError, DatasetError, OutputError
-from lvef.files import finite, hold_lock, printable, replacing
+from lvef.files import hold_lock, replacing
 from lvef.predict.stream.inputs import ClipInput
+from lvef.predict.stream.journal import clips_in, line_of
+from lvef.predict.stream.schema import RECORDS, ROWS, StoredClip
 
+_JOURNALS = "journal-*.jsonl"
+_NEEDED = {"path", "key", "video", "reason"}
 PART_CLIPS, PART_BYTES = 1024, 64 * 2**20
 """How much of a journal becomes a part."""
-_TEXTS = ("video", "shown", "reason")
-_WHOLE = ("num_frames", "beat", "ed_frame", "es_frame", "mid_frame")
-ANSWERS = ("ef", "ef_std", "ef_lower", "ef_upper", "p_reduced", "reduced", "review")
-"""What a model of EF says of a beat."""
-_REAL = ("ef_geometric", "ef_geometric_std", "ef_geometric_reach", "beat_quality", "quality",
-         *ANSWERS, "seconds")  # fmt: skip
-ROWS = pa.schema(
-    [("path", pa.binary()), ("key", pa.binary()), ("size", pa.int64()), ("mtime_ns", pa.int64())]
-    + [(name, pa.string()) for name in _TEXTS]
-    + [(name, pa.int64()) for name in _WHOLE]
-    + [(name, pa.float64()) for name in _REAL]
-)
-"""A row a beat, or one for a clip that cannot be used; `key` tells a file as it was.
-
-Of clips that are called by numbers `path` is the number, and `size` and `mtime_ns` are -1: they
-would tell which file it is.
-"""
-RECORDS = pa.schema([("path", pa.binary()), ("video", pa.string()), ("record", pa.binary())])
-
-
-@dataclass(frozen=True)
-class StoredClip:
-    """A clip as it is stored.
-
-    Attributes:
-        path: See `ClipInput.stored_path`.
-        key: See `ClipInput`.
-        rows: A dict a beat, with the columns of `ROWS`.
-        record: See `packed_record`; empty where there is none.
-    """
-
-    path: bytes
-    key: bytes
-    rows: list[dict[str, Any]]
-    record: bytes = b""
 
 
 class ShardStore:
@@ -83,7 +49,7 @@ class ShardStore:
                 f"{folder} is being written by another run: wait for it, or give this one a "
                 "--shard of its own"
             )
-        self._number = len(_parts(folder))
+        self._number = _number(folder)
         self._clips = self._bytes = 0
         self._journal: IO[bytes] = self._open()
 
@@ -113,7 +79,7 @@ class ShardStore:
         Raises:
             OutputError: It cannot be written.
         """
-        line = _line(clip, rows, record)
+        line = line_of(clip, rows, record)
         try:
             self._journal.write(line)
             self._journal.flush()
@@ -136,7 +102,7 @@ class ShardStore:
             OutputError: It cannot be written.
         """
         self._journal.close()
-        _write_part(self.folder, self._number, [*_journalled(self._path)])
+        _write_part(self.folder, self._number, [clip for _, clip in clips_in(self._path)])
         self._path.unlink(missing_ok=True)
         self._number += 1
         self._journal = self._open()
@@ -147,12 +113,12 @@ class ShardStore:
 
     def _open(self) -> IO[bytes]:
         """Open the journal where it was left, without a last line that is cut."""
-        for path in self.folder.glob("journal-*.jsonl"):
+        for path in self.folder.glob(_JOURNALS):
             if path != self._path:  # it has become a part
                 path.unlink(missing_ok=True)
         self._clips = self._bytes = 0
-        for clip_line in _lines(self._path):
-            self._clips, self._bytes = self._clips + 1, self._bytes + len(clip_line)
+        for end, _ in clips_in(self._path):
+            self._clips, self._bytes = self._clips + 1, end
         try:
             journal = self._path.open("ab")
             journal.truncate(self._bytes)
@@ -170,7 +136,7 @@ def stored_clips(folder: Path, columns: list[str] | None = None) -> Iterator[Sto
     """
     for part in _parts(folder):
         yield from part_clips(part, columns)
-    yield from _journalled(_journal(folder, len(_parts(folder))))
+    yield from _journalled(folder)
 
 
 def part_clips(part: Path, columns: list[str] | None = None) -> Iterator[StoredClip]:
@@ -193,6 +159,8 @@ def part_clips(part: Path, columns: list[str] | None = None) -> Iterator[StoredC
 def _part_rows(part: Path, columns: list[str] | None) -> Iterator[dict[str, Any]]:
     try:
         with pq.ParquetFile(part) as file:
+            if lacking := _NEEDED - {*file.schema_arrow.names}:
+                raise KeyError(f"no column {min(lacking)}")
             for batch in file.iter_batches(batch_size=256, columns=columns):
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError, KeyError) as error:
@@ -214,69 +182,31 @@ def parts_of(folder: Path) -> list[Path]:
 
 def journal_clips(folder: Path) -> list[StoredClip]:
     """Return the clips of a shard that are in no part yet, by path."""
-    clips = _journalled(_journal(folder, len(_parts(folder))))
-    return sorted(clips, key=lambda clip: clip.path)
+    return sorted(_journalled(folder), key=lambda clip: clip.path)
 
 
 def _parts(folder: Path) -> list[Path]:
     return sorted(folder.glob("rows-*.parquet"))
 
 
-def _journal(folder: Path, number: int) -> Path:
-    return folder / f"journal-{number:06d}.jsonl"
+def _number(folder: Path) -> int:
+    """Return the number of the journal, which the next part will have, whatever was taken away."""
+    parts = [_number_of(part) + 1 for part in _parts(folder)]
+    return max([0, *parts, *map(_number_of, folder.glob(_JOURNALS))])
 
 
-def _line(clip: ClipInput, rows: list[dict[str, Any]], record: bytes) -> bytes:
-    about = {
-        "path": base64.b64encode(clip.stored_path).decode(),
-        "key": clip.key.hex(),
-        "size": -1 if clip.case else clip.size,
-        "mtime_ns": -1 if clip.case else clip.mtime_ns,
-        "rows": [{name: _plain(row.get(name)) for name in ROWS.names[4:]} for row in rows],
-        "record": base64.b64encode(record).decode(),
-    }
-    return json.dumps(finite(about), allow_nan=False).encode() + b"\n"
+def _number_of(path: Path) -> int:
+    digits = path.stem.rpartition("-")[2]
+    return int(digits) if digits.isdecimal() else 0
 
 
-def _plain(value: Any) -> Any:
-    """Return a number of NumPy's as one of Python's, and a text that can be written as UTF-8."""
-    if isinstance(value, str):
-        return printable(value)
-    return value.item() if hasattr(value, "item") else value
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    """Yield the whole lines of a journal; what follows one that is cut was never written."""
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                return
-            try:
-                json.loads(line)
-            except ValueError:
-                return
-            yield line
-
-
-def _journalled(path: Path) -> Iterator[StoredClip]:
-    for line in _lines(path):
-        try:
-            clip = _parsed(json.loads(line))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DatasetError(f"{path} is damaged: remove it, and analyse anew") from error
+def _journalled(folder: Path) -> Iterator[StoredClip]:
+    for _, clip in clips_in(_journal(folder, _number(folder))):
         yield clip
 
 
-def _parsed(about: dict[str, Any]) -> StoredClip:
-    path, key = base64.b64decode(about["path"]), bytes.fromhex(about["key"])
-    own = {"path": path, "key": key, "size": about["size"], "mtime_ns": about["mtime_ns"]}
-    rows = [{**dict.fromkeys(ROWS.names), **own, **row} for row in about["rows"]]
-    told = ("video", "reason")
-    if not rows or not all(isinstance(row[name], str) for row in rows for name in told):
-        raise ValueError("a clip without a row")
-    return StoredClip(path, key, rows, base64.b64decode(about["record"]))
+def _journal(folder: Path, number: int) -> Path:
+    return folder / f"journal-{number:06d}.jsonl"
 
 
 def _write_part(folder: Path, number: int, clips: list[StoredClip]) -> None:

@@ -1,9 +1,9 @@
-"""What the shards of an archive hold of single clips, for the report."""
+"""What is known of single clips of a run that is over, for the report."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -13,11 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lvef.data.formats import clip_info
 from lvef.data.names import expanded
-from lvef.errors import DatasetError, RecordError
+from lvef.errors import DatasetError, RecordError, VideoError
 from lvef.predict.clip_beats import EMPTY
 from lvef.predict.numbers import places_of_cases
 from lvef.predict.record import ClipRecord, unpacked_record
+from lvef.predict.stream.inputs import clip_inputs
 from lvef.predict.stream.manifest import MANIFEST, read_manifest
 from lvef.predict.stream.merge import clips_of
 from lvef.predict.stream.store import journal_clips, shards_of
@@ -40,7 +42,7 @@ def is_anonymised(folder: Path) -> bool:
 def stored_videos(
     folder: Path, wanted: Collection[str], key: str | Path | None = None
 ) -> pd.DataFrame:
-    """Return the table of clips by their names, a row each, as `video_table` has it.
+    """Return the table of clips by their names, a row each; see `EMPTY`.
 
     Args:
         folder: What `analyse` or `predict` wrote into.
@@ -60,7 +62,31 @@ def stored_videos(
             raise DatasetError(f"{key} does not know {name}: give the key that numbered the clips")
         path = Path(os.fsdecode(clip.path)) if places is None else places[name]
         rows.append({**EMPTY, **clip.rows[0], "path": path})
-    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["video", "path", *EMPTY])
+    return pd.DataFrame(rows) if rows else _no_videos()
+
+
+def named_videos(where: str | Sequence[str], wanted: Collection[str]) -> pd.DataFrame:
+    """Return the table of clips by their names, a row each, of a run that kept no shards.
+
+    Args:
+        where: Where its clips are; see `clip_inputs`.
+        wanted: Names of the clips.
+
+    Raises:
+        DatasetError: There is no clip.
+    """
+    rows = []
+    for clip in clip_inputs([where] if isinstance(where, str) else where):
+        if clip.name in wanted:
+            row = clip.row
+            with suppress(VideoError):  # whoever wants its frames meets it, too, and tells
+                row["num_frames"] = clip_info(clip.path).num_frames
+            rows.append(row)
+    return pd.DataFrame(rows) if rows else _no_videos()
+
+
+def _no_videos() -> pd.DataFrame:
+    return pd.DataFrame(columns=["video", "path", *EMPTY])
 
 
 def stored_records(folder: Path, wanted: Collection[str]) -> dict[str, ClipRecord]:

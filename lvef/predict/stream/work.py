@@ -14,17 +14,26 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lvef.analysis.analyse import ClipAnalyser
 from lvef.analysis.overlay import write_overlay
 from lvef.analysis.result import ClipAnalysis
-from lvef.data.dataset import VIEW, KeyFrameDataset, collate, prepare_for_workers
-from lvef.data.views import FrameOptions
-from lvef.predict.clip_beats import Asked, beats_of, told_of
-from lvef.predict.finder import BeatFinder
+from lvef.data.dataset import (
+    FRAME_COLUMNS,
+    VIEW,
+    KeyFrameDataset,
+    collate,
+    prepare_for_workers,
+)
+from lvef.data.decode import decode_clip
+from lvef.data.formats import ClipFile
+from lvef.data.prepare import prepare_decoded
+from lvef.data.views import ClipView, FrameOptions
+from lvef.predict.clip_beats import Asked, FoundBeats, beats_of, told_of
 from lvef.predict.record import packed_record
 from lvef.predict.stream.anonymous import without_names
 from lvef.predict.stream.inputs import ClipInput
 from lvef.predict.stream.pictures import picture_path, write_preview
-from lvef.predict.stream.pool import Network
+from lvef.predict.stream.worker import Network
 
 PREVIEWS, OVERLAYS = "previews", "overlays"
 
@@ -57,7 +66,7 @@ class FoundClip:
     """What is known of a clip.
 
     Attributes:
-        rows: A dict a beat, or one where it cannot be used; see `video_table`.
+        rows: A dict a beat, or one where it cannot be used; see `EMPTY`.
         frames: `(n, F, 3, S, S)` uint8, as a model of EF sees the beats that have no reason
             against them, in order; None where there is no such model, or no such beat.
         record: Its curve and contours, see `packed_record`; empty where they are not known.
@@ -85,24 +94,22 @@ class ClipWork:
         prepare_for_workers()
         self.options = options
         self.clock = _Clock()
-        # Without a network of its own it is asked for by another process, which has the device.
-        self.finder = BeatFinder(
-            options.segmenter, self._keep, options.fps, options.seen, None if network else "cpu"
-        )
-        analyser = self.finder.analyser
-        analyser.net = _Timed(analyser.net if network is None else _Elsewhere(network), self.clock)
+        # On the CPU even where another process looks with a network on its device: one of each
+        # worker's own there would only take memory.
+        self.analyser = ClipAnalyser(options.segmenter, "cpu")
+        own = self.analyser.net
+        self.analyser.net = _Timed(own if network is None else _Elsewhere(network), self.clock)
         self._record = b""
 
     def __call__(self, clip: ClipInput) -> FoundClip:
         """Do it to a clip; whatever is wrong with it becomes a reason."""
         self._record = b""
         self.clock.restart()
-        self.finder.restart(self.options.fps)
         seen = self.options.seen
         asked = Asked(seen is not None and "MF" in seen.frames, self.options.fps)
         own = clip.row
         with self.clock.of("analyse"):
-            rows = beats_of(clip.path, clip.name, clip.beats, clip.problem, self.finder, asked)
+            rows = beats_of(clip.path, clip.name, clip.beats, clip.problem, self.find, asked)
         rows = [{**own, **row} for row in rows]
         for row in rows:
             row["reason"] = without_names(clip, told_of(row, str(row["reason"])))
@@ -113,6 +120,26 @@ class ClipWork:
         for row in rows:
             row.pop(VIEW, None)
         return FoundClip(rows, frames, self._record, self.clock.seconds)
+
+    def find(self, file: ClipFile, name: str) -> FoundBeats:
+        """Find the beats of a clip, and keep what is wanted of it beside them.
+
+        Args:
+            file: The file, open.
+            name: Its name in the table, which may hold folders.
+
+        Raises:
+            VideoError: It cannot be read.
+            OutputError: A picture of it cannot be written.
+        """
+        clip = decode_clip(file, self.options.fps)
+        analysis = self.analyser(prepare_decoded(clip))
+        self._keep(analysis, name)
+        seen = self.options.seen
+        columns = [] if seen is None else [FRAME_COLUMNS[name] for name in seen.frames]
+        shown = sorted({getattr(beat, column) for beat in analysis.beats for column in columns})
+        view = ClipView.of(clip, shown, seen)
+        return FoundBeats(analysis.beats, analysis.quality, analysis.reason, view)
 
     def _key_frames(
         self, clip: ClipInput, rows: list[dict[str, Any]], seen: FrameOptions
