@@ -34,13 +34,12 @@ def folder_fingerprint(root: Path | str) -> dict[str, Any]:
     layout, root = find_layout(root), expanded(root)
     sizes: list[tuple[str, int]] = []
     try:
+        base = root.parent if root.is_file() else root
         labels = {
-            path.relative_to(root).as_posix(): file_digest(path)
+            path.relative_to(base).as_posix(): file_digest(path)
             for path in layout.label_files(root)
         }
-        for folder in layout.video_folders(root):
-            with os.scandir(folder) as entries:
-                sizes += [(clip.name, clip.stat().st_size) for clip in entries if clip.is_file()]
+        sizes += [(clip.name, clip.stat().st_size) for clip in layout.clip_files(root)]
     except OSError as error:
         raise DatasetError(f"{error.filename or root}: {error.strerror or error}") from error
     return {**labels, **_names_and_sizes(sizes)}

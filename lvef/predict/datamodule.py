@@ -13,10 +13,12 @@ from lvef.cardiac import PICTURE_SIZE
 from lvef.data.keyframes import KeyFrameDataModule
 from lvef.data.layouts import MAX_EXCLUDED
 from lvef.data.masked_clips import MaskedClipDataModule
+from lvef.data.names import expanded
 from lvef.data.options import BATCH_SIZE, FEATURE_BATCH_SIZE, check_options
 from lvef.data.subgroups import AUTO
 from lvef.data.transforms import Augmentation
-from lvef.errors import ConfigurationError
+from lvef.errors import ConfigurationError, DatasetError
+from lvef.predict.list_keyframes import complete
 from lvef.predict.new_clips import NewClipsDataModule
 
 
@@ -28,7 +30,9 @@ class EchoNetDataModule(LightningDataModule):
     `NewClipsDataModule`.
 
     Args:
-        root: Folder of labelled clips, such as EchoNet-Dynamic's or a phantom's.
+        root: Folder of labelled clips, such as EchoNet-Dynamic's or a phantom's, or a list of them.
+        labels: The list in place of a folder: a CSV file with the path and the EF of each clip; see
+            `python -m lvef keyframes --help`.
         frames: Frames a case consists of, in this order: any of EDF, ESF, MF.
         batch_size: Cases a batch, on each device.
         num_workers: Processes that decode for each device; by default the cores are shared out,
@@ -97,6 +101,7 @@ class EchoNetDataModule(LightningDataModule):
         fold_seed: int = 0,
         calibration_share: float = 0.0,
         subgroups: list[str] | str | None = AUTO,
+        labels: str | None = None,
     ) -> None:
         self._jobs: list[LightningDataModule] = []
         super().__init__()
@@ -105,6 +110,13 @@ class EchoNetDataModule(LightningDataModule):
             feature_batch_size=feature_batch_size, limit=limit, max_excluded=max_excluded, fps=fps,
             fold_seed=fold_seed, calibration_share=calibration_share,
         )  # fmt: skip
+        if labels is not None and root is not None:
+            raise ConfigurationError(
+                f"data.labels {labels} and data.root {root} are both given: choose one"
+            )
+        root = root if labels is None else labels
+        if labels is not None and not expanded(labels).is_file():
+            raise DatasetError(f"data.labels: {labels} is no file")
         self.frames = list(frames)
         self.remove_artifacts = remove_artifacts
         self.masks = masks
@@ -177,7 +189,13 @@ class EchoNetDataModule(LightningDataModule):
             self.new.key = key
 
     def prepare_data(self) -> None:
-        """Find the beats of new videos, once for all processes."""
+        """See that there are new videos; find key frames of a list that are not known yet.
+
+        The first process does so, while the others wait.
+        """
+        fits = self.trainer is not None and self.trainer.state.fn == "fit"
+        if fits and self.labelled.root is not None and Path(self.labelled.root).is_file():
+            complete(Path(self.labelled.root))
         if self.new is not None and (self.trainer is None or self.trainer.predicting):
             self.new.prepare_data()
 

@@ -77,13 +77,13 @@ def read_filelist(path: Path, videos: Path) -> FileList:
     cells = read_table(path, _COLUMNS, _NEEDED, ("FileName", "EF", "Split"), further=True)
     stated = cells["FileName"].map(stem)
     files = _locate(cells["FileName"], stated, videos)
-    ef, converted = _percent(cells["EF"])
+    ef, converted = percent(cells["EF"])
     table = pd.DataFrame(
         {
             "video": [_name(file) if file else _name(own) for file, own in
                       zip(files, stated, strict=True)],
             "path": [str(videos / file) if file else "" for file in files],
-            "split": _splits(cells["Split"], path),
+            "split": splits_of(cells["Split"], path),
             "ef_true": ef,
             **{column.lower(): _optional(cells, column) for column in ("EDV", "ESV")},
             "fps": numbers(cells["FPS"]),
@@ -94,8 +94,8 @@ def read_filelist(path: Path, videos: Path) -> FileList:
     )  # fmt: skip
     if "Patient" in cells:
         table["patient"] = cells["Patient"].fillna("").astype(str).str.strip()
-        _refuse_leaks(table, path)
-    table = table.join(_further(cells))
+        refuse_leaks(table, path)
+    table = table.join(further_columns(cells))
     unmeasured = (table["edv"] == 0) & (table["esv"] == 0)
     table.loc[unmeasured, ["edv", "esv"]] = np.nan
     reasons, doubts = _reasons(table)
@@ -103,7 +103,7 @@ def read_filelist(path: Path, videos: Path) -> FileList:
     return FileList(table, reasons, (*notes, *doubts))
 
 
-def _refuse_leaks(table: pd.DataFrame, path: Path) -> None:
+def refuse_leaks(table: pd.DataFrame, path: Path) -> None:
     """Refuse splits that share patients: TEST would be of hearts that were learned.
 
     Raises:
@@ -119,7 +119,7 @@ def _refuse_leaks(table: pd.DataFrame, path: Path) -> None:
         )
 
 
-def _further(cells: pd.DataFrame) -> pd.DataFrame:
+def further_columns(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the columns of the user's own; what is stated in `lvef.columns` has its name there."""
     own = cells[[name for name in map(str, cells) if is_own(name)]]
     words = {name: plain_name(name.removeprefix(OWN)) for name in map(str, own)}
@@ -144,7 +144,7 @@ def _optional(cells: pd.DataFrame, column: str) -> pd.Series:
     return pd.Series(np.nan, index=cells.index)
 
 
-def _percent(cells: pd.Series) -> tuple[pd.Series, bool]:
+def percent(cells: pd.Series) -> tuple[pd.Series, bool]:
     """Return EF in percent, and whether it was written as a fraction.
 
     A column with nothing above 1 is no column of percentages; one of 0 and 1 is none of EF.
@@ -159,7 +159,7 @@ def _percent(cells: pd.Series) -> tuple[pd.Series, bool]:
     return (ef * 100 if is_fraction else ef), bool(is_fraction)
 
 
-def _splits(cells: pd.Series, path: Path) -> pd.Series:
+def splits_of(cells: pd.Series, path: Path) -> pd.Series:
     """Return TRAIN, VAL and TEST; what is none of them stays as it is.
 
     Raises:
