@@ -1,5 +1,7 @@
 """A list of clips and EFs is enough: how it is read, its key frames, its splits, a fit on it."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -186,7 +188,7 @@ def test_found_frames_are_kept_and_new_clips_alone_looked_at(tmp_path, clips, ph
 
 def test_a_list_trains_and_tests_from_an_empty_folder(tmp_path, clips, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    labelled(tmp_path, clips)
+    labelled(tmp_path, clips, Patient=[f"P{number // 2}" for number in range(len(clips))])
     given = [
         "--config", "esf_mlp", "--data.labels", "clips.csv", "--trainer.default_root_dir", "logs",
         "--model.backbone.weights", "null", *SMALL,
@@ -198,6 +200,11 @@ def test_a_list_trains_and_tests_from_an_empty_folder(tmp_path, clips, monkeypat
     assert "PHANTOM" in capsys.readouterr().out
     cases = pd.read_csv(newest(tmp_path / "logs", "cases.csv"))
     assert set(cases["video"]) <= set(clips["video"])
+    table = read_labels("clips.csv").table
+    val = table[table["split"] == "VAL"]
+    assert len(val) == 2 * val["patient"].nunique()
+    promise = json.loads(newest(tmp_path / "logs", "metrics.json").read_text())["calibration"]
+    assert promise["cases"] == {"all": val["patient"].nunique()}, "it rests on patients"
 
 
 @pytest.mark.parametrize(
