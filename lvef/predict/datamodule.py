@@ -64,6 +64,9 @@ class EchoNetDataModule(LightningDataModule):
         without_fold: Which fold of TRAIN a fit does not learn from.
         fold_seed: Deals cases (patients, where they are known) out to folds and to the share of
             VAL for calibration.
+        folds: In how many folds all cases are dealt in place of the splits that are there, for
+            cross-validation, by patient where these are known and by band of EF; null for none.
+        fold: Which of these is TEST, from 1; the next one is VAL, and the others are TRAIN.
         calibration_share: Share of VAL that alone calibrates and does not choose the epoch; 0 lets
             all of VAL do both.
         subgroups: Columns of the folder's list whose groups `test` looks at, such as
@@ -101,6 +104,8 @@ class EchoNetDataModule(LightningDataModule):
         fold_seed: int = 0,
         calibration_share: float = 0.0,
         subgroups: list[str] | str | None = AUTO,
+        folds: int | None = None,
+        fold: int | None = None,
         labels: str | None = None,
     ) -> None:
         self._jobs: list[LightningDataModule] = []
@@ -108,7 +113,7 @@ class EchoNetDataModule(LightningDataModule):
         check_options(
             frames, masks, image_size=image_size, batch_size=batch_size, num_workers=num_workers,
             feature_batch_size=feature_batch_size, limit=limit, max_excluded=max_excluded, fps=fps,
-            fold_seed=fold_seed, calibration_share=calibration_share,
+            fold_seed=fold_seed, calibration_share=calibration_share, folds=folds, fold=fold,
         )  # fmt: skip
         if labels is not None and root is not None:
             raise ConfigurationError(
@@ -124,10 +129,10 @@ class EchoNetDataModule(LightningDataModule):
         self.videos = videos
         self.labelled: KeyFrameDataModule | MaskedClipDataModule
         if masks:
-            if train_fold or without_fold or calibration_share:
+            if train_fold or without_fold or calibration_share or folds or fold:
                 raise ConfigurationError(
-                    "data.train_fold, without_fold and calibration_share are for models of EF: an "
-                    "LV segmenter learns from all of TRAIN and calibrates nothing"
+                    "data.train_fold, without_fold, folds and calibration_share are for models of "
+                    "EF: an LV segmenter learns from all of TRAIN and calibrates nothing"
                 )
             if subgroups not in (None, AUTO):
                 raise ConfigurationError(
@@ -141,7 +146,7 @@ class EchoNetDataModule(LightningDataModule):
             self.labelled = KeyFrameDataModule(
                 root, frames, batch_size, num_workers, image_size, remove_artifacts, augmentation,
                 balanced, limit, max_excluded, check_videos, feature_batch_size, feature_cache,
-                train_fold, without_fold, fold_seed, calibration_share, subgroups,
+                train_fold, without_fold, fold_seed, calibration_share, subgroups, folds, fold,
             )  # fmt: skip
         self.new = None if videos is None else NewClipsDataModule(
             videos, None if masks else frames, batch_size, num_workers, image_size,
