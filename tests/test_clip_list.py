@@ -123,6 +123,8 @@ def test_every_row_of_a_list_is_used_or_told(tmp_path, clips):
     made[5] = f"{clips['path'][5]},,,,50,60,,,TRAIN,no beat found"
     made[6] = f"{clips['path'][6]},5,5000,0.9,50,60,,,TRAIN,"
     made[7] = f"{clips['path'][7]},5,5,0.9,50,60,,,NONE,"
+    made[8] = f"{clips['path'][8]},5,5,0.9,50,60,,,TRAIN,"
+    made[9] = f"{clips['path'][9]},5,60,0.9,50,60,,,TRAIN,"
     made += ["gone.avi,5,12,0.9,50,60,,,TRAIN,"]
     write(Prepared(labels).keyframes, HEAD + "\n".join(made) + "\n")
     with pytest.raises(ExcludedError) as caught:
@@ -137,9 +139,20 @@ def test_every_row_of_a_list_is_used_or_told(tmp_path, clips):
     assert known[video[5]] == "no beat found"
     assert known[video[6]] == "ED or ES is no frame of the clip"
     assert known[video[7]].startswith("split is none of")
+    assert known[video[8]] == "ED and ES are the same frame"
+    assert known[video[9]] == "ED or ES is no frame of the clip", "they count from 0"
     assert known["gone"] == "video file missing or empty"
     assert len(folder.table) + len(folder.excluded) == len(rows)
     assert video[3] in set(folder.table["video"]), "of two equal rows one is used"
+
+
+def test_frames_and_splits_that_a_list_states_win(tmp_path, clips):
+    row = f"{clips['path'][0]},50,7,21,Validation\n"
+    labels = write(tmp_path / "l.csv", "path,EF,ED,ES,Split\n" + row)
+    write(Prepared(labels).keyframes, f"{HEAD}{clips['path'][0]},5,12,0.9,50,60,,,TRAIN,\n")
+    [row] = read_labels(labels).table.to_dict("records")
+    assert (row["ed_frame"], row["es_frame"], row["split"]) == (7, 21, "VAL")
+    assert row["mid_frame"] == 14
 
 
 def test_what_is_made_of_phantoms_is_known_for_phantoms(tmp_path, clips):
