@@ -81,6 +81,7 @@ def test_equal_names_are_told_apart_by_their_folders(tmp_path):
     names = table["video"].tolist()
     assert names[0] == names[4] == "s1-p-a"
     assert names[1:4] == ["s2-p-a", f"{tmp_path.name}-b", "q-b"]
+    assert table["path"][3] == str(tmp_path / "s2" / "q" / "b.avi"), "written by Windows"
 
 
 def test_splits_are_dealt_by_patient_and_stay():
@@ -188,7 +189,10 @@ def test_found_frames_are_kept_and_new_clips_alone_looked_at(tmp_path, clips, ph
     truth = read_truth(phantom_root, clips["video"][0])
     assert np.abs(np.array(truth.ed_frames) - first["ed"]).min() <= 3
     assert np.abs(np.array(truth.es_frames) - first["es"]).min() <= 3
-    assert 0.5 < first["quality"] <= 1
+    beats = pd.read_csv(Prepared(labels).folder / "clips" / "beats.csv")
+    of_clip = beats[beats["video"].str.endswith(clips["video"][0])]
+    assert len(of_clip) > 1
+    assert first["quality"] == pytest.approx(of_clip["quality"].max(), abs=1e-4), "the best beat's"
     assert made.loc[clips["path"][2], ["ed", "es"]].tolist() == [3, 9]
     assert (Prepared(labels).folder / "clips" / "previews").is_dir()
     labels.write_text(labels.read_text() + f"{clips['path'][3]},60,,,P7\n")
