@@ -175,6 +175,7 @@ def test_what_is_made_of_phantoms_is_known_for_phantoms(tmp_path, clips):
 
 
 def test_found_frames_are_kept_and_new_clips_alone_looked_at(tmp_path, clips, phantom_root, capsys):
+    clips = clips.sort_values("num_frames", ascending=False).reset_index(drop=True)
     text = write(tmp_path / "no.avi", "no video")
     rows = [
         f"{clips['path'][0]},50,,,P0", f"{clips['path'][1]},50,,,P1",
