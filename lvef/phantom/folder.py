@@ -1,4 +1,4 @@
-"""Write phantoms as a folder in the format of EchoNet-Dynamic, as AVI, MP4 or DICOM."""
+"""Write phantoms as a folder in the layout of a data set, as AVI, MP4, DICOM or NIfTI."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from lvef.errors import ConfigurationError, DatasetError
 from lvef.files import tidy, write_arrays, write_csv, write_json
 from lvef.options import SEED, WORKERS, Range, check_numbers
 from lvef.phantom.clip import PhantomClip
+from lvef.phantom.layouts import WrittenLayout, as_pediatric, clips_folder, refuse_other_layout
 from lvef.phantom.purpose import Purpose
 from lvef.phantom.screen import HEIGHT, LEFT, SCALE, TOP, WIDTH, Screen, on_screen, truth_on_screen
 
@@ -73,9 +74,11 @@ def write_phantoms(
     progress: bool = True,
     breadth: float | None = None,
     screen: bool = False,
+    layout: WrittenLayout = "echonet-dynamic",
 ) -> Path:
-    """Write a folder of phantoms that EchoNet-Dynamic's own loader accepts.
+    """Write a folder of phantoms as a data set is laid out.
 
+    Unless another layout is asked for, EchoNet-Dynamic's own loader accepts it.
     The folder holds `FileList.csv`, `VolumeTracings.csv`, `Videos/NAME.avi` (MJPEG), `.mp4`
     (H.264) or `.dcm`, `Truth/NAME.npz` (see `PhantomClip.truth`) and `phantom.json`. The same
     arguments give the same folder at any number of workers. Whatever the seeds, no heart of a
@@ -97,12 +100,16 @@ def write_phantoms(
             the picture, in place of 112 x 112: to try `analyse` and `predict` on, rather than to
             train on. Tracings and truth are in pixels of the screen; of DICOM in those of its
             ultrasound region, which is what is read of it.
+        layout: Which data set's layout the folder has, to try its reader on. `echonet-pediatric`:
+            the same clips in `A4C/` with outlines and folds; age, weight and height are made up
+            and say nothing of the heart that is shown.
 
     Returns:
         The folder.
 
     Raises:
-        ConfigurationError: A number is out of its range, or `root` holds something else.
+        ConfigurationError: A number is out of its range, `root` holds something else, or the
+            layout has no such clips.
     """
     asked = {"num_videos": num_videos, "seed": seed, "num_workers": num_workers, "breadth": breadth}
     check_numbers("--", _RANGES, asked)
@@ -110,22 +117,25 @@ def write_phantoms(
         raise ConfigurationError(
             f"{root} is not empty and holds no phantoms; choose another --root"
         )
-    root.mkdir(parents=True, exist_ok=True)
+    refuse_other_layout(root, layout, screen)
+    place = clips_folder(root, layout)
+    place.mkdir(parents=True, exist_ok=True)
     # First, so that an interrupted folder is known for one and can be written anew.
     settings = {
         "what": "PHANTOM: synthetic echocardiograms; no patient, no diagnosis",
         "generator": GENERATOR,
         "num_videos": num_videos, "seed": seed, "container": container, "marks": marks,
-        "breadth": breadth, "screen": screen,
+        "breadth": breadth, "screen": screen, "layout": layout,
     }  # fmt: skip
-    write_json(root / MARKER, settings)
+    for marked in {root, place}:  # whichever of them is given, it holds phantoms
+        write_json(marked / MARKER, settings)
     for table in (_LIST, _TRACINGS):  # of other clips: the last to come again
-        (root / table).unlink(missing_ok=True)
+        (place / table).unlink(missing_ok=True)
     for folder in (_VIDEOS, TRUTH):
-        (root / folder).mkdir(exist_ok=True)
-        for left_over in (root / folder).iterdir():
+        (place / folder).mkdir(exist_ok=True)
+        for left_over in (place / folder).iterdir():
             left_over.unlink()
-    write = partial(_write_clip, how=_How(root, seed, container, marks, breadth, screen))
+    write = partial(_write_clip, how=_How(place, seed, container, marks, breadth, screen))
     rows: list[dict[str, Any]] = []
     tracings: list[pd.DataFrame] = []
     splits = _splits(num_videos, breadth)
@@ -140,9 +150,12 @@ def write_phantoms(
                 tracings.append(tracing)
     finally:  # the workers are gone, by a signal perhaps
         for folder in (_VIDEOS, TRUTH):
-            tidy(root / folder)
-    write_csv(root / _TRACINGS, pd.concat(tracings))
-    write_csv(root / _LIST, pd.DataFrame(rows))
+            tidy(place / folder)
+    files, traced = pd.DataFrame(rows), pd.concat(tracings)
+    if layout == "echonet-pediatric":
+        files, traced = as_pediatric(files, traced, seed)
+    write_csv(place / _TRACINGS, traced)
+    write_csv(place / _LIST, files)
     return root
 
 
