@@ -11,13 +11,21 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from lvef.data.formats import CLIP_EXTENSIONS, clip_info, is_clip, read_frames
+from lvef.data.formats import (
+    CLIP_EXTENSIONS,
+    clip_info,
+    is_clip,
+    read_frames,
+    read_label_map,
+    require_nibabel,
+)
 from lvef.data.timing import timing
 from lvef.errors import VideoError
 
 __all__ = [
     "CLIP_EXTENSIONS", "alike", "expanded", "frame_rate", "frames_and_rate", "is_absolute",
-    "is_clip", "match_names", "picture_size", "stem",
+    "is_clip", "match_names", "picture_size", "read_label_map",
+    "require_nibabel", "stem",
 ]  # fmt: skip
 
 _ABSOLUTE = re.compile(r"^(/|[A-Za-z]:)")

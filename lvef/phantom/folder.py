@@ -31,7 +31,15 @@ from lvef.errors import ConfigurationError, DatasetError
 from lvef.files import tidy, write_arrays, write_csv, write_json
 from lvef.options import SEED, WORKERS, Range, check_numbers
 from lvef.phantom.clip import PhantomClip
-from lvef.phantom.layouts import WrittenLayout, as_pediatric, clips_folder, refuse_other_layout
+from lvef.phantom.layouts import (
+    WrittenLayout,
+    as_pediatric,
+    check_layout,
+    clear_patients,
+    clips_folder,
+    write_patient,
+    write_splits,
+)
 from lvef.phantom.purpose import Purpose
 from lvef.phantom.screen import HEIGHT, LEFT, SCALE, TOP, WIDTH, Screen, on_screen, truth_on_screen
 
@@ -102,7 +110,8 @@ def write_phantoms(
             ultrasound region, which is what is read of it.
         layout: Which data set's layout the folder has, to try its reader on. `echonet-pediatric`:
             the same clips in `A4C/` with outlines and folds; age, weight and height are made up
-            and say nothing of the heart that is shown.
+            and say nothing of the heart that is shown. `camus`: half a beat from ED to ES and
+            masks as NIfTI, of the four-chamber view alone; it needs nibabel.
 
     Returns:
         The folder.
@@ -117,7 +126,7 @@ def write_phantoms(
         raise ConfigurationError(
             f"{root} is not empty and holds no phantoms; choose another --root"
         )
-    refuse_other_layout(root, layout, screen)
+    check_layout(root, layout, screen, container)
     place = clips_folder(root, layout)
     place.mkdir(parents=True, exist_ok=True)
     # First, so that an interrupted folder is known for one and can be written anew.
@@ -131,11 +140,14 @@ def write_phantoms(
         write_json(marked / MARKER, settings)
     for table in (_LIST, _TRACINGS):  # of other clips: the last to come again
         (place / table).unlink(missing_ok=True)
-    for folder in (_VIDEOS, TRUTH):
+    folders = (TRUTH,) if layout == "camus" else (_VIDEOS, TRUTH)
+    for folder in folders:
         (place / folder).mkdir(exist_ok=True)
         for left_over in (place / folder).iterdir():
             left_over.unlink()
-    write = partial(_write_clip, how=_How(place, seed, container, marks, breadth, screen))
+    if layout == "camus":
+        clear_patients(place)
+    write = partial(_write_clip, how=_How(place, seed, container, marks, breadth, screen, layout))
     rows: list[dict[str, Any]] = []
     tracings: list[pd.DataFrame] = []
     splits = _splits(num_videos, breadth)
@@ -149,8 +161,11 @@ def write_phantoms(
                 rows.append({**row, "Split": split})
                 tracings.append(tracing)
     finally:  # the workers are gone, by a signal perhaps
-        for folder in (_VIDEOS, TRUTH):
+        for folder in folders:
             tidy(place / folder)
+    if layout == "camus":
+        write_splits(root, splits)
+        return root
     files, traced = pd.DataFrame(rows), pd.concat(tracings)
     if layout == "echonet-pediatric":
         files, traced = as_pediatric(files, traced, seed)
@@ -167,8 +182,8 @@ def open_phantom(root: Path | str, video: str) -> PhantomClip | None:
         video: The video's name without extension.
 
     Raises:
-        DatasetError: Another version of the generator drew it, it shows the screen around it, or
-            the folder is damaged.
+        DatasetError: Another version of the generator drew it, it shows the screen around it or
+            half a beat alone, or the folder is damaged.
     """
     if not is_phantom(root):
         return None
@@ -178,6 +193,11 @@ def open_phantom(root: Path | str, video: str) -> PhantomClip | None:
         raise DatasetError(
             f"{root} holds whole screens, of which the heart's parts are not known: make a folder "
             "without --screen"
+        )
+    if settings.get("layout") == "camus":
+        raise DatasetError(
+            f"{root} holds half beats, of which the heart's parts are not known: make a folder in "
+            "another --layout"
         )
     try:
         number = int(video.rsplit("N", 1)[1])
@@ -209,6 +229,7 @@ class _How:
     marks: bool
     breadth: float | None
     screen: bool
+    layout: WrittenLayout
 
     @property
     def corner(self) -> tuple[int, int] | None:
@@ -220,6 +241,9 @@ class _How:
 
 def _write_clip(numbered: tuple[int, str], how: _How) -> tuple[dict[str, Any], pd.DataFrame]:
     clip = _clip(how.seed, *numbered, how.marks and not how.screen, how.breadth)
+    if how.layout == "camus":
+        write_patient(clip, how.root, numbered[0])
+        return {}, pd.DataFrame()
     ending = "dcm" if how.container == "dicom" else how.container
     path, fps = how.root / _VIDEOS / f"{clip.name}.{ending}", clip.patient.fps
     frames, truth, box, scale = clip.frames(), clip.truth(), None, None

@@ -4,6 +4,7 @@ A layout registers itself when it is imported, which happens here.
 """
 
 from lvef.data.layouts.base import LAYOUTS, Layout, find_layout, read_labels, register
+from lvef.data.layouts.camus import Camus
 from lvef.data.layouts.echonet import EchoNetDynamic
 from lvef.data.layouts.echonet_pediatric import EchoNetPediatric
 from lvef.data.layouts.folder import (
@@ -15,7 +16,7 @@ from lvef.data.layouts.folder import (
 )
 
 __all__ = [
-    "LAYOUTS", "MAX_EXCLUDED", "EchoNetDynamic", "EchoNetPediatric", "ExcludedError",
+    "LAYOUTS", "MAX_EXCLUDED", "Camus", "EchoNetDynamic", "EchoNetPediatric", "ExcludedError",
     "LabelFolder", "Layout", "check_excluded", "find_layout", "read_labels", "register",
     "with_mid_frames",
 ]  # fmt: skip
