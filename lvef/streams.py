@@ -28,6 +28,7 @@ class Use(IntEnum):
     CHOICE_OF_LOOKS = 32
     ORDER_OF_FRAMES = 33
     LOCAL_CASES = 48
+    SPLITS_OF_LIST = 49
 
 
 def sequence(use: Use, seed: int, *place: int) -> np.random.SeedSequence:

@@ -22,7 +22,7 @@ from unittest.mock import patch
 import torch
 import yaml
 from documents import ROOT, Command, commands, commands_of
-from helpers import another_place
+from helpers import another_place, write_list
 from torchvision.models import ResNet50_Weights, resnet50
 
 from lvef.cli.commands import LIGHTNING_COMMANDS, main
@@ -135,7 +135,7 @@ MORE: dict[str, list[str]] = {
     "saliency": ["--num_cases", "2", "--steps", "2"],
     "robustness": ["--num_cases", "2"],
     "external": ["--k", "[0, 12]", "--repeats", "1"],
-    "recalibrate": [], "merge": [],
+    "recalibrate": [], "merge": [], "keyframes": [],
     "analyse": ["--workers", "0"],
     "export": [], "report": [], "verify": [], "checklist": [],
 }  # fmt: skip
@@ -339,6 +339,7 @@ class Sandbox:
         shutil.copyfile(best, self.folder / "best.ckpt")
         data = self.folder / "data"
         another_place(data / "phantom", data / "elsewhere", lambda rows: rows.index < ELSEWHERE)
+        write_list(data / "phantom", self.folder / "clips.csv")
         shutil.copyfile(next((self.folder / "clips/").glob("*.avi")), self.folder / "clip.avi")
 
     def run(self, command: Command) -> int:

@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from lvef.data.layouts import read_labels
+
 CONFIGS = Path(__file__).parents[1] / "configs"
 PATIENT = "MUSTERMANN ERIKA 19500229"
 WARD = "ward of Dr Doe [3] 'Größe' & <b>"
@@ -38,6 +40,17 @@ def touch(folder: Path, *names: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     return folder
+
+
+def write_list(root: Path, labels: Path, unknown: int = 1) -> None:
+    """Write a list of a folder's clips, with path, EF and, but for the first, ED and ES."""
+    table = read_labels(root).table
+    listed = table[["path", "ef_true", "ed_frame", "es_frame"]].astype({"ed_frame": "Int64"})
+    listed = listed.set_axis(["path", "EF", "ED", "ES"], axis=1).astype({"ES": "Int64"})
+    listed.loc[listed.index[:unknown], ["ED", "ES"]] = pd.NA
+    listed.assign(path=[str(Path(path).absolute()) for path in listed["path"]]).to_csv(
+        labels, index=False
+    )
 
 
 def told(error: str) -> list[str]:

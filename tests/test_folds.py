@@ -13,6 +13,7 @@ from helpers import best, newest, told, words
 from lvef.cli.commands import main, run_lightning
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.folds import Folds
+from lvef.data.layouts import read_labels
 from lvef.errors import ConfigurationError
 from lvef.models.backbones.provenance import learned_from
 from lvef.models.loading import describe_checkpoint, load_ef_task
@@ -147,3 +148,68 @@ def test_a_process_is_fitted_to_one_fold_and_its_backbone_to_the_other(phantom_r
 def test_a_segmenter_has_no_folds():
     with pytest.raises(ConfigurationError, match="for models of EF"):
         EchoNetDataModule(masks=True, train_fold="1/2")
+
+
+def test_every_case_is_in_test_of_one_fold_and_no_patient_in_two():
+    rng = np.random.default_rng(3)
+    count = 300
+    rows = pd.DataFrame({
+        "video": [f"v{n}" for n in range(count)], "split": "TRAIN",
+        "ef_true": rng.uniform(15, 75, count),
+        "patient": [f"p{n // 3}" if n < 240 else "" for n in range(count)],
+    })  # fmt: skip
+    held, reduced = [], []
+    for fold in range(1, 6):
+        dealt = Folds(folds=5, fold=fold).dealt(rows)
+        assert dealt["split"].value_counts().to_dict().keys() == {"TRAIN", "VAL", "TEST"}
+        assert dealt[rows["patient"] != ""].groupby("patient")["split"].nunique().max() == 1
+        test = dealt[dealt["split"] == "TEST"]
+        held += test["video"].tolist()
+        reduced.append((test["ef_true"] <= 40).mean())
+        following = Folds(folds=5, fold=fold % 5 + 1).dealt(rows)
+        assert (following["split"] == "TEST").equals(dealt["split"] == "VAL")
+    assert sorted(held) == sorted(rows["video"])
+    assert max(reduced) - min(reduced) < 0.15
+    again = Folds(folds=5, fold=2).dealt(rows.sample(frac=1, random_state=0)).sort_index()
+    assert again["split"].equals(Folds(folds=5, fold=2).dealt(rows)["split"]), "whatever the order"
+    other = Folds(folds=5, fold=2, fold_seed=1).dealt(rows)["split"]
+    assert not other.equals(again["split"])
+    assert Folds().dealt(rows) is rows
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"folds": 5}, "give both"),
+        ({"fold": 1}, "give both"),
+        ({"folds": 2, "fold": 1}, "at least 3 folds"),
+        ({"folds": 5, "fold": 6}, "count from 1"),
+        ({"folds": 5, "fold": 0}, "count from 1"),
+    ],
+)
+def test_folds_that_there_are_not_are_refused(options, message):
+    with pytest.raises(ConfigurationError, match=message):
+        Folds(**options)
+
+
+def test_more_folds_than_patients_are_refused():
+    rows = pd.DataFrame({"video": ["a", "b", "c"], "ef_true": 50.0, "patient": ["p", "p", "q"]})
+    with pytest.raises(ConfigurationError, match="there are 2 cases or patients"):
+        Folds(folds=3, fold=1).dealt(rows)
+
+
+def test_a_fold_is_judged_on_its_own_test_alone(phantom_root, tmp_path, capsys):
+    folds = ["--data.folds", "4", "--data.fold", "2"]
+    assert main(words("fit", "esf_mlp", phantom_root, tmp_path, *folds)) == 0
+    assert main(words("test", "esf_mlp", phantom_root, tmp_path, *folds)) == 0
+    cases = pd.read_csv(newest(tmp_path, "cases.csv"))
+    dealt = Folds(folds=4, fold=2).dealt(read_labels(phantom_root).table)
+    assert set(cases["video"]) == set(dealt.loc[dealt["split"] == "TEST", "video"])
+    capsys.readouterr()
+    for other in ([], ["--data.folds", "4", "--data.fold", "3"], [*folds, "--data.fold_seed", "7"]):
+        assert main(words("test", "esf_mlp", phantom_root, tmp_path, *other)) == 1
+        assert "was trained with data.fold" in told(capsys.readouterr().err)[0]
+    checkpoint = ["--ckpt_path", str(best(tmp_path, "esf_mlp"))]
+    given = ["external", *checkpoint, "--root", str(phantom_root), "--output", str(tmp_path / "e")]
+    assert main([*given, "--split", "TEST"]) == 1
+    assert "was fitted to all but folds" in told(capsys.readouterr().err)[0]

@@ -35,7 +35,7 @@ MAY_IMPORT = {
                "notice"),
     "analysis": ("models", "evaluation", "cardiac", "columns", "errors", "notice"),
     "predict": ("data", "analysis", "models", "evaluation", "cardiac", "columns", "errors",
-                "files", "options", "run_files", "notice"),
+                "files", "options", "run_files", "notice", "stopping", "streams"),
     "callbacks": ("predict", "data", "models", "evaluation", "figures", "cardiac", "columns",
                   *GROUND),
     "export": ("models", "evaluation", "cardiac", "columns", *GROUND),

@@ -85,6 +85,8 @@ WORKS: dict[str, dict[str, str]] = {
     "external seed": SEED,
     "external max_excluded": {"0": "no video may be unusable"},
     "recalibrate seed": SEED,
+    "keyframes seed": SEED,
+    "keyframes workers": {"0": "no process but this one"},
     "recalibrate max_excluded": {"0": "no video may be unusable"},
     "report max_pictures": {"0": "no pictures", BILLION: "all cases"},
     "verify tolerance": {"0": "not a digit may differ"},
@@ -117,6 +119,7 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
     ),
     "report": (["none"], "none not found"),
     "verify": (["none"], "none not found"),
+    "keyframes": (["none"], "none cannot be read"),
     "table": (["--root", "r", "--output", "o", "--configs", "none"], "in none; see --configs"),
 }
 """Arguments of each command that end it after its numbers were looked at, and in what words."""

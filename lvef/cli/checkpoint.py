@@ -73,10 +73,16 @@ def take_architecture(config: Namespace, command: str) -> None:
     asked = config.model.class_path.rsplit(".", 1)[-1]
     if metadata["class_path"] != task_class(config.model.class_path).class_path():
         raise CheckpointError(f"{path} holds a {metadata['task']}, but the config asks for {asked}")
+    new_clips = command == "predict" and data_options(config).get("videos")
     for name in (*_MUST_AGREE, *(_MUST_AGREE_TO_GO_ON if command == "fit" else ())):
         _agree(metadata, config, name, path)
-    new_clips = data_options(config).get("videos")
-    if metadata["data"].get("is_phantom") and command == "predict" and new_clips:
+    if not new_clips:
+        # Otherwise TEST would be of cases that were learned; one of before knows no folds.
+        metadata["data"] = {"folds": None, "fold": None, **metadata["data"]}
+        seed = ("fold_seed",) if metadata["data"]["folds"] else ()
+        for name in ("folds", "fold", *seed):
+            _agree(metadata, config, name, path)
+    if metadata["data"].get("is_phantom") and new_clips:
         print("Note: this model was trained on phantoms; what it says of patients means nothing.")
     if command == "fit":
         if metadata.get("recalibrated"):

@@ -30,6 +30,10 @@ ARCHIVE_COMMANDS = {
 }
 OTHER_COMMANDS = {
     "phantom": ("lvef.phantom.folder:write_phantoms", "make a folder of synthetic echo clips"),
+    "keyframes": (
+        "lvef.predict.list_keyframes:keyframes",
+        "find the key frames of a list of clips and EFs, to train on",
+    ),
     "pretrain": ("lvef.pretraining.backbone:pretrain", "pre-train the backbone on phantoms"),
     "weights": (
         "lvef.pretraining.weights:weights",
@@ -61,7 +65,7 @@ OTHER_COMMANDS = {
     "table": ("lvef.experiments.table:table", "run all experiments and tabulate their results"),
 }
 
-_POSITIONAL = ("report", "verify", "checklist")
+_POSITIONAL = ("report", "verify", "checklist", "keyframes")
 """Commands whose required arguments need no flag."""
 
 _IMPORTING = {

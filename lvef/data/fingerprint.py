@@ -35,10 +35,9 @@ def folder_fingerprint(root: Path | str) -> dict[str, Any]:
     layout, root = find_layout(root), expanded(root)
     sizes: list[tuple[str, int]] = []
     try:
-        labels = _digests(layout.label_files(root), root)
-        for folder in layout.video_folders(root):
-            with os.scandir(folder) as entries:
-                sizes += [(clip.name, clip.stat().st_size) for clip in entries if clip.is_file()]
+        base = root.parent if root.is_file() else root
+        labels = _digests(layout.label_files(root), base)
+        sizes += [(clip.name, clip.stat().st_size) for clip in layout.clip_files(root)]
     except OSError as error:
         raise DatasetError(f"{error.filename or root}: {error.strerror or error}") from error
     return {**labels, **_names_and_sizes(sizes)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 
 from lvef.errors import ConfigurationError
 
+_FEWEST_FOLDS = 3
+_BANDS = (30.0, 40.0 + 1e-9, 50.0)
+"""EF between the bands that each fold of cross-validation has as many cases of."""
 _FOLD = re.compile(r"(\d{1,4})/(\d{1,4})", re.ASCII)
 
 
@@ -31,6 +35,9 @@ class Folds:
         fold_seed: Deals the cases out.
         calibration_share: Share of VAL, by patient where these are known, that has no part in
             choosing the epoch and alone calibrates; 0 lets all of VAL do both.
+        folds: In how many folds all cases are dealt, in place of the splits that are there, for
+            cross-validation; None for none.
+        fold: Which of these is TEST, from 1; the next one is VAL, and the others are TRAIN.
 
     Raises:
         ConfigurationError: It is no fold, or both are given.
@@ -40,6 +47,8 @@ class Folds:
     without_fold: str | None = None
     fold_seed: int = 0
     calibration_share: float = 0.0
+    folds: int | None = None
+    fold: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse folds that there are not."""
@@ -49,6 +58,47 @@ class Folds:
                 "TRAIN to learn from, the other which not; choose one"
             )
         self.spans()
+        if (self.folds is None) != (self.fold is None):
+            raise ConfigurationError(
+                "data.folds says how many folds and data.fold which of them is TEST: give both"
+            )
+        if self.folds is not None and not (
+            self.folds >= _FEWEST_FOLDS and 1 <= (self.fold or 0) <= self.folds
+        ):
+            raise ConfigurationError(
+                f"data.folds {self.folds} and data.fold {self.fold}: there are at least "
+                f"{_FEWEST_FOLDS} folds (TEST, VAL and TRAIN), and they count from 1"
+            )
+
+    def dealt(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return a table with the splits of cross-validation; as it is where none is asked for.
+
+        All clips of a patient are in one fold. Patients are shared out within bands of their
+        lowest EF, so that each fold has as many of each band; in what order, `fold_seed` says.
+        Every case is in TEST of exactly one fold.
+
+        Args:
+            table: `video`, `ef_true`, and `patient` where these are known.
+
+        Raises:
+            ConfigurationError: There are fewer patients than folds.
+        """
+        if self.folds is None or self.fold is None:
+            return table
+        names = _groups(table)
+        groups, of_row = np.unique(names, return_inverse=True)
+        if len(groups) < self.folds:
+            raise ConfigurationError(
+                f"data.folds is {self.folds}, but there are {len(groups)} cases or patients"
+            )
+        lowest = np.full(len(groups), np.inf)
+        np.minimum.at(lowest, of_row, table["ef_true"].to_numpy(np.float64))
+        order = np.lexsort([_places(groups, self.fold_seed), np.digitize(lowest, _BANDS)])
+        number = np.empty(len(groups), np.int64)
+        number[order] = np.arange(len(groups)) % self.folds  # on from band to band
+        split = np.array(["TRAIN"] * self.folds, dtype=object)
+        split[self.fold % self.folds], split[self.fold - 1] = "VAL", "TEST"
+        return table.assign(split=split[number[of_row]])
 
     def spans(self) -> list[tuple[float, float]]:
         """Return the places in 0..1, from and below, of the cases of TRAIN to learn from."""
@@ -102,6 +152,17 @@ class Folds:
             "spans": [list(span) for span in self.spans()],
             "cases": learned,
         }
+
+
+def dealt_for(table: pd.DataFrame, seen: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a table with the splits that a model was trained on.
+
+    Args:
+        table: Of a `LabelFolder`.
+        seen: What its checkpoint says of its data; see `describe_checkpoint`.
+    """
+    names = ("folds", "fold", "fold_seed")
+    return Folds(**{n: seen[n] for n in names if seen.get(n) is not None}).dealt(table)
 
 
 def _span(option: str, fold: str) -> tuple[float, float]:

@@ -55,6 +55,9 @@ class KeyFrameDataModule(LabelledDataModule):
         without_fold: Which fold of TRAIN a fit does not learn from.
         fold_seed: Deals cases (patients, where they are known) out to folds and to the share of
             VAL for calibration.
+        folds: In how many folds all cases are dealt in place of the splits that are there, for
+            cross-validation, by patient where these are known and by band of EF; null for none.
+        fold: Which of these is TEST, from 1; the next one is VAL, and the others are TRAIN.
         calibration_share: Share of VAL that alone calibrates and does not choose the epoch; 0 lets
             all of VAL do both.
         subgroups: Columns of the folder's list whose groups `test` looks at, such as
@@ -82,16 +85,18 @@ class KeyFrameDataModule(LabelledDataModule):
         fold_seed: int = 0,
         calibration_share: float = 0.0,
         subgroups: list[str] | str | None = AUTO,
+        folds: int | None = None,
+        fold: int | None = None,
     ) -> None:
         check_options(
             frames, False, image_size=image_size, batch_size=batch_size, num_workers=num_workers,
             feature_batch_size=feature_batch_size, limit=limit, max_excluded=max_excluded,
-            fold_seed=fold_seed, calibration_share=calibration_share,
+            fold_seed=fold_seed, calibration_share=calibration_share, folds=folds, fold=fold,
         )  # fmt: skip
         super().__init__(
             root, batch_size, num_workers, image_size, augmentation, balanced, limit,
             max_excluded, check_videos,
-            Folds(train_fold, without_fold, fold_seed, calibration_share), subgroups,
+            Folds(train_fold, without_fold, fold_seed, calibration_share, folds, fold), subgroups,
         )  # fmt: skip
         self.frames = list(frames)
         self.remove_artifacts = remove_artifacts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -132,7 +133,8 @@ class LabelledDataModule(LightningDataModule):
             raise DatasetError(
                 f"{error}" + (f"; they are listed in {path}" if path else "")
             ) from error
-        self.folder = self.folder.for_frames(self.frames)
+        dealt = self.folds.dealt(self.folder.table)  # whatever frames are asked for
+        self.folder = replace(self.folder, table=dealt).for_frames(self.frames)
         rank_zero_info(self.folder.summary())
         self._write_excluded(self.folder)
         self.table = self._parted(self.folder.table)

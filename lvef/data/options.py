@@ -27,6 +27,8 @@ RANGES = {
     "fps": Range(*RATES),
     "feature_batch_size": COUNT,
     "fold_seed": SEED,
+    "folds": Range(3, 10_000),
+    "fold": Range(1, 10_000),
     "calibration_share": Range(0, 1, below=True),
 }
 """Numbers that a data module takes."""

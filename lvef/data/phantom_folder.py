@@ -48,9 +48,25 @@ class PhantomTruth:
     es_frames: list[int]
 
 
+def prepared_folder(labels: Path | str) -> Path:
+    """Return the folder beside a list of clips in which what is made of them is kept."""
+    path = Path(labels)
+    return path.with_name(f"{path.stem}.keyframes")
+
+
 def is_phantom(root: Path | str) -> bool:
-    """Tell whether a folder holds phantoms, of which no figure says anything about patients."""
-    return (Path(root) / MARKER).is_file()
+    """Tell whether a folder, or a list, has phantoms, of which no figure tells of patients."""
+    return _marker(root).is_file()
+
+
+def _marker(root: Path | str) -> Path:
+    root = Path(root)
+    return (prepared_folder(root) if root.is_file() else root) / MARKER
+
+
+def phantom_of(clip: Path | str) -> Path | None:
+    """Return the folder of phantoms that a clip lies in, None where it lies in none."""
+    return next((p for p in list(Path(clip).absolute().parents)[:2] if is_phantom(p)), None)
 
 
 def read_marker(root: Path | str) -> dict[str, Any]:
@@ -59,7 +75,7 @@ def read_marker(root: Path | str) -> dict[str, Any]:
     Raises:
         DatasetError: It cannot be read.
     """
-    path = Path(root) / MARKER
+    path = _marker(root)
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
         return {**settings, "generator": int(settings.get("generator", 1))}

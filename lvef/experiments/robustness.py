@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +18,7 @@ from tqdm import tqdm
 from lvef.cardiac import PICTURE_SIZE
 from lvef.data.corruptions import CORRUPTIONS
 from lvef.data.dataset import KeyFrameDataset, prepare_for_workers
+from lvef.data.folds import dealt_for
 from lvef.data.layouts import MAX_EXCLUDED, read_labels
 from lvef.data.loaders import set_aside
 from lvef.data.options import RANGES as DATA_RANGES
@@ -74,7 +76,8 @@ def robustness(
         raise ConfigurationError(f"{config} says no data.root: give one with --root DIR")
     seen = describe_checkpoint(ckpt_path)["data"]
     most = data.get("max_excluded", MAX_EXCLUDED)
-    folder = read_labels(root, most).for_frames(task.frames)
+    folder = read_labels(root, most)
+    folder = replace(folder, table=dealt_for(folder.table, seen)).for_frames(task.frames)
     test = folder.table[folder.table["split"] == "TEST"]
     # Of a part of TEST it is not known which of the unreadable belong to it.
     refused = _unreadable(folder.excluded)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,7 @@ from tqdm import tqdm
 
 from lvef.cardiac import PICTURE_SIZE
 from lvef.data.dataset import KeyFrameDataset, collate, prepare_for_workers
+from lvef.data.folds import dealt_for
 from lvef.data.layouts import MAX_EXCLUDED, read_labels
 from lvef.errors import ConfigurationError
 from lvef.evaluation.map_measures import (
@@ -82,10 +84,11 @@ def saliency(
     check_numbers("--", _RANGES, asked)
     started = datetime.now(UTC)
     task = load_ef_task(ckpt_path)
-    folder = read_labels(root, max_excluded).for_frames(task.frames)
+    seen = describe_checkpoint(ckpt_path)["data"]
+    folder = read_labels(root, max_excluded)
+    folder = replace(folder, table=dealt_for(folder.table, seen)).for_frames(task.frames)
     test = folder.table[folder.table["split"] == "TEST"]
     rows = test.sample(min(num_cases, len(test)), random_state=seed).sort_index()
-    seen = describe_checkpoint(ckpt_path)["data"]
     dataset, frames = _read(rows, task.frames, seen)
     size = frames.shape[-1]
     regions = [heart_regions(folder, row, task.frames, size) for _, row in rows.iterrows()]

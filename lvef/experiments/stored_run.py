@@ -18,7 +18,9 @@ _DATA = (
     "frames", "batch_size", "num_workers", "image_size", "remove_artifacts", "limit",
     "max_excluded", "check_videos", "masks",
 )  # fmt: skip
-_LATER_DATA = ("train_fold", "without_fold", "fold_seed", "calibration_share")
+_LATER_DATA = (
+    "train_fold", "without_fold", "fold_seed", "calibration_share", "folds", "fold"
+)  # fmt: skip
 _TRAINER = ("accelerator", "precision", "limit_val_batches", "limit_test_batches")
 """Options that a figure depends on; none of them can name a class or a file."""
 _STATED = ("value", "mean")

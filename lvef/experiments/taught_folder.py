@@ -11,7 +11,7 @@ import pandas as pd
 
 from lvef.cardiac import is_reduced
 from lvef.data.fingerprint import folder_fingerprint
-from lvef.data.folds import Folds
+from lvef.data.folds import Folds, dealt_for
 from lvef.data.layouts import LabelFolder
 from lvef.errors import ConfigurationError
 
@@ -42,6 +42,15 @@ def refuse_taught(
         raise ConfigurationError(
             f"{name} was fitted to TRAIN of {folder.root}: give --split TEST, or another folder"
         )
+    data = said.get("data", {})
+    if data.get("folds") and len(folder.table) >= data["folds"]:
+        dealt = dealt_for(folder.table, data)
+        learned = Folds().facts(dealt[dealt["split"] == "TRAIN"], 0)["split"]
+        if learned in taught:
+            raise ConfigurationError(
+                f"{name} was fitted to all but folds of {folder.root} (data.folds): `test` judges "
+                "it on its own fold; give another folder"
+            )
     earlier = said.get("recalibrated", {})
     if fingerprint is None or earlier.get("data") != dict(fingerprint):
         return

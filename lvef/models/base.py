@@ -277,7 +277,7 @@ class EFTask(JudgedTask):
         """Judge VAL, after choosing on it what is chosen on it."""
         cases = self._gather()
         if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
-            self.calibrate(self._part(cases, apart=True))
+            self.calibrate(self.one_clip_each(self._part(cases, apart=True)))
         self.cases = self.calibrated_answer(self._part(cases, apart=False))
         self._log_metrics("val")
 

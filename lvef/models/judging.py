@@ -8,7 +8,9 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lvef.cardiac import REDUCED_EF
 from lvef.evaluation.clinical_report import clinical_report, format_clinical
@@ -66,14 +68,29 @@ class JudgedTask(Task):
     @property
     def clusters(self) -> NDArray[Any] | None:
         """The patients of `cases`, `(n,)`, where several clips are of one; None elsewhere."""
-        if self._trainer is None:
-            return None
-        table = self._datamodule().table
-        if "patient" not in table:
-            return None
-        rows = table.loc[self.cases["row"].numpy()]
-        patients = rows["patient"].where(rows["patient"] != "", "video " + rows["video"])
-        return patients.to_numpy() if patients.duplicated().any() else None
+        patients = self._patients(self.cases["row"])
+        return patients if len(np.unique(patients)) < len(patients) else None
+
+    def one_clip_each(self, cases: Cases) -> Cases:
+        """Return the first clip of each patient: what is promised rests on patients, not on clips.
+
+        Args:
+            cases: Columns `(n,)` with `row`.
+        """
+        _, first = np.unique(self._patients(cases["row"]), return_index=True)
+        if len(first) == len(cases["row"]):
+            return cases
+        kept = torch.as_tensor(np.sort(first))
+        return {name: column[kept] for name, column in cases.items()}
+
+    def _patients(self, rows: Tensor) -> NDArray[Any]:
+        """Return whose clips rows of the data module's table are; an unknown patient's is alone."""
+        table = None if self._trainer is None else getattr(self._datamodule(), "table", None)
+        if table is None or "patient" not in table:
+            return np.asarray(rows.cpu())
+        known = table.loc[rows.cpu().numpy()]
+        patients = known["patient"].where(known["patient"] != "", "video " + known["video"])
+        return np.asarray(patients, dtype=str)
 
     @property
     def groups(self) -> list[Any]:

@@ -214,7 +214,9 @@ class Task(LightningModule):
         """Say in the checkpoint what it is a checkpoint of."""
         datamodule = getattr(self.trainer, "datamodule", None)
         of_data = ("frames", "image_size", "remove_artifacts", "is_phantom")
-        of_folds = ("train_fold", "without_fold", "fold_seed", "calibration_share")
+        of_folds = (
+            "train_fold", "without_fold", "fold_seed", "calibration_share", "folds", "fold"
+        )  # fmt: skip
         folds = getattr(datamodule, "folds", None)
         checkpoint["lvef"] = {
             "format": FORMAT,

@@ -185,7 +185,7 @@ def open_phantom(root: Path | str, video: str) -> PhantomClip | None:
         DatasetError: Another version of the generator drew it, it shows the screen around it or
             half a beat alone, or the folder is damaged.
     """
-    if not is_phantom(root):
+    if not is_phantom(root) or Path(root).is_file():  # what a list calls a clip is no number
         return None
     refuse_other_generator(root)
     settings = read_marker(root)

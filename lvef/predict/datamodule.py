@@ -13,10 +13,12 @@ from lvef.cardiac import PICTURE_SIZE
 from lvef.data.keyframes import KeyFrameDataModule
 from lvef.data.layouts import MAX_EXCLUDED
 from lvef.data.masked_clips import MaskedClipDataModule
+from lvef.data.names import expanded
 from lvef.data.options import BATCH_SIZE, FEATURE_BATCH_SIZE, check_options
 from lvef.data.subgroups import AUTO
 from lvef.data.transforms import Augmentation
-from lvef.errors import ConfigurationError
+from lvef.errors import ConfigurationError, DatasetError
+from lvef.predict.list_keyframes import complete
 from lvef.predict.new_clips import NewClipsDataModule
 
 
@@ -28,7 +30,9 @@ class EchoNetDataModule(LightningDataModule):
     `NewClipsDataModule`.
 
     Args:
-        root: Folder of labelled clips, such as EchoNet-Dynamic's or a phantom's.
+        root: Folder of labelled clips, such as EchoNet-Dynamic's or a phantom's, or a list of them.
+        labels: The list in place of a folder: a CSV file with the path and the EF of each clip; see
+            `python -m lvef keyframes --help`.
         frames: Frames a case consists of, in this order: any of EDF, ESF, MF.
         batch_size: Cases a batch, on each device.
         num_workers: Processes that decode for each device; by default the cores are shared out,
@@ -60,6 +64,9 @@ class EchoNetDataModule(LightningDataModule):
         without_fold: Which fold of TRAIN a fit does not learn from.
         fold_seed: Deals cases (patients, where they are known) out to folds and to the share of
             VAL for calibration.
+        folds: In how many folds all cases are dealt in place of the splits that are there, for
+            cross-validation, by patient where these are known and by band of EF; null for none.
+        fold: Which of these is TEST, from 1; the next one is VAL, and the others are TRAIN.
         calibration_share: Share of VAL that alone calibrates and does not choose the epoch; 0 lets
             all of VAL do both.
         subgroups: Columns of the folder's list whose groups `test` looks at, such as
@@ -97,14 +104,24 @@ class EchoNetDataModule(LightningDataModule):
         fold_seed: int = 0,
         calibration_share: float = 0.0,
         subgroups: list[str] | str | None = AUTO,
+        folds: int | None = None,
+        fold: int | None = None,
+        labels: str | None = None,
     ) -> None:
         self._jobs: list[LightningDataModule] = []
         super().__init__()
         check_options(
             frames, masks, image_size=image_size, batch_size=batch_size, num_workers=num_workers,
             feature_batch_size=feature_batch_size, limit=limit, max_excluded=max_excluded, fps=fps,
-            fold_seed=fold_seed, calibration_share=calibration_share,
+            fold_seed=fold_seed, calibration_share=calibration_share, folds=folds, fold=fold,
         )  # fmt: skip
+        if labels is not None and root is not None:
+            raise ConfigurationError(
+                f"data.labels {labels} and data.root {root} are both given: choose one"
+            )
+        root = root if labels is None else labels
+        if labels is not None and not expanded(labels).is_file():
+            raise DatasetError(f"data.labels: {labels} is no file")
         self.frames = list(frames)
         self.remove_artifacts = remove_artifacts
         self.masks = masks
@@ -112,10 +129,10 @@ class EchoNetDataModule(LightningDataModule):
         self.videos = videos
         self.labelled: KeyFrameDataModule | MaskedClipDataModule
         if masks:
-            if train_fold or without_fold or calibration_share:
+            if train_fold or without_fold or calibration_share or folds or fold:
                 raise ConfigurationError(
-                    "data.train_fold, without_fold and calibration_share are for models of EF: an "
-                    "LV segmenter learns from all of TRAIN and calibrates nothing"
+                    "data.train_fold, without_fold, folds and calibration_share are for models of "
+                    "EF: an LV segmenter learns from all of TRAIN and calibrates nothing"
                 )
             if subgroups not in (None, AUTO):
                 raise ConfigurationError(
@@ -129,7 +146,7 @@ class EchoNetDataModule(LightningDataModule):
             self.labelled = KeyFrameDataModule(
                 root, frames, batch_size, num_workers, image_size, remove_artifacts, augmentation,
                 balanced, limit, max_excluded, check_videos, feature_batch_size, feature_cache,
-                train_fold, without_fold, fold_seed, calibration_share, subgroups,
+                train_fold, without_fold, fold_seed, calibration_share, subgroups, folds, fold,
             )  # fmt: skip
         self.new = None if videos is None else NewClipsDataModule(
             videos, None if masks else frames, batch_size, num_workers, image_size,
@@ -177,7 +194,13 @@ class EchoNetDataModule(LightningDataModule):
             self.new.key = key
 
     def prepare_data(self) -> None:
-        """Find the beats of new videos, once for all processes."""
+        """See that there are new videos; find key frames of a list that are not known yet.
+
+        The first process does so, while the others wait.
+        """
+        fits = self.trainer is not None and self.trainer.state.fn == "fit"
+        if fits and self.labelled.root is not None and Path(self.labelled.root).is_file():
+            complete(Path(self.labelled.root))
         if self.new is not None and (self.trainer is None or self.trainer.predicting):
             self.new.prepare_data()
 

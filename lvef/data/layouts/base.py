@@ -53,6 +53,11 @@ class Layout(ABC):
     def video_folders(self, root: Path) -> list[Path]:
         """Return the folders that hold a folder's clips."""
 
+    def clip_files(self, root: Path) -> list[Path]:
+        """Return the files of a folder's clips, and what else lies in their folders."""
+        return [path for folder in self.video_folders(root) for path in folder.iterdir()
+                if path.is_file()]  # fmt: skip
+
     @abstractmethod
     def advice(self, root: Path) -> str:
         """Return in a sentence, without a full stop, what a folder that is not of it would need."""
@@ -77,6 +82,8 @@ def find_layout(root: Path | str, name: str | None = None) -> Layout:
     root = expanded(root)
     if name is not None and name not in LAYOUTS:
         raise DatasetError(f"no layout is called {name!r}: there is {', '.join(LAYOUTS)}")
+    if root.is_file() and name in (None, "list"):
+        return LAYOUTS["list"]
     try:
         there = root.is_dir() and any(True for _ in root.iterdir())
     except OSError as error:

@@ -97,7 +97,7 @@ def read_filelist(
             "video": [_name(file) if file else _name(own) for file, own in
                       zip(files, stated, strict=True)],
             "path": [str(videos / file) if file else "" for file in files],
-            "split": _splits(cells["Split"], path, folds),
+            "split": splits_of(cells["Split"], path, folds),
             "ef_true": ef,
             **{column.lower(): _optional(cells, column) for column in ("EDV", "ESV")},
             "fps": _optional(cells, "FPS"),
@@ -108,8 +108,8 @@ def read_filelist(
     )  # fmt: skip
     if "Patient" in cells:
         table["patient"] = cells["Patient"].fillna("").astype(str).str.strip()
-        _refuse_leaks(table, path)
-    table = table.join(_further(cells))
+        refuse_leaks(table, path)
+    table = table.join(further_columns(cells))
     unmeasured = (table["edv"] == 0) & (table["esv"] == 0)
     table.loc[unmeasured, ["edv", "esv"]] = np.nan
     notes = ["EF is written as a fraction of 1: taken times 100"] if converted else []
@@ -132,7 +132,7 @@ def _timed(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     return table.assign(**filled), found["trouble"].reindex(table.index).fillna("")
 
 
-def _refuse_leaks(table: pd.DataFrame, path: Path) -> None:
+def refuse_leaks(table: pd.DataFrame, path: Path) -> None:
     """Refuse splits that share patients: TEST would be of hearts that were learned.
 
     Raises:
@@ -148,7 +148,7 @@ def _refuse_leaks(table: pd.DataFrame, path: Path) -> None:
         )
 
 
-def _further(cells: pd.DataFrame) -> pd.DataFrame:
+def further_columns(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the columns of the user's own; what is stated in `lvef.columns` has its name there."""
     own = cells[[name for name in map(str, cells) if is_own(name)]]
     words = {name: plain_name(name.removeprefix(OWN)) for name in map(str, own)}
@@ -165,7 +165,7 @@ def _optional(cells: pd.DataFrame, column: str) -> pd.Series:
     return pd.Series(np.nan, index=cells.index)
 
 
-def _splits(cells: pd.Series, path: Path, folds: bool) -> pd.Series:
+def splits_of(cells: pd.Series, path: Path, folds: bool = False) -> pd.Series:
     """Return TRAIN, VAL and TEST; what is none of them stays as it is.
 
     Raises:

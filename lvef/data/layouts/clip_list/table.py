@@ -1,0 +1,108 @@
+"""The list itself: a CSV file with the path and the EF of each clip."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lvef.data.layouts.checks import percent
+from lvef.data.layouts.echonet.filelist import further_columns, refuse_leaks, splits_of
+from lvef.data.names import stem
+from lvef.data.tables import numbers, plain_name, read_table
+from lvef.errors import DatasetError
+
+COLUMNS = {
+    "path": ("file", "file name", "file path", "video", "clip", "dicom", "dicom filepath"),
+    "EF": ("lvef", "ejection fraction", "lv ejection fraction", "ef percent"),
+    "Split": ("set", "fold split"),
+    "Patient": ("patient id", "subject", "subject id", "mrn"),
+    "ED": ("ed frame", "edf", "end diastole", "end diastolic frame"),
+    "ES": ("es frame", "esf", "end systole", "end systolic frame"),
+    "EDV": ("lvedv", "end diastolic volume"),
+    "ESV": ("lvesv", "end systolic volume"),
+}
+"""What a list may hold, and what else it is called; `path` and `EF` it must."""
+
+
+def read_list(path: Path, columns: Mapping[str, str] | None = None) -> tuple[pd.DataFrame, bool]:
+    """Read a list of clips.
+
+    Args:
+        path: The CSV file, as people and spreadsheets write it; see `read_table`. A clip's path is
+            relative to the folder of the list, or absolute.
+        columns: What columns of `COLUMNS` are called in it, where that is something else.
+
+    Returns:
+        A row a row of it: `given` (the path as it stands there), `path` (the file), `video` (a name
+        that no other row has unless it is the same file), `ef_true` (percent), `edv`, `esv` (mL)
+        and `ed`, `es` (frames from 0), NaN where it says nothing, `patient` and `split`, empty
+        where it says nothing; columns of the user's own. And whether EF was written as a fraction.
+
+    Raises:
+        DatasetError: It cannot be read, a column is missing, or a patient has clips in several
+            splits.
+    """
+    said = _said(columns or {}, path)
+    known = {said.get(name, name): () if name in said else others
+             for name, others in COLUMNS.items()}  # fmt: skip
+    back = {said.get(name, name): name for name in COLUMNS}
+    needed = [key for key, name in back.items() if name in ("path", "EF")]
+    texts = [key for key, name in back.items() if name in ("path", "EF", "Split", "Patient")]
+    cells = read_table(path, known, needed, texts, further=True).rename(columns=back)
+    given = cells["path"].map(lambda text: str(text).strip().strip('"'))
+    ef, fraction = percent(cells["EF"])
+    table = pd.DataFrame({"given": given})
+    table["path"] = [str(_file(path.parent, each)) for each in given]
+    table["video"] = _names(table["path"])
+    table["ef_true"] = ef
+    for name in ("EDV", "ESV", "ED", "ES"):
+        table[name.lower()] = numbers(cells[name]) if name in cells else np.nan
+    patient = cells["Patient"].fillna("").astype(str).str.strip() if "Patient" in cells else ""
+    table["patient"] = patient
+    table["split"] = splits_of(cells["Split"], path) if "Split" in cells else ""
+    refuse_leaks(table, path)
+    return table.join(further_columns(cells)), fraction
+
+
+def _said(columns: Mapping[str, str], path: Path) -> dict[str, str]:
+    """Return what columns of a list are called, by the names of `COLUMNS`.
+
+    Raises:
+        DatasetError: A list has no such column.
+    """
+    plain = {plain_name(name): name for name in COLUMNS}
+    for name in columns:
+        if plain_name(name) not in plain:
+            raise DatasetError(
+                f"{path}: it is said what {name} is called, but a list has {', '.join(COLUMNS)}"
+            )
+    return {plain[plain_name(name)]: called for name, called in columns.items()}
+
+
+def _file(folder: Path, given: str) -> Path:
+    """Return the file that a list names: Windows' separators are those of whoever wrote it."""
+    if not given:
+        return folder / "(no path)"
+    path = Path(given).expanduser()
+    if not path.is_absolute() and "\\" in given and not (folder / path).exists():
+        path = Path(given.replace("\\", "/"))
+    return path if path.is_absolute() else folder / path
+
+
+def _names(paths: pd.Series) -> list[str]:
+    """Return a name for each file: its own without extension, with folders where others have it."""
+    files = list(dict.fromkeys(paths))
+    parts = {file: stem(file.replace("\\", "/")).split("/") for file in files}
+    length = dict.fromkeys(files, 1)
+    while True:
+        names = {file: "-".join(parts[file][-length[file] :]) for file in files}
+        count = Counter(names.values())
+        longer = [f for f in files if count[names[f]] > 1 and length[f] < len(parts[f])]
+        if not longer:
+            return [names[file] for file in paths]
+        for file in longer:
+            length[file] += 1
