@@ -186,6 +186,14 @@ def test_splits_in_words_and_stated_rates_are_taken(own):
     assert "folds" not in folder.summary()
 
 
+def test_volumes_of_one_plane_need_not_agree_with_an_ef_of_two(own):
+    put(own, "FileList.csv", lambda text: text.replace("\n", ",90,80\n").replace(
+        "Split,90,80", "Split,EDV,ESV"))  # fmt: skip
+    folder = read_labels(own, 0.5)
+    assert folder.table["edv"].tolist() == [90.0] * 4
+    assert LAYOUTS["echonet-dynamic"].ef_of_volumes
+
+
 def test_strange_ages_are_told_and_kept(own):
     put(own, "FileList.csv", lambda text: text.replace("F,13,", "F,43,").replace("M,0,", "M,new,"))
     folder = read_labels(own, 0.5)
