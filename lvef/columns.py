@@ -54,6 +54,8 @@ _STATED = [
     Column("study", "text", "", "the examination it is of", ("table",)),
     Column("site", "text", "", "where it was taken", ("table",)),
     Column("view_true", "text", "", "the view, where a list of clips says so", ("table",)),
+    Column("path_a2c", "text", "", "clip of the same heart in the apical two-chamber view, where "
+           "there is one", ("table",)),
     Column("view", "text", "", "the view that was seen", ()),
     Column("status", "text", "", "ok, or failed", _PREDICTED),
     Column("reason", "text", "", "why it failed", ("table", *_PREDICTED)),

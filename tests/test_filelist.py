@@ -139,23 +139,20 @@ def test_folds_are_refused_and_how_to_use_them_is_said(folder, tables):
         read_labels(put(folder, files, tables[1]))
 
 
-def test_the_layout_of_pediatric_clips_is_told_for_what_it_is(folder, tables):
-    files = tables[0][["FileName", "EF"]].assign(Sex="F", Age=9, Weight=30, Height=130, Split=0)
+def test_tables_of_the_other_echonet_layout_are_told_for_what_they_are(folder, tables):
     outlines = tables[1][["FileName", "X1", "Y1", "Frame"]].set_axis(
         ["FileName", "X", "Y", "Frame"], axis=1
     )
-    put(folder, files, outlines)
-    with pytest.raises(DatasetError, match="laid out as EchoNet-Pediatric"):
-        read_labels(folder)
     put(folder, tables[0], outlines)
     with pytest.raises(DatasetError, match=r"X1, Y1, X2, Y2 not found.*as EchoNet-Pediatric"):
-        read_labels(folder)
-    (folder / "A4C").mkdir()
-    for name in ("FileList.csv", "VolumeTracings.csv"):
-        (folder / name).rename(folder / "A4C" / name)
-    with pytest.raises(DatasetError, match="laid out as EchoNet-Pediatric"):
-        read_labels(folder)
-    (folder / "A4C").rename(folder / "EchoNet-Dynamic")
+        read_labels(folder, layout="echonet-dynamic")
+
+
+def test_a_folder_too_high_is_told_where_to_look(folder, tables):
+    put(folder, *tables)
+    (folder / "EchoNet-Dynamic").mkdir()
+    for name in ("FileList.csv", "VolumeTracings.csv", "Videos"):
+        (folder / name).rename(folder / "EchoNet-Dynamic" / name)
     with pytest.raises(DatasetError, match=r"There is one in .*EchoNet-Dynamic: give that folder"):
         read_labels(folder)
 

@@ -1,5 +1,6 @@
 """Which layout a folder of labels has, and how a new one is added."""
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +20,8 @@ from lvef.data.layouts import (
     read_labels,
     register,
 )
-from lvef.errors import DatasetError
-from lvef.phantom import open_phantom
+from lvef.errors import ConfigurationError, DatasetError
+from lvef.phantom import open_phantom, write_phantoms
 
 TOY = """clip;percent;ed;es
 one;55;3;11
@@ -116,15 +117,17 @@ def test_a_folder_of_two_layouts_is_refused_and_one_can_be_named(toy):
     with pytest.raises(DatasetError, match=r"several layouts \(echonet-dynamic, toy\): say which"):
         read_labels(toy)
     assert len(read_labels(toy, 0.5, layout="toy").table) == 2
-    with pytest.raises(DatasetError, match=r"no layout is called 'camus': there is echonet-dyn"):
-        read_labels(toy, layout="camus")
+    with pytest.raises(DatasetError, match=r"no layout is called 'kamus': there is .*echonet-dyn"):
+        read_labels(toy, layout="kamus")
 
 
 def test_a_folder_of_no_layout_gets_a_line_that_names_what_each_looks_for(toy, tmp_path):
     (toy / "labels.txt").rename(toy / "others.txt")
     with pytest.raises(DatasetError) as error:
         read_labels(toy)
-    for part in ("holds no labels that are known", "FileList.csv", "A toy folder holds labels.txt"):
+    for part in ("holds no labels that are known", "An EchoNet-Dynamic folder holds FileList.csv",
+                 "An EchoNet-Pediatric folder holds A4C/", "A CAMUS folder holds patient0001/",
+                 "A toy folder holds labels.txt"):  # fmt: skip
         assert part in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -160,3 +163,14 @@ def test_of_a_phantom_every_contour_is_known_and_of_a_patient_two(phantom_root, 
     np.testing.assert_allclose(
         contours[int(row["ed_frame"])], known[int(row["ed_frame"])], atol=0.01
     )
+
+
+def test_a_folder_of_nifti_files_without_nibabel_says_what_to_install(tmp_path, monkeypatch):
+    (tmp_path / "patient0001").mkdir()
+    (tmp_path / "patient0001" / "Info_4CH.cfg").write_text("ED: 1\n")
+    monkeypatch.setitem(sys.modules, "nibabel", None)
+    assert find_layout(tmp_path).name == "camus"
+    with pytest.raises(DatasetError, match=r"not installed: pip install nibabel$"):
+        read_labels(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"--layout camus: .*pip install nibabel$"):
+        write_phantoms(tmp_path / "new", 3, layout="camus", progress=False)

@@ -2,7 +2,7 @@
 
 from lvef.cardiac.beat import NO_FRAME, mid_frame, no_mid_frame
 from lvef.cardiac.beats import FoundBeat, find_beats, grey_components, periodicity, shared_curve
-from lvef.cardiac.contour import chords_to_polygon, polygon_area, polygon_mask
+from lvef.cardiac.contour import chords_to_polygon, largest_outline, polygon_area, polygon_mask
 from lvef.cardiac.disks import contour_volume, mask_tracing, mask_volume
 from lvef.cardiac.edge import edge_contrast
 from lvef.cardiac.long_axis import LongAxis, long_axis
@@ -44,6 +44,7 @@ __all__ = [
     "find_beats",
     "grey_components",
     "is_reduced",
+    "largest_outline",
     "long_axis",
     "long_axis_length",
     "looks",

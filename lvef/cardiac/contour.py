@@ -53,3 +53,21 @@ def polygon_mask(polygon: NDArray[np.floating], height: int, width: int) -> NDAr
     cv2.fillPoly(canvas, [np.round(points * 2**shift).astype(np.int32)], 255, shift=shift)
     small = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(small > 127 + 255 // (2 * fine))
+
+
+def largest_outline(mask: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+    """Return the outline of a mask, through the centres of its outermost pixels.
+
+    Args:
+        mask: `(H, W)` mask; of several pieces the largest counts.
+
+    Returns:
+        `(n, 2)` x, y in pixels, or None for an empty mask.
+    """
+    outlines, _ = cv2.findContours(
+        np.ascontiguousarray(mask, np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
+    if not outlines:
+        return None
+    outline = max(outlines, key=lambda points: (cv2.contourArea(points), len(points)))
+    return np.asarray(outline[:, 0], dtype=np.float64)

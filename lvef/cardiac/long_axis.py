@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from lvef.cardiac.contour import largest_outline
 
 _ROUNDS = 6
 _STEEPEST = float(np.cos(np.pi / 4))
@@ -57,13 +58,9 @@ def long_axis(mask: NDArray[np.bool_]) -> LongAxis | None:
     Returns:
         The axis, or None for an empty mask.
     """
-    outlines, _ = cv2.findContours(
-        np.ascontiguousarray(mask, np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-    )
-    if not outlines:
+    points = largest_outline(mask)
+    if points is None:
         return None
-    outline = max(outlines, key=lambda points: (cv2.contourArea(points), len(points)))
-    points = outline[:, 0].astype(np.float64)
     slack = _CORNER * float(np.sqrt(mask.sum()))
     down = np.array([0.0, 1.0])
     for _ in range(_ROUNDS):

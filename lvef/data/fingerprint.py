@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ def folder_fingerprint(root: Path | str) -> dict[str, Any]:
         root: The folder.
 
     Returns:
-        The SHA-256 of each label file, `videos`, the number of files, `bytes`, and
-        `names_and_sizes`, their SHA-256.
+        The SHA-256 of each label file (of several of one name, one of all), `videos`, the number
+        of files, `bytes`, and `names_and_sizes`, their SHA-256.
 
     Raises:
         DatasetError: It cannot be read, or is of no known layout.
@@ -35,14 +36,26 @@ def folder_fingerprint(root: Path | str) -> dict[str, Any]:
     sizes: list[tuple[str, int]] = []
     try:
         base = root.parent if root.is_file() else root
-        labels = {
-            path.relative_to(base).as_posix(): file_digest(path)
-            for path in layout.label_files(root)
-        }
+        labels = _digests(layout.label_files(root), base)
         sizes += [(clip.name, clip.stat().st_size) for clip in layout.clip_files(root)]
     except OSError as error:
         raise DatasetError(f"{error.filename or root}: {error.strerror or error}") from error
     return {**labels, **_names_and_sizes(sizes)}
+
+
+def _digests(files: Iterable[Path], root: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file; of files of one name, one a patient, one of all."""
+    by_name: dict[str, list[Path]] = defaultdict(list)
+    for path in files:
+        by_name[path.name].append(path)
+    digests = {}
+    for name, (first, *others) in by_name.items():
+        if not others:
+            digests[Path(os.path.relpath(first, root)).as_posix()] = file_digest(first)
+            continue
+        each = "".join(f"{path.parent.name}\0{file_digest(path)}\n" for path in (first, *others))
+        digests[name] = hashlib.sha256(os.fsencode(each)).hexdigest()
+    return digests
 
 
 def clips_fingerprint(paths: Iterable[Path | str]) -> dict[str, Any]:

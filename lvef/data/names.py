@@ -5,18 +5,27 @@ What the label files and `clip_inputs` know of clip formats comes in here, and n
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from lvef.data.formats import CLIP_EXTENSIONS, clip_info, is_clip, read_frames
+from lvef.data.formats import (
+    CLIP_EXTENSIONS,
+    clip_info,
+    is_clip,
+    read_frames,
+    read_label_map,
+    require_nibabel,
+)
 from lvef.data.timing import timing
 from lvef.errors import VideoError
 
 __all__ = [
-    "CLIP_EXTENSIONS", "alike", "expanded", "frame_rate", "is_absolute", "is_clip", "match_names",
-    "picture_size", "stem",
+    "CLIP_EXTENSIONS", "alike", "expanded", "frame_rate", "frames_and_rate", "is_absolute",
+    "is_clip", "match_names", "picture_size", "read_label_map",
+    "require_nibabel", "stem",
 ]  # fmt: skip
 
 _ABSOLUTE = re.compile(r"^(/|[A-Za-z]:)")
@@ -90,3 +99,13 @@ def frame_rate(path: str | Path) -> float:
     if info.times is None:
         raise VideoError(f"{path}: {info.untimed}")
     return timing(info.times).fps
+
+
+def frames_and_rate(path: str | Path) -> tuple[int, float]:
+    """Return how many frames a clip holds and how many a second, NaN where it does not say.
+
+    Raises:
+        VideoError: It cannot be read.
+    """
+    info = clip_info(path)
+    return info.num_frames, math.nan if info.times is None else timing(info.times).fps

@@ -1,4 +1,4 @@
-"""Write phantoms as a folder in the format of EchoNet-Dynamic, as AVI, MP4 or DICOM."""
+"""Write phantoms as a folder in the layout of a data set, as AVI, MP4, DICOM or NIfTI."""
 
 from __future__ import annotations
 
@@ -31,6 +31,15 @@ from lvef.errors import ConfigurationError, DatasetError
 from lvef.files import tidy, write_arrays, write_csv, write_json
 from lvef.options import SEED, WORKERS, Range, check_numbers
 from lvef.phantom.clip import PhantomClip
+from lvef.phantom.layouts import (
+    WrittenLayout,
+    as_pediatric,
+    check_layout,
+    clear_patients,
+    clips_folder,
+    write_patient,
+    write_splits,
+)
 from lvef.phantom.purpose import Purpose
 from lvef.phantom.screen import HEIGHT, LEFT, SCALE, TOP, WIDTH, Screen, on_screen, truth_on_screen
 
@@ -73,9 +82,11 @@ def write_phantoms(
     progress: bool = True,
     breadth: float | None = None,
     screen: bool = False,
+    layout: WrittenLayout = "echonet-dynamic",
 ) -> Path:
-    """Write a folder of phantoms that EchoNet-Dynamic's own loader accepts.
+    """Write a folder of phantoms as a data set is laid out.
 
+    Unless another layout is asked for, EchoNet-Dynamic's own loader accepts it.
     The folder holds `FileList.csv`, `VolumeTracings.csv`, `Videos/NAME.avi` (MJPEG), `.mp4`
     (H.264) or `.dcm`, `Truth/NAME.npz` (see `PhantomClip.truth`) and `phantom.json`. The same
     arguments give the same folder at any number of workers. Whatever the seeds, no heart of a
@@ -97,12 +108,17 @@ def write_phantoms(
             the picture, in place of 112 x 112: to try `analyse` and `predict` on, rather than to
             train on. Tracings and truth are in pixels of the screen; of DICOM in those of its
             ultrasound region, which is what is read of it.
+        layout: Which data set's layout the folder has, to try its reader on. `echonet-pediatric`:
+            the same clips in `A4C/` with outlines and folds; age, weight and height are made up
+            and say nothing of the heart that is shown. `camus`: half a beat from ED to ES and
+            masks as NIfTI, of the four-chamber view alone; it needs nibabel.
 
     Returns:
         The folder.
 
     Raises:
-        ConfigurationError: A number is out of its range, or `root` holds something else.
+        ConfigurationError: A number is out of its range, `root` holds something else, or the
+            layout has no such clips.
     """
     asked = {"num_videos": num_videos, "seed": seed, "num_workers": num_workers, "breadth": breadth}
     check_numbers("--", _RANGES, asked)
@@ -110,22 +126,28 @@ def write_phantoms(
         raise ConfigurationError(
             f"{root} is not empty and holds no phantoms; choose another --root"
         )
-    root.mkdir(parents=True, exist_ok=True)
+    check_layout(root, layout, screen, container)
+    place = clips_folder(root, layout)
+    place.mkdir(parents=True, exist_ok=True)
     # First, so that an interrupted folder is known for one and can be written anew.
     settings = {
         "what": "PHANTOM: synthetic echocardiograms; no patient, no diagnosis",
         "generator": GENERATOR,
         "num_videos": num_videos, "seed": seed, "container": container, "marks": marks,
-        "breadth": breadth, "screen": screen,
+        "breadth": breadth, "screen": screen, "layout": layout,
     }  # fmt: skip
-    write_json(root / MARKER, settings)
+    for marked in {root, place}:  # whichever of them is given, it holds phantoms
+        write_json(marked / MARKER, settings)
     for table in (_LIST, _TRACINGS):  # of other clips: the last to come again
-        (root / table).unlink(missing_ok=True)
-    for folder in (_VIDEOS, TRUTH):
-        (root / folder).mkdir(exist_ok=True)
-        for left_over in (root / folder).iterdir():
+        (place / table).unlink(missing_ok=True)
+    folders = (TRUTH,) if layout == "camus" else (_VIDEOS, TRUTH)
+    for folder in folders:
+        (place / folder).mkdir(exist_ok=True)
+        for left_over in (place / folder).iterdir():
             left_over.unlink()
-    write = partial(_write_clip, how=_How(root, seed, container, marks, breadth, screen))
+    if layout == "camus":
+        clear_patients(place)
+    write = partial(_write_clip, how=_How(place, seed, container, marks, breadth, screen, layout))
     rows: list[dict[str, Any]] = []
     tracings: list[pd.DataFrame] = []
     splits = _splits(num_videos, breadth)
@@ -139,10 +161,16 @@ def write_phantoms(
                 rows.append({**row, "Split": split})
                 tracings.append(tracing)
     finally:  # the workers are gone, by a signal perhaps
-        for folder in (_VIDEOS, TRUTH):
-            tidy(root / folder)
-    write_csv(root / _TRACINGS, pd.concat(tracings))
-    write_csv(root / _LIST, pd.DataFrame(rows))
+        for folder in folders:
+            tidy(place / folder)
+    if layout == "camus":
+        write_splits(root, splits)
+        return root
+    files, traced = pd.DataFrame(rows), pd.concat(tracings)
+    if layout == "echonet-pediatric":
+        files, traced = as_pediatric(files, traced, seed)
+    write_csv(place / _TRACINGS, traced)
+    write_csv(place / _LIST, files)
     return root
 
 
@@ -154,8 +182,8 @@ def open_phantom(root: Path | str, video: str) -> PhantomClip | None:
         video: The video's name without extension.
 
     Raises:
-        DatasetError: Another version of the generator drew it, it shows the screen around it, or
-            the folder is damaged.
+        DatasetError: Another version of the generator drew it, it shows the screen around it or
+            half a beat alone, or the folder is damaged.
     """
     if not is_phantom(root) or Path(root).is_file():  # what a list calls a clip is no number
         return None
@@ -165,6 +193,11 @@ def open_phantom(root: Path | str, video: str) -> PhantomClip | None:
         raise DatasetError(
             f"{root} holds whole screens, of which the heart's parts are not known: make a folder "
             "without --screen"
+        )
+    if settings.get("layout") == "camus":
+        raise DatasetError(
+            f"{root} holds half beats, of which the heart's parts are not known: make a folder in "
+            "another --layout"
         )
     try:
         number = int(video.rsplit("N", 1)[1])
@@ -196,6 +229,7 @@ class _How:
     marks: bool
     breadth: float | None
     screen: bool
+    layout: WrittenLayout
 
     @property
     def corner(self) -> tuple[int, int] | None:
@@ -207,6 +241,9 @@ class _How:
 
 def _write_clip(numbered: tuple[int, str], how: _How) -> tuple[dict[str, Any], pd.DataFrame]:
     clip = _clip(how.seed, *numbered, how.marks and not how.screen, how.breadth)
+    if how.layout == "camus":
+        write_patient(clip, how.root, numbered[0])
+        return {}, pd.DataFrame()
     ending = "dcm" if how.container == "dicom" else how.container
     path, fps = how.root / _VIDEOS / f"{clip.name}.{ending}", clip.patient.fps
     frames, truth, box, scale = clip.frames(), clip.truth(), None, None

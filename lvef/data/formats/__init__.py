@@ -7,6 +7,7 @@ To read another kind of file, write a class that has what `ClipFormat` asks for 
 from lvef.data.formats.base import ClipFormat, ClipInfo, FrameRangeError
 from lvef.data.formats.clip_file import ClipFile, clip_info, open_clip, read_frames, stream_frames
 from lvef.data.formats.dicom.directory import dicomdir_files, is_dicomdir
+from lvef.data.formats.nifti import read_label_map, require_nibabel
 from lvef.data.formats.registry import CLIP_EXTENSIONS, FORMATS, format_of, is_clip
 from lvef.data.formats.write import write_video
 
@@ -24,6 +25,8 @@ __all__ = [
     "is_dicomdir",
     "open_clip",
     "read_frames",
+    "read_label_map",
+    "require_nibabel",
     "stream_frames",
     "write_video",
 ]

@@ -7,8 +7,9 @@ from pathlib import Path
 from lvef.data.formats.base import HEAD, ClipFormat
 from lvef.data.formats.dicom.format import DicomFormat
 from lvef.data.formats.ffmpeg import VideoFormat
+from lvef.data.formats.nifti import NiftiFormat
 
-FORMATS: list[ClipFormat] = [DicomFormat(), VideoFormat()]
+FORMATS: list[ClipFormat] = [DicomFormat(), NiftiFormat(), VideoFormat()]
 """Every format, in the order in which a file's first bytes are shown to them."""
 CLIP_EXTENSIONS = tuple(ending for each in FORMATS for ending in each.extensions)
 
@@ -29,8 +30,7 @@ def format_by(head: bytes, path: Path) -> ClipFormat | None:
     for each in FORMATS:
         if each.recognises(head):
             return each
-    ending = path.suffix.lower()
-    return next((each for each in FORMATS if ending in each.extensions), None)
+    return next((each for each in FORMATS if _ends(path, each.extensions)), None)
 
 
 def is_clip(path: Path | str) -> bool:
@@ -39,4 +39,9 @@ def is_clip(path: Path | str) -> bool:
     An unreadable `.avi` is one: it shall be told, not left out.
     """
     path = Path(path)
-    return path.suffix.lower() in CLIP_EXTENSIONS or format_of(path) is not None
+    return _ends(path, CLIP_EXTENSIONS) or format_of(path) is not None
+
+
+def _ends(path: Path, endings: tuple[str, ...]) -> bool:
+    """Tell a name that has an ending and something before it; an ending may have two dots."""
+    return path.name[1:].lower().endswith(endings)

@@ -4,8 +4,10 @@ A layout registers itself when it is imported, which happens here.
 """
 
 from lvef.data.layouts.base import LAYOUTS, Layout, find_layout, read_labels, register
+from lvef.data.layouts.camus import Camus
 from lvef.data.layouts.clip_list.layout import ClipList
 from lvef.data.layouts.echonet import EchoNetDynamic
+from lvef.data.layouts.echonet_pediatric import EchoNetPediatric
 from lvef.data.layouts.folder import (
     MAX_EXCLUDED,
     ExcludedError,
@@ -15,8 +17,8 @@ from lvef.data.layouts.folder import (
 )
 
 __all__ = [
-    "LAYOUTS", "MAX_EXCLUDED", "ClipList", "EchoNetDynamic", "ExcludedError", "LabelFolder",
-    "Layout",
-    "check_excluded", "find_layout", "read_labels", "register",
+    "LAYOUTS", "MAX_EXCLUDED", "Camus", "ClipList", "EchoNetDynamic", "EchoNetPediatric",
+    "ExcludedError", "LabelFolder", "Layout", "check_excluded", "find_layout", "read_labels",
+    "register",
     "with_mid_frames",
 ]  # fmt: skip

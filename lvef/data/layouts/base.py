@@ -20,9 +20,12 @@ class Layout(ABC):
 
     Attributes:
         name: Name of the layout, as options and messages have it.
+        ef_of_volumes: Whether EF was made of the volumes beside it, so that a row in which they do
+            not agree is a mistake. EF of two planes or of a report is none of one plane's volumes.
     """
 
     name: ClassVar[str]
+    ef_of_volumes: ClassVar[bool] = False
 
     @abstractmethod
     def recognises(self, root: Path) -> bool:

@@ -10,9 +10,9 @@ import pandas as pd
 
 from lvef.columns import SPLITS
 from lvef.data.layouts.base import Layout, register
+from lvef.data.layouts.checks import first_reason
 from lvef.data.layouts.clip_list.prepared import Prepared
 from lvef.data.layouts.clip_list.table import read_list
-from lvef.data.layouts.echonet.filelist import first_reason
 from lvef.data.layouts.folder import LabelFolder, check_excluded, with_mid_frames
 from lvef.errors import DatasetError
 

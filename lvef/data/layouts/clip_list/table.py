@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lvef.data.layouts.echonet.filelist import further_columns, percent, refuse_leaks, splits_of
+from lvef.data.layouts.checks import percent
+from lvef.data.layouts.echonet.filelist import further_columns, refuse_leaks, splits_of
 from lvef.data.names import stem
 from lvef.data.tables import numbers, plain_name, read_table
 from lvef.errors import DatasetError

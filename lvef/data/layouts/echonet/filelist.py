@@ -11,6 +11,8 @@ import pandas as pd
 
 from lvef.cardiac import ejection_fraction
 from lvef.columns import OWN, SPLITS, is_own
+from lvef.data.layouts.checks import ef_checks, first_reason, percent
+from lvef.data.layouts.headers import read_headers
 from lvef.data.names import CLIP_EXTENSIONS, is_clip, match_names, stem
 from lvef.data.tables import numbers, plain_name, read_table
 from lvef.errors import DatasetError
@@ -21,7 +23,11 @@ OTHER_TOLERANCE = 15.0
 """The same where EF comes from elsewhere, such as two planes or a clinical report."""
 DERIVED_SHARE = 0.95
 """Share of a folder's rows within `EF_TOLERANCE` that tells that EF was made of the volumes."""
-_NEEDED = ("FileName", "EF", "FPS", "NumberOfFrames", "Split")
+_NEEDED = ("FileName", "EF", "Split")
+_TIMING = ("FPS", "NumberOfFrames")
+FOLDS = {**dict.fromkeys(map(str, range(8)), "TRAIN"), "8": "VAL", "9": "TEST"}
+"""What the ten folds of EchoNet-Pediatric are for, here."""
+_FOLD = r"\d+(\.0)?"
 _COLUMNS = {
     "FileName": ("file", "video", "path"),
     "EF": ("lvef", "ejection fraction"),
@@ -63,18 +69,26 @@ class FileList:
     notes: tuple[str, ...]
 
 
-def read_filelist(path: Path, videos: Path) -> FileList:
+def read_filelist(
+    path: Path, videos: Path, ef_of_volumes: bool = True, folds: bool = False, timed: bool = True
+) -> FileList:
     """Read and check `FileList.csv`.
 
     Args:
         path: The file.
         videos: The folder of the videos.
+        ef_of_volumes: Whether EF and volumes must agree, see `Layout.ef_of_volumes`.
+        folds: Whether splits may be the folds 0 to 9, see `FOLDS`; the fold is then a column of the
+            user's own.
+        timed: Whether the list must say rate and number of frames; what it does not say is else
+            read from the clips.
 
     Raises:
         DatasetError: It cannot be read, a column is missing, its splits are numbers, or a patient
             has clips in several splits.
     """
-    cells = read_table(path, _COLUMNS, _NEEDED, ("FileName", "EF", "Split"), further=True)
+    needed = (*_NEEDED, *_TIMING) if timed else _NEEDED
+    cells = read_table(path, _COLUMNS, needed, _NEEDED, further=True)
     stated = cells["FileName"].map(stem)
     files = _locate(cells["FileName"], stated, videos)
     ef, converted = percent(cells["EF"])
@@ -83,11 +97,11 @@ def read_filelist(path: Path, videos: Path) -> FileList:
             "video": [_name(file) if file else _name(own) for file, own in
                       zip(files, stated, strict=True)],
             "path": [str(videos / file) if file else "" for file in files],
-            "split": splits_of(cells["Split"], path),
+            "split": splits_of(cells["Split"], path, folds),
             "ef_true": ef,
             **{column.lower(): _optional(cells, column) for column in ("EDV", "ESV")},
-            "fps": numbers(cells["FPS"]),
-            "num_frames": numbers(cells["NumberOfFrames"]),
+            "fps": _optional(cells, "FPS"),
+            "num_frames": _optional(cells, "NumberOfFrames"),
             "frame_height": _optional(cells, "FrameHeight"),
             "frame_width": _optional(cells, "FrameWidth"),
         }
@@ -98,9 +112,24 @@ def read_filelist(path: Path, videos: Path) -> FileList:
     table = table.join(further_columns(cells))
     unmeasured = (table["edv"] == 0) & (table["esv"] == 0)
     table.loc[unmeasured, ["edv", "esv"]] = np.nan
-    reasons, doubts = _reasons(table)
     notes = ["EF is written as a fraction of 1: taken times 100"] if converted else []
+    if folds and cells["Split"].str.fullmatch(_FOLD).any():
+        table[f"{OWN}Fold"] = cells["Split"].str.removesuffix(".0")
+        notes.append("of the folds, 0-7 are TRAIN, 8 is VAL and 9 is TEST")
+    headers = pd.Series("", index=table.index, dtype=object)
+    if not timed:
+        table, headers = _timed(table)
+    reasons, doubts = _reasons(table, ef_of_volumes, headers)
     return FileList(table, reasons, (*notes, *doubts))
+
+
+def _timed(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
+    """Return a list with rate and number of frames as its clips state them, and what is wrong."""
+    unknown = table["fps"].isna() | table["num_frames"].isna()
+    found = read_headers(table.loc[unknown & table["split"].isin(SPLITS), "path"])
+    stated = table[["fps", "num_frames"]]
+    filled = stated.where(stated.notna(), found[["fps", "num_frames"]].reindex(table.index))
+    return table.assign(**filled), found["trouble"].reindex(table.index).fillna("")
 
 
 def refuse_leaks(table: pd.DataFrame, path: Path) -> None:
@@ -126,14 +155,6 @@ def further_columns(cells: pd.DataFrame) -> pd.DataFrame:
     return own.rename(columns={name: word for name, word in words.items() if word in _STATED})
 
 
-def first_reason(checks: list[tuple[pd.Series, str]], index: pd.Index) -> pd.Series:
-    """Return for each row the first reason that holds, empty where none does."""
-    reasons = pd.Series("", index=index, dtype=object)
-    for failed, reason in checks:
-        reasons[failed & (reasons == "")] = reason
-    return reasons
-
-
 def _name(path: str) -> str:
     return stem(path).rpartition("/")[2]
 
@@ -144,36 +165,23 @@ def _optional(cells: pd.DataFrame, column: str) -> pd.Series:
     return pd.Series(np.nan, index=cells.index)
 
 
-def percent(cells: pd.Series) -> tuple[pd.Series, bool]:
-    """Return EF in percent, and whether it was written as a fraction.
-
-    A column with nothing above 1 is no column of percentages; one of 0 and 1 is none of EF.
-    """
-    ef = numbers(cells)
-    known = ef.dropna()
-    is_fraction = (
-        known.between(0, 1).all()
-        and bool((known % 1 != 0).any())
-        and not cells.str.contains("%", regex=False).any()
-    )
-    return (ef * 100 if is_fraction else ef), bool(is_fraction)
-
-
-def splits_of(cells: pd.Series, path: Path) -> pd.Series:
+def splits_of(cells: pd.Series, path: Path, folds: bool = False) -> pd.Series:
     """Return TRAIN, VAL and TEST; what is none of them stays as it is.
 
     Raises:
-        DatasetError: Every split is a number.
+        DatasetError: Every split is a number, and may be none.
     """
     written = cells.str.upper()
-    if len(written) and written.str.fullmatch(r"\d+(\.0)?").all():
+    names = {other: name for name, others in _SPLIT_NAMES.items() for other in others}
+    if folds:
+        written, names = written.str.removesuffix(".0"), {**names, **FOLDS}
+    elif len(written) and written.str.fullmatch(_FOLD).all():
         some = ", ".join(sorted(written.unique(), key=float)[:10])
         raise DatasetError(
             f"{path}: Split holds numbers ({some}), as the ten folds of EchoNet-Pediatric: which "
             "are for what is yours to say; write TRAIN, VAL or TEST there, such as TRAIN for "
             "0-7, VAL for 8, TEST for 9"
         )
-    names = {other: name for name, others in _SPLIT_NAMES.items() for other in others}
     return written.map(lambda split: names.get(split, split))
 
 
@@ -201,12 +209,14 @@ def _locate(names: pd.Series, stems: pd.Series, videos: Path) -> list[str]:
     return files
 
 
-def _reasons(table: pd.DataFrame) -> tuple[pd.Series, list[str]]:
+def _reasons(
+    table: pd.DataFrame, ef_of_volumes: bool, headers: pd.Series
+) -> tuple[pd.Series, list[str]]:
     """Return why each row cannot be used, and what a human should look at all the same."""
     edv, esv, ef = table["edv"], table["esv"], table["ef_true"]
     impossible = (edv <= 0) | (esv < 0) | (esv >= edv)
     apart = (pd.Series(ejection_fraction(edv, esv), index=table.index) - ef).abs()
-    apart = apart[~impossible & ef.between(0, 100)].reindex(table.index)
+    apart = apart[~impossible & ef.between(0, 100) & ef_of_volumes].reindex(table.index)
     known = apart.dropna()
     derived = bool(len(known)) and float((known <= EF_TOLERANCE).mean()) >= DERIVED_SHARE
     tolerance = EF_TOLERANCE if derived else OTHER_TOLERANCE
@@ -215,11 +225,10 @@ def _reasons(table: pd.DataFrame) -> tuple[pd.Series, list[str]]:
             (_repeated(table), "duplicate name"),
             (~table["split"].isin(SPLITS), "split is none of TRAIN, VAL, TEST"),
             (table["path"] == "", "video file missing or empty"),
-            (ef.isna(), "EF missing or no number"),
-            (~ef.between(0, 100), "EF outside 0-100"),
-            (ef <= 1, "EF of 1 % or less: a fraction, a class, or not measured"),
+            *ef_checks(ef),
             (impossible, "volumes impossible: ESV is not below EDV, or one of them is negative"),
             (apart > tolerance, "EF inconsistent with volumes"),
+            *((headers == trouble, trouble) for trouble in headers[headers != ""].unique()),
             (~(table["num_frames"] >= 1), "number of frames unknown"),
             (table["num_frames"] % 1 != 0, "number of frames is no whole number"),
         ],

@@ -5,12 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from lvef.cardiac import chords_to_polygon
-from lvef.data.layouts.echonet.filelist import FileList, first_reason
-from lvef.data.layouts.echonet.tracings import POINTS, key_frames
+from lvef.data.layouts.checks import first_reason
+from lvef.data.layouts.echonet.filelist import FileList
+from lvef.data.layouts.echonet.tracings import CHORDS, Outlines, key_frames
 from lvef.data.names import picture_size
 from lvef.data.pixels import USUAL_SIZE, Size, scale_into, stated_size
 from lvef.errors import VideoError
@@ -19,23 +18,24 @@ _OUTSIDE = "tracing outside the picture"
 
 
 def join_tracings(
-    files: FileList, tracings: pd.DataFrame
+    files: FileList, tracings: pd.DataFrame, form: Outlines = CHORDS
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series, int]:
     """Join the videos of a folder and their tracings.
 
     Args:
         files: What `FileList.csv` says.
-        tracings: As `read_tracings` returns them.
+        tracings: As `read_tracings` or `read_outlines` return them.
+        form: How their rows say an outline.
 
     Returns:
         The table, the tracings with the size that they are in, in pixels of their pictures, why
         each row cannot be used, and of how many videos the tracings were scaled.
     """
-    traced = files.table.join(key_frames(tracings), on="video")
+    traced = files.table.join(key_frames(tracings, form), on="video")
     reasons = files.reasons.where(files.reasons != "", _reasons(traced))
     factors: dict[str, tuple[float, float]] = {}
     for row in traced[(reasons == "") & _doubtful(traced)].index:
-        place = _placed(traced.loc[row], tracings)
+        place = _placed(traced.loc[row], tracings, form)
         if isinstance(place, str):
             reasons[row] = place
             continue
@@ -45,8 +45,8 @@ def join_tracings(
             factors[str(traced.loc[row, "video"])] = scale
     for video, (x, y) in factors.items():
         rows = tracings["video"] == video
-        tracings.loc[rows, ["X1", "X2"]] *= x
-        tracings.loc[rows, ["Y1", "Y2"]] *= y
+        tracings.loc[rows, list(form.x)] *= x
+        tracings.loc[rows, list(form.y)] *= y
     sizes = traced.drop_duplicates("video").set_index("video")[["frame_height", "frame_width"]]
     columns = ["traced", "damaged", "same", "right", "bottom"]
     return (
@@ -95,7 +95,7 @@ def _is_other(table: pd.DataFrame, size: Size) -> bool:
 
 
 def _placed(
-    row: pd.Series, tracings: pd.DataFrame
+    row: pd.Series, tracings: pd.DataFrame, form: Outlines
 ) -> tuple[tuple[float, float], tuple[int, int]] | str:
     """Return the factors that bring a video's tracings into its picture, and its size; or why not.
 
@@ -107,10 +107,7 @@ def _placed(
         return f"unreadable video: {str(error).replace(row['path'], Path(row['path']).name)}"
     own = tracings[tracings["video"] == row["video"]]
     scales = [
-        scale_into(
-            chords_to_polygon(own.loc[own["Frame"] == frame, POINTS].to_numpy(np.float64)[1:]),
-            stated_size(row), picture,
-        )
+        scale_into(form.outline(own[own["Frame"] == frame]), stated_size(row), picture)
         for frame in (row["ed_frame"], row["es_frame"])
     ]  # fmt: skip
     if None in scales or scales[0] != scales[1]:

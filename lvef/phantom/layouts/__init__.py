@@ -1,0 +1,10 @@
+"""Phantoms in the layouts of data sets that may not be shipped, a file a layout."""
+
+from lvef.phantom.layouts.camus import clear_patients, write_patient, write_splits
+from lvef.phantom.layouts.choice import WrittenLayout, check_layout, clips_folder
+from lvef.phantom.layouts.pediatric import as_pediatric
+
+__all__ = [
+    "WrittenLayout", "as_pediatric", "check_layout", "clear_patients", "clips_folder",
+    "write_patient", "write_splits",
+]  # fmt: skip
