@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +9,11 @@ import pandas as pd
 
 from lvef.columns import SPLITS
 from lvef.data.layouts.base import Layout, register
-from lvef.data.layouts.checks import first_reason
+from lvef.data.layouts.checks import ef_checks, first_reason
 from lvef.data.layouts.clip_list.prepared import Prepared
 from lvef.data.layouts.clip_list.table import read_list
 from lvef.data.layouts.folder import LabelFolder, check_excluded, with_mid_frames
 from lvef.errors import DatasetError
-
-
-@dataclass(frozen=True)
-class ListedClips(LabelFolder):
-    """A `LabelFolder` of a list: `root` is the list, and nothing is traced."""
 
 
 class ClipList(Layout):
@@ -84,7 +78,7 @@ class ClipList(Layout):
         excluded = table.loc[unusable, ["video", "split"]].assign(reason=reasons[unusable])
         kept = table[~unusable].reset_index(drop=True)
         whole = ["num_frames", "ed_frame", "es_frame"]
-        folder = ListedClips(
+        folder = LabelFolder(
             root,
             with_mid_frames(kept.astype(dict.fromkeys(whole, np.int64))),
             excluded.reset_index(drop=True),
@@ -111,7 +105,7 @@ def _joined(listed: pd.DataFrame, made: pd.DataFrame) -> pd.DataFrame:
 
 def _reasons(table: pd.DataFrame, made: pd.Series) -> pd.Series:
     """Return why each row cannot be used, empty where it can."""
-    ef, edv, esv = table["ef_true"], table["edv"], table["esv"]
+    edv, esv = table["edv"], table["esv"]
     ed, es, count = table["ed_frame"], table["es_frame"], table["num_frames"]
     plain = table.drop(columns=["split"])
     twice = plain.duplicated()
@@ -125,9 +119,7 @@ def _reasons(table: pd.DataFrame, made: pd.Series) -> pd.Series:
             (apart, "listed twice with different labels"),
             (~there, "video file missing or empty"),
             (~table["split"].isin(SPLITS), "split is none of TRAIN, VAL, TEST"),
-            (ef.isna(), "EF missing or no number"),
-            (~ef.between(0, 100), "EF outside 0-100"),
-            (ef <= 1, "EF of 1 % or less: a fraction, a class, or not measured"),
+            *ef_checks(table["ef_true"]),
             ((edv <= 0) | (esv < 0) | (esv >= edv),
              "volumes impossible: ESV is not below EDV, or one of them is negative"),
         ],
