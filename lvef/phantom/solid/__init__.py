@@ -19,5 +19,6 @@ descent of the base stretches.
 
 from lvef.phantom.solid.clip import SolidClip
 from lvef.phantom.solid.population import EF_QUARTERS, KINDS, SolidPatient
+from lvef.phantom.solid.study import SolidStudy
 
-__all__ = ["EF_QUARTERS", "KINDS", "SolidClip", "SolidPatient"]
+__all__ = ["EF_QUARTERS", "KINDS", "SolidClip", "SolidPatient", "SolidStudy"]
