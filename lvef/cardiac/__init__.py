@@ -4,6 +4,7 @@ from lvef.cardiac.beat import NO_FRAME, mid_frame, no_mid_frame
 from lvef.cardiac.beats import FoundBeat, find_beats, grey_components, periodicity, shared_curve
 from lvef.cardiac.biplane import (
     LENGTHS_APART,
+    Disks,
     biplane_ejection_fraction,
     biplane_volume,
     lengths_apart,
@@ -40,6 +41,7 @@ __all__ = [
     "RATES",
     "REDUCED_EF",
     "SURVEY_FRAMES",
+    "Disks",
     "FoundBeat",
     "LongAxis",
     "biplane_ejection_fraction",
