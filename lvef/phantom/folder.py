@@ -111,7 +111,8 @@ def write_phantoms(
         layout: Which data set's layout the folder has, to try its reader on. `echonet-pediatric`:
             the same clips in `A4C/` with outlines and folds; age, weight and height are made up
             and say nothing of the heart that is shown. `camus`: half a beat from ED to ES and
-            masks as NIfTI, of the four-chamber view alone; it needs nibabel.
+            masks as NIfTI, of the four-chamber and the two-chamber view of hearts of the second
+            generator, whose EF is that of both planes; it needs nibabel.
 
     Returns:
         The folder.
@@ -126,7 +127,7 @@ def write_phantoms(
         raise ConfigurationError(
             f"{root} is not empty and holds no phantoms; choose another --root"
         )
-    check_layout(root, layout, screen, container)
+    check_layout(root, layout, screen, container, breadth)
     place = clips_folder(root, layout)
     place.mkdir(parents=True, exist_ok=True)
     # First, so that an interrupted folder is known for one and can be written anew.
@@ -240,10 +241,10 @@ class _How:
 
 
 def _write_clip(numbered: tuple[int, str], how: _How) -> tuple[dict[str, Any], pd.DataFrame]:
-    clip = _clip(how.seed, *numbered, how.marks and not how.screen, how.breadth)
     if how.layout == "camus":
-        write_patient(clip, how.root, numbered[0])
+        write_patient(how.seed, numbered[0], Purpose[numbered[1]], how.root)
         return {}, pd.DataFrame()
+    clip = _clip(how.seed, *numbered, how.marks and not how.screen, how.breadth)
     ending = "dcm" if how.container == "dicom" else how.container
     path, fps = how.root / _VIDEOS / f"{clip.name}.{ending}", clip.patient.fps
     frames, truth, box, scale = clip.frames(), clip.truth(), None, None

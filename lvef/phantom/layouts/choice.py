@@ -20,7 +20,9 @@ def clips_folder(root: Path, layout: WrittenLayout) -> Path:
     return root / _BELOW[layout]
 
 
-def check_layout(root: Path, layout: WrittenLayout, screen: bool, container: str) -> None:
+def check_layout(
+    root: Path, layout: WrittenLayout, screen: bool, container: str, breadth: float | None
+) -> None:
     """Refuse to put one layout over another, and clips that a layout does not have.
 
     Raises:
@@ -34,6 +36,11 @@ def check_layout(root: Path, layout: WrittenLayout, screen: bool, container: str
         if container != "avi":
             raise ConfigurationError(
                 f"--container {container} with --layout camus: its clips are NIfTI; leave one away"
+            )
+        if breadth is not None:
+            raise ConfigurationError(
+                "--breadth with --layout camus: its hearts are solid, and not domain-randomised; "
+                "leave one away"
             )
         try:
             require_nibabel()

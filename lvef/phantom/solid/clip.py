@@ -9,7 +9,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lvef.cardiac import PICTURE_SIZE, chords_to_polygon, method_of_disks, polygon_area
+from lvef.cardiac import (
+    PICTURE_SIZE,
+    chords_to_polygon,
+    method_of_disks,
+    polygon_area,
+    polygon_mask,
+)
 from lvef.phantom.purpose import Purpose
 from lvef.phantom.solid.body import Body
 from lvef.phantom.solid.cycle import sample_cycle
@@ -138,6 +144,27 @@ class SolidView:
         """`(T,)` volume in mL by the method of disks."""
         cubed = self.drawn.machine.pixels_per_mm**3 * 1000
         return np.array([method_of_disks(tracing) for tracing in self.tracings]) / cubed
+
+    def labels(self, frame: int) -> NDArray[np.uint8]:
+        """Return what lies where in a frame, `(112, 112)` uint8.
+
+        1 is the cavity as a reader traces it, 2 the wall around it: up to its outer border, and
+        from what the reader traces on.
+
+        Args:
+            frame: Frame, counted from 0.
+        """
+        rows, columns = np.mgrid[:PICTURE_SIZE, :PICTURE_SIZE].astype(np.float64)
+        machine, heart, c = self.drawn.machine, self.drawn.heart, float(self.contraction[frame])
+        plane = np.stack([columns, rows], axis=-1) - np.array(machine.origin)
+        plane = plane / machine.pixels_per_mm - self._shift(frame)
+        points = np.concatenate([plane, np.zeros((*plane.shape[:-1], 1))], axis=-1)
+        points = self.drawn.pose.to_heart(points)
+        wall = heart.within_wall(points, c)
+        wall |= heart.outside_cavity(points, np.full(wall.shape, c)) < 0
+        contour = chords_to_polygon(self.tracings[frame][1:])
+        cavity = polygon_mask(contour, PICTURE_SIZE, PICTURE_SIZE)
+        return np.where(cavity, 1, np.where(wall, 2, 0)).astype(np.uint8)
 
     def truth(self) -> dict[str, NDArray[np.generic]]:
         """Return what is known of every frame of the clip.
