@@ -9,9 +9,11 @@ from lvef.data.formats import require_nibabel
 from lvef.data.phantom_folder import is_phantom, read_marker
 from lvef.errors import ConfigurationError, VideoError
 
-WrittenLayout = Literal["echonet-dynamic", "echonet-pediatric", "camus"]
+WrittenLayout = Literal["echonet-dynamic", "echonet-pediatric", "camus", "list"]
 USUAL: WrittenLayout = "echonet-dynamic"
-_BELOW = {"echonet-dynamic": "", "echonet-pediatric": "A4C", "camus": "database_nifti"}
+SOLID = ("camus", "list")
+"""Layouts of two views of one heart, which the second generator draws."""
+_BELOW = {"echonet-dynamic": "", "echonet-pediatric": "A4C", "camus": "database_nifti", "list": ""}
 """Folder of the clips below the root."""
 
 
@@ -32,15 +34,15 @@ def check_layout(
         raise ConfigurationError(
             f"--screen with --layout {layout}: its clips are cut out of the screen; leave one away"
         )
+    if layout in SOLID and breadth is not None:
+        raise ConfigurationError(
+            f"--breadth with --layout {layout}: its hearts are solid, and not domain-randomised; "
+            "leave one away"
+        )
     if layout == "camus":
         if container != "avi":
             raise ConfigurationError(
                 f"--container {container} with --layout camus: its clips are NIfTI; leave one away"
-            )
-        if breadth is not None:
-            raise ConfigurationError(
-                "--breadth with --layout camus: its hearts are solid, and not domain-randomised; "
-                "leave one away"
             )
         try:
             require_nibabel()

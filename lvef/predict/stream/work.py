@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lvef.analysis.analyse import ClipAnalyser
+from lvef.analysis.biplane import BeatDisks, beat_disks
 from lvef.analysis.overlay import write_overlay
 from lvef.analysis.result import ClipAnalysis
 from lvef.data.dataset import (
@@ -100,10 +101,12 @@ class ClipWork:
         own = self.analyser.net
         self.analyser.net = _Timed(own if network is None else _Elsewhere(network), self.clock)
         self._record = b""
+        self._disks: list[BeatDisks | None] | None = None
 
     def __call__(self, clip: ClipInput) -> FoundClip:
         """Do it to a clip; whatever is wrong with it becomes a reason."""
         self._record = b""
+        self._disks = [] if clip.study else None
         self.clock.restart()
         seen = self.options.seen
         asked = Asked(seen is not None and "MF" in seen.frames, self.options.fps)
@@ -113,6 +116,8 @@ class ClipWork:
         rows = [{**own, **row} for row in rows]
         for row in rows:
             row["reason"] = without_names(clip, told_of(row, str(row["reason"])))
+        for row, disks in zip(rows, self._disks or [], strict=False):
+            row["disks"] = None if disks is None else disks.packed()
         frames = None
         if seen is not None:
             with self.clock.of("key frames"):
@@ -162,6 +167,8 @@ class ClipWork:
         with self.clock.of("keep"):
             if options.records:
                 self._record = packed_record(analysis)
+            if self._disks is not None:
+                self._disks = beat_disks(analysis)
             if options.folder is None:
                 return
             if options.previews:
