@@ -27,8 +27,9 @@ from lvef.predict.stream.studies import Studies, StudyTable
     ("text", "view"),
     [
         ("A4C", "A4C"), ("4CH", "A4C"), ("ap4", "A4C"), ("Apical 4-chamber view", "A4C"),
-        ("apical four chamber", "A4C"), ("A2C", "A2C"), ("2ch", "A2C"), ("apical two-chamber", "A2C"),
-        ("PLAX", ""), ("PSAX 4", ""), ("A3C", ""), ("subcostal 4 chamber", ""), ("", ""), ("4", "A4C"),
+        ("apical four chamber", "A4C"), ("4", "A4C"), ("A2C", "A2C"), ("2ch", "A2C"),
+        ("apical two-chamber", "A2C"), ("PLAX", ""), ("PSAX 4", ""), ("A3C", ""), ("", ""),
+        ("subcostal 4 chamber", ""),
     ],
 )  # fmt: skip
 def test_the_view_that_words_name(text, view):
@@ -49,7 +50,8 @@ def listed(folder: Path, rows: list[tuple[str, str, str]], header: str = "study,
 def test_a_list_says_what_each_clip_is_of(tmp_path):
     file = listed(
         tmp_path,
-        [("7", "4CH", "a/one.avi"), ("7", "apical 2 chamber", "a/two.avi"), ("8", "PLAX", "b/one.avi")],
+        [("7", "4CH", "a/one.avi"), ("7", "apical 2 chamber", "a/two.avi"),
+         ("8", "PLAX", "b/one.avi")],
         "Study ID;View Name;File Path",
     )  # fmt: skip
     file.write_text("\ufeff" + file.read_text().replace(",", ";"))
@@ -101,8 +103,8 @@ def stored(study: str, view: str, video: str, **told: object) -> StoredClip:
     ed = Disks(40 * np.sqrt(1 - (1 - level) ** 2), 90.0)
     es = Disks(ed.diameters * np.sqrt(0.5), 90.0)
     row: dict[str, object] = {
-        **dict.fromkeys(ROWS.names), "video": video, "path": video.encode(), "reason": "", "beat": 0,
-        "study": study, "apical_view": view, "quality": 0.9, "beat_quality": 0.9,
+        **dict.fromkeys(ROWS.names), "video": video, "path": video.encode(), "reason": "",
+        "beat": 0, "study": study, "apical_view": view, "quality": 0.9, "beat_quality": 0.9,
         "ef_geometric": 50.0, "ef_geometric_std": 6.0, "ef_geometric_reach": 1.5,
         "disks": BeatDisks(ed, es, True).packed(), **told,
     }  # fmt: skip
