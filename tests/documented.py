@@ -149,6 +149,7 @@ LEAVES = {
 
 CONSTANTS = {
     "archive": "m.DISTINCT = m.MARKS = 1",
+    "biplane": "",
     "decoding": "m.CLIPS = m.ROUNDS = 1",
     "found_frames": "",
     "frozen_head": "m.EPOCHS = 1",

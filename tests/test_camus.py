@@ -315,7 +315,5 @@ def test_a_smaller_folder_written_over_a_larger_one_holds_no_other_patients(phan
     root = Path(shutil.copytree(phantoms, tmp_path / "again"))
     write_phantoms(root, 3, seed=5, num_workers=1, progress=False, layout="camus")
     assert len(read_labels(root).table) == 3
-    with pytest.raises(ConfigurationError, match="--breadth with --layout camus"):
-        write_phantoms(root, 3, breadth=1.0, progress=False, layout="camus")
     with pytest.raises(ConfigurationError, match="--container mp4 with --layout camus"):
         write_phantoms(root, 3, container="mp4", progress=False, layout="camus")

@@ -14,7 +14,9 @@ from lvef.cardiac import Disks
 from lvef.cli.commands import main
 from lvef.data.apical import apical_view
 from lvef.data.formats import write_video
-from lvef.errors import DatasetError
+from lvef.errors import ConfigurationError, DatasetError
+from lvef.phantom import write_phantoms
+from lvef.phantom.layouts import write_lists
 from lvef.phantom.solid import SolidStudy
 from lvef.phantom.solid.clip import SolidView
 from lvef.predict.stream.inputs import clip_inputs
@@ -180,6 +182,31 @@ def test_a_model_of_ef_answers_for_the_four_chamber_view_and_geometry_stays_besi
     assert table.loc["1", ["ef", "ef_geometric"]].tolist() == pytest.approx([33, 50])
     assert table["reason"].tolist() == ["", "no A2C; A4C: too dark", "no A4C"]
     assert table.loc["3", "ef_geometric"] == pytest.approx(50)
+
+
+def test_lists_of_phantoms_name_both_views_of_each_heart(tmp_path):
+    rows = [
+        {"path": f"Videos/{n}A4C.avi", "path_a2c": f"Videos/{n}A2C.avi", "EF": 50.0 + n,
+         "Patient": f"S{n}", "Split": split}
+        for n, split in enumerate(("TRAIN", "VAL", "TEST"))
+    ]  # fmt: skip
+    write_lists(tmp_path, rows)
+    (tmp_path / "Videos").mkdir()
+    for row in rows:
+        for column in ("path", "path_a2c"):
+            (tmp_path / row[column]).touch()
+    studies = Studies.read(tmp_path / "studies.csv")
+    assert list(studies.of.values()) == [
+        (f"S{n}", view) for n in range(3) for view in ("A4C", "A2C")
+    ]
+    assert all(Path(path).is_file() for path in studies.paths)
+    assert all(view in Path(path).stem for path, (_, view) in studies.of.items())
+
+
+@pytest.mark.parametrize("layout", ["camus", "list"])
+def test_solid_hearts_are_not_domain_randomised(tmp_path, layout):
+    with pytest.raises(ConfigurationError, match=f"--breadth with --layout {layout}"):
+        write_phantoms(tmp_path, 3, breadth=1.0, progress=False, layout=layout)
 
 
 @pytest.fixture(scope="module")
