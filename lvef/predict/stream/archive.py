@@ -48,6 +48,7 @@ class ArchiveOptions:
         device: Where networks run; see `own_device`.
         trusted: Modules that may be imported for a model of a user's own.
         anonymize: CSV file that says which clip each number is; None where clips keep their names.
+        exact: See `ClipAnalyser`.
         studies: CSV file that says which study and view each clip is of; see `Studies.read`.
     """
 
@@ -63,6 +64,7 @@ class ArchiveOptions:
     trusted: tuple[str, ...] = ()
     anonymize: str | None = None
     studies: str | None = None
+    exact: bool = False
 
 
 class Archive:
@@ -144,7 +146,7 @@ class Archive:
         options = self.options
         work = WorkOptions(
             options.segmenter, None if self.answers is None else self.answers.seen, options.fps,
-            self.output, options.previews, options.overlays,
+            self.output, options.previews, options.overlays, exact=options.exact,
         )  # fmt: skip
         workers = own_workers() if options.workers is None else options.workers
         return found_clips(stack, clips, work, workers, self.device, options.limits, stop)
@@ -161,6 +163,7 @@ class Archive:
             "shards": self.shard.count,
             "anonymised": None if self.numbers is None else self.numbers.mark,
             "studies": None if self.studies is None else True,
+            "exact": options.exact or None,
             "made_with": self._made_with(),
         }
 
