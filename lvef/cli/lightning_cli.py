@@ -24,6 +24,7 @@ from lvef.callbacks import (
 from lvef.callbacks.options import check_callbacks
 from lvef.callbacks.run_record import recorded
 from lvef.cli.arguments import add_arguments
+from lvef.cli.bare import with_flags, with_task
 from lvef.cli.configs import ConfigAction, ConfigParser
 from lvef.cli.data_module import DEFAULT, names_data_module
 from lvef.cli.kept_checkpoints import (
@@ -45,6 +46,8 @@ from lvef.predict.datamodule import EchoNetDataModule
 from lvef.predict.find import refuse_expanded
 from lvef.runs import RunTrainer, checkpoints_of, discard_empty, log_folder
 from lvef.stopping import lead
+
+_FLAGS: dict[str, type] = {"trainer.": Trainer, "data.": EchoNetDataModule}
 
 
 class LvefCLI(LightningCLI):
@@ -181,13 +184,14 @@ def run(words: Sequence[str], typed: Sequence[str] | None = None) -> LvefCLI:
     refuse_expanded(words)
     import_all()
     lead()
+    words = with_task(with_flags(words, _FLAGS))
     named = names_data_module(words)
     try:
         return LvefCLI(
             Task,
             LightningDataModule if named else EchoNetDataModule,
             RunConfig,
-            args=list(words),
+            args=words,
             typed=words if typed is None else typed,
             subclass_mode_model=True,
             subclass_mode_data=named,
