@@ -39,6 +39,7 @@ from lvef.cli.new_clips import find_key
 from lvef.cli.option_errors import user_error
 from lvef.cli.rules import apply_rules
 from lvef.cli.run_folder import RunConfig, run_and_loggers
+from lvef.cli.short_help import ALL
 from lvef.errors import LvefError
 from lvef.models import Task, import_all
 from lvef.options import SEED, check_numbers
@@ -184,6 +185,8 @@ def run(words: Sequence[str], typed: Sequence[str] | None = None) -> LvefCLI:
     refuse_expanded(words)
     import_all()
     lead()
+    ConfigParser.every_option = ALL in words
+    words = ["--help" if word == ALL else word for word in words]
     words = with_task(with_flags(words, _FLAGS))
     named = names_data_module(words)
     try:
