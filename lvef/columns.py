@@ -57,6 +57,8 @@ _STATED = [
     Column("path_a2c", "text", "", "clip of the same heart in the apical two-chamber view, where "
            "there is one", ("table",)),
     Column("view", "text", "", "the view that was seen", ()),
+    Column("fold", "count", "", "fold of cross-validation of which it is TEST, from 1: in the "
+           "pooled predictions of a table", ()),
     Column("status", "text", "", "ok, or failed", _PREDICTED),
     Column("reason", "text", "", "why it failed", ("table", *_PREDICTED)),
     Column("beat", "count", "", "number of the beat in the clip, from 0", ("table", "beats.csv")),
