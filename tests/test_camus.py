@@ -214,7 +214,7 @@ def test_quirks_are_told_and_kept(own):
     folder = read_labels(own)
     assert len(folder.table) == 4
     for said in ("of 1 no FrameRate is stated", "NbFrame of 1 is not what the loop holds",
-                 "1 have no masks of ED and ES", "1 have no A2C"):  # fmt: skip
+                 "1 have no masks of ED and ES", "1 (25.0 %) have no A2C: kept"):  # fmt: skip
         assert said in folder.summary()
     with pytest.raises(DatasetError, match="frame 5 of patient0002 was not traced"):
         folder.contour("patient0002", 5)

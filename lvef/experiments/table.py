@@ -12,12 +12,13 @@ import pandas as pd
 from lvef.cardiac import NO_FRAME, PICTURE_SIZE
 from lvef.cli.configs import files_of, find_config
 from lvef.columns import SPLITS
-from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset
+from lvef.data.dataset import KeyFrameDataset
 from lvef.data.layouts import MAX_EXCLUDED, read_labels
 from lvef.data.loaders import without_unreadable
 from lvef.data.options import default_workers
 from lvef.data.phantom_folder import refuse_other_generator
 from lvef.data.shown import shown_frames
+from lvef.data.slots import A4C_FRAMES
 from lvef.errors import ConfigurationError
 from lvef.experiments.experiment import (
     fit_and_test,
@@ -223,12 +224,12 @@ def _draw_data(rows: pd.DataFrame, output: Path, phantom: bool) -> None:
     """Draw a sheet of samples, and how EF is distributed in each split."""
     data = "PHANTOM " if phantom else ""
     test = rows[(rows["split"] == "TEST") & (rows["mid_frame"] != NO_FRAME)].head(_SAMPLES)
-    dataset = KeyFrameDataset(test, list(FRAME_COLUMNS))
+    dataset = KeyFrameDataset(test, A4C_FRAMES)
     pictures = {item: shown_frames(dataset, item) for item in range(len(dataset))}
     shown = {item: frames.numpy() for item, frames in pictures.items() if frames is not None}
     if shown:
         sheet = sample_sheet(
-            np.stack(list(shown.values())), list(FRAME_COLUMNS), dataset.ef[list(shown)],
+            np.stack(list(shown.values())), list(A4C_FRAMES), dataset.ef[list(shown)],
             f"{data}TEST: the first {len(shown)} videos",
         )  # fmt: skip
         write_figure(output / "samples.png", sheet, dpi=120)

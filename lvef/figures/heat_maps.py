@@ -48,10 +48,10 @@ def heat_map_sheet(
         maps: `(F, H, W)` by method, of one scale for all frames.
         names: Names of the frames.
         title: What it is: split, EF, what was said.
-        sector: `(H, W)` what may be shown of the frames; None for all.
+        sector: `(F, H, W)` what may be shown of the frames; None for all.
     """
     if sector is not None:
-        frames = frames * sector
+        frames = frames * sector[:, None]
         maps = {name: _blurred_outside(saliency, sector) for name, saliency in maps.items()}
     count = len(names)
     width = 2.3 * count + 1.2
@@ -77,7 +77,7 @@ def heat_map_sheet(
 
 def _blurred_outside(maps: Array, sector: NDArray[np.bool_]) -> Array:
     """Return `(F, H, W)` maps in which no letter is legible outside the sector."""
-    reach = max(sector.shape) // 8
+    reach = max(sector.shape[1:]) // 8
     blurred = uniform_filter(np.where(sector, 0, maps), (0, reach, reach), mode="constant")
     return np.asarray(np.where(sector, maps, blurred))
 
