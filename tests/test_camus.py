@@ -14,6 +14,7 @@ from lvef.data.fingerprint import folder_fingerprint
 from lvef.data.formats import read_frames
 from lvef.data.layouts import Camus, find_layout, read_labels
 from lvef.errors import ConfigurationError, DatasetError
+from lvef.experiments.heart_regions import heart_regions
 from lvef.phantom import open_phantom, write_phantoms
 
 nibabel = pytest.importorskip("nibabel")
@@ -136,6 +137,13 @@ def test_contours_lie_on_the_cavity_in_square_pixels(original):
     assert len(folder.contour("patient0001", 3)) > 10  # of the loop's own masks
     with pytest.raises(DatasetError, match="frame 6 of patient0001 was not traced"):
         folder.contour("patient0001", 6)
+
+
+def test_where_the_heart_lies_is_not_told_of_the_second_view(original):
+    folder = read_labels(original)
+    regions = heart_regions(folder, folder.table.iloc[0], ["EDF_A2C", "EDF"], 64)
+    assert regions[0] == {}, "its masks are not those of the four-chamber loop"
+    assert regions[1]["lv_cavity"].any()
 
 
 def test_what_is_given_may_be_any_folder_above_the_patients(original, tmp_path):

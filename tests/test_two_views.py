@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 import torch
 from lightning import Trainer
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from lvef.cardiac import NO_FRAME
 from lvef.data.dataset import KeyFrameDataset
 from lvef.data.features import Request
+from lvef.data.formats import write_video
 from lvef.data.keyframes import KeyFrameDataModule
 from lvef.data.layouts import read_labels
 from lvef.data.layouts.lacking import with_two_chamber_views
@@ -22,6 +24,7 @@ from lvef.data.shown import case_sector
 from lvef.data.slots import A2C, A4C, FRAME_COLUMNS, slots_by_view
 from lvef.data.transforms import Augmentation, augmented_views
 from lvef.errors import DatasetError
+from lvef.figures.heat_maps import heat_map_sheet
 from lvef.phantom import PhantomClip
 
 nibabel = pytest.importorskip("nibabel")
@@ -220,11 +223,8 @@ def test_views_are_augmented_each_by_a_draw_of_its_own_and_ed_and_es_alike():
 
 
 def test_what_may_be_shown_is_known_of_each_view(tmp_path):
-    from lvef.data.formats import write_video
-
-    for name, marks in (("a", "none"), ("b", "none")):
-        clip = PhantomClip(5, 0 if name == "a" else 3, marks=marks)
-        write_video(tmp_path / f"{name}.avi", clip.frames(range(40)), 50)
+    for name, number in (("a", 0), ("b", 3)):
+        write_video(tmp_path / f"{name}.avi", PhantomClip(5, number).frames(range(40)), 50)
     rows = pd.DataFrame({
         "path": [str(tmp_path / "a.avi")], "num_frames": 40, "ef_true": 50.0, "ed_frame": 3,
         "path_a2c": [str(tmp_path / "b.avi")], "num_frames_a2c": 40, "ed_frame_a2c": 3,
@@ -237,6 +237,20 @@ def test_what_may_be_shown_is_known_of_each_view(tmp_path):
     assert np.array_equal(both[1], a4c[0])
     assert np.array_equal(both[0], a2c[0])
     assert not np.array_equal(both[0], both[1])
+
+
+@pytest.mark.parametrize("count", [1, 4, 6])
+def test_the_names_of_heat_maps_are_in_the_picture_however_many_slots(count):
+    names = list(FRAME_COLUMNS)[:count]
+    maps = dict.fromkeys(("Grad-CAM", "Integrated gradients"), np.ones((count, 8, 8)))
+    sheet = heat_map_sheet(np.zeros((count, 3, 8, 8), np.uint8), maps, names, "title", None)
+    canvas = FigureCanvasAgg(sheet)
+    canvas.draw()
+    rows = sheet.axes[count : 3 * count : count]
+    assert [axis.get_ylabel() for axis in rows] == list(maps)
+    places = [axis.yaxis.label.get_window_extent(canvas.get_renderer()) for axis in rows]
+    assert min(place.x0 for place in places) >= 0
+    assert [axis.get_title() for axis in sheet.axes[:count]] == names
 
 
 def test_slots_and_columns_are_told_by_view():

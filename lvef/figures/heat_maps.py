@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
@@ -55,7 +56,10 @@ def heat_map_sheet(
         maps = {name: _blurred_outside(saliency, sector) for name, saliency in maps.items()}
     count = len(names)
     width = 2.3 * count + 1.2
-    figure = Figure(figsize=(width, 2.2 * (1 + len(maps)) + 0.9), layout="constrained")
+    # The layout leaves the names of the methods no room beside four frames and more.
+    left = 0.05 * count / width
+    engine = ConstrainedLayoutEngine(rect=(left, 0, 1 - left, 1))
+    figure = Figure(figsize=(width, 2.2 * (1 + len(maps)) + 0.9), layout=engine)
     axes = figure.subplots(1 + len(maps), count, squeeze=False)
     for column, name in enumerate(names):
         axes[0, column].set_title(name, fontsize=9)
