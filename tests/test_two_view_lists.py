@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import SMALL, best, newest, told
+from helpers import PATIENT, SMALL, best, newest, told
 
 import lvef
 from lvef.cli.commands import main
@@ -194,6 +195,18 @@ def test_a_study_shows_a_model_both_clips_each_in_its_slot(tmp_path, clips):
     lone = write(tmp_path / "lone.csv", f"path,ED,ES\n{clips}/a4c_2.avi,3,9\n")
     [row] = work(next(clip_inputs([lone]))).rows
     assert row["reason"] == "no two-chamber view"
+
+
+def test_second_clips_are_not_named_where_clips_are_called_by_numbers(tmp_path, clips):
+    write(tmp_path / f"{PATIENT}.avi", "no video")
+    row = f"{clips}/a4c_0.avi,{tmp_path}/{PATIENT}.avi,3,9"
+    [clip] = clip_inputs([write(tmp_path / "new.csv", f"path,path_a2c,ED,ES\n{row}\n")])
+    seen = FrameOptions(("EDF_A2C",), 32)
+    [row] = ClipWork(WorkOptions(seen=seen, records=False))(clip).rows
+    assert row["reason"].startswith(f"A2C: {PATIENT}.avi: ")
+    numbered = replace(clip, name="case_1", shown="case_1", case=1, secret=b"s")
+    [row] = ClipWork(WorkOptions(seen=seen, records=False))(numbered).rows
+    assert row["reason"].startswith("A2C: case_1: ")
 
 
 @pytest.mark.slow
