@@ -13,11 +13,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lvef.analysis import ClipAnalysis, analyse_clip
+    from lvef.analysis import ClipAnalysis, analyse_clip, biplane
     from lvef.predict.predictor import load
     from lvef.predict.stream.on_ray import analyse_dataset
 
-__all__ = ["ClipAnalysis", "analyse_clip", "analyse_dataset", "load"]
+__all__ = ["ClipAnalysis", "analyse_clip", "analyse_dataset", "biplane", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -65,6 +65,8 @@ _STATED = [
     Column("mid_frame_a2c", "frame", "", "frame half-way between them; -1 where they are of no "
            "systole", ("table",)),
     Column("view", "text", "", "the view that was seen", ()),
+    Column("fold", "count", "", "fold of cross-validation of which it is TEST, from 1: in the "
+           "pooled predictions of a table", ()),
     Column("status", "text", "", "ok, or failed", _PREDICTED),
     Column("reason", "text", "", "why it failed", ("table", *_PREDICTED)),
     Column("beat", "count", "", "number of the beat in the clip, from 0", ("table", "beats.csv")),

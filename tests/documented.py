@@ -114,7 +114,7 @@ PLACES = {
 SMALLER = {
     "--num_videos": CLIPS, "--num_images": IMAGES, "--max_epochs": EPOCHS, "--clips": 2,
     "--trainer.max_epochs": EPOCHS, "--trainer.devices": 2, "--trainer.num_nodes": 1,
-    "--nproc_per_node": 2, "--nnodes": 1,
+    "--nproc_per_node": 2, "--nnodes": 1, "--folds": 3,
 }  # fmt: skip
 """Options whose number is at most this one here."""
 
@@ -149,6 +149,7 @@ LEAVES = {
 
 CONSTANTS = {
     "archive": "m.DISTINCT = m.MARKS = 1",
+    "biplane": "",
     "decoding": "m.CLIPS = m.ROUNDS = 1",
     "found_frames": "",
     "frozen_head": "m.EPOCHS = 1",

@@ -15,28 +15,31 @@ from lvef.data.phantom_folder import GENERATOR
 from lvef.phantom import PhantomClip
 from lvef.phantom.hard import HARD_KINDS
 from lvef.phantom.purpose import Purpose
-from lvef.phantom.solid import SolidClip
+from lvef.phantom.solid import SolidClip, SolidStudy
+from lvef.phantom.solid.clip import SolidView
 
 KEPT = Path(__file__).with_suffix(".json")
 _BLOCK = 28
 
 
-def phantoms() -> dict[str, PhantomClip | SolidClip]:
+def phantoms() -> dict[str, PhantomClip | SolidView]:
     """Return a few phantoms of every kind, by what they are."""
-    drawn: dict[str, PhantomClip | SolidClip] = {
+    drawn: dict[str, PhantomClip | SolidView] = {
         "standard": PhantomClip(1, 0),
         "standard, of TEST, heavily marked": PhantomClip(1, 5, "heavy", purpose=Purpose.TEST),
         "randomised": PhantomClip(1, 0, breadth=1.0),
         "randomised, wider, of TRAIN": PhantomClip(1, 2, breadth=1.5, purpose=Purpose.TRAIN),
         "solid": SolidClip(1, 0),
         "solid, a judge": SolidClip(1, 3, purpose=Purpose.JUDGES),
+        "solid, four-chamber view of a study": SolidStudy(1, 0).a4c,
+        "solid, two-chamber view of it": SolidStudy(1, 0).a2c,
     }
     for index, kind in enumerate(HARD_KINDS):
         drawn[f"hard, {kind}"] = PhantomClip(1, index, breadth=1.0, hard={kind: 1.0})
     return drawn
 
 
-def described(clip: PhantomClip | SolidClip) -> dict[str, Any]:
+def described(clip: PhantomClip | SolidView) -> dict[str, Any]:
     """Return what a clip is: its labels, and means of blocks of 28 x 28 pixels of two frames.
 
     Means tell another draw of the speckle (by a grey level or so), and not a pixel that another

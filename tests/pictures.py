@@ -15,7 +15,7 @@ from lvef.cardiac import chords_to_polygon, survey
 from lvef.data.prepare import prepare_frames
 from lvef.data.sector import blank_outside, find_sector
 from lvef.phantom import PhantomClip
-from lvef.phantom.solid import SolidClip
+from lvef.phantom.solid import SolidClip, SolidStudy
 
 SEED = 5
 
@@ -95,6 +95,25 @@ def solid(path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
+def two_views(path: Path) -> None:
+    """Studies of the second generator: both views of a heart at both moments, with the contour."""
+    figure = Figure(figsize=(9.6, 5.4), layout="constrained")
+    axes = figure.subplots(2, 4)
+    for row, index in zip(axes, (2, 3), strict=True):
+        study = SolidStudy(1, index)
+        for view, clip in enumerate((study.a4c, study.a2c)):
+            for moment, frame in enumerate((clip.ed_frame, clip.es_frame)):
+                axis = row[2 * view + moment]
+                axis.imshow(enlarge(clip.frames([frame])[0]), cmap="gray", vmin=0, vmax=255)
+                contour = 2 * chords_to_polygon(clip.tracings[frame][1:]) + 0.5
+                axis.plot(*np.concatenate([contour, contour[:1]]).T, color="#ffb000", linewidth=1)
+                axis.set_title(f"{('A4C', 'A2C')[view]}, {('ED', 'ES')[moment]}", fontsize=8)
+                axis.set_axis_off()
+        row[0].set_title(f"A4C, ED. EF of the cavity: {study.patient.ef:.0f} %", fontsize=8)
+    figure.suptitle("PHANTOM studies: a four-chamber and a two-chamber view of one heart", size=10)
+    figure.savefig(path, dpi=100)
+
+
 def preparation(path: Path) -> None:
     """A clip as a machine shows it, and as the models see it."""
     figure = Figure(figsize=(9, 2.5), layout="constrained")
@@ -134,5 +153,6 @@ if __name__ == "__main__":
     before_and_after(folder / "artifact_removal.png")
     randomised(folder / "randomised.png")
     solid(folder / "solid.png")
+    two_views(folder / "two_views.png")
     preparation(folder / "preparation.png")
     analysis(folder / "analysis.png")

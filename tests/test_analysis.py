@@ -32,6 +32,7 @@ from lvef.data.formats import ClipFile, clip_info, read_frames, write_video
 from lvef.data.prepare import prepare_file, prepare_frames
 from lvef.errors import VideoError, WeightsError
 from lvef.evaluation.overlap import dice
+from lvef.models import inference
 from lvef.models.segmentation.weights import SHIPPED, read_weights, weights_file
 from lvef.phantom import PhantomClip
 from lvef.phantom.pool import PhantomKind
@@ -58,6 +59,17 @@ def clip() -> PhantomClip:
 @pytest.fixture(scope="module")
 def analysis(clip: PhantomClip) -> lvef.ClipAnalysis:
     return lvef.analyse_clip(clip.frames(), fps=clip.patient.fps)
+
+
+def test_an_exact_ef_does_not_depend_on_what_the_cpu_multiplies(clip, monkeypatch):
+    frames, fps = clip.frames(range(70)), clip.patient.fps
+    efs = {}
+    for bfloat16, exact in ((False, False), (True, False), (True, True)):
+        monkeypatch.setattr(inference, "cpu_multiplies_bfloat16", lambda has=bfloat16: has)
+        efs[bfloat16, exact] = ClipAnalyser("shipped", "cpu", exact)(frames, fps).ef
+    assert efs[True, True] == efs[False, False]
+    assert efs[True, False] != efs[False, False]
+    assert efs[True, False] == pytest.approx(efs[False, False], abs=1.0)
 
 
 def test_beats_contours_and_ef_of_a_phantom_are_found(clip, analysis):

@@ -8,7 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lvef.cardiac import NO_FRAME, polygon_mask
+from lvef.cardiac import (
+    NO_FRAME,
+    Disks,
+    biplane_ejection_fraction,
+    ejection_fraction,
+    mask_tracing,
+    polygon_mask,
+)
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.fingerprint import folder_fingerprint
 from lvef.data.formats import read_frames
@@ -265,6 +272,42 @@ def test_phantoms_are_written_in_the_layout_and_read_back(phantoms):
         assert 2 * (drawn & known).sum() / (drawn.sum() + known.sum()) > 0.97
     with pytest.raises(DatasetError, match="holds half beats"):
         open_phantom(folder.root, row["video"])
+
+
+def test_ef_of_phantoms_is_that_of_the_masks_of_both_planes(phantoms):
+    """As users measure it: the masks of both views, in millimetres, by disks in two planes."""
+    folder = read_labels(phantoms)
+    apart = []
+    for row in folder.table.itertuples():
+        place = Path(row.path).parent
+        ends = []
+        for view in ("4CH", "2CH"):
+            disks = []
+            for phase in ("ED", "ES"):
+                image = nibabel.load(place / f"{row.video}_{view}_{phase}_gt.nii.gz")
+                mask = np.asarray(image.dataobj).T == 1
+                disks.append(Disks.of(mask_tracing(mask)).times(float(image.header.get_zooms()[0])))
+            ends.append((disks[0], disks[1]))
+        apart.append(biplane_ejection_fraction(*ends) - row.ef_true)
+        single = [float(ejection_fraction(ed.volume, es.volume)) for ed, es in ends]
+        assert min(single) - 4 < row.ef_true < max(single) + 4
+    assert np.abs(apart).max() < 3, "masks are of whole pixels"
+
+
+def test_labels_of_a_phantom_lie_where_its_heart_is(phantoms):
+    """The wall is a closed band around the cavity that has the muscle's thickness."""
+    folder = read_labels(phantoms)
+    for row in folder.table.itertuples():
+        place = Path(row.path).parent
+        for view in ("4CH", "2CH"):
+            image = nibabel.load(place / f"{row.video}_{view}_ED_gt.nii.gz")
+            labels, side = np.asarray(image.dataobj).T, float(image.header.get_zooms()[0])
+            assert set(np.unique(labels)) == {0, 1, 2}
+            rows = np.nonzero(labels == 1)[0]
+            middle = labels[int(np.percentile(rows, 50))]
+            inside = np.flatnonzero(middle == 1)
+            for wall in (middle[: inside[0]], middle[inside[-1] + 1 :]):
+                assert 4 < (wall == 2).sum() * side < 25
 
 
 def test_a_data_module_reads_batches_with_masks(phantoms):

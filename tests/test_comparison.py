@@ -10,7 +10,7 @@ from lvef.evaluation.comparison import RESAMPLES, bootstrap_mae, compare, holm, 
 
 def compared(margin: float, **errors: np.ndarray):
     """Compare rows by the errors of each case."""
-    drawn = resampled(len(next(iter(errors.values()))), 4000)
+    drawn = resampled(len(next(iter(errors.values()))), resamples=4000)
     nothing = np.zeros(drawn.shape[1])
     scores = {name: bootstrap_mae(error, nothing, drawn) for name, error in errors.items()}
     values = {name: float(np.abs(error).mean()) for name, error in errors.items()}

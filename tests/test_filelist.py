@@ -164,7 +164,7 @@ def test_volumes_are_not_needed(folder, tables):
         read = read_labels(put(folder, without, tracings))
         assert len(read.table) == 32
         assert read.table[["esv", "edv"]].isna().all(axis=None)
-        assert list(table_bounds(read.table)) == [MEAN, MEDIAN, MAJORITY]
+        assert list(table_bounds([read.table])) == [MEAN, MEDIAN, MAJORITY]
     assert np.isfinite(ef_from_volume(files.ESV, files.EF, files.ESV)).all()
 
 

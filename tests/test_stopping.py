@@ -11,12 +11,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
-from helpers import limited, newest, told, words
+from helpers import CONFIGS, limited, newest, told, words
 from lightning import Callback
 
 from lvef.cli.commands import main
+from lvef.data.formats import write_video
+from lvef.phantom import PhantomClip
 from lvef.stopping import Stopped, stoppable
 
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
@@ -258,3 +262,29 @@ mv {said}.new {said}
     _, error = process.communicate(timeout=240)
     assert process.returncode == 0, error
     assert "hpc_ckpt_1.ckpt" in error, "it goes on from there"
+
+
+@pytest.mark.slow
+def test_a_predict_of_several_processes_ends_what_is_in_hand_where_one_is_told(tmp_path):
+    """The first process tells its others, or it would wait until they are done with all."""
+    clips, run = tmp_path / "clips", tmp_path / "logs"
+    clips.mkdir()
+    write_video(clips / "000.avi", PhantomClip(6, 0).frames(range(60)), 50)
+    for number in range(1, 120):
+        os.link(clips / "000.avi", clips / f"{number:03d}.avi")
+    process = start(
+        "predict", "--config", str(CONFIGS / "lv_seg.yaml"), "--data.videos", str(clips),
+        "--data.num_workers", "0", "--trainer.default_root_dir", str(run),
+        "--trainer.devices", "2", "--trainer.accelerator", "cpu", "--trainer.strategy", "ddp",
+        "--trainer.enable_progress_bar", "false", env={"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+    def both_have_begun() -> bool:
+        return sum(path.stat().st_size > 0 for path in run.rglob("journal-*.jsonl")) == 2
+
+    code, error = ended(process, both_have_begun, signal.SIGTERM)
+    assert code == 143, error
+    assert left_alone(process.pid)
+    table = pd.read_csv(newest(run, "predictions.csv"))
+    assert 2 <= len(table) < 100
+    assert np.isfinite(table["ef"]).all()

@@ -23,12 +23,9 @@ from lvef.experiments.experiment import (
     result_settings,
     videos_stamp,
 )
-from lvef.experiments.table import (
-    ENSEMBLES,
-    EXPERIMENTS,
-    table,
-)
+from lvef.experiments.table import table
 from lvef.experiments.table_bounds import MAJORITY, MEAN, MEDIAN, given
+from lvef.experiments.table_experiments import ENSEMBLES, EXPERIMENTS
 from lvef.models import EFRegressor
 from lvef.models.loading import load_task
 from lvef.notice import NOT_FOR_DIAGNOSIS

@@ -19,10 +19,10 @@ from lvef.evaluation.sharpness import promise_report, uncertainty_report, worst_
 from lvef.evaluation.summary import summarise_classification, summarise_regression
 from lvef.evaluation.uncertainty import LEVELS, normal_reach
 from lvef.experiments.shares import share_of
-from lvef.experiments.table import _seed_words
 from lvef.experiments.table_bounds import MAJORITY, MEAN, MEDIAN, Bounds, given, table_bounds
 from lvef.experiments.table_calls import calls_of, format_calls
 from lvef.experiments.table_differences import MAE
+from lvef.experiments.table_experiments import seed_words
 from lvef.experiments.table_markdown import cell
 from lvef.experiments.table_report import write_report
 from lvef.experiments.table_rows import Rows
@@ -60,7 +60,7 @@ def _one_thread():
 @pytest.fixture(scope="module")
 def bounds(labels: pd.DataFrame) -> Bounds:
     """What the rows stand beside."""
-    return table_bounds(labels)
+    return table_bounds([labels])
 
 
 def regressor(
@@ -138,7 +138,7 @@ def written(labels: pd.DataFrame, bounds: Bounds, tmp_path_factory: pytest.TempP
     """Folder of a table of three trainings."""
     folder = tmp_path_factory.mktemp("table")
     seeds = {seed: rows_of(folder / str(seed), labels, seed) for seed in range(3)}
-    write_report(folder, seeds, bounds, MARGINS, phantom=True)
+    write_report(folder, seeds, [labels], bounds, MARGINS, phantom=True)
     return folder
 
 
@@ -336,12 +336,12 @@ def test_another_seed_is_counted_from_what_the_configs_say(tmp_path):
     own, overlay = tmp_path / "own.yaml", tmp_path / "overlay.yaml"
     own.write_text("seed_everything: 7\n")
     overlay.write_text("data: {}\n")
-    assert _seed_words([own, overlay], 0) == []
-    assert _seed_words([own, overlay], 2) == ["--seed_everything", "9"]
+    assert seed_words([own, overlay], 0) == []
+    assert seed_words([own, overlay], 2) == ["--seed_everything", "9"]
     overlay.write_text("seed_everything: 40\n")
-    assert _seed_words([own, overlay], 1) == ["--seed_everything", "41"]
+    assert seed_words([own, overlay], 1) == ["--seed_everything", "41"]
     overlay.write_text("seed_everything: true\n")
-    assert _seed_words([overlay], 1) == ["--seed_everything", "1"]
+    assert seed_words([overlay], 1) == ["--seed_everything", "1"]
 
 
 def test_figures_of_phantoms_do_not_stand_beside_published_ones(written):

@@ -239,7 +239,8 @@ def test_the_bootstrapped_auc_is_the_auc(rng):
     reduced = (rng.random(80) < 0.3).astype(float)
     said = np.round(rng.random(80) + 0.3 * reduced, 1)  # with ties
     drawn = resampled(80, resamples=5)
-    expected = [roc_auc_score(reduced[rows], said[rows]) for rows in drawn]
+    held = [np.repeat(np.arange(80), often) for often in drawn]
+    expected = [roc_auc_score(reduced[rows], said[rows]) for rows in held]
     np.testing.assert_allclose(bootstrap_auc(said, reduced, drawn), expected)
     assert np.isnan(bootstrap_auc(said, np.zeros(80), drawn)).all()
 

@@ -22,7 +22,9 @@ _ZOOM = (0.85, 1.6)
 _CLOSER_LOOKS = 2
 
 
-def segment_closely(net: nn.Module, frames: NDArray[np.uint8], fps: float) -> NDArray[np.float32]:
+def segment_closely(
+    net: nn.Module, frames: NDArray[np.uint8], fps: float, exact: bool = False
+) -> NDArray[np.float32]:
     """Return the probability of the left ventricle in every frame, from several looks at the clip.
 
     The first, at the whole picture, tells where the ventricle is; the others bring it to the
@@ -31,7 +33,7 @@ def segment_closely(net: nn.Module, frames: NDArray[np.uint8], fps: float) -> ND
 
     Args and result are those of `segment`.
     """
-    first = segment(net, frames, fps)
+    first = segment(net, frames, fps, exact)
     inside = np.ones(frames.shape[1:], bool)
     total, mean = first.copy(), first
     for closer in range(_CLOSER_LOOKS):
@@ -43,7 +45,7 @@ def segment_closely(net: nn.Module, frames: NDArray[np.uint8], fps: float) -> ND
         there = np.array([[zoom, 0, _CENTRE[0] - zoom * middle[0]],
                           [0, zoom, _CENTRE[1] - zoom * middle[1]]])  # fmt: skip
         back = cv2.invertAffineTransform(there)
-        total += _moved(segment(net, _moved(frames, there), fps), back)
+        total += _moved(segment(net, _moved(frames, there), fps, exact), back)
         inside &= _moved(np.ones((1, *frames.shape[1:]), np.float32), back)[0] > 0.99
         mean = np.where(inside, total / (closer + 2), first)
     return mean
@@ -54,7 +56,9 @@ def _moved(pictures: NDArray[Any], matrix: NDArray[np.float64]) -> NDArray[Any]:
     return np.stack([cv2.warpAffine(p, matrix, size, flags=cv2.INTER_LINEAR) for p in pictures])
 
 
-def segment(net: nn.Module, frames: NDArray[np.uint8], fps: float) -> NDArray[np.float32]:
+def segment(
+    net: nn.Module, frames: NDArray[np.uint8], fps: float, exact: bool = False
+) -> NDArray[np.float32]:
     """Return the probability of the left ventricle in every frame.
 
     The network looks at 25 frames a second, in overlapping stretches; frames between two looks
@@ -64,6 +68,7 @@ def segment(net: nn.Module, frames: NDArray[np.uint8], fps: float) -> NDArray[np
         net: The network, in evaluation mode.
         frames: `(T, 112, 112)` uint8 grey frames.
         fps: Frames a second.
+        exact: Whether a CPU that multiplies bfloat16 does so in single precision all the same.
 
     Returns:
         `(T, 112, 112)` float32 in 0..1.
@@ -75,7 +80,7 @@ def segment(net: nn.Module, frames: NDArray[np.uint8], fps: float) -> NDArray[np
     for start in range(0, len(looked), _AT_ONCE):
         first, stop = max(start - _OVERLAP, 0), min(start + _AT_ONCE + _OVERLAP, len(looked))
         clip = torch.from_numpy(frames[looked[first:stop]])[None].to(device)
-        with inference(device, small=True):
+        with inference(device, small=not exact):
             probability = full_size(net(clip, spread).float().sigmoid())[0].cpu().numpy()
         kept = probability[start - first : start - first + _AT_ONCE]
         probabilities[start : start + len(kept)] = kept

@@ -28,17 +28,19 @@ class PredictionWriter(Callback):
 
     def __init__(self) -> None:
         self._batches: list[dict[str, Any]] = []
+        self._told_others = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Make room for what will be said."""
         self._batches = []
+        self._told_others = False
         if stage != "predict":
             return
         folder = Path(trainer.log_dir or trainer.default_root_dir)  # all processes agree on it
         if _new_clips(trainer):
             stopping.hold(lambda: True)  # what is in hand is ended first
             made = partial(_made_with, trainer, pl_module)
-            _data(trainer).keep_in(folder, made, stopping.asked)
+            _data(trainer).keep_in(folder, made, partial(self._stops, trainer))
 
     def on_predict_batch_end(
         self,
@@ -57,6 +59,7 @@ class PredictionWriter(Callback):
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Join every process's predictions and write them."""
+        self._stops(trainer)
         with suppress(DatasetError) if stopping.asked() else nullcontext():  # before any clip
             self._write(trainer, pl_module)
         stopping.end_if_asked()
@@ -69,6 +72,15 @@ class PredictionWriter(Callback):
         if alone and (self._batches or _new_clips(trainer)):
             with suppress(LvefError):  # nothing was predicted yet
                 self._write(trainer, pl_module)
+
+    def _stops(self, trainer: Trainer) -> bool:
+        """Return whether this process begins no other clip; the first one tells its others."""
+        asked = stopping.asked()
+        if asked and not self._told_others:
+            self._told_others = True
+            for process in getattr(trainer.strategy.launcher, "procs", []):
+                process.terminate()
+        return asked
 
     def _write(self, trainer: Trainer, task: LightningModule) -> None:
         folder = Path(trainer.log_dir or trainer.default_root_dir)

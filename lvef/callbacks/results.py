@@ -29,7 +29,9 @@ class TestResults(Callback):
         count = len(task.cases["row"])
         on_frames = f" on {' + '.join(task.frames)}" if task.frames else ""
         data = "PHANTOM " if datamodule.is_phantom else ""
-        title = f"{data}TEST, {count} videos, {type(task).__name__}{on_frames}"
+        folds = _fold(datamodule)
+        test = f"TEST of fold {folds['fold']} of {folds['folds']}" if folds else "TEST"
+        title = f"{data}{test}, {count} videos, {type(task).__name__}{on_frames}"
         report = task.test_report(title)
         metadata = {
             "title": title,
@@ -39,6 +41,7 @@ class TestResults(Callback):
             "kind": task.kind,
             "backbone": task.network_title,
             "split": "TEST",
+            **folds,
             "num_cases": count,
             "num_patients": _patients(datamodule.table.loc[task.cases["row"].numpy()]),
             "level": LEVEL if task.interval_level is None else task.interval_level,
@@ -51,6 +54,14 @@ class TestResults(Callback):
         write_csv(folder / "cases.csv", _table(task.cases, datamodule.table), index=True)
         print(report.text)
         print(f"Results: {folder}")
+
+
+def _fold(datamodule: Any) -> dict[str, int]:
+    """Return which fold of cross-validation TEST is; nothing where there is none."""
+    dealt = getattr(datamodule, "folds", None)
+    if getattr(dealt, "folds", None) is None:
+        return {}
+    return {name: getattr(dealt, name) for name in ("folds", "fold", "fold_seed")}
 
 
 def _patients(cases: pd.DataFrame) -> int | None:

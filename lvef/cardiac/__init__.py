@@ -2,8 +2,15 @@
 
 from lvef.cardiac.beat import NO_FRAME, mid_frame, no_mid_frame
 from lvef.cardiac.beats import FoundBeat, find_beats, grey_components, periodicity, shared_curve
+from lvef.cardiac.biplane import (
+    LENGTHS_APART,
+    Disks,
+    biplane_ejection_fraction,
+    biplane_volume,
+    lengths_apart,
+)
 from lvef.cardiac.contour import chords_to_polygon, largest_outline, polygon_area, polygon_mask
-from lvef.cardiac.disks import contour_volume, mask_tracing, mask_volume
+from lvef.cardiac.disks import contour_tracing, contour_volume, mask_tracing, mask_volume
 from lvef.cardiac.edge import edge_contrast
 from lvef.cardiac.long_axis import LongAxis, long_axis
 from lvef.cardiac.motion import carry_contour, composite_beat
@@ -28,16 +35,21 @@ from lvef.cardiac.volume import (
 
 __all__ = [
     "CLIP_FPS",
+    "LENGTHS_APART",
     "NO_FRAME",
     "PICTURE_SIZE",
     "RATES",
     "REDUCED_EF",
     "SURVEY_FRAMES",
+    "Disks",
     "FoundBeat",
     "LongAxis",
+    "biplane_ejection_fraction",
+    "biplane_volume",
     "carry_contour",
     "chords_to_polygon",
     "composite_beat",
+    "contour_tracing",
     "contour_volume",
     "edge_contrast",
     "ejection_fraction",
@@ -45,6 +57,7 @@ __all__ = [
     "grey_components",
     "is_reduced",
     "largest_outline",
+    "lengths_apart",
     "long_axis",
     "long_axis_length",
     "looks",

@@ -66,13 +66,21 @@ def mask_volume(mask: NDArray[np.bool_]) -> tuple[float, float]:
     return method_of_disks(tracing), length
 
 
-def contour_volume(contour: NDArray[np.floating]) -> float:
-    """Return the volume inside a contour `(n, 2)` by the method of disks, in cubic pixels.
+def contour_tracing(contour: NDArray[np.floating]) -> NDArray[np.float64] | None:
+    """Return the tracing that a contour `(n, 2)` amounts to; see `mask_tracing`.
 
     The contour is drawn four times as fine as the pixels, so that it may move by parts of one.
+    None for a contour of nothing.
     """
     points = np.asarray(contour, dtype=np.float64)
     start = np.floor(points.min(0)) - 1
     width, height = (np.ceil(points.max(0) - start).astype(int) + 2) * _FINENESS
     mask = polygon_mask((points - start) * _FINENESS, int(height), int(width))
-    return mask_volume(mask)[0] / _FINENESS**3
+    tracing = mask_tracing(mask)
+    return None if tracing is None else tracing / _FINENESS + np.tile(start, 2)
+
+
+def contour_volume(contour: NDArray[np.floating]) -> float:
+    """Return the volume inside a contour `(n, 2)` by the method of disks, in cubic pixels."""
+    tracing = contour_tracing(contour)
+    return float("nan") if tracing is None else method_of_disks(tracing)

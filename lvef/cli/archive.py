@@ -31,11 +31,21 @@ def analyse(words: Sequence[str]) -> None:
         LvefError: The options, or what they name, cannot work.
     """
     asked = _analyse_parser().parse_args(list(words))
-    if not asked.paths and asked.list is None:
-        raise ConfigurationError("analyse takes clips: files, folders or patterns, or --list FILE")
+    if not asked.paths and asked.list is None and asked.studies is None:
+        raise ConfigurationError(
+            "analyse takes clips: files, folders or patterns, or --list or --studies FILE"
+        )
+    if asked.studies is not None and asked.anonymize is not None:
+        raise ConfigurationError(
+            "--studies with --anonymize: studies would keep their names; leave one away"
+        )
     from lvef.predict.stream.inputs import Shard, clip_inputs, listed_paths
 
     where = [*asked.paths, *([] if asked.list is None else listed_paths(asked.list))]
+    if asked.studies is not None:
+        from lvef.predict.stream.studies import Studies
+
+        where = list(dict.fromkeys([*where, *Studies.read(asked.studies).paths]))
     next(clip_inputs(where))  # is there one? Told before anything is loaded or made
     from lvef.predict.stream.archive import Archive, ArchiveOptions
     from lvef.predict.stream.pool import Limits
@@ -45,7 +55,8 @@ def analyse(words: Sequence[str]) -> None:
         model=asked.model, segmenter=asked.segmenter, fps=asked.fps, keyframes=asked.keyframes,
         previews=not asked.no_previews, overlays=asked.overlays, workers=asked.workers,
         limits=Limits(asked.max_seconds, asked.max_memory), device=asked.device,
-        trusted=tuple(asked.trusted), anonymize=asked.anonymize,
+        trusted=tuple(asked.trusted), anonymize=asked.anonymize, studies=asked.studies,
+        exact=asked.exact,
     )  # fmt: skip
     archive = Archive(asked.output, options, shard)
     stopping.hold(lambda: True)  # what is in hand is ended first
@@ -108,7 +119,8 @@ def _merge(folder: Path, made_with: dict[str, object]) -> None:
 
     clips, failed = merge_shards(folder, made_with)
     aside = f" ({failed:,} failed: see reason there)" if failed else ""
-    print(f"Done: {folder / 'predictions.csv'}, {clips:,} clips{aside}")
+    and_studies = " and studies.csv" if made_with.get("studies") else ""
+    print(f"Done: {folder / 'predictions.csv'}{and_studies}, {clips:,} clips{aside}")
 
 
 def parser_of(command: str) -> argparse.ArgumentParser:
@@ -136,6 +148,8 @@ def _analyse_parser() -> argparse.ArgumentParser:
     )
     add("--output", type=Path, required=True, metavar="DIR", help="where everything goes")
     add("--list", metavar="FILE", help="a text file that names clips, one a line")
+    add("--studies", metavar="CSV",
+        help="study, view and path of clips: studies.csv, biplane EF of A4C and A2C")  # fmt: skip
     add("--model", metavar="CKPT", help="a trained model of EF, asked beside the geometry")
     add("--segmenter", default="shipped", metavar="FILE", help="finds the beats (shipped)")
     add("--keyframes", metavar="CSV", help="ED and ES where they are known: video, ed, es")
@@ -155,6 +169,7 @@ def _analyse_parser() -> argparse.ArgumentParser:
     )
     add("--max_memory", type=_above_zero, default=6.0, metavar="GB", help="likewise (6)")
     add("--device", help="cpu, cuda, ... (a GPU if there is one)")
+    add("--exact", action="store_true", help="one EF on all CPUs, slower where bfloat16 is fast")
     add(
         "--shard",
         metavar="K/N",

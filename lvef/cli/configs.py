@@ -11,6 +11,7 @@ from jsonargparse import ActionConfigFile, Namespace, set_dumper  # type: ignore
 from lightning.pytorch.cli import LightningArgumentParser
 
 import lvef
+from lvef.cli.short_help import short_help
 from lvef.cli.yaml_text import without_key, yaml_text
 from lvef.errors import ConfigurationError
 
@@ -70,7 +71,19 @@ def files_of(config: Path) -> list[Path]:
 
 
 class ConfigParser(LightningArgumentParser):
-    """Lightning's parser, which leaves alone what a config builds on."""
+    """Lightning's parser, which leaves alone what a config builds on.
+
+    Attributes:
+        every_option: Whether `--help` tells of all options, or of those that matter.
+    """
+
+    every_option = False
+
+    def format_help(self, *args: Any, **kwargs: Any) -> str:
+        """Return what `--help` prints."""
+        if self.every_option:
+            return super().format_help(*args, **kwargs)
+        return short_help(self)
 
     def parse_path(self, path: Any, *args: Any, **kwargs: Any) -> Namespace:
         """Return the options of one file."""

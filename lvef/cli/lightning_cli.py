@@ -24,6 +24,7 @@ from lvef.callbacks import (
 from lvef.callbacks.options import check_callbacks
 from lvef.callbacks.run_record import recorded
 from lvef.cli.arguments import add_arguments
+from lvef.cli.bare import with_flags, with_task
 from lvef.cli.configs import ConfigAction, ConfigParser
 from lvef.cli.data_module import DEFAULT, names_data_module
 from lvef.cli.kept_checkpoints import (
@@ -38,6 +39,7 @@ from lvef.cli.new_clips import find_key
 from lvef.cli.option_errors import user_error
 from lvef.cli.rules import apply_rules
 from lvef.cli.run_folder import RunConfig, run_and_loggers
+from lvef.cli.short_help import ALL
 from lvef.errors import LvefError
 from lvef.models import Task, import_all
 from lvef.options import SEED, check_numbers
@@ -45,6 +47,8 @@ from lvef.predict.datamodule import EchoNetDataModule
 from lvef.predict.find import refuse_expanded
 from lvef.runs import RunTrainer, checkpoints_of, discard_empty, log_folder
 from lvef.stopping import lead
+
+_FLAGS: dict[str, type] = {"trainer.": Trainer, "data.": EchoNetDataModule}
 
 
 class LvefCLI(LightningCLI):
@@ -181,13 +185,16 @@ def run(words: Sequence[str], typed: Sequence[str] | None = None) -> LvefCLI:
     refuse_expanded(words)
     import_all()
     lead()
+    ConfigParser.every_option = ALL in words
+    words = ["--help" if word == ALL else word for word in words]
+    words = with_task(with_flags(words, _FLAGS))
     named = names_data_module(words)
     try:
         return LvefCLI(
             Task,
             LightningDataModule if named else EchoNetDataModule,
             RunConfig,
-            args=list(words),
+            args=words,
             typed=words if typed is None else typed,
             subclass_mode_model=True,
             subclass_mode_data=named,

@@ -15,7 +15,9 @@ from lvef.models import Task
 def user_error(error: Exception) -> LvefError | None:
     """Return in one line what a user can do about; None for a fault of ours."""
     if isinstance(error, (ArgumentError, MisconfigurationException)):
-        return _without_backbone(error) or _missing(error) or one_line(error)
+        return (
+            _without_backbone(error) or _without_task(error) or _missing(error) or one_line(error)
+        )
     own = _own_error(error) or _missing(error) or _unfit(error)
     return own or (one_line(error) if _complains_of_options(error) else None)
 
@@ -41,6 +43,16 @@ def _without_backbone(error: Exception) -> LvefError | None:
     return ConfigurationError(
         f"{refused[1]} has no backbone, which the overlay phantom is about: leave that away, and "
         "name the folder of phantoms with --data.root"
+    )
+
+
+def _without_task(error: Exception) -> LvefError | None:
+    """Return that a command names no task, where that is all that is missing."""
+    if re.search(r"arguments are required: \w+\.model$", str(error)) is None:
+        return None
+    return ConfigurationError(
+        "no task: name an experiment with --config (esf_cls, edf_esf_mlp, ...), a task with "
+        "--model, or, but for fit, the file of a checkpoint with --ckpt_path"
     )
 
 

@@ -89,7 +89,8 @@ class Folds:
         groups, of_row = np.unique(names, return_inverse=True)
         if len(groups) < self.folds:
             raise ConfigurationError(
-                f"data.folds is {self.folds}, but there are {len(groups)} cases or patients"
+                f"data.folds (of a table, --folds) is {self.folds}, but there are {len(groups)} "
+                "cases or patients"
             )
         lowest = np.full(len(groups), np.inf)
         np.minimum.at(lowest, of_row, table["ef_true"].to_numpy(np.float64))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lvef.data import apical
+
 NO_A2C = "no two-chamber view"
 """Why a case without that clip cannot be used by a model that sees it."""
 
@@ -28,8 +30,8 @@ class View:
         return name + self.suffix
 
 
-A4C = View("A4C")
-A2C = View("A2C", "_a2c", "_A2C")
+A4C = View(apical.A4C)
+A2C = View(apical.A2C, "_a2c", "_A2C")
 VIEWS = (A4C, A2C)
 _OF_CLIP = {"EDF": "ed_frame", "ESF": "es_frame", "MF": "mid_frame"}
 _VIEW_OF = {name + view.slot_suffix: view for view in VIEWS for name in _OF_CLIP}

@@ -57,7 +57,10 @@ def metric_name(name: str) -> str:
 
 
 def classification_metrics(
-    p_reduced: ArrayLike, reduced_true: ArrayLike, threshold: float = 0.5
+    p_reduced: ArrayLike,
+    reduced_true: ArrayLike,
+    threshold: float = 0.5,
+    reduced: ArrayLike | None = None,
 ) -> Metrics:
     """Measure a classifier of reduced EF, the positive class.
 
@@ -65,6 +68,7 @@ def classification_metrics(
         p_reduced: `(n,)` probability of EF <= 40.
         reduced_true: `(n,)` 1 where EF <= 40, 0 elsewhere.
         threshold: Probability from which a case is called reduced.
+        reduced: `(n,)` 1 where a case is called reduced, where not one threshold called them all.
 
     Returns:
         accuracy, balanced_accuracy, f1, f1_weighted, precision, npv, recall (sensitivity),
@@ -74,6 +78,8 @@ def classification_metrics(
     probability = torch.as_tensor(np.array(p_reduced, dtype=np.float64))
     truth = torch.as_tensor(np.array(reduced_true, dtype=np.int64))
     called = (probability >= threshold).long()
+    if reduced is not None:
+        called = torch.as_tensor(np.array(reduced, dtype=np.int64))
     scores = binary_stat_scores(called, truth, validate_args=False).tolist()
     metrics = _from_counts(*(float(score) for score in scores[:4]))
     if 0 < int(truth.sum()) < len(truth):

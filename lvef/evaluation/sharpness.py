@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import beta, norm, spearmanr
 
-from lvef.evaluation.intervals import proportion_interval
+from lvef.evaluation.intervals import effective_count, proportion_interval
 from lvef.evaluation.resampling import Metrics, bootstrap_interval
 from lvef.evaluation.uncertainty import LEVEL, normal_reach
 
@@ -49,9 +49,11 @@ def uncertainty_report(
     ef_true: ArrayLike,
     ef_std: ArrayLike,
     inside: ArrayLike,
-    std_factor: float,
-    val_rmse: float,
+    std_factor: ArrayLike,
+    val_rmse: ArrayLike,
     noise_std: float | None = None,
+    clusters: ArrayLike | None = None,
+    models: ArrayLike | None = None,
 ) -> dict[str, Any]:
     """Say what the standard deviations of a regressor are worth.
 
@@ -60,48 +62,57 @@ def uncertainty_report(
         ef_true: `(n,)` truth in percent.
         ef_std: `(n,)` calibrated standard deviations in EF points.
         inside: `(n,)` whether the stated interval holds the truth.
-        std_factor: What VAL multiplied the model's own standard deviations by.
-        val_rmse: Root mean squared error on the cases that calibrated, in EF points; NaN where it
-            is not known.
+        std_factor: What VAL multiplied the model's own standard deviations by; `(n,)` where the
+            cases are of several models.
+        val_rmse: Root mean squared error on the cases that calibrated, likewise, in EF points; NaN
+            where it is not known.
         noise_std: Noise of a Gaussian process in EF points.
+        clusters: `(n,)` patients, where several cases may be of one.
+        models: `(n,)` which model said each case, where there are several.
 
     Returns:
-        `std_factor`, `noise_std`, `val_rmse`, `one_std` (whether all cases have the same), and,
-        where they have not, `spearman` of standard deviation and absolute error, `nlpd_gain` over
-        `val_rmse` for every case (positive is better), `raw_coverage_90` of the uncalibrated
-        normal interval, each with `value`, `lower` and `upper` (95 %), and `tertiles` of the
-        standard deviation with their coverage. None stands for what is not known.
+        `std_factor`, `noise_std`, `val_rmse` (of several models their means over the cases),
+        `one_std` (whether a model has the same for all cases), and, where it has not, `spearman`
+        of standard deviation and absolute error, `nlpd_gain` over `val_rmse` for every case
+        (positive is better), `raw_coverage_90` of the uncalibrated normal interval, each with
+        `value`, `lower` and `upper` (95 %), and `tertiles` of the standard deviation with their
+        coverage. None stands for what is not known.
     """
     mean, truth, std = (np.asarray(column, dtype=np.float64) for column in (ef, ef_true, ef_std))
     held = np.asarray(inside, dtype=bool)
-    one_std = bool(np.ptp(std) <= _CLOSE * np.abs(std).max())
+    model = np.zeros(len(std)) if models is None else np.asarray(models)
+    one_std = all(_is_one(std[model == each]) for each in np.unique(model))
+    factor, rmse = (np.full(len(std), value, np.float64) for value in (std_factor, val_rmse))
     report: dict[str, Any] = {
-        "std_factor": std_factor,
+        "std_factor": float(np.asarray(std_factor).mean()),
         "noise_std": noise_std,
-        "val_rmse": val_rmse if math.isfinite(val_rmse) else None,
+        "val_rmse": _known(float(np.asarray(val_rmse).mean())),
         "one_std": one_std,
     }
     if one_std or len(mean) < 3:
         return {**report, "spearman": None, "nlpd_gain": None, "raw_coverage_90": None,
                 "tertiles": []}  # fmt: skip
 
-    def metric(error: NDArray[np.float64], own: NDArray[np.float64]) -> Metrics:
-        gain = norm.logpdf(error, scale=own) - norm.logpdf(error, scale=val_rmse)
+    def metric(
+        error: NDArray[np.float64], own: NDArray[np.float64], one: NDArray[np.float64]
+    ) -> Metrics:
+        gain = norm.logpdf(error, scale=own) - norm.logpdf(error, scale=one)
         varied = np.ptp(own) > 0 and np.ptp(error) > 0
         rank = float(spearmanr(own, np.abs(error)).statistic) if varied else math.nan
         return {"spearman": rank, "nlpd_gain": float(gain.mean())}
 
-    columns = (truth - mean, std)
-    intervals = bootstrap_interval(metric, *columns)
+    columns = (truth - mean, std, rmse)
+    intervals = bootstrap_interval(metric, *columns, clusters=clusters)
     for name, value in metric(*columns).items():
         ends = dict(zip(("lower", "upper"), map(_known, intervals[name]), strict=True))
         report[name] = {"value": _known(value), **ends}
-    own = np.abs(truth - mean) <= float(normal_reach(LEVEL)) * std / std_factor
-    report["raw_coverage_90"] = _proportion(own)
+    own = np.abs(truth - mean) <= float(normal_reach(LEVEL)) * std / factor
+    groups = None if clusters is None else np.asarray(clusters)
+    report["raw_coverage_90"] = _proportion(own, groups)
     order = np.array_split(np.argsort(std, kind="stable"), 3)
     report["tertiles"] = [
         {"std": [float(std[rows].min()), float(std[rows].max())], "cases": len(rows),
-         **_proportion(held[rows])}
+         **_proportion(held[rows], None if groups is None else groups[rows])}
         for rows in order
     ]  # fmt: skip
     return report
@@ -172,10 +183,15 @@ def format_uncertainty(report: Mapping[str, Any]) -> list[str]:
     return [*lines, *last]
 
 
-def _proportion(held: NDArray[np.bool_]) -> dict[str, float]:
+def _is_one(std: NDArray[np.float64]) -> bool:
+    return bool(np.ptp(std) <= _CLOSE * np.abs(std).max())
+
+
+def _proportion(held: NDArray[np.bool_], clusters: NDArray[Any] | None) -> dict[str, float]:
     """Return a proportion with its Clopper-Pearson interval."""
-    lower, upper = proportion_interval(int(held.sum()), len(held))
-    return {"value": float(held.mean()), "lower": lower, "upper": upper}
+    share, count = float(held.mean()), effective_count(held, clusters)
+    lower, upper = proportion_interval(share * count, count)
+    return {"value": share, "lower": lower, "upper": upper}
 
 
 def _known(value: float) -> float | None:

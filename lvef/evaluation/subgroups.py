@@ -233,7 +233,7 @@ def _area(
         return _stated(math.nan, UNKNOWN, patients)
 
     def of(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> Metrics:
-        as_they_are = np.arange(len(scores))[None]
+        as_they_are = np.ones((1, len(scores)), np.uint16)
         return {"area": float(bootstrap_auc(scores, positive.astype(float), as_they_are)[0])}
 
     scores = score.astype(np.float64)

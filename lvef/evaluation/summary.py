@@ -49,9 +49,10 @@ def summarise_classification(
     p_reduced: ArrayLike,
     reduced_true: ArrayLike,
     threshold: float,
-    majority: int = 0,
-    prevalence: float | None = None,
+    majority: ArrayLike = 0,
+    prevalence: ArrayLike | None = None,
     clusters: ArrayLike | None = None,
+    reduced: ArrayLike | None = None,
 ) -> Summary:
     """Summarise a classifier beside always answering with the majority class of TRAIN.
 
@@ -59,26 +60,31 @@ def summarise_classification(
         p_reduced: `(n,)` probability of EF <= 40.
         reduced_true: `(n,)` 1 where EF <= 40, 0 elsewhere.
         threshold: Decision threshold, chosen on VAL.
-        majority: The class most frequent in TRAIN.
-        prevalence: Share of reduced EF in TRAIN, which the trivial answer states as the
+        majority: The class most frequent in TRAIN; `(n,)` where the cases are judged by models of
+            several TRAINs.
+        prevalence: Share of reduced EF in TRAIN, likewise, which the trivial answer states as the
             probability of every case; by default it states 0 or 1.
         clusters: `(n,)` patients, where several cases may be of one.
+        reduced: `(n,)` 1 where a case is called reduced, where not one threshold called them all.
 
     Returns:
         By metric: `value`, `lower` and `upper` (95 %), the `method` of these, and `baseline`.
     """
 
-    def metric(probability: ArrayLike, truth: ArrayLike) -> Metrics:
-        called = classification_metrics(probability, truth, threshold)
-        return {**called, **probability_metrics(probability, truth)}
+    def metric(probability: ArrayLike, truth: ArrayLike, *called: ArrayLike) -> Metrics:
+        of_calls = classification_metrics(probability, truth, threshold, *called)
+        return {**of_calls, **probability_metrics(probability, truth)}
 
-    constant = np.full(len(np.asarray(reduced_true)), float(majority))
+    constant = np.full(len(np.asarray(reduced_true)), majority, dtype=np.float64)
     stated = constant if prevalence is None else np.full_like(constant, prevalence)
     baseline = classification_metrics(constant, reduced_true) | probability_metrics(
         stated, reduced_true
     )
     truth = np.asarray(reduced_true, dtype=bool)
     called = np.asarray(p_reduced, dtype=np.float64) >= threshold
+    calls = () if reduced is None else (np.asarray(reduced, dtype=bool),)
+    if calls:
+        called = calls[0]
     hits = {
         "accuracy": (np.ones_like(truth), called == truth),
         "recall": (truth, called),
@@ -87,14 +93,14 @@ def summarise_classification(
         "npv": (~called, ~truth),
     }
     scored = np.asarray(p_reduced, dtype=np.float64), truth
-    return _beside(metric, (p_reduced, reduced_true), baseline, hits, scored, clusters)
+    return _beside(metric, (p_reduced, reduced_true, *calls), baseline, hits, scored, clusters)
 
 
 def summarise_regression(
     ef: ArrayLike,
     ef_true: ArrayLike,
-    train_mean: float,
-    train_std: float | None = None,
+    train_mean: ArrayLike,
+    train_std: ArrayLike | None = None,
     spread: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
     probability: tuple[ArrayLike, ArrayLike] | None = None,
     clusters: ArrayLike | None = None,
@@ -104,8 +110,9 @@ def summarise_regression(
     Args:
         ef: `(n,)` in percent.
         ef_true: `(n,)` truth in percent.
-        train_mean: Mean EF of the training split in percent.
-        train_std: Its standard deviation, for the intervals of the constant answer.
+        train_mean: Mean EF of the training split in percent; `(n,)` where the cases are judged by
+            models of several TRAINs.
+        train_std: Its standard deviation, likewise, for the intervals of the constant answer.
         spread: Standard deviations `(n,)` and both ends of the intervals at `LEVELS`,
             `(n, L)` each, of the predictions.
         probability: Stated probability of EF <= 40, and whether it is so, `(n,)` each.
@@ -115,7 +122,7 @@ def summarise_regression(
         As `summarise_classification`.
     """
     truth = np.asarray(ef_true, dtype=np.float64)
-    constant = np.full(len(truth), train_mean)
+    constant = np.full(len(truth), train_mean, dtype=np.float64)
     baseline = regression_metrics(constant, truth)
     everyone = np.ones(len(truth), dtype=bool)
     error = abs(np.asarray(ef, dtype=np.float64) - truth)
@@ -133,9 +140,9 @@ def summarise_regression(
         of_risk = probability_metrics(*stated) if stated else {}
         return {**regression_metrics(predicted, true), **of_intervals, **of_risk}
 
-    reach = train_std * normal_reach(LEVELS)
-    low, high = (np.tile(train_mean + sign * reach, (len(truth), 1)) for sign in (-1, 1))
-    baseline |= interval_metrics(constant, np.full(len(truth), train_std), low, high, truth)
+    std = np.full(len(truth), train_std, dtype=np.float64)
+    low, high = constant_intervals(constant, std)
+    baseline |= interval_metrics(constant, std, low, high, truth)
     if probability is not None:
         prevalence = float(np.asarray(probability[1], dtype=np.float64).mean())
         baseline |= probability_metrics(np.full(len(truth), prevalence), probability[1])
@@ -145,6 +152,19 @@ def summarise_regression(
         f"coverage_{100 * level:.0f}": (everyone, inside[:, i]) for i, level in enumerate(LEVELS)
     }
     return _beside(metric, (ef, truth, *spread, *risk), baseline, hits, scored, clusters)
+
+
+def constant_intervals(
+    mean: NDArray[np.float64], std: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return both ends of the normal intervals at `LEVELS`, `(n, L)` each.
+
+    Args:
+        mean: `(n,)` in percent.
+        std: `(n,)` standard deviations in EF points.
+    """
+    reach = std[:, None] * normal_reach(LEVELS)
+    return mean[:, None] - reach, mean[:, None] + reach
 
 
 def format_summary(summary: Summary, title: str, baseline: str, note: str = "") -> str:

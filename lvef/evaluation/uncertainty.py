@@ -116,14 +116,14 @@ def probability_metrics(p_reduced: ArrayLike, reduced_true: ArrayLike) -> Metric
     }
 
 
-def doubt(p_reduced: ArrayLike, threshold: float = 0.5) -> NDArray[np.float64]:
+def doubt(p_reduced: ArrayLike, threshold: ArrayLike = 0.5) -> NDArray[np.float64]:
     """Return how near the decision each case is, in 0..1; 1 is a coin toss.
 
     Args:
         p_reduced: `(n,)` probability of EF <= 40.
-        threshold: Probability from which a case is called reduced.
+        threshold: Probability from which a case is called reduced, `(n,)` where each has its own.
     """
     probability = np.clip(np.asarray(p_reduced, dtype=np.float64), 1e-9, 1 - 1e-9)
-    cut = min(max(threshold, 1e-9), 1 - 1e-9)
-    distance = np.log(probability / (1 - probability)) - math.log(cut / (1 - cut))
+    cut = np.clip(np.asarray(threshold, dtype=np.float64), 1e-9, 1 - 1e-9)
+    distance = np.log(probability / (1 - probability)) - np.log(cut / (1 - cut))
     return np.asarray(2 * expit(-np.abs(distance)))

@@ -130,8 +130,8 @@ def _stamps(files: list[Path]) -> dict[str, list[int]]:
 
 
 def videos_stamp(root: Path) -> list[int]:
-    """Return number, total size and newest time of the videos of a folder."""
-    stats = [file.stat() for file in (root / "Videos").iterdir()]
+    """Return number, total size and newest time of the videos of a folder, of any layout."""
+    stats = [file.stat() for file in find_layout(root).clip_files(root)]
     return [len(stats), sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats)]
 
 

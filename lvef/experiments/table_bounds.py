@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,11 +12,18 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from lvef.cardiac import is_reduced
+from lvef.columns import SPLITS
 from lvef.evaluation.ceilings import ef_from_volume
-from lvef.evaluation.summary import Summary, summarise_classification, summarise_regression
+from lvef.evaluation.summary import (
+    Summary,
+    constant_intervals,
+    summarise_classification,
+    summarise_regression,
+)
 from lvef.evaluation.thresholds import best_threshold
-from lvef.evaluation.uncertainty import LEVELS, normal_reach
+from lvef.experiments.table_rows import clusters_of
 
+Array = NDArray[np.float64]
 Bounds = dict[str, dict[str, Any]]
 """By name: `kind` of the rows that it stands beside, its `metrics` as those of a row, and what it
 is made with."""
@@ -23,6 +32,8 @@ MAJORITY = "always the majority of TRAIN"
 STATISTICS = {"median": "least MAE", "mean": "least RMSE, best R²"}
 """The conditional statistic that is best by which metrics."""
 _VOLUMES = ("EDV", "ESV")
+_STD = "standard deviation of TRAIN"
+_OF_RISK = ("ece", "brier", "log_loss")
 
 
 def given(volume: str, statistic: str) -> str:
@@ -30,72 +41,106 @@ def given(volume: str, statistic: str) -> str:
     return f"given the true {volume}: {statistic} of EF ({STATISTICS[statistic]})"
 
 
-def table_bounds(labels: pd.DataFrame) -> Bounds:
+def table_bounds(parts: Sequence[pd.DataFrame]) -> Bounds:
     """Return what constant answers, and those given a true volume, are worth on TEST.
 
     Everything is learned on TRAIN but the threshold of a volume, which VAL chooses in the same way
     as a classifier's.
 
     Args:
-        labels: Labels of all splits. Where a case lacks a volume, nothing is given that volume: the
+        parts: Labels of all splits; of cross-validation a table of each fold, of which the TESTs
+            are judged together. Where a case lacks a volume, nothing is given that volume: the
             figures would be of other cases.
     """
-    return {**_of_regression(labels), **_of_classification(labels)}
+    learned = [_learned(labels) for labels in parts]
+    truth = np.concatenate([of_part.truth for of_part in learned])
+    clusters = clusters_of(pd.concat([labels[labels["split"] == "TEST"] for labels in parts]))
 
+    def joined(name: str) -> Array:
+        return np.concatenate([of_part.answers[name] for of_part in learned])
 
-def _of_regression(labels: pd.DataFrame) -> Bounds:
-    train, test = (labels[labels["split"] == split] for split in ("TRAIN", "TEST"))
-    ef, ef_true = train["ef_true"], test["ef_true"].to_numpy(float)
-    mean, std, count = float(ef.mean()), float(ef.std()), len(test)
-    low, high = (np.tile(mean + side * std * normal_reach(LEVELS), (count, 1)) for side in (-1, 1))
-    spread = (np.full(count, std), low, high)
-    constant = {MEAN: mean, MEDIAN: float(ef.median())}
-    answers: dict[str, NDArray[np.float64]] = {k: np.full(count, v) for k, v in constant.items()}
-    for name in _known(labels):
-        volumes = train[name.lower()], ef, test[name.lower()]
-        answers |= {
-            given(name, "median"): ef_from_volume(*volumes, "median"),
-            given(name, "mean"): ef_from_volume(*volumes, "mean"),
-        }
     bounds: Bounds = {}
-    for name, answer in answers.items():
+    mean, std = joined(MEAN), joined(_STD)
+    spread = (std, *constant_intervals(mean, std))
+    for name in (MEAN, MEDIAN, *(given(v, s) for v in _known(parts) for s in STATISTICS)):
         more = {"train_std": std, "spread": spread} if name == MEAN else {}
-        metrics = summarise_regression(answer, ef_true, mean, **more)  # type: ignore[arg-type]
+        metrics = summarise_regression(joined(name), truth, mean, clusters=clusters, **more)  # type: ignore[arg-type]
         bounds[name] = {"kind": "regression", "metrics": _plain(metrics)}
-    return bounds
-
-
-def _of_classification(labels: pd.DataFrame) -> Bounds:
-    train, val, test = (labels[labels["split"] == split] for split in ("TRAIN", "VAL", "TEST"))
-    reduced = is_reduced(test["ef_true"].to_numpy(float)).astype(int)
-    prevalence = float(is_reduced(train["ef_true"].to_numpy(float)).mean())
-    majority = int(prevalence >= 0.5)
-    constant = np.full(len(test), prevalence)  # what it states; it calls the majority
-    metrics = summarise_classification(constant, reduced, 0.5, majority)
-    bounds: Bounds = {
-        MAJORITY: {"kind": "classification", "metrics": _plain(metrics), "majority": majority}
-    }
-    for name in _known(labels):
-        # Any rising function of the volume ranks cases as it does, and calls them alike.
-        centre = np.log(train[name.lower()].to_numpy(float)).mean()
-        of_val, of_test = (
-            expit(np.log(split[name.lower()].to_numpy(float)) - centre) for split in (val, test)
+    reduced, majority = is_reduced(truth).astype(int), joined(MAJORITY)
+    for name in (MAJORITY, *map(_called, _known(parts))):
+        calls, stated = joined(name), joined(f"{name}, stated")
+        if name == MAJORITY:  # constants that differ by fold would rank cases
+            stated = np.full_like(stated, stated.mean())
+        metrics = summarise_classification(
+            stated, reduced, 0.5, majority, clusters=clusters, reduced=calls
         )
-        threshold = best_threshold(of_val, is_reduced(val["ef_true"].to_numpy(float)))
-        metrics = summarise_classification(of_test, reduced, threshold, majority)
-        for stated in ("ece", "brier", "log_loss"):  # it ranks, and states no probability
-            metrics.pop(stated, None)
-        bounds[f"given the true {name}, threshold of VAL"] = {
+        if name != MAJORITY:
+            for of_risk in _OF_RISK:  # a volume ranks, and states no probability
+                metrics.pop(of_risk, None)
+        facts = [of_part.facts[name] for of_part in learned]
+        key = "majority" if name == MAJORITY else "threshold_ml"
+        bounds[name] = {
             "kind": "classification",
             "metrics": _plain(metrics),
-            "threshold_ml": float(np.exp(centre + np.log(threshold / (1 - threshold)))),
+            key: facts[0] if len(facts) == 1 else facts,
         }
     return bounds
 
 
-def _known(labels: pd.DataFrame) -> list[str]:
+@dataclass
+class _Learned:
+    """What TRAIN and VAL of one table say of its TEST.
+
+    Attributes:
+        truth: EF of TEST in percent, `(n,)`.
+        answers: By name, `(n,)`: an EF, a standard deviation, a call, or what is stated beside it.
+        facts: By name of a call, what it rests on.
+    """
+
+    truth: Array
+    answers: dict[str, Array] = field(default_factory=dict)
+    facts: dict[str, float] = field(default_factory=dict)
+
+
+def _learned(labels: pd.DataFrame) -> _Learned:
+    train, val, test = (labels[labels["split"] == split] for split in SPLITS)
+    ef, count = train["ef_true"], len(test)
+    learned = _Learned(test["ef_true"].to_numpy(float))
+    prevalence = float(is_reduced(ef.to_numpy(float)).mean())
+    learned.facts[MAJORITY] = int(prevalence >= 0.5)
+    constants = {
+        MEAN: float(ef.mean()), _STD: float(ef.std()), MEDIAN: float(ef.median()),
+        # It states the prevalence, and calls the majority.
+        MAJORITY: learned.facts[MAJORITY], f"{MAJORITY}, stated": prevalence,
+    }  # fmt: skip
+    learned.answers = {name: np.full(count, value, float) for name, value in constants.items()}
+    for volume in _known([labels]):
+        of_train, of_val, of_test = (
+            split[volume.lower()].to_numpy(float) for split in (train, val, test)
+        )
+        for statistic in STATISTICS:
+            answer = ef_from_volume(of_train, ef, of_test, statistic)  # type: ignore[arg-type]
+            learned.answers[given(volume, statistic)] = answer
+        # Any rising function of the volume ranks cases as it does, and calls them alike.
+        centre, name = np.log(of_train).mean(), _called(volume)
+        stated = expit(np.log(of_test) - centre)
+        odds = expit(np.log(of_val) - centre)
+        threshold = best_threshold(odds, is_reduced(val["ef_true"].to_numpy(float)))
+        learned.answers |= {name: (stated >= threshold).astype(float), f"{name}, stated": stated}
+        learned.facts[name] = float(np.exp(centre + np.log(threshold / (1 - threshold))))
+    return learned
+
+
+def _called(volume: str) -> str:
+    """Return the name of the call that is made by a true volume."""
+    return f"given the true {volume}, threshold of VAL"
+
+
+def _known(parts: Sequence[pd.DataFrame]) -> list[str]:
     """Return the volumes that every case has."""
-    return [name for name in _VOLUMES if labels[name.lower()].notna().all()]
+    return [
+        name for name in _VOLUMES if all(labels[name.lower()].notna().all() for labels in parts)
+    ]
 
 
 def _plain(metrics: Summary) -> Summary:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lvef.cardiac import REDUCED_EF
 from lvef.evaluation.intervals import CLOPPER_PEARSON
@@ -21,13 +21,20 @@ Flags = NDArray[np.bool_]
 FEWER, NO_FEWER, MORE = "fewer", "**not fewer**", "more"
 
 
-def calls_of(cases: pd.DataFrame, threshold: float, majority: int) -> dict[str, Any]:
+def calls_of(
+    cases: pd.DataFrame,
+    threshold: ArrayLike,
+    majority: ArrayLike,
+    clusters: NDArray[Any] | None = None,
+) -> dict[str, Any]:
     """Return what a row's calls and flags are worth.
 
     Args:
         cases: Its `cases.csv`.
-        threshold: Probability from which it calls a case reduced.
-        majority: The class that the constant call says.
+        threshold: Probability from which it calls a case reduced, `(n,)` where each fold has its
+            own.
+        majority: The class that the constant call says, likewise.
+        clusters: `(n,)` patients, where several cases may be of one.
 
     Returns:
         `error_rate`, `always_the_majority` (the constant call's), `errors` (whether they are fewer:
@@ -38,8 +45,17 @@ def calls_of(cases: pd.DataFrame, threshold: float, majority: int) -> dict[str, 
     """
     called, truth = (cases[name].to_numpy(float) == 1 for name in ("reduced", "reduced_true"))
     wrong, flagged = called != truth, cases["review"].to_numpy(float) > 0
-    trivial = share_of(truth != bool(majority))
-    error_rate = share_of(wrong)
+    everyone = np.ones(len(cases), dtype=bool)
+
+    def share(hits: Flags, of: Flags = everyone) -> dict[str, Any]:
+        return share_of(hits[of], clusters=None if clusters is None else clusters[of])
+
+    def groups(flags: Flags) -> dict[str, Any]:
+        parts = {"flagged": share(wrong, flags), "others": share(wrong, ~flags)}
+        return {"share_flagged": share(flags), **parts}
+
+    trivial = share(truth != (np.asarray(majority) == 1))
+    error_rate = share(wrong)
     errors = NO_FEWER
     if error_rate["upper"] < trivial["value"]:
         errors = FEWER
@@ -53,14 +69,11 @@ def calls_of(cases: pd.DataFrame, threshold: float, majority: int) -> dict[str, 
         "error_rate": error_rate,
         "always_the_majority": trivial,
         "errors": errors.strip("*"),
-        "sensitivity": share_of(called[truth]),
-        "specificity": share_of(~called[~truth]),
-        **_groups(wrong, flagged),
-        "by_nearness": _groups(wrong, nearest),
-        "borderline": {
-            "of_mistakes": share_of(borderline[wrong]),
-            "of_cases": share_of(borderline),
-        },
+        "sensitivity": share(called, truth),
+        "specificity": share(~called, ~truth),
+        **groups(flagged),
+        "by_nearness": groups(nearest),
+        "borderline": {"of_mistakes": share(borderline, wrong), "of_cases": share(borderline)},
     }
 
 
@@ -126,16 +139,8 @@ def _worth(row: dict[str, Any]) -> str:
     return NO_FEWER if row["errors"] == NO_FEWER.strip("*") else str(row["errors"])
 
 
-def _nearness(cases: pd.DataFrame, threshold: float) -> NDArray[np.float64]:
+def _nearness(cases: pd.DataFrame, threshold: ArrayLike) -> NDArray[np.float64]:
     """Return how near the decision each case is: the more, the nearer."""
     if "ef" in cases:
         return -np.abs(cases["ef"].to_numpy(float) - REDUCED_EF)
     return doubt(cases["p_reduced"].to_numpy(float), threshold)
-
-
-def _groups(wrong: Flags, flagged: Flags) -> dict[str, Any]:
-    return {
-        "share_flagged": share_of(flagged),
-        "flagged": share_of(wrong[flagged]),
-        "others": share_of(wrong[~flagged]),
-    }

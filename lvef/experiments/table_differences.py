@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lvef.evaluation.comparison import (
     RESAMPLES,
+    Counts,
     bootstrap_auc,
     bootstrap_mae,
     compare,
@@ -19,6 +20,7 @@ from lvef.evaluation.comparison import (
 )
 from lvef.evaluation.metrics import classification_metrics
 from lvef.experiments.table_markdown import header, line, number, p_value
+from lvef.experiments.table_rows import clusters_of
 
 Array = NDArray[np.float64]
 Differences = dict[str, dict[str, dict[str, dict[str, Any]]]]
@@ -41,7 +43,7 @@ class Compared:
     answer: str
     truth: str
     lower_is_better: bool
-    bootstrap: Callable[[Array, Array, NDArray[np.int64]], Array]
+    bootstrap: Callable[[Array, Array, Counts], Array]
 
     def value(self, answer: Array, truth: Array) -> float:
         """Return the metric of some cases."""
@@ -57,10 +59,16 @@ ROC_AUC = Compared("roc_auc", "p_reduced", "reduced_true", False, bootstrap_auc)
 def scored(
     metric: Compared, cases: Mapping[str, pd.DataFrame]
 ) -> tuple[dict[str, float], dict[str, Array]]:
-    """Return the metric of each row, and of its resamples, over the cases that all of them have."""
+    """Return the metric of each row, and of its resamples, over the cases that all of them have.
+
+    Args:
+        metric: The metric.
+        cases: The cases of each row; with `patient`, patients are drawn in place of clips.
+    """
     indexed = {name: frame.set_index("video") for name, frame in cases.items()}
     common = sorted(set.intersection(*(set(frame.index) for frame in indexed.values())))
-    drawn = resampled(len(common))
+    clusters = clusters_of(next(iter(indexed.values())).loc[common].reset_index())
+    drawn = resampled(len(common), clusters)
     values, scores = {}, {}
     for name, frame in indexed.items():
         row = frame.loc[common]
@@ -101,8 +109,10 @@ def _note(count: int, margin: float, unit: str) -> str:
     how_many = "this is one comparison" if count == 1 else f"these are {count} comparisons"
     return (
         f"In brackets the 90 % interval of the difference ({RESAMPLES:,} paired bootstrap "
-        f"resamples of cases). Equivalent: that interval lies within ± {margin:g} {unit} (two "
-        "one-sided tests at 5 %). Better or worse: not equivalent, and p after Holm below 0.05. "
+        "resamples of cases, by patient where one has several). Equivalent: that interval lies "
+        f"within ± {margin:g} {unit} "
+        "(two one-sided tests at 5 %). Better or worse: not equivalent, and p after Holm below "
+        "0.05. "
         f"Undecided: neither. The first p-value is uncorrected, and {how_many}. The "
         "second is corrected for all of them (Holm). All of this covers the drawing of TEST's "
         "cases only, not what another training would give: see `--seeds`."

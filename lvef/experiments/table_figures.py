@@ -86,13 +86,20 @@ def _lines(bounds: Bounds, metric: str) -> dict[str, float]:
 
 
 def _learning(rows: Rows, metric: str) -> dict[str, Any]:
-    """Return the curves of the experiments that were trained for more than one epoch."""
+    """Return the curves of the experiments that were trained for more than one epoch.
+
+    Of folds it is their mean, as far as all of them went.
+    """
     curves = {}
     for name, row in rows.items():
-        history = read_history(Path(row["checkpoint"]).parent.parent)
-        curve = history.get(f"val/{metric}", ([], []))
-        if len(curve[0]) > 1:
-            curves[name] = curve
+        each = [
+            read_history(Path(checkpoint).parent.parent).get(f"val/{metric}", ([], []))
+            for checkpoint in row.get("checkpoints", [row.get("checkpoint")])
+        ]
+        epochs = sorted(set.intersection(*(set(curve[0]) for curve in each)))
+        of_epoch = [dict(zip(*curve, strict=True)) for curve in each]
+        if len(epochs) > 1:
+            curves[name] = epochs, [np.mean([v[epoch] for v in of_epoch]) for epoch in epochs]
     return curves
 
 

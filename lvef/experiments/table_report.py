@@ -13,8 +13,18 @@ from lvef.experiments.table_bounds import MAJORITY, MEAN, Bounds
 from lvef.experiments.table_calls import calls_of, format_calls, format_flags
 from lvef.experiments.table_differences import MAE, ROC_AUC, differences_of, format_differences
 from lvef.experiments.table_figures import COVERAGES, draw_table
+from lvef.experiments.table_folds import TableFolds
 from lvef.experiments.table_markdown import cell, header, line, number
-from lvef.experiments.table_rows import Rows, best_on_val, is_classifier, read_cases
+from lvef.experiments.table_over_folds import describe_folds, format_folds
+from lvef.experiments.table_rows import (
+    Rows,
+    best_on_val,
+    clusters_of,
+    is_classifier,
+    of_each_case,
+    read_cases,
+    with_patients,
+)
 from lvef.experiments.table_seeds import format_seeds, seeds_of
 from lvef.experiments.table_sharpness import format_sharpness
 from lvef.files import write_json, write_text
@@ -32,10 +42,12 @@ _RESAMPLED = "percentile bootstrap, 1,000 resamples of cases"
 def write_report(
     output: Path,
     seeds: Mapping[int, Rows],
+    parts: Sequence[pd.DataFrame],
     bounds: Bounds,
     margins: dict[str, float],
     phantom: bool,
     note: str = "",
+    folds: TableFolds | None = None,
 ) -> Path:
     """Write the table of finished experiments.
 
@@ -43,26 +55,36 @@ def write_report(
         output: Folder.
         seeds: By seed and experiment: its `metrics.json`, with `checkpoint`, `minutes`, `val` and
             `cases`. All tables but that over seeds show the first seed.
+        parts: The labels; of cross-validation a table of each fold.
         bounds: What the rows stand beside on the same TEST split.
         margins: By metric, the difference below which two rows are equivalent.
         phantom: Whether they were measured on phantoms; every heading then says so.
         note: What table.md begins with.
+        folds: Of cross-validation; rows are then those of `pooled_row`.
 
     Returns:
         The path of table.md.
     """
-    data = "PHANTOM: " if phantom else ""
+    data = ("PHANTOM: " if phantom else "") + (f"{folds}: " if folds else "")
     rows = next(iter(seeds.values()))
     classifiers = {k: row for k, row in rows.items() if is_classifier(row)}
     regressors = {k: row for k, row in rows.items() if not is_classifier(row)}
     kinds = ((ROC_AUC, classifiers), (MAE, regressors))
     cases = {
-        seed: {name: read_cases(row["cases"]) for name, row in of_seed.items()}
+        seed: {
+            name: with_patients(read_cases(row["cases"]), parts) for name, row in of_seed.items()
+        }
         for seed, of_seed in seeds.items()
     }
     first = next(iter(cases.values()))
     majority = bounds[MAJORITY]["majority"]
-    calls = {name: calls_of(first[name], _threshold(row), majority) for name, row in rows.items()}
+    calls = {
+        name: calls_of(
+            first[name], of_each_case(_threshold(row), first[name]),
+            of_each_case(majority, first[name]), clusters_of(first[name]),
+        )
+        for name, row in rows.items()
+    }  # fmt: skip
     differences = {
         metric.name: differences_of(metric, _of(first, names), margins[metric.name])
         for metric, names in kinds
@@ -74,6 +96,7 @@ def write_report(
     results = {
         "phantom": phantom,
         "quick": note,
+        "folds": None if folds is None else {"number": folds.number, "seed": folds.seed},
         "note": NOT_FOR_DIAGNOSIS,
         "bounds": bounds,
         "references": {"experiments": REFERENCES, "video_models": VIDEO_MODELS, "caveat": CAVEAT},
@@ -88,6 +111,7 @@ def write_report(
     plots = draw_table(output, classifiers, regressors, first, bounds, data)
     sections = [
         [note] if note else [],
+        describe_folds(folds, parts, data) if folds else [],
         _classification(classifiers, bounds, data),
         _regression(regressors, bounds, data),
         _uncertainty(regressors, bounds, data),
@@ -96,6 +120,7 @@ def write_report(
         format_flags(calls, data),
         format_differences(differences, margins, data),
         format_seeds(over_seeds, list(seeds), data),
+        format_folds(classifiers, regressors, data) if folds else [],
         [f"![{data}{path.stem}]({path.name})" for path in plots],
         *_studies(output),
         _published(phantom),
@@ -107,9 +132,10 @@ def write_report(
     return output / "table.md"
 
 
-def _threshold(row: Mapping[str, Any]) -> float:
-    """Return the probability from which a row calls a case reduced."""
-    return 0.5 if row.get("threshold") is None else float(row["threshold"])
+def _threshold(row: Mapping[str, Any]) -> float | list[float]:
+    """Return the probability from which a row calls a case reduced; of folds one each."""
+    threshold = row.get("threshold")
+    return 0.5 if threshold is None else threshold
 
 
 def _of(cases: Mapping[str, pd.DataFrame], names: Rows) -> dict[str, pd.DataFrame]:

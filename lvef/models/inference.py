@@ -57,7 +57,8 @@ def inference(device: torch.device, fast: bool = False, small: bool = False) -> 
         device: Where they run.
         fast: In bfloat16 where that is faster; answers then change in their third digit.
         small: Whether it is the LV segmenter, which is faster in bfloat16 on every CPU that
-            multiplies it. Masks then move by a pixel in thousands, EF by hundredths of a point.
+            multiplies it. Masks then move by a pixel in thousands, EF by hundredths of a point;
+            of one clip in twenty by more than a tenth.
     """
     lower = fast and (device.type == "cuda" or cpu_precision() == "bf16-mixed")
     lower = lower or (small and device.type == "cpu" and cpu_multiplies_bfloat16())

@@ -75,6 +75,7 @@ class EFPredictor(EFTask):
         report = uncertainty_report(
             cases["ef"], cases["ef_true"], cases["ef_std"], inside,
             float(self.calibration.std_factor), float(self.calibration.rmse), self.noise_std,
+            self.clusters,
         )  # fmt: skip
         return report, format_uncertainty(report)
 

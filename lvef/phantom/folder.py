@@ -32,13 +32,17 @@ from lvef.files import tidy, write_arrays, write_csv, write_json
 from lvef.options import SEED, WORKERS, Range, check_numbers
 from lvef.phantom.clip import PhantomClip
 from lvef.phantom.layouts import (
+    LIST,
+    STUDIES,
     WrittenLayout,
     as_pediatric,
     check_layout,
     clear_patients,
     clips_folder,
+    write_lists,
     write_patient,
     write_splits,
+    write_study,
 )
 from lvef.phantom.purpose import Purpose
 from lvef.phantom.screen import HEIGHT, LEFT, SCALE, TOP, WIDTH, Screen, on_screen, truth_on_screen
@@ -111,7 +115,10 @@ def write_phantoms(
         layout: Which data set's layout the folder has, to try its reader on. `echonet-pediatric`:
             the same clips in `A4C/` with outlines and folds; age, weight and height are made up
             and say nothing of the heart that is shown. `camus`: half a beat from ED to ES and
-            masks as NIfTI, of the four-chamber view alone; it needs nibabel.
+            masks as NIfTI, of the four-chamber and the two-chamber view of hearts of the second
+            generator, whose EF is that of both planes; it needs nibabel. `list`: whole clips of
+            both views of such hearts, `clips.csv` to train on and `studies.csv` to analyse, with
+            the EF of the whole cavity.
 
     Returns:
         The folder.
@@ -126,7 +133,7 @@ def write_phantoms(
         raise ConfigurationError(
             f"{root} is not empty and holds no phantoms; choose another --root"
         )
-    check_layout(root, layout, screen, container)
+    check_layout(root, layout, screen, container, breadth)
     place = clips_folder(root, layout)
     place.mkdir(parents=True, exist_ok=True)
     # First, so that an interrupted folder is known for one and can be written anew.
@@ -138,7 +145,7 @@ def write_phantoms(
     }  # fmt: skip
     for marked in {root, place}:  # whichever of them is given, it holds phantoms
         write_json(marked / MARKER, settings)
-    for table in (_LIST, _TRACINGS):  # of other clips: the last to come again
+    for table in (_LIST, _TRACINGS, LIST, STUDIES):  # of other clips: the last to come again
         (place / table).unlink(missing_ok=True)
     folders = (TRUTH,) if layout == "camus" else (_VIDEOS, TRUTH)
     for folder in folders:
@@ -165,6 +172,9 @@ def write_phantoms(
             tidy(place / folder)
     if layout == "camus":
         write_splits(root, splits)
+        return root
+    if layout == "list":
+        write_lists(root, rows)
         return root
     files, traced = pd.DataFrame(rows), pd.concat(tracings)
     if layout == "echonet-pediatric":
@@ -240,10 +250,13 @@ class _How:
 
 
 def _write_clip(numbered: tuple[int, str], how: _How) -> tuple[dict[str, Any], pd.DataFrame]:
-    clip = _clip(how.seed, *numbered, how.marks and not how.screen, how.breadth)
+    if how.layout == "list":
+        purpose = Purpose[numbered[1]]
+        return write_study(how.seed, numbered[0], purpose, how.root, how.container), pd.DataFrame()
     if how.layout == "camus":
-        write_patient(clip, how.root, numbered[0])
+        write_patient(how.seed, numbered[0], Purpose[numbered[1]], how.root)
         return {}, pd.DataFrame()
+    clip = _clip(how.seed, *numbered, how.marks and not how.screen, how.breadth)
     ending = "dcm" if how.container == "dicom" else how.container
     path, fps = how.root / _VIDEOS / f"{clip.name}.{ending}", clip.patient.fps
     frames, truth, box, scale = clip.frames(), clip.truth(), None, None

@@ -2,9 +2,10 @@
 
 from lvef.phantom.layouts.camus import clear_patients, write_patient, write_splits
 from lvef.phantom.layouts.choice import WrittenLayout, check_layout, clips_folder
+from lvef.phantom.layouts.listed import LIST, STUDIES, write_lists, write_study
 from lvef.phantom.layouts.pediatric import as_pediatric
 
 __all__ = [
-    "WrittenLayout", "as_pediatric", "check_layout", "clear_patients", "clips_folder",
-    "write_patient", "write_splits",
+    "LIST", "STUDIES", "WrittenLayout", "as_pediatric", "check_layout", "clear_patients",
+    "clips_folder", "write_lists", "write_patient", "write_splits", "write_study",
 ]  # fmt: skip

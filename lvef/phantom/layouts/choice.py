@@ -9,9 +9,11 @@ from lvef.data.formats import require_nibabel
 from lvef.data.phantom_folder import is_phantom, read_marker
 from lvef.errors import ConfigurationError, VideoError
 
-WrittenLayout = Literal["echonet-dynamic", "echonet-pediatric", "camus"]
+WrittenLayout = Literal["echonet-dynamic", "echonet-pediatric", "camus", "list"]
 USUAL: WrittenLayout = "echonet-dynamic"
-_BELOW = {"echonet-dynamic": "", "echonet-pediatric": "A4C", "camus": "database_nifti"}
+SOLID = ("camus", "list")
+"""Layouts of two views of one heart, which the second generator draws."""
+_BELOW = {"echonet-dynamic": "", "echonet-pediatric": "A4C", "camus": "database_nifti", "list": ""}
 """Folder of the clips below the root."""
 
 
@@ -20,7 +22,9 @@ def clips_folder(root: Path, layout: WrittenLayout) -> Path:
     return root / _BELOW[layout]
 
 
-def check_layout(root: Path, layout: WrittenLayout, screen: bool, container: str) -> None:
+def check_layout(
+    root: Path, layout: WrittenLayout, screen: bool, container: str, breadth: float | None
+) -> None:
     """Refuse to put one layout over another, and clips that a layout does not have.
 
     Raises:
@@ -29,6 +33,11 @@ def check_layout(root: Path, layout: WrittenLayout, screen: bool, container: str
     if screen and layout != USUAL:
         raise ConfigurationError(
             f"--screen with --layout {layout}: its clips are cut out of the screen; leave one away"
+        )
+    if layout in SOLID and breadth is not None:
+        raise ConfigurationError(
+            f"--breadth with --layout {layout}: its hearts are solid, and not domain-randomised; "
+            "leave one away"
         )
     if layout == "camus":
         if container != "avi":

@@ -1,8 +1,8 @@
 """A second, independent digital heart: a solid body, and the physics of a probe that looks at it.
 
-No network is ever trained on it. It is the judge of whether what a network learned on the first
-generator holds for pictures made otherwise: it shares no anatomy, motion, tissue, rendering or
-constant with it.
+No segmenter that ships is ever trained on it. It is the judge of whether what a network learned on
+the first generator holds for pictures made otherwise: it shares no anatomy, motion, tissue,
+rendering or constant with it. `SolidStudy` shows one heart in two views.
 
 The way of the data: `population` draws a patient, `cycle` runs a pump for its beats, `draw` lays a
 `heart` under the probe so that the `section` of the image plane has the patient's EF,
@@ -19,5 +19,6 @@ descent of the base stretches.
 
 from lvef.phantom.solid.clip import SolidClip
 from lvef.phantom.solid.population import EF_QUARTERS, KINDS, SolidPatient
+from lvef.phantom.solid.study import SolidStudy
 
-__all__ = ["EF_QUARTERS", "KINDS", "SolidClip", "SolidPatient"]
+__all__ = ["EF_QUARTERS", "KINDS", "SolidClip", "SolidPatient", "SolidStudy"]

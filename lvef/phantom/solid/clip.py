@@ -9,45 +9,57 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lvef.cardiac import PICTURE_SIZE, chords_to_polygon, method_of_disks, polygon_area
+from lvef.cardiac import (
+    PICTURE_SIZE,
+    chords_to_polygon,
+    method_of_disks,
+    polygon_area,
+    polygon_mask,
+)
 from lvef.phantom.purpose import Purpose
 from lvef.phantom.solid.body import Body
 from lvef.phantom.solid.cycle import sample_cycle
-from lvef.phantom.solid.draw import draw
-from lvef.phantom.solid.population import sample_patient
+from lvef.phantom.solid.draw import Drawn, draw
+from lvef.phantom.solid.population import SolidPatient, sample_patient
 from lvef.streams import Use, stream
 
 
-class SolidClip:
-    """A solid beating heart under a simulated probe.
-
-    The same purpose, seed and index give the same clip wherever it is made.
+class SolidView:
+    """A solid beating heart as a simulated probe shows it from one place.
 
     Args:
-        seed: Seed of the population.
-        index: Number of the clip within the population.
-        purpose: What it is for; each has hearts of its own.
+        name: File name without extension.
+        patient: What was drawn of the patient.
+        rng: Source of randomness of beats and breathing; it has drawn the patient already.
+        place: Seed and numbers that its tissue and noise are drawn by, its alone.
+        drawn: Heart, pose, tissue and machine; drawn from `rng` by default.
 
     Attributes:
         name: File name without extension; says SOLIDPHANTOM, so that no one takes it for a
             patient.
         patient: EF, volume, rates and length that were drawn.
         kinds: What makes the clip hard, names from `KINDS`.
-        ef_3d: EF in percent of the whole cavity; `patient.ef` is that of the image plane.
+        ef_3d: EF in percent of the whole cavity.
         drawn: Heart, pose, tissue and machine.
         cycle: Its beats.
         ed_frame: End-diastolic frame of the labelled beat, the first that the clip shows whole.
         es_frame: End-systolic frame of the same beat.
     """
 
-    def __init__(self, seed: int, index: int, purpose: Purpose = Purpose.LOOK) -> None:
-        self._key = (seed, purpose, index)
-        rng = stream(Use.SOLID_PHANTOM, *self._key)
-        self.name = f"SOLIDPHANTOM{seed:03d}N{index:06d}"
-        self.patient = sample_patient(index, rng)
-        self.kinds = self.patient.kinds
-        self.cycle = sample_cycle(self.patient, rng)
-        self.drawn = draw(self.patient, rng)
+    def __init__(
+        self,
+        name: str,
+        patient: SolidPatient,
+        rng: np.random.Generator,
+        place: tuple[int, ...],
+        drawn: Drawn | None = None,
+    ) -> None:
+        self._key = place
+        self.name = name
+        self.patient = patient
+        self.kinds = patient.kinds
+        self.cycle = sample_cycle(patient, rng)
+        self.drawn = draw(patient, rng) if drawn is None else drawn
         self.ef_3d = self.drawn.ef_3d
         self._drift = rng.uniform(-2.5, 2.5, 2)
         self._breath = rng.uniform(2.5, 5.0), rng.uniform(0, 2 * np.pi)
@@ -133,6 +145,27 @@ class SolidClip:
         cubed = self.drawn.machine.pixels_per_mm**3 * 1000
         return np.array([method_of_disks(tracing) for tracing in self.tracings]) / cubed
 
+    def labels(self, frame: int) -> NDArray[np.uint8]:
+        """Return what lies where in a frame, `(112, 112)` uint8.
+
+        1 is the cavity as a reader traces it, 2 the wall around it: up to its outer border, and
+        from what the reader traces on.
+
+        Args:
+            frame: Frame, counted from 0.
+        """
+        rows, columns = np.mgrid[:PICTURE_SIZE, :PICTURE_SIZE].astype(np.float64)
+        machine, heart, c = self.drawn.machine, self.drawn.heart, float(self.contraction[frame])
+        plane = np.stack([columns, rows], axis=-1) - np.array(machine.origin)
+        plane = plane / machine.pixels_per_mm - self._shift(frame)
+        points = np.concatenate([plane, np.zeros((*plane.shape[:-1], 1))], axis=-1)
+        points = self.drawn.pose.to_heart(points)
+        wall = heart.within_wall(points, c)
+        wall |= heart.outside_cavity(points, np.full(wall.shape, c)) < 0
+        contour = chords_to_polygon(self.tracings[frame][1:])
+        cavity = polygon_mask(contour, PICTURE_SIZE, PICTURE_SIZE)
+        return np.where(cavity, 1, np.where(wall, 2, 0)).astype(np.uint8)
+
     def truth(self) -> dict[str, NDArray[np.generic]]:
         """Return what is known of every frame of the clip.
 
@@ -177,3 +210,21 @@ class SolidClip:
         stroke = self.cycle.emptying[es[whole]] - self.cycle.emptying[ed[whole]]
         best = whole[int(np.argmin(np.abs(stroke - np.median(stroke))))]
         return int(ed[best]), int(es[best])
+
+
+class SolidClip(SolidView):
+    """A solid heart in the apical four-chamber view.
+
+    The same purpose, seed and index give the same clip wherever it is made. `patient.ef` is what
+    the contours of the image plane give; `ef_3d` is that of the whole cavity.
+
+    Args:
+        seed: Seed of the population.
+        index: Number of the clip within the population.
+        purpose: What it is for; each has hearts of its own.
+    """
+
+    def __init__(self, seed: int, index: int, purpose: Purpose = Purpose.LOOK) -> None:
+        rng = stream(Use.SOLID_PHANTOM, seed, purpose, index)
+        name, patient = f"SOLIDPHANTOM{seed:03d}N{index:06d}", sample_patient(index, rng)
+        super().__init__(name, patient, rng, (seed, purpose, index))

@@ -20,7 +20,7 @@ _LEAST_INSIDE = 0.9
 """Share of the end-diastolic contour that the picture shows at least."""
 _FURTHEST_EF = 15.0
 """Points by which the plane's EF may differ from the whole cavity's; a reader refuses others."""
-_LONG_AXIS_SHARE = (0.14, 0.24)
+LONG_AXIS_SHARE = (0.14, 0.24)
 """Exponent of (1 - EF) that the long axis's length follows; the short axes do the rest."""
 
 
@@ -47,23 +47,67 @@ class Drawn:
 
 def draw(patient: SolidPatient, rng: np.random.Generator) -> Drawn:
     """Draw a phantom whose ventricle lies mostly inside the sector."""
-    still = _heart(patient, rng)
+    still = sample_heart(patient, rng)
     echo = sample_echogenicity(still, patient, rng)
     while True:
-        pose = _pose(still, patient, rng)
-        machine = sample_machine(still, pose, echo, patient, rng)
-        section = Section(still, pose, machine.spread, machine.contrast)
-        try:
-            contour = section.walls(np.zeros(1))[1][0]
-        except ValueError:
+        seen = _seen(still, echo, patient, rng)
+        if seen is None:
             continue
-        if _share_inside(contour, machine) < _LEAST_INSIDE:
-            continue
+        pose, machine, section = seen
         fitted = _fit_motion(still, section, patient, rng)
         if fitted is not None:
             heart, ef = fitted
             section = Section(heart, pose, machine.spread, machine.contrast)
             return Drawn(heart, ef, pose, echo, machine, section)
+
+
+def draw_view(
+    heart: Heart,
+    echo: SolidEchogenicity,
+    patient: SolidPatient,
+    rng: np.random.Generator,
+    turn: float = 0.0,
+) -> Drawn:
+    """Lay a heart that is drawn already under the probe, mostly inside the sector.
+
+    Args:
+        heart: The heart and how it beats.
+        echo: Its tissue.
+        patient: What makes the clip hard.
+        rng: Source of randomness.
+        turn: Radians by which the probe is turned about the heart's long axis, from the
+            four-chamber view towards the two-chamber view.
+    """
+    ef = 100 * (1 - heart.volume(1.0) / heart.volume(0.0))
+    while True:
+        seen = _seen(heart, echo, patient, rng, turn)
+        if seen is None:
+            continue
+        pose, machine, section = seen
+        try:
+            section.walls(np.ones(1))
+        except ValueError:
+            continue
+        return Drawn(heart, ef, pose, echo, machine, section)
+
+
+def _seen(
+    heart: Heart,
+    echo: SolidEchogenicity,
+    patient: SolidPatient,
+    rng: np.random.Generator,
+    turn: float = 0.0,
+) -> tuple[Pose, Machine, Section] | None:
+    """Draw a pose and a machine; None where they do not show enough of the ventricle."""
+    pose = _pose(heart, patient, rng, turn)
+    machine = sample_machine(heart, pose, echo, patient, rng)
+    section = Section(heart, pose, machine.spread, machine.contrast)
+    try:
+        contour = section.walls(np.zeros(1))[1][0]
+    except ValueError:
+        return None
+    shown = _share_inside(contour, machine) >= _LEAST_INSIDE
+    return (pose, machine, section) if shown else None
 
 
 def _share_inside(contour: Array, machine: Machine) -> float:
@@ -74,7 +118,7 @@ def _share_inside(contour: Array, machine: Machine) -> float:
     return float(inside.mean())
 
 
-def _heart(patient: SolidPatient, rng: np.random.Generator) -> Heart:
+def sample_heart(patient: SolidPatient, rng: np.random.Generator) -> Heart:
     """Draw a heart at rest, as large as the patient's EDV says."""
     volume = patient.end_diastolic_volume
     round_ = 0.47 + 0.1 * np.clip((volume - 80) / 150, 0, 1) + 0.035 * rng.normal()
@@ -98,8 +142,44 @@ def _heart(patient: SolidPatient, rng: np.random.Generator) -> Heart:
         apical_wall=float(thick * rng.uniform(0.4, 0.75)),
         right_width=float(np.clip(rng.normal(31, 6), 20, 48)),
     )
-    scale = float((volume * 1000 / (unit.volume(0.0) * 1000)) ** (1 / 3))
-    return replace(unit, length=scale, radius=scale * round_ / 2)
+    return as_large_as(unit, volume)
+
+
+def as_large_as(heart: Heart, volume: float) -> Heart:
+    """Return a heart of the same shape whose cavity has a volume in mL at end-diastole."""
+    scale = float((volume * 1000 / (heart.volume(0.0) * 1000)) ** (1 / 3))
+    return replace(heart, length=scale * heart.length, radius=scale * heart.radius)
+
+
+def beating(
+    still: Heart,
+    share: float,
+    weakness: tuple[Weakness, ...],
+    exponent: float,
+    torsion: float,
+    rocking: float,
+    right_shift: float,
+) -> Heart:
+    """Return a heart whose cavity loses a share of its volume until end-systole.
+
+    Args:
+        still: The heart at rest.
+        share: 0 to 1.
+        weakness: What does not take part.
+        exponent: See `LONG_AXIS_SHARE`.
+        torsion: See `Heart`, as all below.
+        rocking: In radians.
+        right_shift: In mm.
+    """
+    heart = replace(
+        still,
+        shortening=1 - (1 - share) ** exponent,
+        weakness=weakness,
+        torsion=torsion,
+        rocking=rocking,
+        right_shift=right_shift,
+    )
+    return replace(heart, narrowing=_narrowing(heart, share))
 
 
 def _fit_motion(
@@ -109,26 +189,13 @@ def _fit_motion(
 
     None where no motion does, or where the plane tells too little of the cavity.
     """
-    weakness = _weakness(patient, rng)
-    exponent = rng.uniform(*_LONG_AXIS_SHARE)
-    torsion = np.deg2rad(rng.uniform(4, 16)) * patient.ef / 60
-    rocking = np.deg2rad(rng.normal(0, 2.0))
-    right = rng.uniform(3.0, 8.0)
+    motion = sample_weakness(patient, rng), *sample_motion(patient, rng)
     ef = patient.ef
     for _ in range(6):
-        share = float(np.clip(ef, 3, 82)) / 100
-        heart = replace(
-            still,
-            shortening=1 - (1 - share) ** exponent,
-            weakness=weakness,
-            torsion=torsion,
-            rocking=rocking,
-            right_shift=right,
-        )
-        heart = replace(heart, narrowing=_narrowing(heart, share))
-        beating = Section(heart, section.pose, section.spread, section.contrast)
+        heart = beating(still, float(np.clip(ef, 3, 82)) / 100, *motion)
+        moving = Section(heart, section.pose, section.spread, section.contrast)
         try:
-            tracings = beating.tracings(np.array([0.0, 1.0]))
+            tracings = moving.tracings(np.array([0.0, 1.0]))
         except ValueError:
             return None
         seen = float(ejection_fraction(*(method_of_disks(t) for t in tracings)))
@@ -137,6 +204,18 @@ def _fit_motion(
             return (heart, whole) if abs(whole - seen) < _FURTHEST_EF else None
         ef += 0.9 * (patient.ef - seen)
     return None
+
+
+def sample_motion(
+    patient: SolidPatient, rng: np.random.Generator
+) -> tuple[float, float, float, float]:
+    """Draw how a heart beats: the last four arguments of `beating`."""
+    return (
+        float(rng.uniform(*LONG_AXIS_SHARE)),
+        float(np.deg2rad(rng.uniform(4, 16)) * patient.ef / 60),
+        float(np.deg2rad(rng.normal(0, 2.0))),
+        float(rng.uniform(3.0, 8.0)),
+    )
 
 
 def _narrowing(heart: Heart, share: float) -> float:
@@ -150,7 +229,8 @@ def _narrowing(heart: Heart, share: float) -> float:
     return low
 
 
-def _weakness(patient: SolidPatient, rng: np.random.Generator) -> tuple[Weakness, ...]:
+def sample_weakness(patient: SolidPatient, rng: np.random.Generator) -> tuple[Weakness, ...]:
+    """Draw which parts of the wall contract more or less than the others."""
     uneven = [
         Weakness(
             theta=float(rng.uniform(-np.pi, np.pi)),
@@ -174,13 +254,15 @@ def _weakness(patient: SolidPatient, rng: np.random.Generator) -> tuple[Weakness
     return tuple(uneven)
 
 
-def _pose(heart: Heart, patient: SolidPatient, rng: np.random.Generator) -> Pose:
-    """Lay the heart under the probe: tilted in the plane, and out of it."""
+def _pose(
+    heart: Heart, patient: SolidPatient, rng: np.random.Generator, turned: float = 0.0
+) -> Pose:
+    """Lay the heart under the probe: tilted in the plane, and out of it, and turned."""
     lean = np.deg2rad(np.clip(rng.normal(3, 8), -18, 20))
     out = np.deg2rad(rng.normal(0, 3.0))
     if "foreshortened" in patient.kinds:
         out = np.deg2rad(rng.uniform(7, 15)) * rng.choice([-1, 1])
-    turn, shift = np.deg2rad(rng.normal(0, 9.0)), rng.normal(0, 1.5)
+    turn, shift = np.deg2rad(rng.normal(0, 9.0)) - turned, rng.normal(0, 1.5)
     if "off plane" in patient.kinds:
         turn += np.deg2rad(rng.uniform(12, 30)) * rng.choice([-1, 1])
         shift += rng.uniform(3, 7) * rng.choice([-1, 1])

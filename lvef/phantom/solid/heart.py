@@ -253,6 +253,25 @@ class Heart:
         aside = np.hypot(a, b) - self.cavity(np.clip(u, 0, 1), theta, c)
         return np.asarray(np.maximum(np.maximum(aside, (u - 1) * self.length), -low))
 
+    def within_wall(self, points: Array, c: float) -> NDArray[np.bool_]:
+        """Return whether points lie in the ventricle's wall, from the apex to the mitral plane.
+
+        Args:
+            points: `(..., 3)` a, b, s now.
+            c: Contraction.
+        """
+        a, b, low = np.moveaxis(self._rock(points, -c), -1, 0)
+        u = self._level(low / self.length, np.full(np.shape(low), c))
+        s, at_most = u * self.length, np.clip(u, 0, 1)
+        theta = np.arctan2(b, a) - self.twist(s, c)
+        then = np.where(s < 0, 0.0, self.endocardium(at_most, theta))
+        outer = self.epicardium(np.minimum(s, self.length), theta)
+        now = then * (1 - c * self.inward(at_most, theta))
+        thick = np.maximum(outer**2 - then**2, 0) / self.stretch(at_most * self.length, c)
+        radius = np.hypot(a, b)
+        level = (s > -self.apical_wall) & (s < self.length)
+        return np.asarray(level & (radius >= now) & (radius < np.sqrt(now**2 + thick)))
+
     def _level(self, low: Array, c: Array) -> Array:
         """Return the level at ED of what is now at `low`, both as shares of the length."""
         k = c * self.shortening / (1 - _RAMP / 2)

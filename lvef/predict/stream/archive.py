@@ -26,6 +26,7 @@ from lvef.predict.stream.pool import Limits
 from lvef.predict.stream.progress import Progress, ProgressBar
 from lvef.predict.stream.second import check_pairs
 from lvef.predict.stream.store import ShardStore
+from lvef.predict.stream.studies import Studies
 from lvef.predict.stream.work import WorkOptions
 from lvef.predict.writer import made_with
 
@@ -48,6 +49,8 @@ class ArchiveOptions:
         device: Where networks run; see `own_device`.
         trusted: Modules that may be imported for a model of a user's own.
         anonymize: CSV file that says which clip each number is; None where clips keep their names.
+        exact: See `ClipAnalyser`.
+        studies: CSV file that says which study and view each clip is of; see `Studies.read`.
     """
 
     model: str | None = None
@@ -61,6 +64,8 @@ class ArchiveOptions:
     device: str | None = None
     trusted: tuple[str, ...] = ()
     anonymize: str | None = None
+    studies: str | None = None
+    exact: bool = False
 
 
 class Archive:
@@ -87,6 +92,7 @@ class Archive:
         if options.keyframes is not None:
             read_keyframes(options.keyframes)
         make_room(output / MANIFEST)
+        self.studies = None if options.studies is None else Studies.read(options.studies)
         self.numbers = self._numbers()
         self.manifest = agreed(output / MANIFEST, self._made())
 
@@ -114,6 +120,7 @@ class Archive:
             if self.numbers is not None:
                 self.numbers.number(clip_inputs(where))
             clips = asked_clips(where, self.options.keyframes, self.search)
+            clips = clips if self.studies is None else self.studies(clips)
             own = (clip for clip in self._called(clips) if self.shard.has(clip))
             shown = stack.enter_context(ProgressBar(bar, partial(self._left, where, len(done))))
             pending = PendingClips(store.add)
@@ -142,7 +149,7 @@ class Archive:
         options = self.options
         work = WorkOptions(
             options.segmenter, None if self.answers is None else self.answers.seen, options.fps,
-            self.output, options.previews, options.overlays,
+            self.output, options.previews, options.overlays, exact=options.exact,
         )  # fmt: skip
         workers = own_workers() if options.workers is None else options.workers
         return found_clips(stack, clips, work, workers, self.device, options.limits, stop)
@@ -158,6 +165,8 @@ class Archive:
             "keyframes": None if options.keyframes is None else digest(options.keyframes),
             "shards": self.shard.count,
             "anonymised": None if self.numbers is None else self.numbers.mark,
+            "studies": None if self.studies is None else True,
+            "exact": options.exact or None,
             "made_with": self._made_with(),
         }
 
@@ -183,4 +192,5 @@ class Archive:
         made = made_with(asked, data, self.options.model or "", trained_on)
         geometry = {"task": "LVSegmenter", "kind": "segmentation", "backbone": None}
         made = made if asked is not None else {**made, **geometry}
+        made = made if self.studies is None else {**made, "studies": True}
         return made if self.numbers is None else without_folders(made)

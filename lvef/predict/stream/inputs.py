@@ -39,6 +39,8 @@ class ClipInput:
         problem: Why it cannot be used, known before it is opened; empty where nothing is known.
         case: Its number, where nothing that is written may name it; 0 where it has none.
         secret: Hides in `key` what is known of such a clip.
+        study: The study that it is of; empty where none is known.
+        view: Which view of the heart it is said to be; likewise.
         a2c: The two-chamber clip of the same study, where a list names one.
     """
 
@@ -51,6 +53,8 @@ class ClipInput:
     problem: str = ""
     case: int = 0
     secret: bytes = field(default=b"", repr=False)
+    study: str = ""
+    view: str = ""
     a2c: ClipInput | None = None
 
     @property
@@ -60,16 +64,18 @@ class ClipInput:
 
     @property
     def key(self) -> bytes:
-        """Tells this file, as it is now, from all others."""
-        about = b"\0".join([self.stored_path, b"%d" % self.size, b"%d" % self.mtime_ns])
-        if self.a2c is not None:
-            about += b"\0" + self.a2c.key
+        """Tells this file, as it is now and as what it was given, from all others."""
+        own = [self.stored_path, b"%d" % self.size, b"%d" % self.mtime_ns]
+        of_study = [os.fsencode(self.study), os.fsencode(self.view)] if self.study else []
+        second = [] if self.a2c is None else [self.a2c.key]
+        about = b"\0".join([*own, *of_study, *second])
         return blake2b(about, digest_size=_KEY, key=self.secret).digest()
 
     @property
     def row(self) -> dict[str, object]:
         """What is known of it before it is opened, as a row; see `EMPTY`."""
-        return {**EMPTY, "video": self.name, "shown": self.shown, "path": self.path}
+        known = {"video": self.name, "shown": self.shown, "path": self.path}
+        return {**EMPTY, **known, "study": self.study, "apical_view": self.view}
 
 
 @dataclass(frozen=True)

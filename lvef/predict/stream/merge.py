@@ -13,7 +13,7 @@ import pandas as pd
 
 from lvef.data.slots import asks_for_a2c
 from lvef.errors import DatasetError
-from lvef.files import append_table, replacing, write_json
+from lvef.files import append_table, replacing, write_csv, write_json
 from lvef.predict.rows import (
     COLUMNS,
     FOUND_COLUMNS,
@@ -24,13 +24,16 @@ from lvef.predict.rows import (
 )
 from lvef.predict.stream.schema import ROWS, StoredClip
 from lvef.predict.stream.store import journal_clips, part_clips, parts_of, shards_of
-from lvef.run_files import BEATS, PREDICTIONS
+from lvef.predict.stream.studies import StudyTable
+from lvef.run_files import BEATS, PREDICTIONS, STUDIES
 
 _AT_ONCE = 512
 
 
 def merge_shards(folder: Path, made_with: dict[str, Any]) -> tuple[int, int]:
     """Write `predictions.csv`, `beats.csv` and `predictions.json` of all shards of a folder.
+
+    And `studies.csv`, where it is known which study each clip is of.
 
     Rows are in the order of the files' paths. Where a file was analysed twice, having changed,
     the later one counts. Each table is whole or not there, so that a merge can be begun anew.
@@ -50,14 +53,20 @@ def merge_shards(folder: Path, made_with: dict[str, Any]) -> tuple[int, int]:
     if not shards:
         raise DatasetError(f"{folder} holds no shard of an archive: analyse writes them")
     clips = failed = 0
+    of_studies, studies = bool(made_with.get("studies")), StudyTable(bool(made_with["frames"]))
+    stored = studies.watched(clips_of(shards))
     with replacing(folder / PREDICTIONS) as videos, replacing(folder / BEATS) as beats:
-        for tables in tables_of(clips_of(shards), made_with["frames"], made_with["trained_on"]):
+        for tables in tables_of(stored, made_with["frames"], made_with["trained_on"], of_studies):
+            if of_studies:
+                studies.told(tables[0])
             clips += len(tables[0])
             failed += int((tables[0]["status"] != "ok").sum())
             append_table(videos, tables[0])
             append_table(beats, tables[1])
         if not clips:
             raise DatasetError(f"{folder}: no clip is analysed yet")
+    if of_studies:
+        write_csv(folder / STUDIES, studies.table(made_with["trained_on"]))
     write_json((folder / PREDICTIONS).with_suffix(".json"), made_with)
     return clips, failed
 
@@ -79,7 +88,7 @@ def clips_of(shards: Sequence[Path]) -> Iterator[StoredClip]:
 
 
 def tables_of(
-    clips: Iterator[StoredClip], frames: Sequence[str], trained_on: str
+    clips: Iterator[StoredClip], frames: Sequence[str], trained_on: str, of_studies: bool = False
 ) -> Iterator[Tables]:
     """Yield the tables of some clips at a time.
 
@@ -87,12 +96,18 @@ def tables_of(
         clips: The clips.
         frames: Frames that the model of EF saw; none where geometry answered.
         trained_on: What taught whatever answered, where that must be told.
+        of_studies: Whether the study and the view of each clip are told.
     """
     while some := list(islice(clips, _AT_ONCE)):
         table = pd.DataFrame(list(chain.from_iterable(clip.rows for clip in some)))
         table = table.reindex(columns=ROWS.names)
         table["path"] = table["path"].map(bytes.hex)
-        yield tables_of_rows(table, frames, trained_on)
+        videos, beats = tables_of_rows(table, frames, trained_on)
+        if of_studies:
+            known = {clip.rows[0]["video"]: clip.rows[0] for clip in some}
+            for column, name in (("study", "study"), ("view", "apical_view")):
+                videos[column] = [known[video].get(name) or "" for video in videos["video"]]
+        yield videos, beats
 
 
 def tables_of_rows(rows: pd.DataFrame, frames: Sequence[str], trained_on: str) -> Tables:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-_TEXTS = ("video", "shown", "reason")
+_TEXTS = ("video", "shown", "reason", "study", "apical_view")
 SECOND = ("ed_frame_a2c", "es_frame_a2c")
 """What is told of the two-chamber clip of a study."""
 _WHOLE = ("num_frames", "beat", "ed_frame", "es_frame", "mid_frame", *SECOND)
@@ -22,11 +22,13 @@ ROWS = pa.schema(
     + [(name, pa.string()) for name in _TEXTS]
     + [(name, pa.int64()) for name in _WHOLE]
     + [(name, pa.float64()) for name in _REAL]
+    + [("disks", pa.list_(pa.float64()))]
 )
 """A row a beat, or one for a clip that cannot be used; `key` tells a file as it was.
 
 Of clips that are called by numbers `path` is the number, and `size` and `mtime_ns` are -1: they
-would tell which file it is.
+would tell which file it is. `disks` are those of a beat, packed as `BeatDisks` does, where the clip
+is of a study.
 """
 RECORDS = pa.schema([("path", pa.binary()), ("video", pa.string()), ("record", pa.binary())])
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lvef.analysis.analyse import ClipAnalyser
+from lvef.analysis.biplane import BeatDisks, beat_disks
 from lvef.analysis.overlay import write_overlay
 from lvef.analysis.result import ClipAnalysis
 from lvef.data.dataset import KeyFrameDataset, collate, prepare_for_workers
@@ -47,6 +48,7 @@ class WorkOptions:
         previews: Whether a picture of each clip is wanted.
         overlays: Whether a video of each clip is.
         records: Whether curve and contours are wanted.
+        exact: See `ClipAnalyser`.
     """
 
     segmenter: str = "shipped"
@@ -56,6 +58,7 @@ class WorkOptions:
     previews: bool = False
     overlays: bool = False
     records: bool = True
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,14 +96,16 @@ class ClipWork:
         self.clock = _Clock()
         # On the CPU even where another process looks with a network on its device: one of each
         # worker's own there would only take memory.
-        self.analyser = ClipAnalyser(options.segmenter, "cpu")
+        self.analyser = ClipAnalyser(options.segmenter, "cpu", options.exact)
         own = self.analyser.net
         self.analyser.net = _Timed(own if network is None else _Elsewhere(network), self.clock)
         self._record = b""
+        self._disks: list[BeatDisks | None] | None = None
 
     def __call__(self, clip: ClipInput) -> FoundClip:
         """Do it to a clip; whatever is wrong with it becomes a reason."""
         self._record = b""
+        self._disks = [] if clip.study else None
         self.clock.restart()
         seen = self.options.seen
         asked = Asked(seen is not None and "MF" in seen.frames, self.options.fps)
@@ -113,6 +118,8 @@ class ClipWork:
                 with_second_beat(clip, rows, self._second)
         for row in rows:
             row["reason"] = without_names(clip, told_of(row, str(row["reason"])))
+        for row, disks in zip(rows, self._disks or [], strict=False):
+            row["disks"] = None if disks is None else disks.packed()
         frames = None
         if seen is not None:
             with self.clock.of("key frames"):
@@ -180,6 +187,8 @@ class ClipWork:
         with self.clock.of("keep"):
             if options.records:
                 self._record = packed_record(analysis)
+            if self._disks is not None:
+                self._disks = beat_disks(analysis)
             if options.folder is None:
                 return
             if options.previews:
