@@ -56,6 +56,14 @@ _STATED = [
     Column("view_true", "text", "", "the view, where a list of clips says so", ("table",)),
     Column("path_a2c", "text", "", "clip of the same heart in the apical two-chamber view, where "
            "there is one", ("table",)),
+    Column("reason_a2c", "text", "", "why that clip cannot be used; empty where it can",
+           ("table",)),
+    Column("num_frames_a2c", "count", "", "frames that it holds", ("table",)),
+    Column("fps_a2c", "number", "frames a second", "its rate", ("table",)),
+    Column("ed_frame_a2c", "frame", "", "its end-diastolic frame", ("table", "predictions.csv")),
+    Column("es_frame_a2c", "frame", "", "its end-systolic frame", ("table", "predictions.csv")),
+    Column("mid_frame_a2c", "frame", "", "frame half-way between them; -1 where they are of no "
+           "systole", ("table",)),
     Column("view", "text", "", "the view that was seen", ()),
     Column("fold", "count", "", "fold of cross-validation of which it is TEST, from 1: in the "
            "pooled predictions of a table", ()),

@@ -21,6 +21,7 @@ from lvef.data.fingerprint import folder_fingerprint
 from lvef.data.formats import read_frames
 from lvef.data.layouts import Camus, find_layout, read_labels
 from lvef.errors import ConfigurationError, DatasetError
+from lvef.experiments.heart_regions import heart_regions
 from lvef.phantom import open_phantom, write_phantoms
 
 nibabel = pytest.importorskip("nibabel")
@@ -145,6 +146,13 @@ def test_contours_lie_on_the_cavity_in_square_pixels(original):
         folder.contour("patient0001", 6)
 
 
+def test_where_the_heart_lies_is_not_told_of_the_second_view(original):
+    folder = read_labels(original)
+    regions = heart_regions(folder, folder.table.iloc[0], ["EDF_A2C", "EDF"], 64)
+    assert regions[0] == {}, "its masks are not those of the four-chamber loop"
+    assert regions[1]["lv_cavity"].any()
+
+
 def test_what_is_given_may_be_any_folder_above_the_patients(original, tmp_path):
     expected = read_labels(original).table
     for root in (original.parent, original / "database_nifti"):
@@ -221,7 +229,7 @@ def test_quirks_are_told_and_kept(own):
     folder = read_labels(own)
     assert len(folder.table) == 4
     for said in ("of 1 no FrameRate is stated", "NbFrame of 1 is not what the loop holds",
-                 "1 have no masks of ED and ES", "1 have no A2C"):  # fmt: skip
+                 "1 have no masks of ED and ES", "1 (25.0 %) have no A2C: kept"):  # fmt: skip
         assert said in folder.summary()
     with pytest.raises(DatasetError, match="frame 5 of patient0002 was not traced"):
         folder.contour("patient0002", 5)

@@ -13,10 +13,11 @@ import torch
 from pictures import on_screen
 
 from lvef.data.datamodule import EchoNetDataModule
-from lvef.data.dataset import VIEW, KeyFrameDataset
+from lvef.data.dataset import KeyFrameDataset
 from lvef.data.decode import decode_clip
 from lvef.data.formats import open_clip, write_video
 from lvef.data.keyframes import KeyFrameDataModule
+from lvef.data.looks import VIEW
 from lvef.data.masked_clips import MaskedClipDataModule
 from lvef.data.prepare import prepare_decoded, prepare_file
 from lvef.data.views import ClipView, FrameOptions

@@ -225,6 +225,7 @@ def test_heat_maps_show_no_letters_either(marked):
         np.asarray(image.get_array()) for axis in figure.axes for image in axis.get_images()
     ]
     assert (pictures[0][letters] > 60).mean() <= KEPT
+    sector = sector[0]
     heat = pictures[2][..., 3] * (~sector)
     edges = letters & ~cv2.erode(letters.astype(np.uint8), np.ones((2, 2))).astype(bool)
     beside = cv2.dilate(letters.astype(np.uint8), np.ones((3, 3))).astype(bool) & ~letters

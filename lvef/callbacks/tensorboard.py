@@ -17,6 +17,7 @@ from torch import Tensor
 from lvef.data.dataset import KeyFrameDataset
 from lvef.data.sector import shown_sector
 from lvef.data.shown import shown_frames
+from lvef.data.transforms import augmented_views
 from lvef.figures.data import sample_sheet
 from lvef.files import write_figure
 from lvef.models.task import Task
@@ -122,8 +123,7 @@ def _samples(trainer: Trainer, names: list[str], rows: NDArray[np.int64]) -> Ten
     if data.augmentation is None:
         return frames
     with torch.random.fork_rng(devices=[]):  # the run's own random numbers stay as they are
-        augmented: Tensor = data.augmentation(frames)
-    return augmented
+        return augmented_views(data.augmentation, frames, names)
 
 
 def _data(trainer: Trainer) -> str:

@@ -13,18 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from lvef.cardiac import NO_FRAME, PICTURE_SIZE, is_reduced, survey
-from lvef.data.formats import read_frames
-from lvef.data.prepare import sector_square
-from lvef.data.sector import find_sector
-from lvef.data.views import ClipView, blanked_and_cropped, to_square
+from lvef.cardiac import NO_FRAME, PICTURE_SIZE, is_reduced
+from lvef.data.looks import ClipLooks
+from lvef.data.slots import A4C, FRAME_COLUMNS, NO_A2C, VIEWS, View, slots_by_view
 from lvef.errors import VideoError
-
-FRAME_COLUMNS = {"EDF": "ed_frame", "ESF": "es_frame", "MF": "mid_frame"}
-"""The frames a model can ask for, and the column of the table that tells which they are."""
-VIEW = "view"
-"""Column of the table of new clips that holds a `ClipView`, where a clip was decoded already."""
-_FEWEST_PROBED = 50
 
 
 class Sample(TypedDict, total=False):
@@ -43,11 +35,12 @@ class Sample(TypedDict, total=False):
 
 
 class KeyFrameDataset(Dataset[Sample]):
-    """The key frames of every video of a table.
+    """The key frames of every case of a table: of one clip, or of one of each view.
 
     Args:
-        table: Rows with `path`, `num_frames`, `ef` and the frame columns; the index is the row.
-        frames: Which frames, in slot order: any of `EDF`, `ESF`, `MF`.
+        table: Rows with `path`, `num_frames` and the frame columns of each view that is seen, and
+            `ef_true`; the index is the row.
+        frames: Which frames, in slot order: any of `FRAME_COLUMNS`.
         image_size: Height and width of a frame in pixels.
         remove_artifacts: Blank what lies outside the ultrasound sector.
         crop: Crop frames that are not 112 x 112 square around the sector, as a clip that was
@@ -63,17 +56,14 @@ class KeyFrameDataset(Dataset[Sample]):
         crop: bool = False,
     ) -> None:
         self.rows = table.index.to_numpy(np.int64)
-        self.paths = table["path"].tolist()
-        self.counts = table["num_frames"].to_numpy(np.int64)
         self.ef = table["ef_true"].to_numpy(np.float32)
         self.indices = table[[FRAME_COLUMNS[name] for name in frames]].to_numpy(np.int64)
-        self.image_size = image_size
-        self.remove_artifacts = remove_artifacts
-        self.crop = crop
-        views = list(table[VIEW]) if crop and VIEW in table else []
-        self._views: dict[int, ClipView] = {
-            item: view for item, view in enumerate(views) if isinstance(view, ClipView)
-        }
+        self.slots = slots_by_view(frames)
+        options = (image_size, remove_artifacts, crop)
+        self._looks = {
+            view: ClipLooks(table, view, *options) for view in VIEWS
+            if view == A4C or view in self.slots
+        }  # fmt: skip
 
     def __len__(self) -> int:
         """Return the number of videos."""
@@ -83,9 +73,7 @@ class KeyFrameDataset(Dataset[Sample]):
         """Decode one case; a video that cannot be read becomes a failure with its reason."""
         row = torch.tensor(self.rows[item])
         try:
-            if NO_FRAME in self.indices[item]:
-                raise VideoError(f"{self.paths[item]} has no mid frame: ES is of another beat")
-            frames = self.look(item, self.indices[item].tolist())
+            frames = self._read(item)
         except VideoError as error:
             return {"row": row, "failure": str(error)}
         ef = self.ef[item]
@@ -96,63 +84,58 @@ class KeyFrameDataset(Dataset[Sample]):
             "row": row,
         }
 
-    def look(self, item: int, wanted: list[int]) -> Tensor:
-        """Return any frames of a case, uint8 `(n, 3, H, W)`, as a model would see them.
+    def look(self, item: int, wanted: list[int], view: View = A4C) -> Tensor:
+        """Return any frames of a case's clip of a view, uint8 `(n, 3, H, W)`, as a model sees them.
 
         Raises:
             VideoError: They cannot be read.
         """
-        if item in self._views:
-            kept = self._views[item].look(wanted, self.image_size, self.remove_artifacts)
-            if kept is not None:
-                return kept
-        return to_square(torch.from_numpy(self._read(item, wanted)), self.image_size)
+        return self._looks[view](item, wanted)
 
-    def to_view(self, item: int, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return where points of a case's own frames lie in the frames that a model sees.
+    def count(self, item: int, view: View = A4C) -> int:
+        """Return how many frames a case's clip of a view holds."""
+        return int(self._looks[view].counts[item])
+
+    def to_view(
+        self, item: int, points: NDArray[np.float64], view: View = A4C
+    ) -> NDArray[np.float64]:
+        """Return where points of a case's own frames lie in those that a model sees of that view.
 
         Args:
             item: A case that was looked at already, artifacts removed.
             points: `(n, 2)` x, y in pixels.
+            view: Of which clip.
         """
-        view = self._views[item]
-        height, width = view.shape
-        side = max(height, width)
-        corner = np.array([-((side - width) // 2), -((side - height) // 2)])
-        if self.crop:
-            square = sector_square(view.shape, view.sector())
-            side, corner = square.side, np.array([square.left, square.top])
-        return np.asarray((points + 0.5 - corner) * (self.image_size / side) - 0.5)
+        return self._looks[view].to_view(item, points)
 
-    def _read(self, item: int, wanted: list[int]) -> NDArray[np.uint8]:
-        path = self.paths[item]
-        if not self.remove_artifacts and not self.crop:
-            return read_frames(path, wanted)
-        if item in self._views:  # found when the clip, or this worker, first met the video
-            frames = read_frames(path, wanted)
-            return self._within(frames, self._views[item].sector())
-        # New clips are cropped as their beats were found, whichever beat of them this is.
-        reach = int(self.counts[item]) - 1
-        last = max(*wanted, reach if self.crop else min(reach, _FEWEST_PROBED))
-        probe = survey(last + 1, each_once=True).tolist()
-        try:
-            both = read_frames(path, wanted + probe)
-        except VideoError:  # perhaps the clip is shorter than the table says
-            both = read_frames(path, wanted + survey(max(wanted) + 1, each_once=True).tolist())
-        sector = find_sector(both[len(wanted) :])
-        shape = (int(both.shape[1]), int(both.shape[2]))
-        self._views[item] = ClipView(shape, np.packbits(sector))
-        return self._within(both[: len(wanted)], sector)
+    def _read(self, item: int) -> Tensor:
+        """Return the frames of a case in slot order, each clip read once.
 
-    def _within(self, frames: NDArray[np.uint8], sector: NDArray[np.bool_]) -> NDArray[np.uint8]:
-        return blanked_and_cropped(frames, sector, self.remove_artifacts, self.crop)
+        Raises:
+            VideoError: One cannot be read, or there is none.
+        """
+        frames: list[Tensor] = [torch.empty(0)] * self.indices.shape[1]
+        for view, slots in self.slots.items():
+            wanted = self.indices[item, slots].tolist()
+            path = self._looks[view].paths[item]
+            if not path:
+                raise VideoError(f"{self._looks[A4C].paths[item]}: {NO_A2C}")
+            if NO_FRAME in wanted:
+                raise VideoError(f"{path} has no mid frame: ES is of another beat")
+            for slot, frame in zip(slots, self.look(item, wanted, view), strict=True):
+                frames[slot] = frame
+        return torch.stack(frames)
 
 
-def decodable(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table that names no frame that there is not: ES stands in for such a mid frame."""
-    return table.assign(
-        mid_frame=table["mid_frame"].where(table["mid_frame"] != NO_FRAME, table["es_frame"])
-    )
+def decodable(table: pd.DataFrame, view: View = A4C) -> pd.DataFrame:
+    """Return a table that names no frame that there is not: ES stands in for such a mid frame.
+
+    Args:
+        table: The table.
+        view: Of whose clips.
+    """
+    mid, es = (view.column(name) for name in ("mid_frame", "es_frame"))
+    return table.assign(**{mid: table[mid].where(table[mid] != NO_FRAME, table[es])})
 
 
 def collate(samples: list[Sample]) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 from tqdm import tqdm
 
 from lvef.cardiac import is_reduced
-from lvef.data.dataset import FRAME_COLUMNS, refuse_failures
+from lvef.data.dataset import refuse_failures
+from lvef.data.slots import FRAME_COLUMNS, view_of
 from lvef.errors import OutputError
 from lvef.files import write_tensors
 
@@ -56,7 +57,8 @@ class Request:
             PICTURES, self.fingerprint, frame, self.image_size, self.remove_artifacts
         )  # fmt: skip
         digest.update(repr(settings).encode())
-        columns = (self.rows["path"], self.rows[FRAME_COLUMNS[frame]], self.rows["num_frames"])
+        path, count = (view_of(frame).column(name) for name in ("path", "num_frames"))
+        columns = (self.rows[path], self.rows[FRAME_COLUMNS[frame]], self.rows[count])
         for path, number, count in zip(*columns, strict=True):
             stat = Path(path).stat()
             known = (str(path), int(number), int(count), stat.st_size, stat.st_mtime_ns)

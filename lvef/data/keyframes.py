@@ -22,7 +22,7 @@ from lvef.data.layouts import MAX_EXCLUDED
 from lvef.data.loaders import decoding_loader
 from lvef.data.options import BATCH_SIZE, FEATURE_BATCH_SIZE, check_options
 from lvef.data.subgroups import AUTO
-from lvef.data.transforms import Augmentation
+from lvef.data.transforms import Augmentation, augmented_views
 
 
 class KeyFrameDataModule(LabelledDataModule):
@@ -35,7 +35,8 @@ class KeyFrameDataModule(LabelledDataModule):
 
     Args:
         root: The folder.
-        frames: Frames a case consists of, in this order: any of EDF, ESF, MF.
+        frames: Frames a case consists of, in this order: any of EDF, ESF, MF, and of
+            the two-chamber view EDF_A2C, ESF_A2C, MF_A2C.
         batch_size: Cases a batch, on each device.
         num_workers: Processes that decode for each device; by default the cores are shared out,
             8 at most.
@@ -116,7 +117,7 @@ class KeyFrameDataModule(LabelledDataModule):
     def augmented(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Return a batch with augmented frames; features stay as they are."""
         if self.augmentation is not None and "frames" in batch:
-            batch["frames"] = self.augmentation(batch["frames"])
+            batch["frames"] = augmented_views(self.augmentation, batch["frames"], self.frames)
         return batch
 
     def compute_features(

@@ -124,9 +124,10 @@ class LabelledDataModule(LightningDataModule):
             )
         try:
             self.folder = read_labels(self.root, self.max_excluded)
+            self.folder.check_views(self.frames)
             if self.check_videos:
                 self.folder = without_unreadable(
-                    self.folder, self.image_size, self._workers(), self.max_excluded
+                    self.folder, self.image_size, self._workers(), self.max_excluded, self.frames
                 )
         except ExcludedError as error:
             path = self._write_excluded(error.folder)

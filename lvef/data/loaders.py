@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,6 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lvef.data.dataset import (
-    FRAME_COLUMNS,
     KeyFrameDataset,
     collate,
     decodable,
@@ -19,6 +19,7 @@ from lvef.data.dataset import (
 )
 from lvef.data.layouts import LabelFolder, check_excluded
 from lvef.data.options import default_workers
+from lvef.data.slots import A2C, A2C_FRAMES, A4C_FRAMES, asks_for_a2c
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -69,28 +70,49 @@ def decoding_loader(
 
 
 def without_unreadable(
-    folder: LabelFolder, image_size: int, workers: int, limit: float
+    folder: LabelFolder,
+    image_size: int,
+    workers: int,
+    limit: float,
+    frames: Sequence[str] = A4C_FRAMES,
 ) -> LabelFolder:
     """Decode every key frame of every video, and set aside those that cannot be read.
 
-    All key frames, so that models of different frames are judged on the same videos.
+    All key frames, so that models of different frames are judged on the same videos. Where the
+    two-chamber view is asked for, cases whose clip of it cannot be read are left without one.
 
     Args:
         folder: The folder.
         image_size: Height and width of a frame in pixels.
         workers: Processes that decode.
         limit: Share of unusable videos above which the folder is refused.
+        frames: What is asked for.
 
     Raises:
         ExcludedError: More than that are unusable.
     """
-    dataset = KeyFrameDataset(
-        decodable(folder.table), list(FRAME_COLUMNS), image_size, remove_artifacts=False
-    )
+    failed = _failures(decodable(folder.table), A4C_FRAMES, image_size, workers)
+    folder = set_aside(folder, failed, limit)
+    if not asks_for_a2c(frames):
+        return folder
+    reason = A2C.column("reason")
+    there = folder.table[folder.table[reason] == ""]
+    told = _failures(decodable(there, A2C), A2C_FRAMES, image_size, workers)
+    reasons = folder.table[reason].copy()
+    for row, why in told.items():
+        reasons[row] = "unreadable video: " + why
+    return replace(folder, table=folder.table.assign(**{reason: reasons}))
+
+
+def _failures(
+    table: pd.DataFrame, frames: Sequence[str], image_size: int, workers: int
+) -> dict[int, str]:
+    """Return why frames of clips cannot be read, by row."""
+    dataset = KeyFrameDataset(table, frames, image_size, remove_artifacts=False)
     failed: dict[int, str] = {}
     for batch in decoding_loader(dataset, 32, workers):
         failed.update(batch.get("failures", []))
-    return set_aside(folder, failed, limit)
+    return failed
 
 
 def set_aside(folder: LabelFolder, failed: dict[int, str], limit: float) -> LabelFolder:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from lvef.cardiac import RATES
-from lvef.data.dataset import FRAME_COLUMNS
+from lvef.data.slots import FRAME_COLUMNS
 from lvef.errors import ConfigurationError
 from lvef.options import COUNT, SEED, SHARE, WORKERS, Range, check_numbers
 

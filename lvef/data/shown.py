@@ -9,6 +9,7 @@ from torch import Tensor, zeros_like
 from lvef.cardiac import survey
 from lvef.data.dataset import KeyFrameDataset
 from lvef.data.sector import NOT_BLANKED, SHOWN_LOOKS, shown_sector
+from lvef.data.slots import View
 from lvef.errors import VideoError
 
 
@@ -20,13 +21,23 @@ def case_sector(dataset: KeyFrameDataset, item: int) -> NDArray[np.bool_] | None
         item: Which case.
 
     Returns:
-        `(S, S)` mask of the frames that a model sees; None where no sector can be told from the
-        rest, and for a clip that cannot be read.
+        `(F, S, S)` mask of the frames that a model sees, the same for those of a clip; None where
+        no sector can be told from the rest, and for a clip that cannot be read.
     """
     dataset[item]  # models find the sector from the first look
-    spread = survey(int(dataset.counts[item]), SHOWN_LOOKS, each_once=True)
+    masks: dict[int, NDArray[np.bool_]] = {}
+    for view, slots in dataset.slots.items():
+        sector = _clip_sector(dataset, item, view)
+        if sector is None:
+            return None
+        masks.update(dict.fromkeys(slots, sector))
+    return np.stack([masks[slot] for slot in sorted(masks)])
+
+
+def _clip_sector(dataset: KeyFrameDataset, item: int, view: View) -> NDArray[np.bool_] | None:
+    spread = survey(dataset.count(item, view), SHOWN_LOOKS, each_once=True)
     try:
-        looks = dataset.look(item, spread.tolist())
+        looks = dataset.look(item, spread.tolist(), view)
     except VideoError:
         return None
     return shown_sector(looks.numpy().max(axis=1))
@@ -41,7 +52,7 @@ def shown_frames(dataset: KeyFrameDataset, item: int) -> Tensor | None:
     if frames is None:
         return None
     sector = case_sector(dataset, item)
-    return zeros_like(frames) if sector is None else frames * frames.new_tensor(sector)
+    return zeros_like(frames) if sector is None else frames * frames.new_tensor(sector[:, None])
 
 
 def picture_name(name: str, sector: NDArray[np.bool_] | None) -> str:

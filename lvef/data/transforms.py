@@ -1,6 +1,8 @@
-"""Augmentation, batched on the device, the same for all frames of a case."""
+"""Augmentation, batched on the device, the same for all frames of a clip."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -8,14 +10,16 @@ from torch.nn import functional
 from torchvision.transforms import v2
 
 from lvef.data.options import AUGMENTATION, CLIP_AUGMENTATION
+from lvef.data.slots import slots_by_view
 from lvef.options import check_numbers
 
 
 class Augmentation(nn.Module):
     """Small changes an echo laboratory would recognise as the same heart.
 
-    Every case draws its own parameters and all its frames share them, so that the change from ED
-    to ES stays true. Shapes are `(B, F, 3, H, W)`, uint8 in and float in 0..1 out.
+    Every case draws its own parameters and all its frames of a view share them, so that the change
+    from ED to ES stays true; see `augmented_views`. Shapes are `(B, F, 3, H, W)`, uint8 in and
+    float in 0..1 out.
 
     Args:
         rotation: Largest rotation in degrees.
@@ -95,6 +99,28 @@ class Augmentation(nn.Module):
         grid = functional.affine_grid(matrix, [batch, 1, height, width], align_corners=False)
         moved = functional.grid_sample(flat, grid, padding_mode="zeros", align_corners=False)
         return moved.view(batch, slots, channels, height, width)
+
+
+def augmented_views(augmentation: Augmentation, frames: Tensor, names: Sequence[str]) -> Tensor:
+    """Return augmented frames, those of each view by a draw of their own.
+
+    The clips of two views are taken one after the other: the probe is turned, depth and gain may
+    change, and neither picture says where the heart lies in the other. EF of two planes stays what
+    it is where one of them is scaled, as ED and ES are scaled alike.
+
+    Args:
+        augmentation: What changes them.
+        frames: `(B, F, 3, H, W)`.
+        names: Names of the frames, in slot order.
+    """
+    views = slots_by_view(names)
+    if len(views) < 2:
+        moved: Tensor = augmentation(frames)
+        return moved
+    moved = torch.empty(frames.shape, device=frames.device)
+    for slots in views.values():
+        moved[:, slots] = augmentation(frames[:, slots])
+    return moved
 
 
 class ClipAugmentation(Augmentation):

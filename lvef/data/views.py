@@ -22,7 +22,8 @@ class FrameOptions:
     """What a model sees of a clip.
 
     Attributes:
-        frames: Names of the frames of a case, in slot order: any of EDF, ESF, MF.
+        frames: Names of the frames of a case, in slot order: any of
+            `lvef.data.slots.FRAME_COLUMNS`.
         image_size: Height and width of a frame in pixels.
         remove_artifacts: Whether what lies outside the ultrasound sector is blanked.
     """

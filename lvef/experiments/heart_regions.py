@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from lvef.cardiac import polygon_mask, survey
-from lvef.data.dataset import FRAME_COLUMNS
 from lvef.data.formats import read_frames
 from lvef.data.layouts import LabelFolder
 from lvef.data.sector import find_sector
+from lvef.data.slots import A2C, FRAME_COLUMNS, view_of
 from lvef.experiments.saliency_report import OUTSIDE
 from lvef.phantom import open_phantom
 from lvef.phantom.regions import phantom_regions
@@ -26,9 +26,12 @@ def heart_regions(
 ) -> list[dict[str, Mask]]:
     """Return what is known of the heart's parts, for each frame of a case."""
     clip = open_phantom(folder.root, row["video"])
-    regions = []
+    regions: list[dict[str, Mask]] = []
     for name in frames:
         number = int(row[FRAME_COLUMNS[name]])
+        if view_of(name) == A2C:
+            regions.append({})  # its heart is not told by the truth of the four-chamber clip
+            continue
         if clip is not None:
             masks = phantom_regions(clip, number)
         elif name == "MF":

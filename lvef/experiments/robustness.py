@@ -22,6 +22,7 @@ from lvef.data.folds import dealt_for
 from lvef.data.layouts import MAX_EXCLUDED, read_labels
 from lvef.data.loaders import set_aside
 from lvef.data.options import RANGES as DATA_RANGES
+from lvef.data.slots import asks_for_a2c
 from lvef.errors import ConfigurationError, VideoError
 from lvef.experiments.conditions import Condition, all_conditions
 from lvef.experiments.robustness_report import format_robustness, measure
@@ -71,6 +72,11 @@ def robustness(
     check_numbers(f"{config}: data.", {name: DATA_RANGES[name] for name in limits}, limits)
     ckpt_path = ckpt_path or config.parent / "checkpoints" / "best.ckpt"
     task = load_ef_task(ckpt_path)
+    if asks_for_a2c(task.frames):
+        raise ConfigurationError(
+            f"robustness is for models of one view: what {ckpt_path} sees of the two-chamber view "
+            "is not moved or disturbed yet"
+        )
     root = root or data.get("root")
     if root is None:
         raise ConfigurationError(f"{config} says no data.root: give one with --root DIR")

@@ -22,6 +22,7 @@ from lvef.cardiac import PICTURE_SIZE
 from lvef.data.dataset import KeyFrameDataset, collate, prepare_for_workers
 from lvef.data.folds import dealt_for
 from lvef.data.layouts import MAX_EXCLUDED, read_labels
+from lvef.data.slots import A4C_FRAMES
 from lvef.errors import ConfigurationError
 from lvef.evaluation.map_measures import (
     area_under,
@@ -84,6 +85,11 @@ def saliency(
     check_numbers("--", _RANGES, asked)
     started = datetime.now(UTC)
     task = load_ef_task(ckpt_path)
+    if not set(task.frames) & set(A4C_FRAMES):
+        raise ConfigurationError(
+            f"{ckpt_path} sees the two-chamber view alone, and where the heart lies in it no data "
+            "set tells: its heat maps are those that test draws"
+        )
     seen = describe_checkpoint(ckpt_path)["data"]
     folder = read_labels(root, max_excluded)
     folder = replace(folder, table=dealt_for(folder.table, seen)).for_frames(task.frames)

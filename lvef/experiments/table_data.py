@@ -10,8 +10,9 @@ import pandas as pd
 
 from lvef.cardiac import NO_FRAME
 from lvef.columns import SPLITS
-from lvef.data.dataset import FRAME_COLUMNS, KeyFrameDataset
+from lvef.data.dataset import KeyFrameDataset
 from lvef.data.shown import shown_frames
+from lvef.data.slots import A4C_FRAMES
 from lvef.figures.data import ef_distribution, sample_sheet
 from lvef.files import write_figure
 
@@ -28,13 +29,13 @@ def draw_data(parts: Sequence[pd.DataFrame], output: Path, data: str) -> None:
     """
     rows = parts[0]
     test = rows[(rows["split"] == "TEST") & (rows["mid_frame"] != NO_FRAME)].head(_SAMPLES)
-    dataset = KeyFrameDataset(test, list(FRAME_COLUMNS))
+    dataset = KeyFrameDataset(test, A4C_FRAMES)
     pictures = {item: shown_frames(dataset, item) for item in range(len(dataset))}
     shown = {item: frames.numpy() for item, frames in pictures.items() if frames is not None}
     of_fold = " of the first fold" if len(parts) > 1 else ""
     if shown:
         sheet = sample_sheet(
-            np.stack(list(shown.values())), list(FRAME_COLUMNS), dataset.ef[list(shown)],
+            np.stack(list(shown.values())), list(A4C_FRAMES), dataset.ef[list(shown)],
             f"{data}TEST{of_fold}: the first {len(shown)} videos",
         )  # fmt: skip
         write_figure(output / "samples.png", sheet, dpi=120)

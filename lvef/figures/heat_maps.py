@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
@@ -48,14 +49,17 @@ def heat_map_sheet(
         maps: `(F, H, W)` by method, of one scale for all frames.
         names: Names of the frames.
         title: What it is: split, EF, what was said.
-        sector: `(H, W)` what may be shown of the frames; None for all.
+        sector: `(F, H, W)` what may be shown of the frames; None for all.
     """
     if sector is not None:
-        frames = frames * sector
+        frames = frames * sector[:, None]
         maps = {name: _blurred_outside(saliency, sector) for name, saliency in maps.items()}
     count = len(names)
     width = 2.3 * count + 1.2
-    figure = Figure(figsize=(width, 2.2 * (1 + len(maps)) + 0.9), layout="constrained")
+    # The layout leaves the names of the methods no room beside four frames and more.
+    left = 0.05 * count / width
+    engine = ConstrainedLayoutEngine(rect=(left, 0, 1 - left, 1))
+    figure = Figure(figsize=(width, 2.2 * (1 + len(maps)) + 0.9), layout=engine)
     axes = figure.subplots(1 + len(maps), count, squeeze=False)
     for column, name in enumerate(names):
         axes[0, column].set_title(name, fontsize=9)
@@ -77,7 +81,7 @@ def heat_map_sheet(
 
 def _blurred_outside(maps: Array, sector: NDArray[np.bool_]) -> Array:
     """Return `(F, H, W)` maps in which no letter is legible outside the sector."""
-    reach = max(sector.shape) // 8
+    reach = max(sector.shape[1:]) // 8
     blurred = uniform_filter(np.where(sector, 0, maps), (0, reach, reach), mode="constant")
     return np.asarray(np.where(sector, maps, blurred))
 

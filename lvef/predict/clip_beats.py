@@ -13,8 +13,8 @@ import numpy as np
 
 from lvef.analysis.result import AnalysedBeat
 from lvef.cardiac import NO_FRAME, mid_frame, no_mid_frame
-from lvef.data.dataset import VIEW
 from lvef.data.formats import ClipFile, ClipInfo, open_clip
+from lvef.data.looks import VIEW
 from lvef.data.views import ClipView
 from lvef.errors import LvefError, VideoError
 

@@ -33,7 +33,8 @@ class EchoNetDataModule(LightningDataModule):
         root: Folder of labelled clips, such as EchoNet-Dynamic's or a phantom's, or a list of them.
         labels: The list in place of a folder: a CSV file with the path and the EF of each clip; see
             `python -m lvef keyframes --help`.
-        frames: Frames a case consists of, in this order: any of EDF, ESF, MF.
+        frames: Frames a case consists of, in this order: any of EDF, ESF, MF, and of
+            the two-chamber view EDF_A2C, ESF_A2C, MF_A2C.
         batch_size: Cases a batch, on each device.
         num_workers: Processes that decode for each device; by default the cores are shared out,
             8 at most.
@@ -46,7 +47,8 @@ class EchoNetDataModule(LightningDataModule):
         check_videos: Decode every video's key frames, all three, once at the start and set the
             unreadable aside.
         videos: What predict reads instead of the TEST split: a file, a folder or a glob of AVI,
-            MP4 and DICOM clips. Their beats are found.
+            MP4 and DICOM clips, or a CSV file with a column path (and path_a2c, the two-chamber
+            clip of the same study). Their beats are found.
         keyframes: CSV file with the ED and ES frames of such videos where they are known: video,
             ed, es.
         fps: Frames a second of such videos, in place of what the files state.
@@ -200,7 +202,7 @@ class EchoNetDataModule(LightningDataModule):
         """
         fits = self.trainer is not None and self.trainer.state.fn == "fit"
         if fits and self.labelled.root is not None and Path(self.labelled.root).is_file():
-            complete(Path(self.labelled.root))
+            complete(Path(self.labelled.root), self.labelled.frames)
         if self.new is not None and (self.trainer is None or self.trainer.predicting):
             self.new.prepare_data()
 

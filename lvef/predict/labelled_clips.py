@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from lvef.data.dataset import KeyFrameDataset
 from lvef.data.layouts import LabelFolder
 from lvef.data.loaders import decoding_loader
 from lvef.data.options import default_workers
+from lvef.data.slots import A2C
 from lvef.data.views import FrameOptions
 from lvef.errors import ConfigurationError
 from lvef.files import printable
@@ -146,8 +147,10 @@ def labelled_beats(
 
     Raises:
         ConfigurationError: The split holds no clip, or none can be used.
+        DatasetError: The model sees the two-chamber view, and no case has one.
         WeightsError: The segmenter's weights cannot be read.
     """
+    folder.check_views(task.frames)
     options = FrameOptions.of_checkpoint(task.frames, seen)
     predictor = FramePredictor(task)
     if frames_from == "found":
@@ -206,8 +209,7 @@ def found_table(
         WeightsError: The segmenter's weights cannot be read.
     """
     read_weights(segmenter)
-    named = zip(rows["path"], rows["video"], strict=True)
-    places = {_clip(path, video): place for place, (path, video) in enumerate(named)}
+    places = {_clip(row): place for place, row in enumerate(rows.to_dict("records"))}
     found: dict[int, list[dict[str, Any]]] = {}
     columns = () if predictor is None else predictor.task.raw_columns
     ask = None if predictor is None else partial(_asked, predictor)
@@ -244,10 +246,17 @@ def _in_order(ended: FoundClips, places: dict[ClipInput, int]) -> FoundClips:
     yield from (waiting[place] for place in sorted(waiting))
 
 
-def _clip(path: Any, video: Any) -> ClipInput:
-    """Return a labelled clip as one to be analysed."""
-    file = Path(path)
-    return ClipInput(file, printable(str(video)), printable(file.name), *status_of(file))
+def _clip(row: dict[Any, Any]) -> ClipInput:
+    """Return a labelled clip as one to be analysed, with the two-chamber clip of its case."""
+
+    def of(path: Any) -> ClipInput:
+        file = Path(path)
+        return ClipInput(file, printable(str(row["video"])), printable(file.name), *status_of(file))
+
+    clip, second = of(row["path"]), row.get(A2C.column("path"))
+    if not second:
+        return clip
+    return replace(clip, a2c=replace(of(second), problem=str(row[A2C.column("reason")])))
 
 
 def _asked(predictor: FramePredictor, batch: dict[str, Any]) -> dict[str, Any]:

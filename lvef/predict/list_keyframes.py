@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,20 @@ from lvef.cardiac import is_reduced
 from lvef.data.formats import clip_info
 from lvef.data.layouts.clip_list.prepared import Prepared, deal_splits
 from lvef.data.layouts.clip_list.table import read_list
+from lvef.data.layouts.clip_list.two_chamber import unknown
 from lvef.data.names import expanded
 from lvef.data.phantom_folder import MARKER, phantom_of
+from lvef.data.slots import asks_for_a2c
 from lvef.errors import DatasetError, VideoError
 from lvef.files import make_room
 from lvef.notice import NOT_FOR_DIAGNOSIS
 from lvef.options import SEED, WORKERS, check_numbers
+from lvef.predict.list_two_chamber import (
+    refuse_without_seconds,
+    second_clips,
+    told_of_seconds,
+    with_found_seconds,
+)
 from lvef.predict.stream.archive import Archive, ArchiveOptions
 from lvef.predict.stream.merge import clips_of, merge_shards
 from lvef.predict.stream.store import shards_of
@@ -46,7 +55,8 @@ def keyframes(
 
     Args:
         labels: The list. Columns `path` and `EF`; others may be Split, Patient, ED, ES (frames from
-            0), EDV, ESV, and your own.
+            0), EDV, ESV, path_a2c (the two-chamber clip of the same study, in which they are found,
+            too), ED_A2C, ES_A2C, and your own.
         columns: What these are called in it, where that is not found out, such as
             '{path: Datei, EF: Auswurf}'. It is kept for later.
         segmenter: What finds the beats: shipped, or a file of weights.
@@ -79,35 +89,42 @@ def keyframes(
     there = rows["path"].map(lambda path: Path(path).is_file())
     asked = there & (rows["ed"].isna() | rows["es"].isna())
     options = ArchiveOptions(segmenter=segmenter, workers=workers, previews=previews)
-    found = _found(prepared.folder / _ARCHIVE, rows.loc[asked, "path"].tolist(), options)
+    looked_at = [*rows.loc[asked, "path"], *second_clips(rows)]
+    found = _found(prepared.folder / _ARCHIVE, looked_at, options)
     before = prepared.read().set_index("path")
     table = pd.DataFrame(
         [_row({str(k): v for k, v in row.items()}, found) for row in rows.to_dict("records")]
     )
     table["split"] = _splits(rows, before, seed)
+    table = with_found_seconds(table, rows, lambda row: _row(row, found))
     prepared.write(table)
     lost = table[table["reason"] != ""]
     print(
         f"{labels}: key frames of {len(table) - len(lost):,} of {len(table):,} clips"
         + (f", {len(lost):,} cannot be used:" if len(lost) else "")
         + "".join(f"\n  {count:,} {why}" for why, count in lost["reason"].value_counts().items())
+        + told_of_seconds(table)
         + f"\n{NOT_FOR_DIAGNOSIS}"
     )
     return prepared.keyframes
 
 
-def complete(labels: Path) -> None:
+def complete(labels: Path, frames: Sequence[str] = ()) -> None:
     """Find the key frames of a list that are not known yet, as before a fit.
 
     Args:
         labels: The list.
+        frames: What is asked for.
 
     Raises:
         LvefError: As `keyframes`.
     """
     prepared = Prepared(labels)
     listed, _ = read_list(labels, prepared.columns())
-    if not listed["given"].isin(set(prepared.read()["path"])).all():
+    refuse_without_seconds(labels, listed, frames)
+    made = prepared.read()
+    lacking = asks_for_a2c(frames) & unknown(listed, made)
+    if lacking.any() or not listed["given"].isin(set(made["path"])).all():
         print(f"{labels}: key frames are found first (python -m lvef keyframes {labels})")
         keyframes(labels)
 

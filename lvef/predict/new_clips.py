@@ -29,6 +29,7 @@ from lvef.predict.stream.found import asked_clips, found_clips, rows_of
 from lvef.predict.stream.inputs import WHOLE, ClipInput, Shard
 from lvef.predict.stream.manifest import MANIFEST
 from lvef.predict.stream.progress import Progress, ProgressBar
+from lvef.predict.stream.second import check_pairs
 from lvef.predict.stream.store import ShardStore
 from lvef.predict.stream.work import WorkOptions
 
@@ -45,9 +46,10 @@ class NewClipsDataModule(LightningDataModule):
     TEST.
 
     Args:
-        videos: A file, a folder or a glob of clips; see `clip_inputs`.
-        frames: Frames a case consists of, in this order: any of EDF, ESF, MF. Null where geometry
-            alone answers, and no model of EF is asked.
+        videos: A file, a folder or a glob of clips, or a list of them; see `clip_inputs`.
+        frames: Frames a case consists of, in this order: any of EDF, ESF, MF, and of the
+            two-chamber view, of which a list names the clip, EDF_A2C, ESF_A2C, MF_A2C. Null where
+            geometry alone answers, and no model of EF is asked.
         batch_size: Cases a batch, on each device.
         num_workers: Processes that analyse clips for each device; by default the cores are shared
             out. 0, and where there are few clips, for none but this.
@@ -117,7 +119,9 @@ class NewClipsDataModule(LightningDataModule):
 
         Raises:
             DatasetError: There is none.
+            ConfigurationError: Clips come singly, and the model sees two views.
         """
+        check_pairs([self.videos], self.frames or ())
         next(asked_clips([self.videos]))
 
     def setup(self, stage: str) -> None:
@@ -136,6 +140,8 @@ class NewClipsDataModule(LightningDataModule):
         """Yield the files of all clips."""
         for clip in asked_clips([self.videos]):
             yield clip.path
+            if clip.a2c is not None:
+                yield clip.a2c.path
 
     def keep_in(
         self,

@@ -23,6 +23,7 @@ from lvef.predict.stream.found import asked_clips, found_clips, rows_of
 from lvef.predict.stream.inputs import ClipInput
 from lvef.predict.stream.merge import tables_of_rows
 from lvef.predict.stream.schema import ROWS
+from lvef.predict.stream.second import check_pairs
 from lvef.predict.stream.work import WorkOptions
 
 
@@ -70,7 +71,8 @@ class Predictor:
         """Predict clips.
 
         Args:
-            paths: A file, a folder, a glob, or several of them; see `clip_inputs`.
+            paths: A file, a folder, a glob, or several of them; see `clip_inputs`. For a model that
+                sees two views a CSV file with columns path and path_a2c, a study a row.
             keyframes: CSV file with the ED and ES frames where they are known: video, ed, es.
             fps: Frames a second of all of them, in place of what the files state.
             workers: Processes that analyse clips; 0 for none but this. A script that asks for some
@@ -84,13 +86,15 @@ class Predictor:
 
         Raises:
             DatasetError: There is no clip.
-            ConfigurationError: Key frames are given for an LV segmenter, which finds the beats.
+            ConfigurationError: Key frames are given for an LV segmenter, which finds the beats, or
+                single clips for a model that sees two views.
         """
         if keyframes is not None and self.task.finds_beats:
             raise ConfigurationError(
                 "an LV segmenter finds the beats: keyframes are for a model of EF"
             )
         where = [paths] if isinstance(paths, (str, Path)) else list(paths)
+        check_pairs(where, self.seen.frames)
         ask = None if self.task.finds_beats else FramePredictor(self.task, self.device).batch
         seen = None if ask is None else self.seen
         work = WorkOptions(self.segmenter, seen, fps, records=False)

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from lvef.cardiac import REDUCED_EF, straddles_reduced
+from lvef.cardiac import NO_FRAME, REDUCED_EF, straddles_reduced
 from lvef.predict.clip_beats import told_of
 from lvef.predict.combine import BEAT_COLUMNS, combine_beats
 
@@ -21,6 +21,8 @@ COLUMNS = [
 `quality` follow, where the true EF is known `ef_true`, and `trained_on` where phantoms taught the
 model."""
 FOUND_COLUMNS = ["num_beats", "ef_spread", "ef_geometric", "quality"]
+SECOND_COLUMNS = ["ed_frame_a2c", "es_frame_a2c"]
+"""Columns that follow these where the model sees the two-chamber view, too."""
 _NOT_REACHED = "not predicted: the run ended before this video"
 
 Tables = tuple[pd.DataFrame, pd.DataFrame]
@@ -122,6 +124,9 @@ def by_video(result: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     if has_beats:
         videos["num_beats"] = videos["num_beats"].astype("Int64")
         wanted += FOUND_COLUMNS
+        for name in (name for name in SECOND_COLUMNS if name in videos):
+            videos[name] = videos[name].fillna(NO_FRAME).astype(int)
+            wanted += [name]
     if "ef_true" in result and result["ef_true"].notna().any():
         wanted += ["ef_true"]
     beats = result[result["status"] == "ok"]

@@ -22,7 +22,7 @@ class CaseFrame:
     """A key frame.
 
     Attributes:
-        name: EDF, ESF or MF.
+        name: EDF, ESF or MF, and of the two-chamber view EDF_A2C, ESF_A2C or MF_A2C.
         number: Which frame of the clip, from 0.
         picture: The frame as a data URI.
         heat: Its heat map as a data URI; None where the model did not see the frame.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,15 +16,11 @@ from tqdm import tqdm
 
 from lvef.analysis.analyse import ClipAnalyser
 from lvef.cardiac import NO_FRAME, PICTURE_SIZE
-from lvef.data.dataset import (
-    FRAME_COLUMNS,
-    KeyFrameDataset,
-    decodable,
-    prepare_for_workers,
-)
+from lvef.data.dataset import KeyFrameDataset, decodable, prepare_for_workers
 from lvef.data.layouts import LabelFolder, read_labels
 from lvef.data.phantom_folder import PhantomTruth, read_truth
 from lvef.data.shown import case_sector
+from lvef.data.slots import A2C, A2C_FRAMES, A4C_FRAMES, FRAME_COLUMNS
 from lvef.errors import (
     ConfigurationError,
     DatasetError,
@@ -51,7 +47,6 @@ from lvef.report.case import CaseFrame, ReportCase, heat_uri, picture_uri
 from lvef.report.known import Known
 from lvef.report.run import Run
 
-SHOWN = tuple(FRAME_COLUMNS)
 _BATCH = 16
 _SMALLEST, _LARGEST = 16, 1024
 _MOST_NAMED = 10
@@ -94,11 +89,12 @@ def report_cases(
         run.notes.append(f"Pictures are shown of {len(usable)} of {len(cases)} cases.")
     wanted = by_name.loc[rows.loc[usable, "video"]].reset_index(drop=True)
     if not run.tested:  # predictions.csv says which frames were taken
-        for column in FRAME_COLUMNS.values():
+        for column in (FRAME_COLUMNS[name] for name in A4C_FRAMES):
             wanted[column] = rows.loc[usable, column].fillna(NO_FRAME).to_numpy(int)
     prepare_for_workers()
+    shown, there = _shown(run, wanted)
     dataset = KeyFrameDataset(
-        decodable(wanted), SHOWN, _image_size(run), remove_artifacts=True, crop=folder is None
+        there, shown, _image_size(run), remove_artifacts=True, crop=folder is None
     )
     known = _Finder(run, folder, analyse and run.tested)
     gone, bare = [], []
@@ -116,12 +112,12 @@ def report_cases(
                 bare.append(usable[item] + 1)
             else:
                 looks[item], sectors[item] = look, sector
-        maps = _maps(mapper, method, frames, looks)
+        maps = _maps(mapper, method, frames, looks, shown)
         for item, pictures in looks.items():
             row, place = wanted.iloc[item], usable[item]
             cases[place] = _with_pictures(
-                cases[place], pictures.numpy() * sectors[item], maps.get(item, {}), row,
-                known(place + 1, row),
+                cases[place], shown, pictures.numpy() * sectors[item][:, None],
+                maps.get(item, {}), row, known(place + 1, row),
                 partial(dataset.to_view, item),
             )  # fmt: skip
         bar.update(len(items))
@@ -140,6 +136,13 @@ def report_cases(
         "are shown.",
     )
     return cases
+
+
+def _shown(run: Run, wanted: pd.DataFrame) -> tuple[tuple[str, ...], pd.DataFrame]:
+    """Return the frames that are shown, and where they are: of an A2C where a model saw any."""
+    if not set(run.metadata.frames) & set(A2C_FRAMES) or A2C.column("path") not in wanted:
+        return A4C_FRAMES, decodable(wanted)
+    return (*A4C_FRAMES, *A2C_FRAMES), decodable(decodable(wanted), A2C)
 
 
 def _videos(
@@ -214,11 +217,12 @@ def _maps(
     method: Method | None,
     frames: list[str],
     looks: dict[int, torch.Tensor],
+    shown: Sequence[str],
 ) -> dict[int, dict[str, NDArray[np.float32]]]:
     """Return heat maps by item and frame."""
     if mapper is None or method is None or not looks:
         return {}
-    slots = [SHOWN.index(name) for name in frames]
+    slots = [shown.index(name) for name in frames]
     heat_maps = mapper.maps(torch.stack([look[slots] for look in looks.values()]), method).numpy()
     return {
         item: dict(zip(frames, maps, strict=True))
@@ -282,6 +286,7 @@ class _Finder:
 
 def _with_pictures(
     case: ReportCase,
+    shown: Sequence[str],
     pictures: NDArray[np.uint8],
     maps: dict[str, NDArray[np.float32]],
     row: Any,
@@ -291,7 +296,7 @@ def _with_pictures(
     """Return a case with its frames; `to_view` brings pixels of the clip to those of a frame."""
     scale = max((float(frame_map.max()) for frame_map in maps.values()), default=0.0)
     frames = []
-    for name, picture in zip(SHOWN, pictures, strict=True):
+    for name, picture in zip(shown, pictures, strict=True):
         number = int(row[FRAME_COLUMNS[name]])
         if number == NO_FRAME:
             continue

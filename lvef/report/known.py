@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lvef.data.layouts import LabelFolder
 from lvef.data.phantom_folder import PhantomTruth
+from lvef.data.slots import A2C, view_of
 from lvef.errors import DatasetError
 from lvef.predict.record import ClipRecord
 from lvef.report.case import CaseCurve
@@ -37,9 +38,11 @@ class Known:
         """Return a contour `(k, 2)` in pixels of the clip's own frames, and who drew it.
 
         Args:
-            name: EDF, ESF or MF.
+            name: Any of `lvef.data.slots.FRAME_COLUMNS`.
             frame: Which frame of the clip.
         """
+        if view_of(name) == A2C:
+            return None, ""  # what is known is of the four-chamber clip
         if self.truth is not None:
             contours, source = self.truth.contour, _OF_PHANTOM.format("contour")
             return (contours[frame] if frame < len(contours) else None), source

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from lvef.data.dataset import FRAME_COLUMNS
+from lvef.data.slots import FRAME_COLUMNS
 from lvef.errors import ConfigurationError
 from lvef.evaluation.clinical_report import format_clinical
 from lvef.evaluation.review import BORDERLINE, format_review

@@ -13,12 +13,13 @@ from lvef.data.layouts.folder import (
     ExcludedError,
     LabelFolder,
     check_excluded,
-    with_mid_frames,
 )
+from lvef.data.layouts.lacking import with_mid_frames, with_two_chamber_views
 
 __all__ = [
     "LAYOUTS", "MAX_EXCLUDED", "Camus", "ClipList", "EchoNetDynamic", "EchoNetPediatric",
     "ExcludedError", "LabelFolder", "Layout", "check_excluded", "find_layout", "read_labels",
     "register",
     "with_mid_frames",
+    "with_two_chamber_views",
 ]  # fmt: skip

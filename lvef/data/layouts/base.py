@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
-from lvef.data.layouts.duplicates import without_copies
+from lvef.data.layouts.duplicates import without_copies, without_shared_a2cs
 from lvef.data.layouts.folder import MAX_EXCLUDED, LabelFolder, check_excluded
 from lvef.data.names import expanded
 from lvef.errors import DatasetError
@@ -117,4 +117,4 @@ def read_labels(
         ExcludedError: More than `max_excluded` is unusable.
     """
     folder = find_layout(root, layout).read(expanded(root), max_excluded)
-    return check_excluded(without_copies(folder), max_excluded)
+    return check_excluded(without_shared_a2cs(without_copies(folder)), max_excluded)

@@ -15,6 +15,7 @@ import pandas as pd
 from lvef.columns import SPLITS
 from lvef.data.digest import file_digest
 from lvef.data.layouts.folder import LabelFolder
+from lvef.data.slots import A2C
 from lvef.errors import DatasetError
 
 SAME, CONTRADICTED = "same content as another clip", "same content as a clip with other labels"
@@ -84,6 +85,32 @@ def without_copies(folder: LabelFolder) -> LabelFolder:
         excluded=pd.concat([folder.excluded, aside], ignore_index=True),
         notes=(*folder.notes, _told(sets)),
     )
+
+
+def without_shared_a2cs(folder: LabelFolder) -> LabelFolder:
+    """Return a folder in which no two-chamber clip stands for two hearts, or for the other view.
+
+    Cases with such a clip count as without one: nobody can say whose it is. Several clips of one
+    patient in one split may share theirs.
+    """
+    path, reason = A2C.column("path"), A2C.column("reason")
+    if path not in folder.table:
+        return folder
+    table = folder.table
+    there = table[table[reason] == ""]
+    reasons = table[reason].copy()
+    for places in same_content([*table["path"], *there[path]]):
+        own = there.index[[place - len(table) for place in places if place >= len(table)]]
+        if places[0] < len(table):
+            reasons[own] = "same content as a four-chamber clip"
+        elif not _of_one_patient(table.loc[own]):
+            reasons[own] = "same content as that of another case"
+    return replace(folder, table=table.assign(**{reason: reasons}))
+
+
+def _of_one_patient(rows: pd.DataFrame) -> bool:
+    known = "patient" in rows and bool((rows["patient"] != "").all())
+    return known and len(rows[["patient", "split"]].drop_duplicates()) == 1
 
 
 def _refuse_leaks(folder: LabelFolder, sets: list[pd.DataFrame]) -> None:

@@ -10,16 +10,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lvef.cardiac import NO_FRAME, mid_frame, no_mid_frame
 from lvef.columns import OWN, SPLITS, is_own
+from lvef.data.layouts.lacking import lacks_of
 from lvef.data.phantom_folder import is_phantom, other_generator, read_truth
 from lvef.data.pixels import Size, into_picture
+from lvef.data.slots import A2C, NO_A2C, asks_for_a2c
 from lvef.errors import DatasetError
 
 MAX_EXCLUDED = 0.05
 """Share of a folder's rows that may be unusable before it is refused, where nothing is said."""
 
 _MOST_NAMED = 10
+_SET_ASIDE = ["video", "split", "reason"]
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,12 @@ class LabelFolder:
             (percent), `edv`, `esv` (mL, NaN where not measured), `fps`, `num_frames`,
             `frame_height` and `frame_width` (pixels that the tracings are in, NaN where not
             known), `ed_frame`, `es_frame`, `mid_frame` (`NO_FRAME` where there is none, see
-            `with_mid_frames`). Columns of the user's own begin with `lvef.columns.OWN`. The index
-            counts from 0; it is the `row` of a batch.
+            `with_mid_frames`). Where a layout knows A2Cs, the same of these, see
+            `with_two_chamber_views`. Columns of the user's own begin with `lvef.columns.OWN`. The
+            index counts from 0; it is the `row` of a batch.
         excluded: `video`, `split`, `reason` of every row that cannot be used.
-        lacking: The same of those that are set aside for what they lack alone, and are no fault.
+        lacking: The same of those that are set aside for what they lack alone, and are no fault;
+            `lacks` is what that is.
         notes: What was taken otherwise than it is written, and what a human should look at.
     """
 
@@ -44,7 +48,7 @@ class LabelFolder:
     excluded: pd.DataFrame
     notes: tuple[str, ...] = ()
     lacking: pd.DataFrame = field(
-        default_factory=lambda: pd.DataFrame(columns=["video", "split", "reason"], dtype=object),
+        default_factory=lambda: pd.DataFrame(columns=[*_SET_ASIDE, "lacks"], dtype=object),
         kw_only=True,
     )
 
@@ -93,23 +97,53 @@ class LabelFolder:
         Those are no fault of the folder, and do not count against `max_excluded`.
 
         Args:
-            frames: Any of EDF, ESF, MF.
+            frames: Any of `lvef.data.slots.FRAME_COLUMNS`.
+
+        Raises:
+            DatasetError: The two-chamber view is asked for, and no case has one.
         """
-        without = self.table["mid_frame"] == NO_FRAME
-        if "MF" not in frames or not without.any():
-            return self
-        rows = self.table[without]
-        aside = rows[["video", "split"]].assign(reason=_told(rows))
-        return replace(
-            self,
-            table=self.table[~without].reset_index(drop=True),
-            lacking=pd.concat([self.lacking, aside], ignore_index=True),
-        )
+        self.check_views(frames)
+        folder = self
+        for lack in lacks_of(self.table):
+            if lack.is_asked(frames):
+                reasons = lack.reasons(folder.table)
+                without = reasons != ""
+                aside = folder.table.loc[without, ["video", "split"]].assign(
+                    reason=reasons[without], lacks=lack.what
+                )
+                folder = replace(
+                    folder,
+                    table=folder.table[~without].reset_index(drop=True),
+                    lacking=pd.concat([folder.lacking, aside], ignore_index=True),
+                )
+        return folder
+
+    def check_views(self, frames: Sequence[str]) -> None:
+        """Refuse a folder that has none of a view that a model sees.
+
+        Raises:
+            DatasetError: It has none.
+        """
+        if not asks_for_a2c(frames):
+            return
+        wanted = f"{self.root}: {', '.join(frames)} are asked for, "
+        if A2C.column("path") not in self.table:
+            raise DatasetError(
+                f"{wanted}but it has no two-chamber views: they are known of a CAMUS folder, and "
+                f"of a list of clips with a column {A2C.column('path')}"
+            )
+        reasons = self.table[A2C.column("reason")]
+        if len(reasons) and (reasons != "").all():
+            count, why = len(reasons), reasons[reasons != NO_A2C].tolist()
+            raise DatasetError(
+                f"{wanted}but none of {count:,} cases has a two-chamber view that can be used"
+                + (f", the first as: {why[0]}" if why else "")
+            )
 
     @property
     def set_aside(self) -> pd.DataFrame:
         """`video`, `split`, `reason` of every row that is not in the table."""
-        return pd.concat([self.excluded, self.lacking], ignore_index=True)
+        return pd.concat([self.excluded, self.lacking[_SET_ASIDE]], ignore_index=True)
 
     def summary(self) -> str:
         """Return how many videos are usable and why the others are not, in a few lines."""
@@ -126,21 +160,25 @@ class LabelFolder:
             kinds = self.excluded["reason"].str.split(":").str[0].value_counts()
             lines.append(f"  {len(self.excluded):,} set aside:")
             lines += [f"    {count:,} {reason}" for reason, count in kinds.items()]
-        return "\n".join([*lines, *self._without_mid_frames()])
+        return "\n".join([*lines, *self._without()])
 
-    def _without_mid_frames(self) -> list[str]:
-        """Return how many have no mid frame, and what that means for them."""
-        kept = self.table[self.table["mid_frame"] == NO_FRAME]
-        reasons = pd.concat([self.lacking["reason"], _told(kept)])
-        if not len(reasons):
-            return []
-        share = 100 * len(reasons) / (len(self.table) + len(self.lacking))
-        meant = "kept, as MF is not asked for" if len(kept) else "left out, as MF is asked for"
-        kinds = reasons.value_counts().items()
-        return [
-            f"  {len(reasons):,} ({share:.1f} %) have no mid frame: {meant}",
-            *(f"    {count:,} {reason}" for reason, count in kinds),
-        ]
+    def _without(self) -> list[str]:
+        """Return how many cases lack what a run may ask for, and what that means for them."""
+        lines = []
+        for lack in lacks_of(self.table):
+            kept, told = lack.reasons(self.table), self.lacking["lacks"] == lack.what
+            kept = kept[kept != ""] if lack.told or told.any() else kept.iloc[:0]
+            reasons = pd.concat([self.lacking.loc[told, "reason"], kept])
+            if len(reasons):
+                share = 100 * len(reasons) / (len(self.table) + len(self.lacking))
+                meant = "kept, as {} not asked for" if len(kept) else "left out, as {} asked for"
+                lines.append(
+                    f"  {len(reasons):,} ({share:.1f} %) have no {lack.what}: "
+                    f"{meant.format(lack.asked)}"
+                )
+                kinds = reasons.value_counts().items()
+                lines += [f"    {count:,} {reason}" for reason, count in kinds]
+        return lines
 
     def _traced(self, video: str, frame: int) -> tuple[NDArray[np.float64], Size | None]:
         """Return the contour of a frame as it was traced, and the size of that picture if stated.
@@ -149,33 +187,6 @@ class LabelFolder:
             DatasetError: That frame of that video was not traced, as none is of a mere list.
         """
         raise DatasetError(f"{self.root}: frame {frame} of {video} was not traced")
-
-
-def with_mid_frames(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with `mid_frame`, half-way between ED and ES where these are of one beat.
-
-    Args:
-        table: Whole numbers `ed_frame` and `es_frame`, and `fps`, NaN where it is not known.
-    """
-    told = _why_no_mid_frame(table)
-    middles = [
-        NO_FRAME if why else mid_frame(ed, es)
-        for ed, es, why in zip(table["ed_frame"], table["es_frame"], told, strict=True)
-    ]
-    return table.assign(mid_frame=np.array(middles, dtype=np.int64))
-
-
-def _why_no_mid_frame(table: pd.DataFrame) -> pd.Series:
-    """Return why each row has no mid frame, as far as its frames tell; empty where it has one."""
-    ed, es = table["ed_frame"], table["es_frame"]
-    seconds = (es - ed) / table["fps"].where(table["fps"] > 0)
-    told = [no_mid_frame(*each) for each in zip(ed, es, seconds, strict=True)]
-    return pd.Series(told, index=table.index, dtype=object)
-
-
-def _told(lacking: pd.DataFrame) -> pd.Series:
-    """Return why rows without a mid frame have none; a layout may know what frames do not tell."""
-    return _why_no_mid_frame(lacking).replace("", "no mid frame")
 
 
 class ExcludedError(DatasetError):

@@ -77,6 +77,8 @@ def without_names(clip: ClipInput, reason: str) -> str:
     """
     if not clip.case or not reason:
         return reason
+    if clip.a2c is not None:
+        reason = without_names(replace(clip.a2c, name=clip.name, case=clip.case), reason)
     paths = {str(clip.path), os.path.abspath(clip.path), os.path.realpath(clip.path)}
     for path in sorted(paths, key=len, reverse=True):
         for spelt in (path, printable(path)):

@@ -24,6 +24,7 @@ from lvef.predict.stream.machine import own_device, own_workers
 from lvef.predict.stream.manifest import MANIFEST, agreed, digest, read_manifest
 from lvef.predict.stream.pool import Limits
 from lvef.predict.stream.progress import Progress, ProgressBar
+from lvef.predict.stream.second import check_pairs
 from lvef.predict.stream.store import ShardStore
 from lvef.predict.stream.studies import Studies
 from lvef.predict.stream.work import WorkOptions
@@ -107,8 +108,10 @@ class Archive:
 
         Raises:
             DatasetError: A place is not there, or no clip is.
+            ConfigurationError: Clips come singly, and the model sees two views.
             OutputError: What is found cannot be written.
         """
+        check_pairs(where, () if self.answers is None else self.answers.seen.frames)
         with ExitStack() as stack:
             store = stack.enter_context(ShardStore(self.output / "shards" / str(self.shard)))
             done = set(store.keys())

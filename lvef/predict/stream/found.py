@@ -45,8 +45,9 @@ def asked_clips(
     all_clips = list(clips)  # which clip a name means is only known among all
     known = keyframes_of([clip.path for clip in all_clips], keyframes)
     for clip in all_clips:
-        problem = AMBIGUOUS if clip.path in known.ambiguous else ""
-        yield replace(clip, beats=tuple(known.beats.get(clip.path, ())), problem=problem)
+        problem = AMBIGUOUS if clip.path in known.ambiguous else clip.problem
+        beats = tuple(known.beats.get(clip.path, clip.beats))
+        yield replace(clip, beats=beats, problem=problem)
 
 
 def found_clips(

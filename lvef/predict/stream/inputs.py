@@ -6,19 +6,22 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from glob import has_magic
 from hashlib import blake2b
 from itertools import groupby
+from math import isnan
 from pathlib import Path
 
 from lvef.data.formats import dicomdir_files, is_dicomdir
+from lvef.data.layouts.clip_list.table import read_list
 from lvef.data.names import CLIP_EXTENSIONS, expanded
 from lvef.errors import ConfigurationError, DatasetError
 from lvef.files import printable
 from lvef.predict.clip_beats import EMPTY
 from lvef.predict.find import Search, status_of
 
+TWICE = "listed twice, with different frames or two-chamber views"
 _KEY = 16
 
 
@@ -38,6 +41,7 @@ class ClipInput:
         secret: Hides in `key` what is known of such a clip.
         study: The study that it is of; empty where none is known.
         view: Which view of the heart it is said to be; likewise.
+        a2c: The two-chamber clip of the same study, where a list names one.
     """
 
     path: Path
@@ -51,6 +55,7 @@ class ClipInput:
     secret: bytes = field(default=b"", repr=False)
     study: str = ""
     view: str = ""
+    a2c: ClipInput | None = None
 
     @property
     def stored_path(self) -> bytes:
@@ -62,7 +67,8 @@ class ClipInput:
         """Tells this file, as it is now and as what it was given, from all others."""
         own = [self.stored_path, b"%d" % self.size, b"%d" % self.mtime_ns]
         of_study = [os.fsencode(self.study), os.fsencode(self.view)] if self.study else []
-        about = b"\0".join([*own, *of_study])
+        second = [] if self.a2c is None else [self.a2c.key]
+        about = b"\0".join([*own, *of_study, *second])
         return blake2b(about, digest_size=_KEY, key=self.secret).digest()
 
     @property
@@ -149,7 +155,8 @@ WHOLE = Shard()
 def clip_inputs(where: Sequence[str | Path], search: Search | None = None) -> Iterator[ClipInput]:
     """Yield the clips of files, folders and patterns, as they are found.
 
-    A folder is searched with all folders below it, and a DICOMDIR for the files that it lists.
+    A CSV file is a list of clips, see `read_list`, of which labels are not needed. A folder is
+    searched with all folders below it, and a DICOMDIR for the files that it lists.
     Clips are called by their path below what was given, without extension where no other clip of
     the same folder has that name; where several are given, by their folder's name before it.
 
@@ -173,6 +180,9 @@ def clip_inputs(where: Sequence[str | Path], search: Search | None = None) -> It
     alone = Counter((root.parent, _bare(root)) for root in set(roots) if root.is_file())
     prefixes = _prefixes([_root_of(root) for root in roots])
     for root, prefix in zip(roots, prefixes, strict=True):
+        if is_list(root):
+            yield from _listed(root, prefix)
+            continue
         files, count = _files(root, search), 0
         try:
             for folder, own in groupby(files, key=lambda file: file.parent):
@@ -189,6 +199,36 @@ def clip_inputs(where: Sequence[str | Path], search: Search | None = None) -> It
         raise DatasetError("; ".join(empty))
     for told in empty:
         warnings.warn(told, stacklevel=2)
+
+
+def is_list(path: Path) -> bool:
+    """Return whether what is named is a list of clips."""
+    return path.suffix.lower() == ".csv" and path.is_file()
+
+
+def _listed(path: Path, prefix: str) -> Iterator[ClipInput]:
+    """Yield the clips of a list, each with the two-chamber clip of its study where it names one.
+
+    Raises:
+        DatasetError: It cannot be read, or lists none.
+    """
+    table, _ = read_list(path, labelled=False)
+    if table.empty:
+        raise DatasetError(f"{path} lists no clip")
+    table = table.drop_duplicates()
+    told = table.duplicated("path", keep=False).map({True: TWICE, False: ""})
+    for row, problem in zip(table.to_dict("records"), told, strict=True):
+        name = f"{prefix}/{row['video']}" if prefix else row["video"]
+        clip = _listed_clip(row["path"], name, row["ed"], row["es"])
+        second = row.get("path_a2c")
+        a2c = _listed_clip(second, name, row["ed_a2c"], row["es_a2c"]) if second else None
+        yield replace(clip, a2c=a2c, problem=problem)
+
+
+def _listed_clip(path: str, name: str, ed: float, es: float) -> ClipInput:
+    file = Path(path)
+    beats = () if isnan(ed) or isnan(es) else ((ed, es),)
+    return ClipInput(file, printable(name), printable(file.name), *status_of(file), beats=beats)
 
 
 def listed_paths(path: str | Path) -> list[str]:

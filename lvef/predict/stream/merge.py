@@ -11,9 +11,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lvef.data.slots import asks_for_a2c
 from lvef.errors import DatasetError
 from lvef.files import append_table, replacing, write_csv, write_json
-from lvef.predict.rows import COLUMNS, FOUND_COLUMNS, Tables, answered_table, geometric_table
+from lvef.predict.rows import (
+    COLUMNS,
+    FOUND_COLUMNS,
+    SECOND_COLUMNS,
+    Tables,
+    answered_table,
+    geometric_table,
+)
 from lvef.predict.stream.schema import ROWS, StoredClip
 from lvef.predict.stream.store import journal_clips, part_clips, parts_of, shards_of
 from lvef.predict.stream.studies import StudyTable
@@ -112,6 +120,8 @@ def tables_of_rows(rows: pd.DataFrame, frames: Sequence[str], trained_on: str) -
     """
     status = np.where(rows["reason"] == "", "ok", "failed")
     table = rows.assign(ef_true=np.nan, status=status)
+    if not asks_for_a2c(frames):
+        table = table.drop(columns=SECOND_COLUMNS)
     videos, beats = answered_table(table) if frames else geometric_table(table)
     if trained_on:
         videos["trained_on"] = trained_on
@@ -120,5 +130,6 @@ def tables_of_rows(rows: pd.DataFrame, frames: Sequence[str], trained_on: str) -
 
 def with_columns(videos: pd.DataFrame) -> pd.DataFrame:
     """Return clips with the columns that any clip may have, as tables are written in pieces."""
-    columns = [*COLUMNS, *FOUND_COLUMNS, *(["trained_on"] if "trained_on" in videos else [])]
+    further = [name for name in (*SECOND_COLUMNS, "trained_on") if name in videos]
+    columns = [*COLUMNS, *FOUND_COLUMNS, *further]
     return videos.reindex(columns=columns)

@@ -18,22 +18,19 @@ from lvef.analysis.analyse import ClipAnalyser
 from lvef.analysis.biplane import BeatDisks, beat_disks
 from lvef.analysis.overlay import write_overlay
 from lvef.analysis.result import ClipAnalysis
-from lvef.data.dataset import (
-    FRAME_COLUMNS,
-    VIEW,
-    KeyFrameDataset,
-    collate,
-    prepare_for_workers,
-)
-from lvef.data.decode import decode_clip
+from lvef.data.dataset import KeyFrameDataset, collate, prepare_for_workers
+from lvef.data.decode import DecodedClip, decode_clip
 from lvef.data.formats import ClipFile
+from lvef.data.looks import VIEW
 from lvef.data.prepare import prepare_decoded
+from lvef.data.slots import A2C, A4C, FRAME_COLUMNS, View, asks_for_a2c, view_of
 from lvef.data.views import ClipView, FrameOptions
 from lvef.predict.clip_beats import Asked, FoundBeats, beats_of, told_of
 from lvef.predict.record import packed_record
 from lvef.predict.stream.anonymous import without_names
 from lvef.predict.stream.inputs import ClipInput
 from lvef.predict.stream.pictures import picture_path, write_preview
+from lvef.predict.stream.second import with_second_beat
 from lvef.predict.stream.worker import Network
 
 PREVIEWS, OVERLAYS = "previews", "overlays"
@@ -116,6 +113,9 @@ class ClipWork:
         with self.clock.of("analyse"):
             rows = beats_of(clip.path, clip.name, clip.beats, clip.problem, self.find, asked)
         rows = [{**own, **row} for row in rows]
+        if seen is not None and asks_for_a2c(seen.frames):
+            with self.clock.of("analyse"):
+                with_second_beat(clip, rows, self._second)
         for row in rows:
             row["reason"] = without_names(clip, told_of(row, str(row["reason"])))
         for row, disks in zip(rows, self._disks or [], strict=False):
@@ -126,6 +126,7 @@ class ClipWork:
                 frames = self._key_frames(clip, rows, seen)
         for row in rows:
             row.pop(VIEW, None)
+            row.pop(A2C.column(VIEW), None)
         return FoundClip(rows, frames, self._record, self.clock.seconds)
 
     def find(self, file: ClipFile, name: str) -> FoundBeats:
@@ -142,8 +143,25 @@ class ClipWork:
         clip = decode_clip(file, self.options.fps)
         analysis = self.analyser(prepare_decoded(clip))
         self._keep(analysis, name)
+        return self._found(clip, analysis, A4C)
+
+    def _second(self, clip: ClipInput) -> list[dict[str, object]]:
+        """Return the beats of the two-chamber clip of a study; nothing is kept beside them."""
+        frames = () if self.options.seen is None else self.options.seen.frames
+
+        def find(file: ClipFile, _: str) -> FoundBeats:
+            decoded = decode_clip(file, self.options.fps)
+            return self._found(decoded, self.analyser(prepare_decoded(decoded)), A2C)
+
+        asked = Asked("MF_A2C" in frames, self.options.fps)
+        return beats_of(clip.path, clip.name, clip.beats, clip.problem, find, asked)
+
+    def _found(self, clip: DecodedClip, analysis: ClipAnalysis, of: View) -> FoundBeats:
+        """Return the beats of a clip, with those of their frames that a model sees of its view."""
         seen = self.options.seen
-        columns = [] if seen is None else [FRAME_COLUMNS[name] for name in seen.frames]
+        names = () if seen is None else seen.frames
+        own = [FRAME_COLUMNS[name] for name in names if view_of(name) == of]
+        columns = [column.removesuffix(of.suffix) for column in own]
         shown = sorted({getattr(beat, column) for beat in analysis.beats for column in columns})
         view = ClipView.of(clip, shown, seen)
         return FoundBeats(analysis.beats, analysis.quality, analysis.reason, view)

@@ -12,7 +12,8 @@ from lvef.data.layouts.camus.folder import CamusFolder
 from lvef.data.layouts.camus.patient import FOUR, LOOP, TWO
 from lvef.data.layouts.camus.splits import SPLIT_FILES, read_splits, split_files
 from lvef.data.layouts.camus.table import read_patients
-from lvef.data.layouts.folder import LabelFolder, check_excluded, with_mid_frames
+from lvef.data.layouts.folder import LabelFolder, check_excluded
+from lvef.data.layouts.lacking import with_mid_frames
 from lvef.data.names import require_nibabel
 from lvef.errors import DatasetError, VideoError
 

@@ -20,9 +20,11 @@ from lvef.data.layouts.camus.patient import (
 )
 from lvef.data.layouts.checks import ef_checks, first_reason, percent
 from lvef.data.layouts.headers import read_headers
+from lvef.data.layouts.lacking import frame_checks, with_two_chamber_views
 from lvef.data.tables import numbers
 
 _OWN = ("Sex", "Age", "ImageQuality")
+_NUMBERS_A2C = ("ed_frame_a2c", "es_frame_a2c", "fps_a2c")
 _UNLISTED = ""
 
 
@@ -68,13 +70,14 @@ def read_patients(folders: list[Path], splits: Mapping[str, str], place: Path) -
             "es_frame": numbers(cells["ES"]) - 1,
             "patient": names,
             "view_true": "A4C",
-            "path_a2c": cells["path_a2c"],
+            **{name: cells[name] for name in ("path_a2c", *_NUMBERS_A2C)},
             **{f"{OWN}{name}": cells[name] for name in _OWN},
         }
     )
     headers = read_headers(table["path"].where(table["split"].isin(SPLITS), ""))
     table["num_frames"] = headers["num_frames"]
     reasons = _reasons(table, cells, headers["trouble"], pd.Series(names).isin(there))
+    table = _with_two_chamber_views(table, cells, reasons == "")
     notes = ["EF is written as a fraction of 1: taken times 100"] if converted else []
     return Patients(table, reasons, [*notes, *_notes(table[reasons == ""], cells)])
 
@@ -89,16 +92,37 @@ def _cells(folder: Path) -> dict[str, object]:
         "other_ef": (two or empty)["EF"],
         "path": file_of(folder, FOUR, LOOP),
         "path_a2c": file_of(folder, TWO, LOOP),
+        "stated_a2c": two is not None,
+        **dict(zip(_NUMBERS_A2C, _frames_and_rate(two or empty), strict=True)),
         "masks": all(file_of(folder, FOUR, f"{phase}_gt") for phase in ("ED", "ES")),
         "earlier": is_of_the_earlier_release(folder),
     }
 
 
+def _frames_and_rate(info: Mapping[str, str]) -> list[float]:
+    """Return ED and ES, from 0, and the rate that a view states."""
+    ed, es, rate = numbers(pd.Series([info[name] for name in ("ED", "ES", "FrameRate")]))
+    return [ed - 1, es - 1, rate]
+
+
+def _with_two_chamber_views(
+    table: pd.DataFrame, cells: pd.DataFrame, wanted: pd.Series
+) -> pd.DataFrame:
+    """Return the table with what is known of the A2C of the patients that are used."""
+    headers = read_headers(table["path_a2c"].where(wanted, ""))
+    reasons = first_reason(
+        [
+            (~cells["stated_a2c"].astype(bool), f"Info_{TWO}.cfg missing"),
+            *((headers["trouble"] == each, each) for each in set(headers["trouble"]) - {""}),
+        ],
+        table.index,
+    )
+    return with_two_chamber_views(table.assign(num_frames_a2c=headers["num_frames"]), reasons)
+
+
 def _reasons(
     table: pd.DataFrame, cells: pd.DataFrame, trouble: pd.Series, there: pd.Series
 ) -> pd.Series:
-    frames = table[["ed_frame", "es_frame"]]
-    outside = (frames.max(axis=1) >= table["num_frames"]) | (frames.min(axis=1) < 0)
     other = numbers(cells["other_ef"])
     return first_reason(
         [
@@ -111,10 +135,7 @@ def _reasons(
             *ef_checks(table["ef_true"]),
             ((other - numbers(cells["EF"])).abs() > 0, "the views state different EFs"),
             *((trouble == each, each) for each in trouble[trouble != ""].unique()),
-            (frames.isna().any(axis=1) | (frames % 1 != 0).any(axis=1),
-             "ED or ES missing or no number"),
-            (table["ed_frame"] == table["es_frame"], "ED and ES are the same frame"),
-            (outside, "ED or ES outside the clip"),
+            *frame_checks(table["ed_frame"], table["es_frame"], table["num_frames"]),
         ],
         table.index,
     )  # fmt: skip
@@ -131,6 +152,5 @@ def _notes(usable: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
         (counted.notna() & (counted != usable["num_frames"]),
          "NbFrame of {} is not what the loop holds: the loop counts"),
         (~cells["masks"].astype(bool), "{} have no masks of ED and ES: no segmenter learns there"),
-        (usable["path_a2c"] == "", "{} have no A2C"),
     ]  # fmt: skip
     return [words.format(f"{int(which.sum()):,}") for which, words in told if which.any()]

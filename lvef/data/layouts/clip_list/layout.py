@@ -12,7 +12,10 @@ from lvef.data.layouts.base import Layout, register
 from lvef.data.layouts.checks import ef_checks, first_reason
 from lvef.data.layouts.clip_list.prepared import Prepared
 from lvef.data.layouts.clip_list.table import read_list
-from lvef.data.layouts.folder import LabelFolder, check_excluded, with_mid_frames
+from lvef.data.layouts.clip_list.two_chamber import with_second_clips
+from lvef.data.layouts.folder import LabelFolder, check_excluded
+from lvef.data.layouts.lacking import with_mid_frames
+from lvef.data.slots import A2C
 from lvef.errors import DatasetError
 
 
@@ -41,7 +44,8 @@ class ClipList(Layout):
     def clip_files(self, root: Path) -> list[Path]:
         """Return the listed clips that are there."""
         table, _ = read_list(root, Prepared(root).columns())
-        return [Path(path) for path in sorted(set(table["path"])) if Path(path).is_file()]
+        paths = {*table["path"], *table.get(A2C.column("path"), ())}
+        return [Path(path) for path in sorted(paths) if Path(path).is_file()]
 
     def advice(self, root: Path) -> str:
         """Return what such a list holds."""
@@ -77,6 +81,7 @@ class ClipList(Layout):
             notes.append(f"splits of {int((listed['split'] == '').sum()):,} were dealt by patient")
         excluded = table.loc[unusable, ["video", "split"]].assign(reason=reasons[unusable])
         kept = table[~unusable].reset_index(drop=True)
+        kept = with_second_clips(kept, made[~unusable])
         whole = ["num_frames", "ed_frame", "es_frame"]
         folder = LabelFolder(
             root,

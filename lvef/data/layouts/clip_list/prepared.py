@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from lvef.columns import SPLITS
+from lvef.data.layouts.clip_list.two_chamber import FOUND_COLUMNS
 from lvef.data.phantom_folder import prepared_folder
+from lvef.data.slots import A2C
 from lvef.data.tables import numbers, read_table
 from lvef.errors import ConfigurationError, DatasetError
 from lvef.files import write_csv, write_json
@@ -68,24 +70,28 @@ class Prepared:
         Returns:
             `path` as the list has it, `ed`, `es` (from 0), `quality` (0 to 1), `fps`, `num_frames`,
             `frame_height`, `frame_width`, NaN where not known, `split`, `reason` (why the clip
-            cannot be used; empty where it can).
+            cannot be used; empty where it can). The same of two-chamber clips in
+            `two_chamber.FOUND_COLUMNS`, where any were looked at.
 
         Raises:
             DatasetError: It cannot be read.
         """
         if not self.keyframes.exists():
             return pd.DataFrame({name: [] for name in _COLUMNS}, dtype=object)
-        texts = ("path", "split", "reason")
-        table = read_table(self.keyframes, _COLUMNS, tuple(_COLUMNS), texts)
-        for name in _NUMBERS:
-            table[name] = numbers(table[name])
+        texts = ("path", "split", "reason", *map(A2C.column, ("path", "reason")))
+        known = {**_COLUMNS, **dict.fromkeys(FOUND_COLUMNS, ())}
+        table = read_table(self.keyframes, known, tuple(_COLUMNS), texts)
+        for name in (*_NUMBERS, *(name for name in FOUND_COLUMNS if name not in texts)):
+            if name in table:
+                table[name] = numbers(table[name])
         if table["path"].duplicated().any():
             raise DatasetError(f"{self.keyframes}: a clip stands there twice: make it anew")
         return table
 
     def write(self, table: pd.DataFrame) -> None:
         """Write the rows, whole or not at all."""
-        write_csv(self.keyframes, table[list(_COLUMNS)])
+        known = [*_COLUMNS, *(name for name in FOUND_COLUMNS if name in table)]
+        write_csv(self.keyframes, table[known])
 
 
 def deal_splits(table: pd.DataFrame, rng: np.random.Generator) -> pd.Series:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lvef.data.layouts.checks import percent
+from lvef.data.layouts.clip_list import two_chamber
 from lvef.data.layouts.echonet.filelist import further_columns, refuse_leaks, splits_of
 from lvef.data.names import stem
 from lvef.data.tables import numbers, plain_name, read_table
@@ -24,23 +25,29 @@ COLUMNS = {
     "ES": ("es frame", "esf", "end systole", "end systolic frame"),
     "EDV": ("lvedv", "end diastolic volume"),
     "ESV": ("lvesv", "end systolic volume"),
+    **two_chamber.COLUMNS,
 }
 """What a list may hold, and what else it is called; `path` and `EF` it must."""
+_TEXTS = ("path", "EF", "Split", "Patient", "path_a2c")
 
 
-def read_list(path: Path, columns: Mapping[str, str] | None = None) -> tuple[pd.DataFrame, bool]:
+def read_list(
+    path: Path, columns: Mapping[str, str] | None = None, labelled: bool = True
+) -> tuple[pd.DataFrame, bool]:
     """Read a list of clips.
 
     Args:
         path: The CSV file, as people and spreadsheets write it; see `read_table`. A clip's path is
             relative to the folder of the list, or absolute.
         columns: What columns of `COLUMNS` are called in it, where that is something else.
+        labelled: Whether it must have a column of EF.
 
     Returns:
         A row a row of it: `given` (the path as it stands there), `path` (the file), `video` (a name
         that no other row has unless it is the same file), `ef_true` (percent), `edv`, `esv` (mL)
         and `ed`, `es` (frames from 0), NaN where it says nothing, `patient` and `split`, empty
-        where it says nothing; columns of the user's own. And whether EF was written as a fraction.
+        where it says nothing; columns of the user's own; of two-chamber views, where it names any,
+        see `with_second_paths`. And whether EF was written as a fraction.
 
     Raises:
         DatasetError: It cannot be read, a column is missing, or a patient has clips in several
@@ -50,11 +57,11 @@ def read_list(path: Path, columns: Mapping[str, str] | None = None) -> tuple[pd.
     known = {said.get(name, name): () if name in said else others
              for name, others in COLUMNS.items()}  # fmt: skip
     back = {said.get(name, name): name for name in COLUMNS}
-    needed = [key for key, name in back.items() if name in ("path", "EF")]
-    texts = [key for key, name in back.items() if name in ("path", "EF", "Split", "Patient")]
+    needed = [key for key, name in back.items() if name in ("path", "EF")[: 1 + labelled]]
+    texts = [key for key, name in back.items() if name in _TEXTS]
     cells = read_table(path, known, needed, texts, further=True).rename(columns=back)
     given = cells["path"].map(lambda text: str(text).strip().strip('"'))
-    ef, fraction = percent(cells["EF"])
+    ef, fraction = percent(cells["EF"]) if "EF" in cells else (np.nan, False)
     table = pd.DataFrame({"given": given})
     table["path"] = [str(_file(path.parent, each)) for each in given]
     table["video"] = _names(table["path"])
@@ -64,6 +71,7 @@ def read_list(path: Path, columns: Mapping[str, str] | None = None) -> tuple[pd.
     patient = cells["Patient"].fillna("").astype(str).str.strip() if "Patient" in cells else ""
     table["patient"] = patient
     table["split"] = splits_of(cells["Split"], path) if "Split" in cells else ""
+    table = two_chamber.with_second_paths(table, cells, lambda given: _file(path.parent, given))
     refuse_leaks(table, path)
     return table.join(further_columns(cells)), fraction
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from lvef.data.layouts.echonet.filelist import FileList
 from lvef.data.layouts.echonet.traced_videos import join_tracings
 from lvef.data.layouts.echonet.tracings import CHORDS, MARKED, POINTS, POLYGONS, Outlines
-from lvef.data.layouts.folder import LabelFolder, with_mid_frames
+from lvef.data.layouts.folder import LabelFolder
+from lvef.data.layouts.lacking import with_mid_frames
 from lvef.data.pixels import Size, stated_size
 from lvef.errors import DatasetError
 
