@@ -137,6 +137,7 @@ def test_a_folder_of_no_layout_gets_a_line_that_names_what_each_looks_for(toy, t
                  "A toy folder holds labels.txt"):  # fmt: skip
         assert part in str(error.value)
     assert "\n" not in str(error.value)
+    assert str(error.value).endswith("Or give a CSV file with columns path and EF, a clip a row")
 
 
 @pytest.mark.parametrize("part", ["FileList.csv", "VolumeTracings.csv", "Videos", "videos"])

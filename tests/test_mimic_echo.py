@@ -116,7 +116,7 @@ def test_the_published_list_is_joined_with_efs_and_views(root):
     ("tables", "gone", "message"),
     [
         ({}, "views.csv", "states the EF of studies, and nothing says which of their clips"),
-        ({}, "labels.csv", "labels.csv not found. It states no EF: write labels.csv, with"),
+        ({}, "labels.csv", r"labels.csv not found. It states the EFs, .*and views.csv with dicom"),
         ({}, "echo-record-list.csv", "list.csv not found. A MIMIC-IV-ECHO folder holds"),
         ({"views": "dicom_filepath,view\n"}, "", "states the view of no clip that has an EF"),
         ({"views": VIEWS.replace("4", "2").replace("2-chamber", "two-chamber")}, "",
@@ -264,7 +264,8 @@ def test_key_frames_are_those_of_the_cases_alone(root, capsys):
     keyframes(root, workers=0)
     told = capsys.readouterr().out
     assert "key frames of 0 of 5 clips, 5 cannot be used" in told, "these are no DICOM files"
-    assert "3 clips are no cases: of other views, or without a label" in told
+    assert "1 are no cases: another view\n" in told
+    assert "1 are no cases: its study has no label\n" in told
     made = Prepared(root).read()
     assert made["path"].tolist() == [CLIPS[n] for n in (0, 2, 3, 4, 6)]
     complete(root)
@@ -308,7 +309,7 @@ def test_phantoms_in_this_layout_are_read_back(tmp_path, capsys):
               for name in ("ed_frames", "es_frames"))  # fmt: skip
     labels.assign(ED=ed, ES=es).to_csv(root / "labels.csv", index=False)  # nothing is to be found
     keyframes(root, workers=0)
-    assert "4 clips are no cases" in capsys.readouterr().out
+    assert "4 are no cases: another view" in capsys.readouterr().out
     folder = read_labels(root)
     assert folder.is_phantom
     table = folder.table.set_index("video")

@@ -98,16 +98,13 @@ def keyframes(
     table["split"] = _splits(rows, before, seed)
     prepared.write(table)
     lost = table[table["reason"] != ""]
+    aside = said.left_out["reason"].str.split(":").str[0].value_counts()
     print(
         f"{labels}: key frames of {len(table) - len(lost):,} of {len(table):,} clips"
         + (f", {len(lost):,} cannot be used:" if len(lost) else "")
         + "".join(f"\n  {count:,} {why}" for why, count in lost["reason"].value_counts().items())
         + "".join(f"\n  {note}" for note in said.notes)
-        + (
-            f"\n  {len(said.left_out):,} clips are no cases: of other views, or without a label"
-            if len(said.left_out)
-            else ""
-        )
+        + "".join(f"\n  {count:,} are no cases: {why}" for why, count in aside.items())
         + f"\n{NOT_FOR_DIAGNOSIS}"
     )
     return prepared.keyframes

@@ -98,7 +98,8 @@ def find_layout(root: Path | str, name: str | None = None) -> Layout:
         )
     if not fitting:
         wrong = "holds no labels that are known" if root.is_dir() else "not found"
-        advice = ". ".join(layout.advice(root) for layout in LAYOUTS.values())
+        known = sorted(LAYOUTS.values(), key=lambda layout: layout.name == "list")  # the last way
+        advice = ". ".join(layout.advice(root) for layout in known)
         raise DatasetError(f"{root} {wrong}. {advice}")
     return fitting[0]
 

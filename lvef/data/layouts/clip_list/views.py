@@ -18,7 +18,9 @@ _MOST_NAMED = 8
 
 def is_four_chamber(views: pd.Series) -> pd.Series:
     """Tell the apical four-chamber view: A4C, AP4, 4CH, `apical 4-chamber view`, ..."""
-    return views.map(lambda view: plain_name(view).removesuffix("view") in _FOUR_CHAMBER)
+    known = {view for view in views.unique()
+             if plain_name(view).removesuffix("view") in _FOUR_CHAMBER}  # fmt: skip
+    return views.isin(known)
 
 
 def of_four_chamber(table: pd.DataFrame, stated: str) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -38,10 +38,7 @@ _BELOW = (
     "[0-9].[0-9]*",
 )
 """Folders that a download makes, below which the lists are."""
-_NEEDED = (
-    f"{LABELS}, with study_id and EF (percent) a row and {VIEWS} with dicom_filepath and view "
-    "(A4C, ...) beside it, or with dicom_filepath and EF of four-chamber clips"
-)
+_VIEWS_NEEDED = f"{VIEWS} with dicom_filepath and view (A4C, ...) a row"
 
 
 class MimicEcho(ListedLayout):
@@ -86,7 +83,8 @@ class MimicEcho(ListedLayout):
         place = self.place(root)
         for name, told in {
             RECORDS: self.advice(root),
-            LABELS: f"It states no EF: write {_NEEDED}",
+            LABELS: "It states the EFs, which are yours to give: write study_id and EF (percent) a "
+            f"row, and {_VIEWS_NEEDED}",
         }.items():
             if not (place / name).is_file():
                 raise DatasetError(f"{place / name} not found. {told}")
@@ -99,9 +97,10 @@ class MimicEcho(ListedLayout):
         else:
             table, unlabelled, more = _of_studies(labels, records, place)
             notes += more
-        table["video"] = names_of(table["clip"])
+        table["video"] = _plain_names(table["clip"])
         table, others = _with_views(table, place, a_study="study" in labels)
         table = table.rename(columns={"clip": "given"}).reset_index(drop=True)
+        table["video"] = names_of(table["given"])
         table["path"] = [str(place / each) for each in table["given"]]
         table, away = _downloaded(table)
         refuse_leaks(table, place / LABELS)
@@ -168,9 +167,14 @@ def _of_studies(
     without = joined.loc[~labelled, "clip"]
     return (
         joined[labelled],
-        left_out(pd.Series(names_of(without), dtype=object), "its study has no label"),
+        left_out(_plain_names(without), "its study has no label"),
         notes,
     )
+
+
+def _plain_names(clips: pd.Series) -> pd.Series:
+    """Return names of clips that are no cases: others may have the same, and there are many."""
+    return clips.str.replace("^.*/", "", regex=True).str.removesuffix(".dcm")
 
 
 def _with_views(
@@ -202,7 +206,8 @@ def _with_views(
     if a_study:
         raise DatasetError(
             f"{place / LABELS} states the EF of studies, and nothing says which of their clips "
-            f"show the apical four-chamber view: write {_NEEDED}"
+            f"show the apical four-chamber view: write {_VIEWS_NEEDED}, or into {LABELS} "
+            "dicom_filepath and EF of those clips"
         )
     return table.drop(columns="view_true"), nothing_aside()
 
