@@ -251,8 +251,8 @@ def test_the_folder_is_found_where_a_download_puts_it(root, tmp_path):
     assert folder.root == place
     assert len(folder.table) == 5
     assert Prepared(place).keyframes.parent == place / "keyframes"
-    put(place.with_name("0.1") if place.with_name("0.1").mkdir() else place.with_name("0.1"),
-        echo_record_list=RECORDS)  # fmt: skip
+    place.with_name("0.1").mkdir()
+    put(place.with_name("0.1"), echo_record_list=RECORDS)
     with pytest.raises(DatasetError, match="give one of them"):
         read_labels(tmp_path / "wget")
 
@@ -270,7 +270,7 @@ def test_key_frames_are_those_of_the_cases_alone(root, capsys):
     assert made["path"].tolist() == [CLIPS[n] for n in (0, 2, 3, 4, 6)]
     complete(root)
     assert "found first" not in capsys.readouterr().out
-    with pytest.raises(ConfigurationError, match="--columns is for a list, and .* is a folder"):
+    with pytest.raises(ConfigurationError, match=r"--columns is for a list, and .* is a folder"):
         keyframes(root, columns={"EF": "LVEF"})
 
 

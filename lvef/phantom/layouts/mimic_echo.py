@@ -25,7 +25,7 @@ _WHEN = pd.Timestamp("2180-01-01 08:00:00")
 
 
 def write_study(
-    clip: PhantomClip, root: Path, number: int, split: str, container: str
+    clip: PhantomClip, root: Path, number: int, split: str, _container: str
 ) -> dict[str, Any]:
     """Write a phantom as a study of DICOM files.
 
@@ -34,7 +34,7 @@ def write_study(
         root: Folder of the data set.
         number: The study's, from 0.
         split: What it is for.
-        container: Not asked for: files are DICOM.
+        _container: Not heeded: files are DICOM.
 
     Returns:
         What the lists say of it; see `write_lists`.
