@@ -47,9 +47,9 @@ def frames(batch: int = 2, slots: int = 1, size: int = 112) -> torch.Tensor:
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
 
 
-def seeded(name: str, **init_args: object) -> Backbone:
+def seeded(name: str, **arguments: object) -> Backbone:
     torch.manual_seed(0)
-    return new_backbone(name, init_args=init_args).eval()
+    return new_backbone(name, arguments=arguments).eval()
 
 
 @pytest.mark.parametrize(
@@ -85,10 +85,10 @@ def test_pictures_are_scaled_as_each_was_trained(script):
 
 
 def test_a_transformer_can_be_made_for_another_size_or_any():
-    for init_args in ({"img_size": 112}, {"dynamic_img_size": True}):
-        backbone = seeded(VIT, **init_args)
+    for arguments in ({"img_size": 112}, {"dynamic_img_size": True}):
+        backbone = seeded(VIT, **arguments)
         seen = backbone.normalise(frames()[:, 0])
-        assert seen.shape[-1] == 112, init_args
+        assert seen.shape[-1] == 112, arguments
         assert backbone(frames()).shape == (2, 64)
     assert seeded(VIT).normalise(frames()[:, 0]).shape[-1] == 160
 
@@ -176,7 +176,7 @@ REFUSED = {
     "encoders.TwoChannels": r"pixel_mean is \(0.5, 0.5\), but must be three numbers",
     "encoders.NamesNoPart": "its coarse stage 'last' is no part whose output is a map",
     "encoders.NamesAnotherStage": "stages are fine and coarse, not 'last'",
-    "encoders.Fails": "cannot be made with model.backbone.init_args {}: OSError: no weights here",
+    "encoders.Fails": "cannot be made with model.backbone.arguments {}: OSError: no weights here",
 }
 
 
@@ -188,12 +188,12 @@ def test_what_cannot_be_a_backbone_is_told_in_a_line(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "init_args", "message"),
+    ("name", "arguments", "message"),
     [
         ("resnet50", {"width": 3}, "resnet50 takes none"),
         (CONVNEXT, {"colour": 1}, r"cannot be made with .*\"colour\": 1"),
-        (CONVNEXT, {"pretrained": True}, "init_args.pretrained of .*--model.backbone.weights says"),
-        (CONVNEXT, {"checkpoint_path": "x"}, "init_args.checkpoint_path of"),
+        (CONVNEXT, {"pretrained": True}, "arguments.pretrained of .*--model.backbone.weights says"),
+        (CONVNEXT, {"checkpoint_path": "x"}, "arguments.checkpoint_path of"),
         (CONVNEXT, {"num_classes": 3}, "features and no classifier"),
         (VIT, {"global_pool": ""}, r"returns \(n, 101, 64\) for n pictures"),
         ("torchvision/shufflenet_v2_x0_5", {"colour": 1}, r"cannot be made with .*\"colour\": 1"),
@@ -201,9 +201,9 @@ def test_what_cannot_be_a_backbone_is_told_in_a_line(name):
         ("encoders.Plain", {"colour": 1}, r"cannot be made with .*\"colour\": 1.*TypeError"),
     ],
 )
-def test_arguments_that_it_is_not_made_with_are_told_in_a_line(name, init_args, message):
+def test_arguments_that_it_is_not_made_with_are_told_in_a_line(name, arguments, message):
     with pytest.raises(BackboneError, match=message):
-        new_backbone(name, init_args=init_args)
+        new_backbone(name, arguments=arguments)
 
 
 def test_a_network_that_says_nothing_gets_imagenet_s_normalisation_and_its_own_layout():
@@ -360,8 +360,8 @@ def test_features_of_resnet50_that_were_kept_are_found_again():
 
 
 def test_the_fingerprint_of_a_backbone_is_of_all_that_its_features_depend_on(script):
-    def found(name: str, **init_args: object) -> str:
-        return seeded(name, **init_args).fingerprint("32-true")
+    def found(name: str, **arguments: object) -> str:
+        return seeded(name, **arguments).fingerprint("32-true")
 
     for name in EACH:
         assert found(name) == found(name), name
@@ -394,8 +394,8 @@ def test_the_form_that_is_exported_says_the_same(script, name):
     [OWN, *(pytest.param(name, marks=pytest.mark.slow) for name in (CONVNEXT, MOBILE))],
 )
 def test_tasks_keep_their_contract_on_each(script, tmp_path, name):
-    init_args = {"width": 8} if name == OWN else None
-    backbone = BackboneOptions(None, name=name, init_args=init_args)
+    arguments = {"width": 8} if name == OWN else None
+    backbone = BackboneOptions(None, name=name, arguments=arguments)
     assert "exports" in check_task(EFRegressor(["EDF", "ESF"], backbone), tmp_path)
 
 
@@ -408,7 +408,7 @@ def test_a_gaussian_process_keeps_its_contract_on_a_transformer(tmp_path):
 
 
 def test_a_checkpoint_runs_no_code_of_a_user_s_unless_it_is_trusted(script, tmp_path):
-    task = EFRegressor(["ESF"], BackboneOptions(None, name=OWN, init_args={"width": 4}))
+    task = EFRegressor(["ESF"], BackboneOptions(None, name=OWN, arguments={"width": 4}))
     path, said = tmp_path / "own.ckpt", {"class_path": task.class_path(), "task": "EFRegressor"}
     metadata = {**said, "hparams": dict(task.hparams), "data": {}}
     torch.save({"lvef": metadata, "state_dict": task.state_dict()}, path)

@@ -72,7 +72,7 @@ class EFTask(JudgedTask):
         if backbone is not None:
             # Weights are loaded when training starts: a checkpoint brings its own.
             self.backbone_options = chosen = options(BackboneOptions, backbone)
-            self.backbone = new_backbone(chosen.name, chosen.freeze, chosen.init_args)
+            self.backbone = new_backbone(chosen.name, chosen.freeze, chosen.arguments)
             own["backbone"] = plain(chosen)
         self.save_hyperparameters({"frames": self.frames, **own}, logger=False)
         self.train_part: dict[str, Any] = {}

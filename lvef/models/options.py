@@ -39,7 +39,7 @@ class BackboneOptions(CheckedOptions):
             other weights (needs the extra timm); torchvision/NAME, such as torchvision/vit_b_16; or
             the class path of a network of your own, such as my_models.MyEncoder with --import
             my_models.
-        init_args: What a network of a library or of your own is made with, by name.
+        arguments: What a network of a library or of your own is made with, by name.
     """
 
     where: ClassVar[str] = "model.backbone."
@@ -48,7 +48,14 @@ class BackboneOptions(CheckedOptions):
     lr_factor: float = ranged(0.1, Range(0, 1000))
     checkpoint: str | None = None
     name: str = "resnet50"
-    init_args: dict[str, Any] | None = None
+    arguments: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of their ranges, and read null, of which the parser makes text."""
+        super().__post_init__()
+        given = dict(self.arguments or {})
+        read = {name: None if value == "None" else value for name, value in given.items()}
+        object.__setattr__(self, "arguments", read or None)  # frozen, but not yet made
 
 
 @dataclass(frozen=True)

@@ -139,22 +139,22 @@ class GivenBackbone(Backbone):
             raise unusable(path, error) from error
 
 
-def arguments_in_words(init_args: Mapping[str, Any]) -> str:
+def arguments_in_words(arguments: Mapping[str, Any]) -> str:
     """Return arguments of a network as text, always the same of the same."""
-    return json.dumps(dict(init_args), sort_keys=True, default=repr)
+    return json.dumps(dict(arguments), sort_keys=True, default=repr)
 
 
-def refuse_arguments(name: str, init_args: Mapping[str, Any], ours: Mapping[str, str]) -> None:
+def refuse_arguments(name: str, arguments: Mapping[str, Any], ours: Mapping[str, str]) -> None:
     """Refuse arguments that are not a user's to give.
 
     Args:
         name: The backbone's.
-        init_args: What the network is to be made with.
+        arguments: What the network is to be made with.
         ours: By name of an argument why it is none of them.
 
     Raises:
         BackboneError: One is.
     """
     for argument, why in ours.items():
-        if argument in init_args:
-            raise BackboneError(f"model.backbone.init_args.{argument} of {name}: {why}")
+        if argument in arguments:
+            raise BackboneError(f"model.backbone.arguments.{argument} of {name}: {why}")

@@ -14,7 +14,7 @@ from lvef.models.backbones.torchvision_library import TorchvisionBackbone
 
 
 def new_backbone(
-    name: str, freeze: bool | int = False, init_args: Mapping[str, Any] | None = None
+    name: str, freeze: bool | int = False, arguments: Mapping[str, Any] | None = None
 ) -> Backbone:
     """Return a backbone with random weights, or those that its class makes.
 
@@ -22,24 +22,24 @@ def new_backbone(
         name: A name of `BACKBONES`, `timm/NAME`, `torchvision/NAME`, or a class path such as
             `my_models.MyEncoder`, whose module is imported already.
         freeze: See `Backbone`.
-        init_args: What the network is made with.
+        arguments: What the network is made with.
 
     Raises:
         BackboneError: There is none of that name, or it cannot be had.
     """
-    arguments = dict(init_args or {})
+    given = dict(arguments or {})
     if name.startswith(timm_library.PREFIX):
-        return TimmBackbone(name, freeze, arguments)
+        return TimmBackbone(name, freeze, given)
     if name.startswith(torchvision_library.PREFIX):
-        return TorchvisionBackbone(name, freeze, arguments)
+        return TorchvisionBackbone(name, freeze, given)
     if name in BACKBONES:
-        if arguments:
-            raise BackboneError(f"model.backbone.init_args: {name} takes none")
+        if given:
+            raise BackboneError(f"model.backbone.arguments: {name} takes none")
         kind: Any = BACKBONES[name]  # each takes weights and freeze alone
         backbone: Backbone = kind(None, freeze)
         return backbone
     if _is_class_path(name):
-        return own_backbone(name, freeze, arguments)
+        return own_backbone(name, freeze, given)
     raise BackboneError(
         f"model.backbone.name is {name!r:.80}, but must be one of {', '.join(BACKBONES)}, "
         "timm/NAME such as timm/convnext_tiny, torchvision/NAME, or the class path of a network of "

@@ -40,16 +40,16 @@ class OwnBackbone(GivenBackbone):
         name: Its class path.
         kind: The class.
         freeze: See `Backbone`.
-        init_args: What it is made with.
+        arguments: What it is made with.
 
     Raises:
         BackboneError: It cannot be made or used.
     """
 
     def __init__(
-        self, name: str, kind: type[nn.Module], freeze: bool | int, init_args: Mapping[str, Any]
+        self, name: str, kind: type[nn.Module], freeze: bool | int, arguments: Mapping[str, Any]
     ) -> None:
-        network = made(name, kind, **init_args)
+        network = made(name, kind, **arguments)
         mean = _channels(name, network, "pixel_mean", _IMAGENET_MEAN)
         std = _channels(name, network, "pixel_std", _IMAGENET_STD[: len(mean)])
         if len(mean) != len(std) or min(std) <= 0:
@@ -66,7 +66,7 @@ class OwnBackbone(GivenBackbone):
         version = getattr(network, "version", 1)
         given = Given(
             name, str(getattr(network, "title", kind.__name__)), trial.num_features, mean, std,
-            f"{source_digest(kind)} {version} {arguments_in_words(init_args)}", size,
+            f"{source_digest(kind)} {version} {arguments_in_words(arguments)}", size,
             _stages(name, network, trial), channels_last=bool(getattr(network, "channels_last", 0)),
         )  # fmt: skip
         super().__init__(network, given, freeze)
@@ -80,19 +80,19 @@ class OwnBackbone(GivenBackbone):
         )
 
 
-def made(name: str, kind: Any, *args: Any, **init_args: Any) -> Any:
+def made(name: str, kind: Any, *args: Any, **arguments: Any) -> Any:
     """Return an instance of a user's class.
 
     Raises:
         BackboneError: It refuses its arguments, or fails.
     """
     try:
-        return kind(*args, **init_args)
+        return kind(*args, **arguments)
     except Exception as error:  # whatever a class of somebody else's raises
         line = " ".join(str(error).split())[:200] or "no message"
         raise BackboneError(
-            f"backbone {name} cannot be made with model.backbone.init_args "
-            f"{arguments_in_words(init_args)}: {type(error).__name__}: {line}"
+            f"backbone {name} cannot be made with model.backbone.arguments "
+            f"{arguments_in_words(arguments)}: {type(error).__name__}: {line}"
         ) from error
 
 
@@ -125,22 +125,22 @@ def own_class(class_path: str) -> type[nn.Module]:
     return found
 
 
-def own_backbone(class_path: str, freeze: bool | int, init_args: Mapping[str, Any]) -> Backbone:
+def own_backbone(class_path: str, freeze: bool | int, arguments: Mapping[str, Any]) -> Backbone:
     """Return the backbone that a class path names, with the weights that it makes.
 
     Args:
         class_path: Of an `nn.Module` (see `OwnBackbone`), or of a subclass of `Backbone`, which is
-            made with `weights` None, `freeze` and `init_args`.
+            made with `weights` None, `freeze` and `arguments`.
         freeze: See `Backbone`.
-        init_args: What it is made with.
+        arguments: What it is made with.
 
     Raises:
         BackboneError: It cannot be had.
     """
     kind = own_class(class_path)
     if not issubclass(kind, Backbone):
-        return OwnBackbone(class_path, kind, freeze, init_args)
-    backbone: Backbone = made(class_path, kind, None, freeze, **init_args)
+        return OwnBackbone(class_path, kind, freeze, arguments)
+    backbone: Backbone = made(class_path, kind, None, freeze, **arguments)
     backbone.name = class_path
     return backbone
 

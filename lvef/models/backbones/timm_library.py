@@ -35,34 +35,34 @@ class TimmBackbone(GivenBackbone):
     """A network of timm: `timm/convnext_tiny`, or with the name of weights `timm/NAME.TAG`.
 
     Pictures are normalised as the weights that the name means were trained. A transformer that
-    takes one size only gets frames scaled to it; `init_args` may give it another (`img_size`, to
+    takes one size only gets frames scaled to it; `arguments` may give it another (`img_size`, to
     which timm brings the position embeddings of its weights) or let it take any
     (`dynamic_img_size`).
 
     Args:
         name: The name, prefix included.
         freeze: See `Backbone`.
-        init_args: What `timm.create_model` is called with besides.
+        arguments: What `timm.create_model` is called with besides.
 
     Raises:
         BackboneError: timm is not installed, has no such name, or refuses the arguments.
     """
 
     def __init__(
-        self, name: str, freeze: bool | int = False, init_args: Mapping[str, Any] | None = None
+        self, name: str, freeze: bool | int = False, arguments: Mapping[str, Any] | None = None
     ) -> None:
         self.architecture = name.removeprefix(PREFIX)
-        self.init_args = dict(init_args or {})
-        refuse_arguments(name, self.init_args, _OURS)
+        self.arguments = dict(arguments or {})
+        refuse_arguments(name, self.arguments, _OURS)
         timm = _timm(name)
         _check_name(timm, self.architecture)
         network = self._made(pretrained=False)
         facts: dict[str, Any] = network.pretrained_cfg
-        trial, size = _trial(name, network, facts, self.init_args)
+        trial, size = _trial(name, network, facts, self.arguments)
         title = f"timm {self.architecture}"
         given = Given(
             name, title, trial.num_features, tuple(facts["mean"]), tuple(facts["std"]),
-            f"timm {timm.__version__} {arguments_in_words(self.init_args)}", size,
+            f"timm {timm.__version__} {arguments_in_words(self.arguments)}", size,
             _stages(trial, network), _as_tuple(facts.get("classifier")),
         )  # fmt: skip
         super().__init__(network, given, freeze)
@@ -113,15 +113,15 @@ class TimmBackbone(GivenBackbone):
         told.setLevel(logging.ERROR)  # what is loaded, and from where, is said by us
         try:
             return timm.create_model(
-                self.architecture, pretrained=pretrained, num_classes=0, **self.init_args
+                self.architecture, pretrained=pretrained, num_classes=0, **self.arguments
             )
         except (TypeError, ValueError, AssertionError, KeyError) as error:
             if pretrained:
                 raise
             line = " ".join(str(error).split())[:200]
             raise BackboneError(
-                f"{PREFIX}{self.architecture} cannot be made with model.backbone.init_args "
-                f"{arguments_in_words(self.init_args)}: {line}"
+                f"{PREFIX}{self.architecture} cannot be made with model.backbone.arguments "
+                f"{arguments_in_words(self.arguments)}: {line}"
             ) from error
         finally:
             told.setLevel(level)
@@ -155,14 +155,14 @@ def _check_name(timm: Any, architecture: str) -> None:
 
 
 def _trial(
-    name: str, network: nn.Module, facts: Mapping[str, Any], init_args: Mapping[str, Any]
+    name: str, network: nn.Module, facts: Mapping[str, Any], arguments: Mapping[str, Any]
 ) -> tuple[Trial, int | None]:
     """Return what a picture gives, and the size that the network must have; None for any."""
     own = int(facts["input_size"][-1])
-    asked = init_args.get("img_size")
+    asked = arguments.get("img_size")
     if asked is not None:
         own = int(asked[-1] if isinstance(asked, (list, tuple)) else asked)
-    flexible = init_args.get("dynamic_img_size") or init_args.get("strict_img_size") is False
+    flexible = arguments.get("dynamic_img_size") or arguments.get("strict_img_size") is False
     if facts.get("fixed_input_size") and not flexible:
         return tried(name, network, size=own), own
     try:

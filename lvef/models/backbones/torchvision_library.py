@@ -42,28 +42,28 @@ class TorchvisionBackbone(GivenBackbone):
     Args:
         name: The name, prefix included.
         freeze: See `Backbone`.
-        init_args: What torchvision makes the network with besides.
+        arguments: What torchvision makes the network with besides.
 
     Raises:
         BackboneError: torchvision has no such name, or refuses the arguments.
     """
 
     def __init__(
-        self, name: str, freeze: bool | int = False, init_args: Mapping[str, Any] | None = None
+        self, name: str, freeze: bool | int = False, arguments: Mapping[str, Any] | None = None
     ) -> None:
         self.architecture = name.removeprefix(PREFIX)
-        self.init_args = dict(init_args or {})
-        refuse_arguments(name, self.init_args, _OURS)
+        self.arguments = dict(arguments or {})
+        refuse_arguments(name, self.arguments, _OURS)
         _check_name(self.architecture)
         network, head = self._made(None)
-        size = _input_size(self.architecture, network, self.init_args)
+        size = _input_size(self.architecture, network, self.arguments)
         trial = tried(name, network) if size is None else tried(name, network, size=size)
         scaled: Any = get_model_weights(self.architecture).DEFAULT.transforms()
         tokens = self.architecture.startswith(_TOKENS)
         given = Given(
             name, f"torchvision {self.architecture}", trial.num_features,
             tuple(scaled.mean), tuple(scaled.std),
-            f"torchvision {torchvision.__version__} {arguments_in_words(self.init_args)}", size,
+            f"torchvision {torchvision.__version__} {arguments_in_words(self.arguments)}", size,
             {} if tokens else stages_of_maps(trial), (head,),
         )  # fmt: skip
         super().__init__(network, given, freeze)
@@ -95,12 +95,12 @@ class TorchvisionBackbone(GivenBackbone):
             BackboneError: It cannot be made so.
         """
         try:
-            network: nn.Module = get_model(self.architecture, weights=weights, **self.init_args)
+            network: nn.Module = get_model(self.architecture, weights=weights, **self.arguments)
         except (TypeError, ValueError) as error:
             line = " ".join(str(error).split())[:200]
             raise BackboneError(
-                f"{PREFIX}{self.architecture} cannot be made with model.backbone.init_args "
-                f"{arguments_in_words(self.init_args)}: {line}"
+                f"{PREFIX}{self.architecture} cannot be made with model.backbone.arguments "
+                f"{arguments_in_words(self.arguments)}: {line}"
             ) from error
         return network, _without_classifier(network)
 
@@ -145,10 +145,10 @@ def _without_classifier(network: nn.Module) -> str:
     return name
 
 
-def _input_size(architecture: str, network: Any, init_args: Mapping[str, Any]) -> int | None:
+def _input_size(architecture: str, network: Any, arguments: Mapping[str, Any]) -> int | None:
     """Return the height and width that a network's pictures must have; None for any."""
     if architecture.startswith(_TOKENS):
         return int(network.image_size)
     if architecture.startswith("maxvit"):
-        return int(init_args.get("input_size", (224, 224))[-1])
+        return int(arguments.get("input_size", (224, 224))[-1])
     return None
