@@ -171,7 +171,7 @@ BY_NAME = {
 }
 """Commands that are run as others; what installs is run by `make`, on a clean checkout."""
 
-ENDS = ("--help", "--print_config", "--model.help")
+ENDS = ("--help", "--help=all", "--print_config", "--model.help")
 """Options that print something and end."""
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import lvef
 from lvef.analysis.caption import Caption, fitted
 from lvef.analysis.overlay import headline, write_overlay
-from lvef.callbacks.tensorboard import _samples
+from lvef.callbacks.run_figures import _samples
 from lvef.cardiac import survey
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.dataset import KeyFrameDataset

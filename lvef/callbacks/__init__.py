@@ -5,17 +5,17 @@ from lvef.callbacks.guard import FitGuard
 from lvef.callbacks.heat_maps import SaliencyMaps
 from lvef.callbacks.predictions import PredictionWriter
 from lvef.callbacks.results import TestResults
+from lvef.callbacks.run_figures import RunFigures
 from lvef.callbacks.steps import StepsOfResumedFit
 from lvef.callbacks.stopping import EarlyStopping
-from lvef.callbacks.tensorboard import TensorBoardFigures
 
 __all__ = [
     "CleanStop",
     "EarlyStopping",
     "FitGuard",
     "PredictionWriter",
+    "RunFigures",
     "SaliencyMaps",
     "StepsOfResumedFit",
-    "TensorBoardFigures",
     "TestResults",
 ]

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lvef.callbacks.logged_figures import log_figure
 from lvef.data.dataset import KeyFrameDataset, collate
 from lvef.data.shown import case_sector, picture_name
 from lvef.errors import FitError, NotFittedError
@@ -74,9 +74,7 @@ class SaliencyMaps(Callback):
         sheets = _sheets(mapper, frames.to(task.device), task.frames, titles, sectors)
         for name, sheet in zip(chosen["picture"], sheets, strict=True):
             write_figure(folder / f"{name}.png", sheet, dpi=110)
-            for logger in trainer.loggers:
-                if isinstance(logger, TensorBoardLogger):
-                    logger.experiment.add_figure(f"test/{FOLDER}/{name}", sheet)
+            log_figure(trainer, f"test/{FOLDER}/{name}", sheet)
         table = chosen.assign(video=rows["video"].to_numpy()).drop(columns="row")
         write_csv(folder / "cases.csv", table)
 

@@ -16,9 +16,9 @@ from lvef.callbacks import (
     CleanStop,
     FitGuard,
     PredictionWriter,
+    RunFigures,
     SaliencyMaps,
     StepsOfResumedFit,
-    TensorBoardFigures,
     TestResults,
 )
 from lvef.callbacks.options import check_callbacks
@@ -213,7 +213,7 @@ def run(words: Sequence[str], typed: Sequence[str] | None = None) -> LvefCLI:
                     FitGuard(),
                     PredictionWriter(),
                     TestResults(),
-                    TensorBoardFigures(),
+                    RunFigures(),
                     SaliencyMaps(),
                 ],
             },

@@ -1,4 +1,4 @@
-"""What TensorBoard shows beside the curves: pictures, and hyperparameters with their results."""
+"""What loggers show beside the curves: pictures, and hyperparameters with their results."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lvef.callbacks.logged_figures import log_figure, takes_figures
 from lvef.data.dataset import KeyFrameDataset
 from lvef.data.sector import shown_sector
 from lvef.data.shown import shown_frames
@@ -23,7 +24,7 @@ from lvef.files import write_figure
 from lvef.models.task import Task
 
 
-class TensorBoardFigures(Callback):
+class RunFigures(Callback):
     """Logs a sample batch, how VAL is predicted, and the hyperparameters with the best metrics.
 
     After `test` the same figures of TEST are also saved as PNG in the log folder.
@@ -39,6 +40,11 @@ class TensorBoardFigures(Callback):
         self._drawn, self._drawn_epoch = -interval, -1
         self._best: dict[str, float] = {}
 
+    @property
+    def state_key(self) -> str:
+        """Return what its state is called in checkpoints: what it was called before."""
+        return "TensorBoardFigures"
+
     def state_dict(self) -> dict[str, Any]:
         """Return the best metrics so far."""
         return {"best": self._best}
@@ -52,7 +58,7 @@ class TensorBoardFigures(Callback):
     ) -> None:
         """Show cases of the first batch, augmented as the model sees them."""
         first = trainer.global_step == 0 and batch_idx == 0 and "frames" in batch
-        if first and _shows(trainer):
+        if first and takes_figures(trainer):
             rows = batch["row"][: self.max_samples].cpu().numpy()
             frames = cast(Task, pl_module).frames
             sheet = sample_sheet(
@@ -61,7 +67,7 @@ class TensorBoardFigures(Callback):
                 batch["ef_true"][: self.max_samples].cpu().numpy(),
                 f"{_data(trainer)}TRAIN: of the first batch, augmented",
             )
-            _log(trainer, "sample_batch", sheet)
+            log_figure(trainer, "sample_batch", sheet)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show how VAL is predicted, and keep the best metrics for the hyperparameters."""
@@ -89,20 +95,23 @@ class TensorBoardFigures(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.log_hyperparams(dict(pl_module.hparams), best)
+            else:
+                logger.log_metrics(best, step=trainer.global_step)
+                logger.save()
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show how TEST is predicted, in TensorBoard and as PNG."""
+        """Show how TEST is predicted, by the loggers and as PNG."""
         folder = Path(trainer.log_dir or trainer.default_root_dir)
         if not trainer.is_global_zero:
             return
         for name, figure in _figures(trainer, cast(Task, pl_module), "TEST").items():
             write_figure(folder / f"{name}.png", figure, dpi=120)
-            _log(trainer, f"test/{name}", figure)
+            log_figure(trainer, f"test/{name}", figure)
 
     def _draw(self, trainer: Trainer, task: Task) -> None:
         self._drawn, self._drawn_epoch = time.monotonic(), trainer.current_epoch
         for name, figure in _figures(trainer, task, "VAL").items():
-            _log(trainer, f"val/{name}", figure)
+            log_figure(trainer, f"val/{name}", figure)
 
 
 def _figures(trainer: Trainer, task: Task, split: Literal["VAL", "TEST"]) -> dict[str, Figure]:
@@ -128,13 +137,3 @@ def _samples(trainer: Trainer, names: list[str], rows: NDArray[np.int64]) -> Ten
 
 def _data(trainer: Trainer) -> str:
     return "PHANTOM " if getattr(trainer.datamodule, "is_phantom", False) else ""  # type: ignore[attr-defined]
-
-
-def _shows(trainer: Trainer) -> bool:
-    return isinstance(trainer.logger, TensorBoardLogger) and trainer.is_global_zero
-
-
-def _log(trainer: Trainer, tag: str, figure: Figure) -> None:
-    for logger in trainer.loggers if trainer.is_global_zero else []:
-        if isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_figure(tag, figure, global_step=trainer.global_step)
