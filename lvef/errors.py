@@ -24,6 +24,10 @@ class ConfigurationError(LvefError):
     """An option, or a combination of options, that cannot work."""
 
 
+class BackboneError(ConfigurationError):
+    """A network that cannot be had or used as a backbone: no such name, no package, no features."""
+
+
 class DatasetError(LvefError):
     """A data folder that is missing, incomplete or too damaged to use."""
 

@@ -129,6 +129,10 @@ def _metadata(checkpoint: dict[str, Any], answer: Answer, task: Any) -> dict[str
         **answer.facts(),
         "lvef_version": version("lvef"),
     }
+    if task.network_title:
+        metadata["backbone"] = task.network_title
+    if origin := checkpoint.get("backbone", {}).get("weights"):
+        metadata["backbone_weights"] = json.dumps(origin)
     if task.trained_on:
         metadata["trained_on"] = task.trained_on
     if earlier := checkpoint.get("recalibrated"):

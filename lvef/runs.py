@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,9 +23,11 @@ class RunTrainer(Trainer):
 
     Attributes:
         run_folder: That folder; None leaves it to the first logger, as Lightning does.
+        typed: The words of the command that runs it, as they were typed; none from Python.
     """
 
     run_folder: Path | None = None
+    typed: Sequence[str] = ()
 
     @property
     def log_dir(self) -> str | None:
@@ -31,6 +35,24 @@ class RunTrainer(Trainer):
         if self.run_folder is None:
             return super().log_dir
         return str(self.strategy.broadcast(str(self.run_folder)))
+
+
+def command_with(typed: Sequence[str], checkpoint: Path | str) -> str:
+    """Return a command with another checkpoint, to be pasted into a shell.
+
+    Args:
+        typed: Its words, from the name of the command on.
+        checkpoint: The checkpoint.
+    """
+    kept: list[str] = []
+    waiting = list(typed)
+    while waiting:
+        word = waiting.pop(0)
+        if word == "--ckpt_path":
+            waiting = waiting[1:]
+        elif not word.startswith("--ckpt_path="):
+            kept.append(word)
+    return shlex.join(["python", "-m", "lvef", *kept, "--ckpt_path", str(checkpoint)])
 
 
 def data_options(config: Any) -> Any:

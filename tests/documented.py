@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import torch
 import yaml
 from documents import ROOT, Command, commands, commands_of
+from downloads import downloads_of, timm_download, torchvision_download
 from helpers import another_place, write_list
-from torchvision.models import ResNet50_Weights, resnet50
+from torchvision.models import EfficientNet_B0_Weights, ResNet50_Weights
 
 from lvef.cli.commands import LIGHTNING_COMMANDS, main
 
@@ -167,6 +167,7 @@ BY_NAME = {
     ". .venv/bin/activate": ". .venv/bin/activate",
     "pip install -e .": f"test -f {ROOT}/pyproject.toml",  # CI installs from a clean checkout
     "pip install -e '.[export]'": f"grep -q '^export = ' {ROOT}/pyproject.toml",
+    "pip install -e '.[timm]'": f"grep -q '^timm = ' {ROOT}/pyproject.toml",
 }
 """Commands that are run as others; what installs is run by `make`, on a clean checkout."""
 
@@ -323,10 +324,9 @@ class Sandbox:
         for name in ("configs", "tests"):
             (self.folder / name).symlink_to(ROOT / name)
         (self.folder / "clips").symlink_to("data/look/Videos")
-        downloads = self.folder / "torch" / "hub" / "checkpoints"
-        downloads.mkdir(parents=True)
-        name = ResNet50_Weights.IMAGENET1K_V2.url.rsplit("/", 1)[-1]
-        torch.save(resnet50().state_dict(), downloads / name)  # stands for what would be downloaded
+        for weights in (ResNet50_Weights.DEFAULT, EfficientNet_B0_Weights.DEFAULT):
+            torchvision_download(weights, self.folder / "torch")
+        timm_download("convnext_tiny.in12k_ft_in1k", self.folder / "hugging_face")
         for command in commands_of(FIRST):
             assert self.run(command) == 0, str(command)
         best = (
@@ -359,7 +359,8 @@ class Sandbox:
         }
         with chdir(self.folder), patch.dict(os.environ, environment):
             if plan.kind == "here":
-                return self._main(plan.words)
+                with downloads_of(self.folder / "hugging_face"):
+                    return self._main(plan.words)
             words = list(plan.words)
             if plan.kind == "processes":
                 words = [sys.executable, "-m", "lvef", *words]

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 from contextlib import redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
 
 import pytest
-from helpers import best, newest, told
+from helpers import best, newest, told, words
 from lightning import Trainer
 
 from lvef.cli.bare import with_flags, with_task
 from lvef.cli.commands import main
 from lvef.predict.datamodule import EchoNetDataModule
+from lvef.runs import command_with
 
 CLASSES: dict[str, type] = {"trainer.": Trainer, "data.": EchoNetDataModule}
 FLAG = "--trainer.fast_dev_run"
@@ -82,11 +84,11 @@ def test_what_names_no_task_is_told_in_one_line(command, message, tmp_path, caps
     assert message in line
 
 
-def helped(*words: str) -> str:
+def helped(*command: str) -> str:
     """Return what a command prints of itself."""
     out = StringIO()
     with redirect_stdout(out), suppress(SystemExit):
-        main(list(words))
+        main(list(command))
     return out.getvalue()
 
 
@@ -107,3 +109,20 @@ def test_help_shows_what_matters_with_the_parsers_own_defaults_and_the_rest_on_d
         assert default is not None
         assert own[1] == default[1], option
     assert "--help=all shows" in short
+
+
+def test_a_command_with_another_checkpoint_can_be_pasted():
+    typed = ["fit", "--import", "my.models", "--config", "a b.yaml", "--ckpt_path", "old one.ckpt"]
+    meant = "python -m lvef fit --import my.models --config 'a b.yaml' --ckpt_path 'new one.ckpt'"
+    assert command_with(typed, "new one.ckpt") == meant
+    assert command_with([*typed[:-2], "--ckpt_path=old"], Path("new one.ckpt")) == meant
+
+
+def test_a_fit_ends_with_the_command_that_judges_it(phantom_root, tmp_path, capsys):
+    more = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "1"]
+    assert main(words("fit", "esf_mlp", phantom_root, tmp_path, *more)) == 0
+    said = capsys.readouterr().out
+    command = re.search(r"^Judge it on TEST: python -m lvef (.*)$", said, re.M)
+    assert command is not None
+    assert main([*shlex.split(command[1]), "--saliency", "false"]) == 0
+    assert newest(tmp_path, "metrics.json").is_file()

@@ -75,6 +75,37 @@ def test_a_list_that_cannot_be_used_is_told(tmp_path, text, columns, message):
         read_list(write(tmp_path / "l.csv", text), columns)
 
 
+def test_clips_of_one_study_stay_together_and_other_views_are_left_out(tmp_path, clips):
+    views = ["A4C", "Apical 4 Chamber", "PLAX", "", "4CH", "AP4", "a4c"]
+    studies = ["S1", "S1", "S1", "S2", "S2", "", "S3"]
+    rows = [f"{path},50,{study},{view}" for path, study, view in
+            zip(clips["path"], studies, views, strict=False)]  # fmt: skip
+    labels = write(
+        tmp_path / "l.csv", "path;EF;Study ID;View\n".replace(";", ",") + "\n".join(rows)
+    )
+    made = [f"{path},5,12,0.9,50,60,,,TRAIN," for path in clips["path"][:7]]
+    write(Prepared(labels).keyframes, HEAD + "\n".join(made) + "\n")
+    folder = read_labels(labels)
+    video = clips["video"]
+    assert folder.table["video"].tolist() == [video[n] for n in (0, 1, 4, 5, 6)]
+    assert folder.table["patient"].tolist() == ["study S1", "study S1", "study S2", "", "study S3"]
+    assert folder.left_out[["video", "reason"]].values.tolist() == [
+        [video[2], "another view: PLAX"], [video[3], "view not stated"],
+    ]  # fmt: skip
+    assert "1 studies have several clips (2): each is a case" in folder.summary()
+    labels.write_text(
+        labels.read_text().replace("path,EF,Study ID,View", "path,EF,Study,Projection")
+    )
+    assert len(read_labels(labels).table) == 7, "views that are called otherwise are one's own"
+    split = ["TRAIN", "TEST", *["TRAIN"] * 5]
+    lines = labels.read_text().splitlines()
+    text = "\n".join(
+        [f"{lines[0]},Split", *(f"{a},{b}" for a, b in zip(lines[1:], split, strict=True))]
+    )
+    with pytest.raises(DatasetError, match="1 of 3 patients have clips in several splits"):
+        read_labels(write(labels, text))
+
+
 def test_equal_names_are_told_apart_by_their_folders(tmp_path):
     rows = "s1/p/a.avi,50\ns2/p/a.avi,51\nb.avi,52\ns2\\q\\b.avi,53\ns1/p/a.avi,50\n"
     table, _ = read_list(write(tmp_path / "l.csv", "path,EF\n" + rows))

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from lvef.data.datamodule import EchoNetDataModule
-from lvef.data.layouts import read_labels
+from lvef.data.formats import write_video
+from lvef.data.layouts import find_layout, read_labels
 from lvef.data.loaders import set_aside
 from lvef.errors import DatasetError
 from lvef.evaluation.ceilings import ef_from_volume
@@ -150,11 +151,66 @@ def test_tables_of_the_other_echonet_layout_are_told_for_what_they_are(folder, t
 
 def test_a_folder_too_high_is_told_where_to_look(folder, tables):
     put(folder, *tables)
-    (folder / "EchoNet-Dynamic").mkdir()
+    (folder / "hearts").mkdir()
     for name in ("FileList.csv", "VolumeTracings.csv", "Videos"):
-        (folder / name).rename(folder / "EchoNet-Dynamic" / name)
-    with pytest.raises(DatasetError, match=r"There is one in .*EchoNet-Dynamic: give that folder"):
+        (folder / name).rename(folder / "hearts" / name)
+    with pytest.raises(DatasetError, match=r"There is one in .*hearts: give that folder"):
         read_labels(folder)
+
+
+# Typed from what public code says of `mahnurrahman/echonet-dynamic` and other copies: the archive
+# unpacks into a folder of its name, which in some lies in another; a column that pandas numbered;
+# H.264 in MP4; small letters.
+MIRRORS = {
+    "its_own_folder": ("EchoNet-Dynamic", "FileList.csv VolumeTracings.csv Videos", "", "0X{}"),
+    "one_in_another": ("EchoNet-Dynamic/EchoNet-Dynamic", "FileList.csv VolumeTracings.csv Videos",
+                       ".avi", "0X{}"),
+    "small_letters": ("echonet-dynamic", "filelist.csv volumetracings.csv videos", "", "0x{}"),
+    "mp4": ("echonet_dynamic", "FileList.csv VolumeTracings.csv Videos", ".mp4", "0X{}"),
+}  # fmt: skip
+MIRROR_LIST = """,FileName,EF,ESV,EDV,FrameHeight,FrameWidth,FPS,NumberOfFrames,Split
+0,0X1A{0},60.0,40.0,100.0,112,112,50,30,TRAIN
+1,0X2B{0},30.0,70.0,100.0,112,112,50,30,VAL
+"""
+MIRROR_HEAD = "FileName,X1,Y1,X2,Y2,Frame\n"
+
+
+def mirror_rows(name: str, half_width: int, frame: int) -> str:
+    """Return a tracing: the long axis, and 20 chords across it."""
+    axis = f"{name},56,20,56,90,{frame}\n"
+    chords = (f"{name},{56 - half_width},{y},{56 + half_width},{y},{frame}\n"
+              for y in np.linspace(22, 88, 20).round(1))  # fmt: skip
+    return axis + "".join(chords)
+
+
+@pytest.mark.parametrize("mirror", MIRRORS)
+def test_kaggle_s_mirrors_are_read_where_they_are_unpacked(tmp_path, phantom_root, mirror):
+    below, parts, ending, name = MIRRORS[mirror]
+    listed, traced, videos = (tmp_path / below / part for part in parts.split())
+    videos.mkdir(parents=True)
+    listed.write_text(MIRROR_LIST.format(ending))
+    clips = sorted((phantom_root / "Videos").iterdir())
+    rows = ""
+    for number, video in enumerate(("1A", "2B")):
+        file = videos / name.format(video)
+        if mirror == "mp4":
+            write_video(file.with_suffix(".mp4"), np.zeros((30, 112, 112), np.uint8) + number, 50)
+        else:
+            file.with_suffix(".avi").symlink_to(clips[number])
+        ends = "" if mirror == "mp4" else ".avi"
+        rows += mirror_rows(f"0X{video}{ends}", 20, 3) + mirror_rows(f"0X{video}{ends}", 14, 17)
+    traced.write_text(MIRROR_HEAD + rows)
+    module = EchoNetDataModule(root=str(tmp_path), limit=1)
+    assert find_layout(tmp_path).label_files(tmp_path) == [listed, traced]
+    assert find_layout(tmp_path).video_folders(tmp_path) == [videos]
+    module.setup("fit")
+    assert module.table["split"].tolist() == ["TRAIN", "VAL"]
+    assert module.table[["ed_frame", "es_frame"]].values.tolist() == [[3, 17]] * 2
+    assert not len(module.folder.excluded)
+    assert Path(module.folder.root) == tmp_path / below
+    assert not module.is_phantom
+    (tmp_path / below / "phantom.json").write_text("{}")
+    assert module.is_phantom, "wherever its marker lies"
 
 
 def test_volumes_are_not_needed(folder, tables):
@@ -238,14 +294,14 @@ def test_files_that_macos_lays_beside_videos_are_none(folder, tables, phantom_ro
     assert not table["path"].str.contains(r"\._").any()
 
 
-def test_a_folder_is_found_at_home_and_a_part_of_another_name_is_told(folder, tables, monkeypatch):
+def test_a_folder_is_found_at_home_and_parts_in_small_letters_are_read(folder, tables, monkeypatch):
     put(folder, *tables)
     monkeypatch.setenv("HOME", str(folder.parent))
     assert len(read_labels(f"~/{folder.name}").table) == 32
     assert EchoNetDataModule(f"~/{folder.name}").root == str(folder)
     (folder / "Videos").rename(folder / "videos")
-    with pytest.raises(DatasetError, match=r"Videos not found\. Rename videos to Videos"):
-        read_labels(folder)
+    (folder / "FileList.csv").rename(folder / "filelist.csv")
+    assert len(read_labels(folder).table) == 32
 
 
 def test_patients_are_known_and_none_may_be_in_two_splits(folder, tables):

@@ -11,7 +11,7 @@ from lvef.phantom import write_phantoms
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", ["echonet-pediatric", "camus"])
+@pytest.mark.parametrize("layout", ["echonet-pediatric", "camus", "mimic-echo", "bids"])
 def test_a_model_is_trained_judged_and_reported_on_any_layout(layout: str, tmp_path: Path):
     if layout == "camus":
         pytest.importorskip("nibabel")

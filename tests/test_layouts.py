@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lvef.callbacks.run_record import data_fingerprint
 from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.fingerprint import folder_fingerprint
 from lvef.data.layouts import (
@@ -117,6 +118,10 @@ def test_a_folder_of_two_layouts_is_refused_and_one_can_be_named(toy):
     with pytest.raises(DatasetError, match=r"several layouts \(echonet-dynamic, toy\): say which"):
         read_labels(toy)
     assert len(read_labels(toy, 0.5, layout="toy").table) == 2
+    module = EchoNetDataModule(str(toy), max_excluded=0.5, layout="toy")
+    module.setup("fit")
+    assert len(module.table) == 2
+    assert "labels.txt" in data_fingerprint(module)
     with pytest.raises(DatasetError, match=r"no layout is called 'kamus': there is .*echonet-dyn"):
         read_labels(toy, layout="kamus")
 
@@ -127,9 +132,12 @@ def test_a_folder_of_no_layout_gets_a_line_that_names_what_each_looks_for(toy, t
         read_labels(toy)
     for part in ("holds no labels that are known", "An EchoNet-Dynamic folder holds FileList.csv",
                  "An EchoNet-Pediatric folder holds A4C/", "A CAMUS folder holds patient0001/",
+                 "A MIMIC-IV-ECHO folder holds echo-record-list.csv", "A BIDS folder holds",
+                 "Or give a CSV file with columns path and EF",
                  "A toy folder holds labels.txt"):  # fmt: skip
         assert part in str(error.value)
     assert "\n" not in str(error.value)
+    assert str(error.value).endswith("Or give a CSV file with columns path and EF, a clip a row")
 
 
 @pytest.mark.parametrize("part", ["FileList.csv", "VolumeTracings.csv", "Videos", "videos"])

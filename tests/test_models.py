@@ -193,7 +193,7 @@ def test_weights_say_whether_phantoms_had_a_part_in_them(tmp_path, state):
 
 
 def test_weights_that_do_not_exist_or_fit_are_refused(tmp_path, state):
-    with pytest.raises(WeightsError, match="neither a file nor one of IMAGENET1K_V1"):
+    with pytest.raises(WeightsError, match="neither a file nor one of imagenet, IMAGENET1K_V1"):
         ResNet50Backbone("IMAGENET2K")
     torch.save({"conv1.weight": state["conv1.weight"]}, tmp_path / "part.pt")
     with pytest.raises(WeightsError, match=r"no ResNet-50: 1 tensors, the first conv1\.weight"):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers import CONFIGS, is_drawn, told
+from helpers import CONFIGS, best, is_drawn, told
 from scipy.special import expit
 
 from lvef.cardiac import is_reduced
@@ -19,7 +19,10 @@ from lvef.data.folds import Folds
 from lvef.data.layouts import read_labels
 from lvef.errors import ConfigurationError, DatasetError
 from lvef.evaluation.comparison import bootstrap_auc, bootstrap_mae, resampled
+from lvef.evaluation.resampling import bootstrap_interval
+from lvef.evaluation.sharpness import promise_report
 from lvef.evaluation.summary import BCA_OF_PATIENTS, summarise_classification
+from lvef.evaluation.uncertainty import LEVELS
 from lvef.experiments.experiment import videos_stamp
 from lvef.experiments.shares import share_of
 from lvef.experiments.table import table
@@ -29,21 +32,28 @@ from lvef.experiments.table_experiments import needs_of
 from lvef.experiments.table_folds import Needs, TableFolds, pool_cases
 from lvef.experiments.table_pooled import pooled_row
 from lvef.experiments.table_report import write_report
-from lvef.experiments.table_rows import clusters_of, of_each_case
+from lvef.experiments.table_rows import clusters_of, of_each_case, read_cases
 from lvef.models.loading import load_task
 
 DEAL = TableFolds(3, 0)
 THRESHOLDS = [0.2, 0.5, 0.8]
 
 
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    """Fewer resamples: what is looked at here are values, and by what intervals are made."""
+    monkeypatch.setitem(bootstrap_interval.__kwdefaults__, "resamples", 40)
+    monkeypatch.setattr("lvef.evaluation.resampling._MOST_LEFT_OUT", 10)
+
+
 @pytest.fixture
 def labels() -> pd.DataFrame:
-    """Labels of 240 hearts, two clips of each of 120 patients."""
+    """Labels of 240 hearts, two clips of each of 120 patients, named by numbers."""
     rng = np.random.default_rng(4)
     ef = np.clip(np.repeat(rng.normal(52, 14, 120), 2) + rng.normal(0, 2, 240), 10, 85)
     edv = np.exp(4.6 - 0.012 * (ef - 55) + rng.normal(0, 0.3, 240))
     return pd.DataFrame({
-        "video": [f"PHANTOM{n:04d}" for n in range(240)], "split": "TRAIN", "ef_true": ef,
+        "video": [f"{n:04d}" for n in range(240)], "split": "TRAIN", "ef_true": ef,
         "edv": edv, "esv": edv * (1 - ef / 100), "patient": [f"p{n // 2}" for n in range(240)],
         "mid_frame": 5,
     })  # fmt: skip
@@ -106,10 +116,73 @@ def test_cases_are_called_by_the_threshold_of_their_own_fold(parts, tmp_path):
     assert calls_said["sensitivity"]["value"] == pytest.approx(found["recall"])
 
 
+def taught_otherwise(checkpoint: Path, path: Path, fold: int) -> Path:
+    """Write a checkpoint whose VAL taught it scores of its own."""
+    content = torch.load(checkpoint, weights_only=True)
+    scores = torch.linspace(0.01, 1, 60) * (2 - fold / 2)
+    content["state_dict"] |= {
+        "calibration.scores": scores, "calibration.std_factor": torch.tensor(fold / 3),
+    }  # fmt: skip
+    torch.save(content, path)
+    return path
+
+
+def test_intervals_and_flags_are_by_the_factors_of_each_fold(parts, tmp_path, logs):
+    """A model whose VAL taught each fold other factors."""
+    rows, held = [], []
+    for fold, part in enumerate(parts, start=1):
+        checkpoint = taught_otherwise(best(logs, "esf_mlp"), tmp_path / f"{fold}.ckpt", fold)
+        test, task = part[part["split"] == "TEST"], load_task(checkpoint)
+        error = torch.linspace(-4, 4, len(test)) * fold
+        raw = {
+            "ef": torch.as_tensor(test["ef_true"].to_numpy(copy=True)).float() + error,
+            "raw_std": torch.linspace(4 if fold == 2 else 9, 9, len(test)),
+        }  # fmt: skip
+        said = {name: value.numpy() for name, value in task.calibrated_answer(raw).items()}
+        truth = test["ef_true"].to_numpy()
+        cases = pd.DataFrame({
+            "video": test["video"], **said, "ef_true": truth,
+            "reduced_true": is_reduced(truth).astype(int),
+        })  # fmt: skip
+        path = tmp_path / f"{fold}.csv"
+        cases.to_csv(path, index=False)
+        low, high = task.intervals({n: torch.as_tensor(said[n]) for n in ("ef", "ef_std")})
+        held.append((low <= truth[:, None]) & (truth[:, None] <= high))
+        rows.append({
+            "kind": "regression", "phantom": True, "cases": str(path), "minutes": 1.0,
+            "metrics": {"mae": {"value": 3.0 * fold}}, "threshold": 0.5,
+            "checkpoint": str(checkpoint), "val": {"metric": "val/mae", "value": 3.0 * fold},
+            "uncertainty": {"std_factor": 1.0 * fold, "val_rmse": 5.0, "noise_std": None},
+            "calibration": promise_report({"all": 20 * fold}, 0.9, apart=True),
+        })  # fmt: skip
+    row = pooled_row("edf_esf_mlp", rows, parts, tmp_path, DEAL)
+    inside = np.concatenate(held).mean(axis=0)
+    for place, level in enumerate(LEVELS):
+        found = row["metrics"][f"coverage_{100 * level:.0f}"]["value"]
+        assert found == pytest.approx(inside[place])
+    one = load_task(rows[0]["checkpoint"])
+    pooled = read_cases(row["cases"])
+    said = [torch.as_tensor(pooled[n].to_numpy(copy=True)).float() for n in ("ef", "ef_std")]
+    low, high = (end.numpy() for end in one.calibration.interval(*said, 0.5))
+    assert inside[0] != pytest.approx(pooled["ef_true"].between(low, high).mean()), "not by one's"
+    sizes = [len(each) for each in held]
+    error = (pooled["ef"] - pooled["ef_true"]).abs().mean()
+    assert row["metrics"]["mae"]["value"] == pytest.approx(error, abs=1e-4)
+    assert row["over_folds"]["mae"] == {"values": [3, 6, 9], "mean": 6, "sd": 3}
+    assert row["uncertainty"]["std_factor"] == pytest.approx(np.average([1, 2, 3], weights=sizes))
+    assert not row["uncertainty"]["one_std"], "a case has one of its own"
+    assert row["calibration"]["cases"] == {"all": 20}, "the fold that promises least"
+    mean = np.concatenate([
+        (part.loc[part["split"] == "TEST", "ef_true"]
+         - part.loc[part["split"] == "TRAIN", "ef_true"].mean()).abs() for part in parts
+    ]).mean()  # fmt: skip
+    assert row["metrics"]["mae"]["baseline"] == pytest.approx(mean, abs=1e-4)
+
+
 def test_the_pooled_predictions_hold_every_video_once_with_its_fold(parts, tmp_path):
     rows = classifier_rows(parts, tmp_path / "runs")
     row = pooled_row("esf_cls", rows, parts, tmp_path, DEAL)
-    pooled = pd.read_csv(row["cases"])
+    pooled = read_cases(row["cases"])
     assert Path(row["cases"]) == tmp_path / "pooled" / "esf_cls.csv"
     assert sorted(pooled["video"]) == sorted(parts[0]["video"])
     for fold, part in enumerate(parts, start=1):
@@ -278,6 +351,7 @@ def small_configs(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_table_of_folds_judges_every_video_once_by_a_model_that_did_not_see_it(
     phantom_root, tmp_path, small_configs, monkeypatch
 ):

@@ -62,14 +62,15 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
     return float(2 * (one & other).sum() / (one.sum() + other.sum()))
 
 
+@pytest.mark.parametrize("width", [1024, 1040])
 def test_a_tracing_in_pixels_of_the_stated_size_becomes_the_mask_it_was(
-    folder, files, tracings, phantom_root
+    folder, files, tracings, phantom_root, width
 ):
     before = put(folder, files, tracings)
     own = of_row(files, tracings)
     large = tracings.copy()
-    large.loc[own, POINTS] *= np.array([1024, 768, 1024, 768]) / 112
-    files.loc[ROW, ["FrameHeight", "FrameWidth"]] = 768, 1024
+    large.loc[own, POINTS] *= np.array([width, 768, width, 768]) / 112
+    files.loc[ROW, ["FrameHeight", "FrameWidth"]] = 768, width
     after = put(folder, files, large)
     assert len(after.table) == 32
     assert "tracings of 1 are in pixels of the size that FileList.csv states" in after.summary()

@@ -129,7 +129,7 @@ def test_key_frames_are_found_in_the_second_clips_too(tmp_path, clips, capsys):
     folder = read_labels(labels)
     assert len(folder.table) == 3
     assert (folder.table["reason_a2c"] == "").tolist() == [True, False, False]
-    complete(labels, BOTH)
+    complete(labels, frames=BOTH)
     assert capsys.readouterr().out == "", "nothing is looked for again"
 
 
@@ -138,12 +138,12 @@ def test_a_fit_finds_what_its_frames_need_and_refuses_a_list_without(tmp_path, c
     plain = write(tmp_path / "p.csv", f"path,EF,Split,ED,ES\n{row}\n")
     keyframes(plain, workers=0, previews=False)
     with pytest.raises(DatasetError, match=r"p.csv: EDF, .* names no two-chamber view: give the"):
-        complete(plain, BOTH)
+        complete(plain, frames=BOTH)
     write(plain, f"path,EF,Split,ED,ES,path_a2c,ED_A2C,ES_A2C\n{row},{clips}/a2c_0.avi,2,8\n")
     capsys.readouterr()
-    complete(plain, ["EDF"])
+    complete(plain, frames=["EDF"])
     assert capsys.readouterr().out == "", "a model of one view needs no more"
-    complete(plain, BOTH)
+    complete(plain, frames=BOTH)
     assert "key frames are found first" in capsys.readouterr().out
     assert len(read_labels(plain).for_frames(BOTH).table) == 1
 

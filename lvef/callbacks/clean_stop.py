@@ -17,6 +17,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from lvef.callbacks.checkpoints import UnhurriedCheckpointIO
 from lvef.errors import LvefError, OutputError
+from lvef.runs import command_with
 from lvef.stopping import Stopped, active, end_if_asked, hold, nothing
 
 _GRACE = 30.0
@@ -152,6 +153,12 @@ def _tell_how_to_go_on(trainer: Trainer) -> None:
     callbacks = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]
     for last in [callback for callback in callbacks if callback.filename == "last"]:
         if Path(last.best_model_path).is_file():
-            rank_zero_info(f"To go on: --ckpt_path {last.best_model_path}")
+            typed = getattr(trainer, "typed", ())
+            how = (
+                command_with(typed, last.best_model_path)
+                if typed
+                else (f"--ckpt_path {last.best_model_path}")
+            )
+            rank_zero_info(f"To go on: {how}")
         else:
             rank_zero_info("No epoch was complete: there is nothing to go on from")

@@ -22,7 +22,7 @@ from lvef.errors import FitError, NotFittedError
 from lvef.evaluation.uncertainty import doubt
 from lvef.figures.heat_maps import heat_map_sheet
 from lvef.files import write_csv, write_figure
-from lvef.models.attribution import METHOD_NAMES, METHODS, SaliencyMapper
+from lvef.models.attribution import METHOD_NAMES, SaliencyMapper
 from lvef.models.base import EFTask
 from lvef.models.task import Cases
 from lvef.notice import NOT_FOR_DIAGNOSIS
@@ -173,7 +173,10 @@ def _in_words(case: dict[str, float]) -> str:
 def _mapper(task: EFTask) -> SaliencyMapper | None:
     try:
         with torch.inference_mode(False):
-            return SaliencyMapper(task, _STEPS)
+            mapper = SaliencyMapper(task, _STEPS)
+        if mapper.left_out:
+            rank_zero_info(f"Heat maps: {mapper.left_out}")
+        return mapper
     except (FitError, NotFittedError) as error:
         rank_zero_warn(f"no heat maps: {error}")
         return None
@@ -188,7 +191,7 @@ def _sheets(
 ) -> list[Figure]:
     with torch.inference_mode(False), torch.enable_grad():
         own = frames.clone()
-        maps = {METHOD_NAMES[method]: mapper.maps(own, method).cpu().numpy() for method in METHODS}
+        maps = {METHOD_NAMES[m]: mapper.maps(own, m).cpu().numpy() for m in mapper.methods}
     shown = own.cpu().numpy()
     return [
         heat_map_sheet(

@@ -43,7 +43,7 @@ class TestResults(Callback):
             "split": "TEST",
             **folds,
             "num_cases": count,
-            "num_patients": _patients(datamodule.table.loc[task.cases["row"].numpy()]),
+            "num_patients": num_patients(datamodule.table.loc[task.cases["row"].numpy()]),
             "level": LEVEL if task.interval_level is None else task.interval_level,
             "checkpoint": str(trainer.ckpt_path or task.source),
             "version": version("lvef"),
@@ -64,8 +64,12 @@ def _fold(datamodule: Any) -> dict[str, int]:
     return {name: getattr(dealt, name) for name in ("folds", "fold", "fold_seed")}
 
 
-def _patients(cases: pd.DataFrame) -> int | None:
-    """Return of how many patients cases are; None where it is not known of all of them."""
+def num_patients(cases: pd.DataFrame) -> int | None:
+    """Return of how many patients cases are; None where it is not known of all of them.
+
+    Args:
+        cases: `patient`, "" where it is not known, if a list says so at all.
+    """
     if "patient" not in cases or (cases["patient"] == "").any():
         return None
     return int(cases["patient"].nunique())

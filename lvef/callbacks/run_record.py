@@ -149,7 +149,7 @@ def data_fingerprint(datamodule: Any) -> dict[str, Any]:
         return clips_fingerprint(datamodule.paths())
     if datamodule.root is None:
         return {}
-    fingerprint = folder_fingerprint(datamodule.root)
+    fingerprint = folder_fingerprint(datamodule.root, getattr(datamodule, "layout", None))
     if "split" in datamodule.table:
         splits = datamodule.table["split"].value_counts().to_dict()
         usable = {name: int(count) for name, count in splits.items() if name}

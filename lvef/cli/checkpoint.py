@@ -143,6 +143,7 @@ def _resume(config: Namespace, metadata: dict[str, Any]) -> None:
     if "backbone" in metadata["hparams"]:
         backbone = metadata["hparams"]["backbone"]
         arguments.backbone.name = backbone.get("name", arguments.backbone.name)
+        arguments.backbone.arguments = backbone.get("arguments")
         arguments.backbone.weights = None
         arguments.backbone.checkpoint = None
 

@@ -27,6 +27,7 @@ from lvef.cli.arguments import add_arguments
 from lvef.cli.bare import with_flags, with_task
 from lvef.cli.configs import ConfigAction, ConfigParser
 from lvef.cli.data_module import DEFAULT, names_data_module
+from lvef.cli.imports import take_imports
 from lvef.cli.kept_checkpoints import (
     keep_in_run,
     last_epoch,
@@ -45,7 +46,7 @@ from lvef.models import Task, import_all
 from lvef.options import SEED, check_numbers
 from lvef.predict.datamodule import EchoNetDataModule
 from lvef.predict.find import refuse_expanded
-from lvef.runs import RunTrainer, checkpoints_of, discard_empty, log_folder
+from lvef.runs import RunTrainer, checkpoints_of, command_with, discard_empty, log_folder
 from lvef.stopping import lead
 
 _FLAGS: dict[str, type] = {"trainer.": Trainer, "data.": EchoNetDataModule}
@@ -126,7 +127,7 @@ class LvefCLI(LightningCLI):
         }
         trainer = super().instantiate_trainer(**kwargs)
         assert isinstance(trainer, RunTrainer)
-        trainer.run_folder = run
+        trainer.run_folder, trainer.typed = run, self.typed
         keep_in_run(trainer, run)
         if fits and given.enable_checkpointing is not False:
             folder = self._get(self.config, "checkpoint.dirpath") or checkpoints_of(run)
@@ -148,8 +149,13 @@ class LvefCLI(LightningCLI):
             data.feature_cache = str(self._log_folder() / "features")
 
     def after_fit(self) -> None:
-        """Say where no epoch was judged."""
+        """Say where no epoch was judged, or else which is the best, and how to judge it on TEST."""
         refuse_unjudged(self.trainer)
+        best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
+        if best and self.trainer.is_global_zero:
+            imported = [word for name in take_imports(self.typed)[1] for word in ("--import", name)]
+            print(f"Best epoch: {best}")
+            print(f"Judge it on TEST: {command_with(['test', *imported], best)}")
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run a command, and write down with what."""

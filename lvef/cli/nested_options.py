@@ -29,7 +29,7 @@ def as_typed(words: Sequence[str]) -> list[str]:
     while waiting:
         word = waiting.pop(0)
         nested = _NESTED.fullmatch(word)
-        if nested is None:
+        if nested is None or nested[1].endswith(".arguments"):  # of a network
             typed.append(word)
             continue
         option, name, value = nested.groups()

@@ -16,7 +16,11 @@ def user_error(error: Exception) -> LvefError | None:
     """Return in one line what a user can do about; None for a fault of ours."""
     if isinstance(error, (ArgumentError, MisconfigurationException)):
         return (
-            _without_backbone(error) or _without_task(error) or _missing(error) or one_line(error)
+            _class_of_backbone(error)
+            or _without_backbone(error)
+            or _without_task(error)
+            or _missing(error)
+            or one_line(error)
         )
     own = _own_error(error) or _missing(error) or _unfit(error)
     return own or (one_line(error) if _complains_of_options(error) else None)
@@ -27,6 +31,15 @@ def _own_error(error: BaseException | None) -> LvefError | None:
     while error is not None and not isinstance(error, LvefError):
         error = error.__cause__ or error.__context__
     return error
+
+
+def _class_of_backbone(error: Exception) -> LvefError | None:
+    """Return where a backbone's class path goes, where it is given as a task's is."""
+    if "backbone.class_path" not in str(error):
+        return None
+    return ConfigurationError(
+        "the class path of a backbone is its name: --model.backbone.name my_models.MyEncoder"
+    )
 
 
 def _without_backbone(error: Exception) -> LvefError | None:

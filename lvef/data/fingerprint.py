@@ -17,13 +17,14 @@ from lvef.errors import DatasetError
 __all__ = ["clips_fingerprint", "file_digest", "folder_fingerprint"]
 
 
-def folder_fingerprint(root: Path | str) -> dict[str, Any]:
+def folder_fingerprint(root: Path | str, layout: str | None = None) -> dict[str, Any]:
     """Return what tells a folder of labelled clips from one that was changed.
 
     The labels count by content, every video by name and size, which costs no time.
 
     Args:
         root: The folder.
+        layout: Name of its layout; by default what lies in it tells.
 
     Returns:
         The SHA-256 of each label file (of several of one name, one of all), `videos`, the number
@@ -32,12 +33,12 @@ def folder_fingerprint(root: Path | str) -> dict[str, Any]:
     Raises:
         DatasetError: It cannot be read, or is of no known layout.
     """
-    layout, root = find_layout(root), expanded(root)
+    found, root = find_layout(root, layout), expanded(root)
     sizes: list[tuple[str, int]] = []
     try:
         base = root.parent if root.is_file() else root
-        labels = _digests(layout.label_files(root), base)
-        sizes += [(clip.name, clip.stat().st_size) for clip in layout.clip_files(root)]
+        labels = _digests(found.label_files(root), base)
+        sizes += [(clip.name, clip.stat().st_size) for clip in found.clip_files(root)]
     except OSError as error:
         raise DatasetError(f"{error.filename or root}: {error.strerror or error}") from error
     return {**labels, **_names_and_sizes(sizes)}

@@ -64,6 +64,7 @@ class KeyFrameDataModule(LabelledDataModule):
         subgroups: Columns of the folder's list whose groups `test` looks at, such as
             '[Site, Sex, Age 50 65]' (numbers are cut at thirds, or where it is said); auto for
             the usual ones that are there, null for none.
+        layout: Name of the folder's layout; by default what lies in it tells.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class KeyFrameDataModule(LabelledDataModule):
         subgroups: list[str] | str | None = AUTO,
         folds: int | None = None,
         fold: int | None = None,
+        layout: str | None = None,
     ) -> None:
         check_options(
             frames, False, image_size=image_size, batch_size=batch_size, num_workers=num_workers,
@@ -98,6 +100,7 @@ class KeyFrameDataModule(LabelledDataModule):
             root, batch_size, num_workers, image_size, augmentation, balanced, limit,
             max_excluded, check_videos,
             Folds(train_fold, without_fold, fold_seed, calibration_share, folds, fold), subgroups,
+            layout,
         )  # fmt: skip
         self.frames = list(frames)
         self.remove_artifacts = remove_artifacts

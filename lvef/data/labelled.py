@@ -51,6 +51,7 @@ class LabelledDataModule(LightningDataModule):
         folds: Which cases of TRAIN a fit learns from, and which of VAL are kept for calibration.
         subgroups: Columns of the folder's list whose groups `test` looks at: auto for those that
             are usual, None for none; see `lvef.data.subgroups`.
+        layout: Name of the folder's layout; by default what lies in it tells.
 
     Attributes:
         folder: The folder, once it was read, without cases that lack one of `frames`.
@@ -79,6 +80,7 @@ class LabelledDataModule(LightningDataModule):
         check_videos: bool = False,
         folds: Folds = Folds(),  # noqa: B008
         subgroups: Asked = None,
+        layout: str | None = None,
     ) -> None:
         super().__init__()
         self.root = None if root is None else str(expanded(root))
@@ -92,6 +94,7 @@ class LabelledDataModule(LightningDataModule):
         self.check_videos = check_videos
         self.folds = folds
         self.subgroups = subgroups
+        self.layout = layout
         self.train_part: dict[str, Any] = {}
         self.calibration_rows = np.empty(0, np.int64)
         self.folder: LabelFolder | None = None
@@ -106,6 +109,8 @@ class LabelledDataModule(LightningDataModule):
     @property
     def is_phantom(self) -> bool:
         """Whether the folder holds phantoms, of which no figure says anything about patients."""
+        if self.folder is not None:
+            return self.folder.is_phantom
         return self.root is not None and is_phantom(self.root)
 
     def setup(self, stage: str) -> None:
@@ -123,7 +128,7 @@ class LabelledDataModule(LightningDataModule):
                 + (" or videos with --data.videos PATH" if stage == "predict" else "")
             )
         try:
-            self.folder = read_labels(self.root, self.max_excluded)
+            self.folder = read_labels(self.root, self.max_excluded, self.layout)
             self.folder.check_views(self.frames)
             if self.check_videos:
                 self.folder = without_unreadable(

@@ -29,6 +29,7 @@ class MaskedClipDataModule(LabelledDataModule):
         max_excluded: Share of unusable videos above which a run stops.
         check_videos: Decode every video's key frames, all three, once at the start and set the
             unreadable aside.
+        layout: Name of the folder's layout; by default what lies in it tells.
     """
 
     draws_seeds: ClassVar[bool] = True
@@ -45,6 +46,7 @@ class MaskedClipDataModule(LabelledDataModule):
         limit: int | None = None,
         max_excluded: float = MAX_EXCLUDED,
         check_videos: bool = False,
+        layout: str | None = None,
     ) -> None:
         check_options(
             None, True, image_size=image_size, batch_size=batch_size, num_workers=num_workers,
@@ -52,7 +54,7 @@ class MaskedClipDataModule(LabelledDataModule):
         )  # fmt: skip
         super().__init__(
             root, batch_size, num_workers, image_size, augmentation, balanced, limit,
-            max_excluded, check_videos,
+            max_excluded, check_videos, layout=layout,
         )  # fmt: skip
 
     def dataset(self, rows: pd.DataFrame, training: bool) -> ClipDataset:

@@ -25,6 +25,8 @@ A change after which any seed gives another picture or another truth raises it, 
 documents state are then measured again, or name the version that they were measured with. Folders
 that state none are of version 1.
 """
+_DEEPEST = 5
+"""How many folders a clip of phantoms lies below their root at most, as in files/p10/p1/s1."""
 _UNREADABLE = (
     OSError, ValueError, KeyError, TypeError, IndexError, EOFError, MemoryError, AttributeError,
     NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error,
@@ -49,9 +51,9 @@ class PhantomTruth:
 
 
 def prepared_folder(labels: Path | str) -> Path:
-    """Return the folder beside a list of clips in which what is made of them is kept."""
+    """Return where what is made of clips is kept: beside a list, or in the folder of clips."""
     path = Path(labels)
-    return path.with_name(f"{path.stem}.keyframes")
+    return path / "keyframes" if path.is_dir() else path.with_name(f"{path.stem}.keyframes")
 
 
 def is_phantom(root: Path | str) -> bool:
@@ -66,7 +68,8 @@ def _marker(root: Path | str) -> Path:
 
 def phantom_of(clip: Path | str) -> Path | None:
     """Return the folder of phantoms that a clip lies in, None where it lies in none."""
-    return next((p for p in list(Path(clip).absolute().parents)[:2] if is_phantom(p)), None)
+    above = list(Path(clip).absolute().parents)[:_DEEPEST]
+    return next((folder for folder in above if is_phantom(folder)), None)
 
 
 def read_marker(root: Path | str) -> dict[str, Any]:

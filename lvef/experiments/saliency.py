@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,7 +37,7 @@ from lvef.experiments.saliency_report import CLAIMED, OUTSIDE, draw_saliency, fo
 from lvef.experiments.shares import mean_of, share_of
 from lvef.experiments.study_record import write_study_record
 from lvef.files import make_room, write_json, write_text
-from lvef.models.attribution import METHOD_NAMES, METHODS, SaliencyMapper, blurred, to_float
+from lvef.models.attribution import METHOD_NAMES, SaliencyMapper, blurred, to_float
 from lvef.models.gp.posterior import GPPosterior
 from lvef.models.inference import best_device
 from lvef.models.loading import describe_checkpoint, load_ef_task
@@ -46,7 +46,6 @@ from lvef.options import SEED, SHARE, Range, check_numbers
 
 _POINTED = ("heart", *CLAIMED, "lv_cavity")
 _CHECKED = 30
-_DEPTHS: tuple[Literal["head", "last_block", "all"], ...] = ("head", "last_block", "all")
 _RANDOM = "random blobs"
 _RANGES = {
     "num_cases": Range(2),  # a bootstrap of one says nothing
@@ -104,14 +103,16 @@ def saliency(
     make_room(output / "saliency.md")
     first, second = task.sides
     answers = np.where(mapper.sides(frames).numpy() > 0, first, second)
-    maps = {method: _maps(mapper, frames, method) for method in METHODS}
+    if mapper.left_out:
+        print(f"Left out: {mapper.left_out}.")
+    maps = {method: _maps(mapper, frames, method) for method in mapper.methods}
     measured = {
         METHOD_NAMES[method]: {
             **_places(maps[method], regions),
             "share_by_frame": _by_frame(maps[method], task.frames),
             "by_answer": _by_answer(maps[method], regions, answers),
         }
-        for method in METHODS
+        for method in maps
     }
     curves = _curves(mapper, frames, maps, seed)
     data = "PHANTOM " if phantom else ""
@@ -128,6 +129,7 @@ def saliency(
         "steps": steps,
         "area": _areas(regions),
         "methods": measured,
+        "left_out": mapper.left_out,
         "curves": curves,
         "randomisation": _randomisation(mapper, frames[:_CHECKED], maps),
     }
@@ -293,9 +295,9 @@ def _randomisation(
     seen = blurred(to_float(frames)).amax(dim=2).numpy() > 0.02
     has_head = any(not isinstance(part.head, GPPosterior) for part in mapper.evidence.parts)
     correlations: dict[str, dict[str, dict[str, float]]] = {}
-    for depth in _DEPTHS if has_head else _DEPTHS[1:]:
+    for depth in mapper.depths if has_head else mapper.depths[1:]:
         shuffled = mapper.randomised(depth)
-        for method in METHODS:
+        for method in mapper.methods:
             changed = torch.cat(
                 [
                     shuffled.maps(part, method, own)

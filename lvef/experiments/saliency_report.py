@@ -33,6 +33,7 @@ def format_saliency(results: dict[str, Any]) -> str:
     lines = [
         f"## {data}what the heat maps are worth", "",
         f"{results['title']}. {NOT_FOR_DIAGNOSIS}", "",
+        *([f"Left out: {results['left_out']}.", ""] if results.get("left_out") else []),
         "Share of the maps within the sector, and its density: 1 is what an even map would have.",
         "",
         f"| region | share of the sector | {' | '.join(f'{m}, share | density' for m in methods)}",

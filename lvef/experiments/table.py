@@ -86,10 +86,10 @@ def table(
         margin: Difference in MAE below which two rows are equivalent, in EF points. Half a point
             is lost when an EF is reported as a whole number.
         auc_margin: The same of ROC-AUC.
-        folds: Deal all cases into so many folds, in place of the splits that are there, and fit
-            every experiment once a fold: the fold is TEST, the next one VAL. The table is of the
-            predictions of all folds, and lies with their runs in a folder of its own, such as
-            `folds_5`.
+        folds: Deal all cases into so many folds (at least three), in place of the splits that are
+            there, and fit every experiment once a fold: the fold is TEST, the next one VAL, the
+            others are TRAIN. The table is of the predictions of all folds, and lies with their
+            runs in a folder of its own, such as `folds_5`.
         fold_seed: Deals the cases out to the folds.
 
     Raises:

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from lvef.callbacks.results import num_patients
 from lvef.cardiac import is_reduced
 from lvef.evaluation.sharpness import promise_report, uncertainty_report
 from lvef.evaluation.summary import Summary, summarise_classification, summarise_regression
@@ -59,7 +60,8 @@ def pooled_row(
     cases = pool_cases(name, [read_cases(row["cases"]) for row in rows], parts)
     path = output / POOLED / f"{name}.csv"
     write_csv(path, cases[["video", "fold", *cases.columns.drop(["video", "fold"])]])
-    clusters = clusters_of(with_patients(cases, parts))
+    known = with_patients(cases, parts)
+    clusters = clusters_of(known)
     first, classifies = rows[0], is_classifier(rows[0])
     metrics = (
         _classified(cases, parts, clusters)
@@ -73,7 +75,7 @@ def pooled_row(
         "folds": folds.number,
         "fold_seed": folds.seed,
         "num_cases": len(cases),
-        "num_patients": None if clusters is None else len(np.unique(clusters)),
+        "num_patients": num_patients(known),
         "threshold": [row.get("threshold") for row in rows] if classifies else 0.5,
         "minutes": float(sum(row["minutes"] for row in rows)),
         "val": _of_val(rows),

@@ -26,7 +26,7 @@ def is_classifier(row: dict[str, Any]) -> bool:
 
 def read_cases(path: str) -> pd.DataFrame:
     """Return a cases.csv with the names of this version's columns."""
-    cases = read_csv(path)
+    cases = read_csv(path, converters={"video": str})  # a name may be a number, or NA
     return cases.rename(columns=earlier_names("cases.csv", cases.columns))
 
 

@@ -178,8 +178,8 @@ class ChannelAffine(nn.Module):
     def __init__(self, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
         super().__init__()
         state = {name: value.detach().double() for name, value in norm.state_dict().items()}
-        scale = state["weight"] * (state["running_var"] + norm.eps).rsqrt()
-        shift = state["bias"] - state["running_mean"] * scale
+        scale = (state["running_var"] + norm.eps).rsqrt() * state.get("weight", 1)
+        shift = state.get("bias", 0) - state["running_mean"] * scale
         shape = (-1, 1, 1) if isinstance(norm, nn.BatchNorm2d) else (-1,)
         self.register_buffer("scale", scale.float().view(shape))
         self.register_buffer("shift", shift.float().view(shape))
@@ -204,9 +204,13 @@ def for_export(module: Any) -> Any:
     """
     if isinstance(module, ExactGPHead):
         return GPPosterior(module)
-    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+    # Not of a class derived from it, which may do more, as those of timm do.
+    if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d) and module.running_var is not None:
         return ChannelAffine(module)
-    parts = {name: for_export(part) for name, part in module.named_children()}
+    # None too, and what has several names, which `named_children` leaves out.
+    parts = {
+        name: None if part is None else for_export(part) for name, part in module._modules.items()
+    }
     if not parts:
         return module
     twin = copy.copy(module)

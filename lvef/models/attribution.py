@@ -12,6 +12,8 @@ from torch.nn import functional
 from torchvision.transforms.v2.functional import gaussian_blur
 
 from lvef.cardiac import PICTURE_SIZE
+from lvef.errors import ConfigurationError
+from lvef.models.backbones.base import Stage
 from lvef.models.base import EFTask
 from lvef.models.gp.head import ExactGPHead
 from lvef.models.gp.posterior import GPPosterior
@@ -25,6 +27,9 @@ METHOD_NAMES = {
     "hirescam": "HiResCAM",
     "integrated_gradients": "integrated gradients",
 }
+_STAGES: dict[Method, Stage] = {"gradcam": "coarse", "hirescam": "fine"}
+"""Of which stage of the backbone a method's maps are; integrated gradients need none."""
+Depth = Literal["head", "last_block", "all"]
 _BASELINE_BLUR, _MAP_BLUR = 8.0, 1.5
 _IMAGES_AT_ONCE = 32
 
@@ -49,13 +54,38 @@ class SaliencyMapper:
         self.evidence = ExplainedAnswer(task)
         self.steps = steps
 
+    @property
+    def methods(self) -> list[Method]:
+        """The methods that apply: integrated gradients always, others where there are stages."""
+        return [method for method in METHODS if not self._without_stage(method)]
+
+    @property
+    def left_out(self) -> str:
+        """Which methods do not apply, and why, in a line; empty where all do."""
+        lacking = {method: self._without_stage(method) for method in METHODS}
+        names = [METHOD_NAMES[method] for method, backbones in lacking.items() if backbones]
+        return _no_stages(names, next(filter(None, lacking.values()))) if names else ""
+
+    @property
+    def depths(self) -> list[Depth]:
+        """How far `randomised` can go: without a last stage, there is no last block alone."""
+        every: tuple[Depth, ...] = get_args(Depth)
+        return [depth for depth in every if depth != "last_block" or "gradcam" in self.methods]
+
+    def _without_stage(self, method: Method) -> list[str]:
+        """Return the backbones that have no maps of the kind that a method explains."""
+        stage = _STAGES.get(method)
+        backbones = [part.backbone for part in self.evidence.parts]
+        return [b.name for b in backbones if stage is not None and stage not in b.stages]
+
     def maps(self, frames: Tensor, method: Method, sides: Tensor | None = None) -> Tensor:
         """Return the heat maps of frames.
 
-        Grad-CAM (Selvaraju et al., ICCV 2017) weights the channels of the backbone's last block,
-        4 x 4 cells of a frame of 112 pixels, and keeps what is positive. HiResCAM (Draelos & Carin,
-        arXiv:2011.08891) multiplies activations by their own gradients, here in the second block,
-        14 x 14 cells, and keeps what is positive. Integrated gradients
+        Grad-CAM (Selvaraju et al., ICCV 2017) weights the channels of the backbone's last stage,
+        in ResNet-50 4 x 4 cells of a frame of 112 pixels, and keeps what is positive. HiResCAM
+        (Draelos & Carin, arXiv:2011.08891) multiplies activations by their own gradients, here in
+        a stage an eighth as wide as the frame, 14 x 14 cells, and keeps what is positive. A
+        backbone without such stages, as a vision transformer, has neither. Integrated gradients
         (Sundararajan et al., ICML 2017) follow every pixel from a blurred frame, in which no
         structure is left, to the frame; their magnitude is smoothed over 1.5 pixels. A black
         baseline would give no weight to a dark cavity.
@@ -68,7 +98,13 @@ class SaliencyMapper:
         Returns:
             `(B, F, H, W)` float32, not negative, in the evidence's own units (log odds or EF
             points a cell or pixel): frames of a case, and cases, can be compared.
+
+        Raises:
+            ConfigurationError: The backbone has no maps of the kind that the method explains.
         """
+        lacking = self._without_stage(method)
+        if lacking:
+            raise ConfigurationError(_no_stages([METHOD_NAMES[method]], lacking))
         images = self._images(frames)
         sides = self.sides(images).to(images) if sides is None else sides.to(images)
         batch = max(1, _IMAGES_AT_ONCE // frames.shape[1])
@@ -103,9 +139,7 @@ class SaliencyMapper:
         """Return frames as floats where the network is."""
         return to_float(frames.to(device_of(self.evidence)))
 
-    def randomised(
-        self, depth: Literal["head", "last_block", "all"], seed: int = 0
-    ) -> SaliencyMapper:
+    def randomised(self, depth: Depth, seed: int = 0) -> SaliencyMapper:
         """Return a mapper of the same network with shuffled weights, for a sanity check.
 
         The values of every tensor are drawn from those it had, so that layers keep their scale
@@ -132,7 +166,7 @@ class SaliencyMapper:
         height, width = images.shape[-2:]
         total = torch.zeros(*images.shape[:2], height, width, device=images.device)
         for part in self.evidence.parts:
-            stage = part.backbone.stage("coarse" if method == "gradcam" else "fine")
+            stage = part.backbone.stage(_STAGES[method])
             explain = (
                 LayerGradCam(self.evidence, stage)
                 if method == "gradcam"
@@ -206,6 +240,15 @@ class AnswerPart(nn.Module):
         """Return the head's raw output for float frames `(B, F, 3, H, W)`."""
         output: Tensor = self.head(self.backbone.features(frames[:, self.slots]))
         return output
+
+
+def _no_stages(methods: list[str], backbones: list[str]) -> str:
+    """Return in a line that methods do not apply, and which does."""
+    which = " and ".join(dict.fromkeys(backbones))
+    return (
+        f"no {' and no '.join(methods)}: backbone {which} has no stage that puts out maps of that "
+        f"kind; {METHOD_NAMES['integrated_gradients']} need none"
+    )
 
 
 def to_float(frames: Tensor) -> Tensor:

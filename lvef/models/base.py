@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -19,7 +19,7 @@ from lvef.evaluation.correction import Kind
 from lvef.evaluation.resampling import Metrics
 from lvef.evaluation.sharpness import format_promise
 from lvef.models.backbones import new_backbone
-from lvef.models.backbones.provenance import parts_of, taught_by
+from lvef.models.backbones.provenance import origin_of, parts_of, taught_by
 from lvef.models.cases import CaseStore
 from lvef.models.judging import JudgedTask
 from lvef.models.options import BackboneOptions, options, plain
@@ -72,7 +72,7 @@ class EFTask(JudgedTask):
         if backbone is not None:
             # Weights are loaded when training starts: a checkpoint brings its own.
             self.backbone_options = chosen = options(BackboneOptions, backbone)
-            self.backbone = new_backbone(chosen.name, chosen.freeze)
+            self.backbone = new_backbone(chosen.name, chosen.freeze, chosen.arguments)
             own["backbone"] = plain(chosen)
         self.save_hyperparameters({"frames": self.frames, **own}, logger=False)
         self.train_part: dict[str, Any] = {}
@@ -211,6 +211,10 @@ class EFTask(JudgedTask):
         weights = chosen.checkpoint or chosen.weights
         if weights is not None:
             self.backbone.load(weights)
+            self.backbone.provenance = self.backbone.provenance or origin_of(weights)
+            if "licence" in self.backbone.provenance:
+                said = self.backbone.provenance
+                rank_zero_info(f"Weights {said['name']} of {said['library']}: {said['licence']}")
             self.trained_on = self.trained_on or taught_by(weights)
             self.backbone_taught_by = parts_of(weights)
 
@@ -220,6 +224,8 @@ class EFTask(JudgedTask):
         own, parts = checkpoint["lvef"]["train_part"], list(self.backbone_taught_by)
         moved = hasattr(self, "backbone") and self.backbone.freeze is not True
         checkpoint["lvef"]["backbone_taught_by"] = parts + [own] * (moved and own not in parts)
+        if hasattr(self, "backbone"):
+            checkpoint["lvef"]["backbone"] = self.backbone.facts
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Know how the task was taught."""
@@ -230,6 +236,8 @@ class EFTask(JudgedTask):
         self.recalibrated = metadata.get("recalibrated", {})
         self.train_part = metadata.get("train_part", {})
         self.backbone_taught_by = metadata.get("backbone_taught_by", [{}])
+        if hasattr(self, "backbone"):
+            self.backbone.provenance = metadata.get("backbone", {}).get("weights", {})
 
     def on_fit_start(self) -> None:
         """Compute the features of a frozen backbone."""

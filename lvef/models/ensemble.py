@@ -88,8 +88,11 @@ class EFEnsemble(FittedTask):
 
     @property
     def network_title(self) -> str:
-        """The first member's backbone; all have one."""
-        return f"{self.parts()[0][0].network_title}; each member has its own"
+        """The members' backbone, or their backbones."""
+        members = [member for member, _ in self.parts()]
+        titles = dict.fromkeys(member.backbone.title for member in members)
+        seen = members[0].network_title if len(titles) == 1 else ", ".join(titles)
+        return f"{seen}; each member has its own"
 
     def joined(self, outputs: Sequence[Tensor]) -> Tensor:
         """Return `(B, members, 2)` from the raw outputs of all members."""
@@ -175,6 +178,7 @@ def _facts(member: EFPredictor) -> dict[str, Any]:
         "trained_on": member.trained_on,
         "train_part": member.train_part,
         "backbone_taught_by": member.backbone_taught_by,
+        "backbone": member.backbone.facts,
     }
 
 

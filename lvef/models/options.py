@@ -28,21 +28,34 @@ class BackboneOptions(CheckedOptions):
     """The shared backbone: what turns frames into features.
 
     Args:
-        weights: IMAGENET1K_V2, IMAGENET1K_V1, the path of a local file, or null for random.
+        weights: imagenet for those that the network's library trained on ImageNet, another name of
+            torchvision's such as IMAGENET1K_V1, the path of a local file, or null for random.
         freeze: true never trains it, false trains it from the start, a number trains it from
             that epoch on.
         lr_factor: Its learning rate relative to the head's.
         checkpoint: A checkpoint of a trained classifier, regressor or Gaussian process whose
             backbone to start from, in place of `weights`.
-        name: Which network: resnet50, or another name of `lvef.models.backbones.BACKBONES`.
+        name: Which network: resnet50; timm/NAME, such as timm/convnext_tiny, or timm/NAME.TAG for
+            other weights (needs the extra timm); torchvision/NAME, such as torchvision/vit_b_16; or
+            the class path of a network of your own, such as my_models.MyEncoder with --import
+            my_models.
+        arguments: What a network of a library or of your own is made with, by name.
     """
 
     where: ClassVar[str] = "model.backbone."
-    weights: str | None = "IMAGENET1K_V2"
+    weights: str | None = "imagenet"
     freeze: bool | int = ranged(False, NOT_NEGATIVE)
     lr_factor: float = ranged(0.1, Range(0, 1000))
     checkpoint: str | None = None
     name: str = "resnet50"
+    arguments: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of their ranges, and read null, of which the parser makes text."""
+        super().__post_init__()
+        given = dict(self.arguments or {})
+        read = {name: None if value == "None" else value for name, value in given.items()}
+        object.__setattr__(self, "arguments", read or None)  # frozen, but not yet made
 
 
 @dataclass(frozen=True)

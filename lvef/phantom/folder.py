@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from lvef.data.phantom_folder import (
     MARKER,
     TRUTH,
     is_phantom,
+    prepared_folder,
     read_marker,
     refuse_other_generator,
     truth_path,
@@ -33,12 +35,14 @@ from lvef.options import SEED, WORKERS, Range, check_numbers
 from lvef.phantom.clip import PhantomClip
 from lvef.phantom.layouts import (
     LIST,
+    OF_STUDIES,
     STUDIES,
     WrittenLayout,
     as_pediatric,
     check_layout,
     clear_patients,
     clips_folder,
+    number_of,
     write_lists,
     write_patient,
     write_splits,
@@ -118,7 +122,8 @@ def write_phantoms(
             masks as NIfTI, of the four-chamber and the two-chamber view of hearts of the second
             generator, whose EF is that of both planes; it needs nibabel. `list`: whole clips of
             both views of such hearts, `clips.csv` to train on and `studies.csv` to analyse, with
-            the EF of the whole cavity.
+            the EF of the whole cavity. `mimic-echo` (DICOM) and `bids`: studies of a clip of the
+            four-chamber view and of one of none, with their tables.
 
     Returns:
         The folder.
@@ -147,13 +152,17 @@ def write_phantoms(
         write_json(marked / MARKER, settings)
     for table in (_LIST, _TRACINGS, LIST, STUDIES):  # of other clips: the last to come again
         (place / table).unlink(missing_ok=True)
-    folders = (TRUTH,) if layout == "camus" else (_VIDEOS, TRUTH)
+    own_files = layout == "camus" or layout in OF_STUDIES
+    folders = (TRUTH,) if own_files else (_VIDEOS, TRUTH)
     for folder in folders:
         (place / folder).mkdir(exist_ok=True)
         for left_over in (place / folder).iterdir():
             left_over.unlink()
     if layout == "camus":
         clear_patients(place)
+    if layout in OF_STUDIES:
+        OF_STUDIES[layout].clear(place)
+        shutil.rmtree(prepared_folder(place), ignore_errors=True)
     write = partial(_write_clip, how=_How(place, seed, container, marks, breadth, screen, layout))
     rows: list[dict[str, Any]] = []
     tracings: list[pd.DataFrame] = []
@@ -175,6 +184,9 @@ def write_phantoms(
         return root
     if layout == "list":
         write_lists(root, rows)
+        return root
+    if layout in OF_STUDIES:
+        OF_STUDIES[layout].finish(root, rows)
         return root
     files, traced = pd.DataFrame(rows), pd.concat(tracings)
     if layout == "echonet-pediatric":
@@ -210,7 +222,7 @@ def open_phantom(root: Path | str, video: str) -> PhantomClip | None:
             "another --layout"
         )
     try:
-        number = int(video.rsplit("N", 1)[1])
+        number = number_of(video, settings.get("layout", ""))
         breadth = settings["breadth"]
         split = _splits(settings["num_videos"], breadth)[number]
         return _clip(settings["seed"], number, split, settings["marks"], breadth)
@@ -257,6 +269,9 @@ def _write_clip(numbered: tuple[int, str], how: _How) -> tuple[dict[str, Any], p
         write_patient(how.seed, numbered[0], Purpose[numbered[1]], how.root)
         return {}, pd.DataFrame()
     clip = _clip(how.seed, *numbered, how.marks and not how.screen, how.breadth)
+    if how.layout in OF_STUDIES:
+        row = OF_STUDIES[how.layout].write(clip, how.root, *numbered, how.container)
+        return row, pd.DataFrame()
     ending = "dcm" if how.container == "dicom" else how.container
     path, fps = how.root / _VIDEOS / f"{clip.name}.{ending}", clip.patient.fps
     frames, truth, box, scale = clip.frames(), clip.truth(), None, None

@@ -74,6 +74,8 @@ class EchoNetDataModule(LightningDataModule):
         subgroups: Columns of the folder's list whose groups `test` looks at, such as
             '[Site, Sex, Age 50 65]' (numbers are cut at thirds, or where it is said); auto for
             the usual ones that are there, null for none.
+        layout: How the folder is laid out: echonet-dynamic, echonet-pediatric, camus, mimic-echo or
+            bids; by default what lies in it tells.
 
     Attributes:
         labelled: What fit, validate and test read, and predict without `videos`.
@@ -109,6 +111,7 @@ class EchoNetDataModule(LightningDataModule):
         folds: int | None = None,
         fold: int | None = None,
         labels: str | None = None,
+        layout: str | None = None,
     ) -> None:
         self._jobs: list[LightningDataModule] = []
         super().__init__()
@@ -142,13 +145,14 @@ class EchoNetDataModule(LightningDataModule):
                 )
             self.labelled = MaskedClipDataModule(
                 root, batch_size, num_workers, image_size, augmentation, balanced, limit,
-                max_excluded, check_videos,
+                max_excluded, check_videos, layout,
             )  # fmt: skip
         else:
             self.labelled = KeyFrameDataModule(
                 root, frames, batch_size, num_workers, image_size, remove_artifacts, augmentation,
                 balanced, limit, max_excluded, check_videos, feature_batch_size, feature_cache,
                 train_fold, without_fold, fold_seed, calibration_share, subgroups, folds, fold,
+                layout,
             )  # fmt: skip
         self.new = None if videos is None else NewClipsDataModule(
             videos, None if masks else frames, batch_size, num_workers, image_size,
@@ -196,13 +200,13 @@ class EchoNetDataModule(LightningDataModule):
             self.new.key = key
 
     def prepare_data(self) -> None:
-        """See that there are new videos; find key frames of a list that are not known yet.
+        """See that there are new videos; find key frames of listed clips that are not known yet.
 
         The first process does so, while the others wait.
         """
         fits = self.trainer is not None and self.trainer.state.fn == "fit"
-        if fits and self.labelled.root is not None and Path(self.labelled.root).is_file():
-            complete(Path(self.labelled.root), self.labelled.frames)
+        if fits and self.labelled.root is not None:
+            complete(Path(self.labelled.root), self.labelled.layout, self.labelled.frames)
         if self.new is not None and (self.trainer is None or self.trainer.predicting):
             self.new.prepare_data()
 

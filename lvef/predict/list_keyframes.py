@@ -1,4 +1,4 @@
-"""`keyframes`: ED and ES of the clips of a list are found once, and kept beside it with splits."""
+"""`keyframes`: ED and ES of listed clips are found once, and kept beside the list with splits."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ import pandas as pd
 from lvef import stopping
 from lvef.cardiac import is_reduced
 from lvef.data.formats import clip_info
-from lvef.data.layouts.clip_list.prepared import Prepared, deal_splits
+from lvef.data.layouts.clip_list.listed import ListedLayout, listed_layout
+from lvef.data.layouts.clip_list.prepared import deal_splits
 from lvef.data.layouts.clip_list.table import read_list
 from lvef.data.layouts.clip_list.two_chamber import unknown
 from lvef.data.names import expanded
 from lvef.data.phantom_folder import MARKER, phantom_of
 from lvef.data.slots import asks_for_a2c
-from lvef.errors import DatasetError, VideoError
+from lvef.errors import ConfigurationError, DatasetError, VideoError
 from lvef.files import make_room
 from lvef.notice import NOT_FOR_DIAGNOSIS
 from lvef.options import SEED, WORKERS, check_numbers
@@ -45,47 +46,57 @@ def keyframes(
     seed: int = 0,
     workers: int | None = None,
     previews: bool = True,
+    layout: str | None = None,
 ) -> Path:
     """Find end-diastole and end-systole in the clips of a list, and deal out its splits.
 
-    The list is a CSV file with a path and an EF (percent) a row. What is found is kept in a folder
-    beside it, LIST.keyframes: `keyframes.csv`, a row a clip, which may be looked through and
+    The list is a CSV file with a path and an EF (percent) a row, or a folder of clips and lists,
+    such as MIMIC-IV-ECHO. What is found is kept in a folder beside the list, LIST.keyframes, or in
+    the folder of clips, keyframes: `keyframes.csv`, a row a clip, which may be looked through and
     changed; and `clips`, pictures and all beats, as `analyse` writes them. Called again it takes in
     clips that are new; splits that were dealt stay. `fit` calls it where it must.
 
     Args:
-        labels: The list. Columns `path` and `EF`; others may be Split, Patient, ED, ES (frames from
-            0), EDV, ESV, path_a2c (the two-chamber clip of the same study, in which they are found,
-            too), ED_A2C, ES_A2C, and your own.
-        columns: What these are called in it, where that is not found out, such as
+        labels: The list or folder. A list has columns `path` and `EF`; others may be Split,
+            Patient, Study, View, ED, ES (frames from 0), EDV, ESV, path_a2c (the two-chamber clip
+            of the same study, in which they are found, too), ED_A2C, ES_A2C, and your own.
+        columns: What a list's columns are called, where that is not found out, such as
             '{path: Datei, EF: Auswurf}'. It is kept for later.
         segmenter: What finds the beats: shipped, or a file of weights.
         seed: Deals clips out, by patient where the list tells patients.
         workers: Processes; by default as many as cores, 0 for none but this.
         previews: Draw a picture of each clip with its ED and ES.
+        layout: Name of a folder's layout; by default what lies in it tells.
 
     Returns:
         The file of key frames.
 
     Raises:
-        DatasetError: The list cannot be read, or no clip of it can.
+        DatasetError: The list cannot be read, no clip of it can, or its frames are labelled.
         ConfigurationError: A number is out of its range, or its clips were analysed with other
             weights.
         OutputError: What is found cannot be written.
     """
     check_numbers("--", {"seed": SEED, "workers": WORKERS}, {"seed": seed, "workers": workers})
     labels = expanded(labels)
-    prepared = Prepared(labels)
+    listing = _listing(labels, layout)
+    prepared = listing.prepared(labels)
     if columns is not None:
+        if not labels.is_file():
+            raise ConfigurationError(
+                f"--columns is for a list, and {labels} is a folder: rename its tables' columns"
+            )
         read_list(labels, columns)
         make_room(prepared.keyframes)
         prepared.say_columns(columns)
-    listed, _ = read_list(labels, prepared.columns())
+    said = listing.listed(labels)
+    listed = said.table
     if listed.empty:
         raise DatasetError(f"{labels} lists no clip")
     rows = listed.drop_duplicates("given").reset_index(drop=True)
     make_room(prepared.keyframes)
-    _mark(prepared.folder, rows["path"])
+    if labels.is_file():  # a folder of phantoms has its own
+        _mark(prepared.folder, rows["path"])
     there = rows["path"].map(lambda path: Path(path).is_file())
     asked = there & (rows["ed"].isna() | rows["es"].isna())
     options = ArchiveOptions(segmenter=segmenter, workers=workers, previews=previews)
@@ -99,34 +110,54 @@ def keyframes(
     table = with_found_seconds(table, rows, lambda row: _row(row, found))
     prepared.write(table)
     lost = table[table["reason"] != ""]
+    aside = said.left_out["reason"].str.split(":").str[0].value_counts()
     print(
         f"{labels}: key frames of {len(table) - len(lost):,} of {len(table):,} clips"
         + (f", {len(lost):,} cannot be used:" if len(lost) else "")
         + "".join(f"\n  {count:,} {why}" for why, count in lost["reason"].value_counts().items())
         + told_of_seconds(table)
+        + "".join(f"\n  {note}" for note in said.notes)
+        + "".join(f"\n  {count:,} are no cases: {why}" for why, count in aside.items())
         + f"\n{NOT_FOR_DIAGNOSIS}"
     )
     return prepared.keyframes
 
 
-def complete(labels: Path, frames: Sequence[str] = ()) -> None:
+def complete(labels: Path, layout: str | None = None, frames: Sequence[str] = ()) -> None:
     """Find the key frames of a list that are not known yet, as before a fit.
 
     Args:
-        labels: The list.
+        labels: The list, or a folder; of one whose frames are labelled none is to be found.
+        layout: As of `keyframes`.
         frames: What is asked for.
 
     Raises:
         LvefError: As `keyframes`.
     """
-    prepared = Prepared(labels)
-    listed, _ = read_list(labels, prepared.columns())
+    try:
+        listing = listed_layout(labels, layout)
+    except DatasetError:  # told by every process, as each reads it
+        return
+    if listing is None:
+        return
+    listed, made = listing.listed(labels).table, listing.prepared(labels).read()
     refuse_without_seconds(labels, listed, frames)
-    made = prepared.read()
     lacking = asks_for_a2c(frames) & unknown(listed, made)
     if lacking.any() or not listed["given"].isin(set(made["path"])).all():
         print(f"{labels}: key frames are found first (python -m lvef keyframes {labels})")
-        keyframes(labels)
+        keyframes(labels, layout=layout)
+
+
+def _listing(labels: Path, layout: str | None) -> ListedLayout:
+    """Return the layout of a list.
+
+    Raises:
+        DatasetError: It is of none whose key frames are found.
+    """
+    listing = listed_layout(labels, layout)
+    if listing is None:
+        raise DatasetError(f"{labels}: its ED and ES are labelled: there is nothing to find")
+    return listing
 
 
 def _found(

@@ -9,8 +9,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lvef.models.backbones import new_backbone
-from lvef.models.options import BackboneOptions
+from lvef.models.backbones import ResNet50Backbone
 from lvef.models.schedule import one_cycle
 
 
@@ -33,7 +32,7 @@ class ContourDecoder(nn.Module):
         )
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        """Return `(N, 1, H/4, W/4)` logits from the maps of `Backbone.feature_maps`."""
+        """Return `(N, 1, H/4, W/4)` logits from the maps of `ResNet50Backbone.feature_maps`."""
         merged = self.reduce[-1](maps[-1])
         for reduce, finer in zip(list(self.reduce)[-2::-1], maps[-2::-1], strict=True):
             merged = functional.interpolate(merged, size=finer.shape[-2:], mode="bilinear")
@@ -55,7 +54,7 @@ class PhantomPretraining(LightningModule):
     def __init__(self, lr: float = 1e-3, weight_decay: float = 0.02) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.backbone = new_backbone(BackboneOptions.name)
+        self.backbone = ResNet50Backbone(None)
         self.decoder = ContourDecoder(self.backbone.stage_channels)
         self.sizes = nn.Linear(self.backbone.num_features, 2)
 

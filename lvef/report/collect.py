@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -47,6 +47,9 @@ from lvef.report.case import CaseFrame, ReportCase, heat_uri, picture_uri
 from lvef.report.known import Known
 from lvef.report.run import Run
 
+Auto = Literal["auto"]
+AUTO: Auto = "auto"
+"""HiResCAM where the backbone has maps for it, else no heat maps."""
 _BATCH = 16
 _SMALLEST, _LARGEST = 16, 1024
 _MOST_NAMED = 10
@@ -57,7 +60,7 @@ def report_cases(
     run: Run,
     root: str | None,
     checkpoint: Path | None,
-    method: Method | None,
+    asked: Method | Auto | None,
     analyse: bool,
     most: int | None,
     key: Path | None = None,
@@ -68,17 +71,26 @@ def report_cases(
         run: The run; what cannot be had is added to its notes.
         root: EchoNet folder, in place of what the config says.
         checkpoint: Checkpoint, in place of what the run says.
-        method: Kind of heat map; None for none.
+        asked: Kind of heat map; None for none.
         analyse: Find contours and beats in the clips of a test too.
         most: Most cases that get pictures.
         key: CSV file that says where the clip of each number lies, of an anonymised archive.
+
+    Raises:
+        ConfigurationError: The backbone has no maps of the kind that the heat map explains.
     """
+    method: Method | None = "hirescam" if asked == AUTO else asked
     rows = run.cases.reset_index(drop=True)
     cases = [answered_case(number, row, run) for number, (_, row) in enumerate(rows.iterrows(), 1)]
     table, folder = _videos(run, root, key)
     if table is None:
         return cases
     mapper, frames = _mapper(run, checkpoint, method)
+    if mapper is not None and method not in mapper.methods:
+        if asked != AUTO:
+            raise ConfigurationError(f"--heat_map {asked}: {mapper.left_out}")
+        run.notes.append(f"There are no heat maps: {mapper.left_out} (--heat_map).")
+        mapper = None
     by_name = table.drop_duplicates("video").set_index("video", drop=False)
     usable = [
         number for number, case in enumerate(cases)

@@ -12,7 +12,7 @@ from lvef.figures import gallery
 from lvef.files import make_room, write_text
 from lvef.models.attribution import Method
 from lvef.options import NOT_NEGATIVE, check_numbers
-from lvef.report.collect import report_cases
+from lvef.report.collect import AUTO, Auto, report_cases
 from lvef.report.figures import test_figures
 from lvef.report.key import check_unused, key_path, key_table, write_key
 from lvef.report.privacy import scrubbed
@@ -27,15 +27,16 @@ _FOR = (
 _MEANING = (
     " They show what moved the model, not what is diseased. All frames of a case share one scale."
 )
-_HEAT = {
+_HEAT: dict[str | None, str] = {
     None: "There are no heat maps.",
-    "gradcam": "Heat maps are Grad-CAM on the backbone's last block, as coarse as its cells (4 x 4 "
-    f"of a frame of 112 pixels): {_FOR}{_MEANING}",
-    "hirescam": "Heat maps are HiResCAM on the backbone's second block (14 x 14 cells of a frame "
-    f"of 112 pixels): {_FOR}{_MEANING}",
+    "gradcam": "Heat maps are Grad-CAM on the backbone's last stage, as coarse as its cells (of "
+    f"ResNet-50 4 x 4 of a frame of 112 pixels): {_FOR}{_MEANING}",
+    "hirescam": "Heat maps are HiResCAM on the backbone's stage of maps an eighth as wide as the "
+    f"frame (14 x 14 cells of 112 pixels): {_FOR}{_MEANING}",
     "integrated_gradients": "Heat maps are integrated gradients from a blurred frame: bright where "
     f"structure changed the answer most, for or against it.{_MEANING}",
 }
+_HEAT[AUTO] = _HEAT["hirescam"]
 
 
 def report(
@@ -43,7 +44,7 @@ def report(
     output: Path = Path("report.html"),
     root: str | None = None,
     ckpt_path: Path | None = None,
-    heat_map: Method | None = "hirescam",
+    heat_map: Method | Auto | None = AUTO,
     analyse: bool = False,
     max_pictures: int | None = None,
     key: Path | None = None,
@@ -60,7 +61,8 @@ def report(
         output: The page, an .html file.
         root: Folder of labelled clips, where it is not where the run had it.
         ckpt_path: Checkpoint for the heat maps, where it is not where the run had it.
-        heat_map: hirescam, gradcam, integrated_gradients (slow), or null for none.
+        heat_map: hirescam, gradcam, integrated_gradients (slow), or null for none; auto takes
+            HiResCAM where the backbone has maps for it.
         analyse: Find contours and beats in the clips of a test too, about a second each.
         max_pictures: Most cases shown with pictures; all by default.
         key: CSV file that says which file each case is, in another folder than the page; by

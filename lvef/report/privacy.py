@@ -22,7 +22,7 @@ _PRIVATE = {
     "ckpt_path", "checkpoint", "members", "weights", "experiment", "name", "version", "filename",
     "config", "dict_kwargs", "project", "entity", "tags", "notes", "group", "id", "key",
 }  # fmt: skip
-_SHARED = {"shipped", "auto", "IMAGENET1K_V1", "IMAGENET1K_V2"}
+_SHARED = {"shipped", "auto", "imagenet", "IMAGENET1K_V1", "IMAGENET1K_V2"}
 _LIGHTNING = {
     "cpu", "gpu", "cuda", "mps", "tpu", "ddp", "fsdp", "min", "max", "norm", "value", "epoch",
     "step", "warn", "simple", "advanced", "32-true", "16-mixed", "bf16-mixed", "bf16-true",

@@ -93,10 +93,13 @@ def find_layout(root: Path | str, name: str | None = None) -> Layout:
     fitting = [layout for layout in LAYOUTS.values() if there and layout.recognises(root)]
     if len(fitting) > 1:
         names = ", ".join(layout.name for layout in fitting)
-        raise DatasetError(f"{root} may be of several layouts ({names}): say which by layout=")
+        raise DatasetError(
+            f"{root} may be of several layouts ({names}): say which by --data.layout"
+        )
     if not fitting:
         wrong = "holds no labels that are known" if root.is_dir() else "not found"
-        advice = ". ".join(layout.advice(root) for layout in LAYOUTS.values())
+        known = sorted(LAYOUTS.values(), key=lambda layout: layout.name == "list")  # the last way
+        advice = ". ".join(layout.advice(root) for layout in known)
         raise DatasetError(f"{root} {wrong}. {advice}")
     return fitting[0]
 

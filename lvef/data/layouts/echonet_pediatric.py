@@ -25,6 +25,7 @@ from lvef.data.layouts.echonet.parts import (
     found_parts,
     has_any_part,
     has_outlines,
+    part,
 )
 from lvef.data.layouts.echonet.tracings import read_outlines
 from lvef.data.layouts.folder import LabelFolder, check_excluded
@@ -59,11 +60,11 @@ class EchoNetPediatric(Layout):
     def label_files(self, root: Path) -> list[Path]:
         """Return the list and the tracings of the view that is read."""
         place = _place(root)
-        return [place / FILE_LIST, place / TRACINGS]
+        return [part(place, FILE_LIST), part(place, TRACINGS)]
 
     def video_folders(self, root: Path) -> list[Path]:
         """Return the videos of the view that is read."""
-        return [_place(root) / VIDEOS]
+        return [part(_place(root), VIDEOS)]
 
     def advice(self, root: Path) -> str:
         """Return what such a folder holds."""

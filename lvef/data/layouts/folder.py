@@ -24,6 +24,11 @@ _MOST_NAMED = 10
 _SET_ASIDE = ["video", "split", "reason"]
 
 
+def nothing_aside() -> pd.DataFrame:
+    """Return the table of rows that are set aside, where none is."""
+    return pd.DataFrame(columns=_SET_ASIDE, dtype=object)
+
+
 @dataclass(frozen=True)
 class LabelFolder:
     """What a folder of labelled clips holds; a layout with tracings has a subclass of its own.
@@ -40,6 +45,7 @@ class LabelFolder:
         excluded: `video`, `split`, `reason` of every row that cannot be used.
         lacking: The same of those that are set aside for what they lack alone, and are no fault;
             `lacks` is what that is.
+        left_out: The same of what is no case at all: clips of other views, studies without a label.
         notes: What was taken otherwise than it is written, and what a human should look at.
     """
 
@@ -51,6 +57,7 @@ class LabelFolder:
         default_factory=lambda: pd.DataFrame(columns=[*_SET_ASIDE, "lacks"], dtype=object),
         kw_only=True,
     )
+    left_out: pd.DataFrame = field(default_factory=nothing_aside, kw_only=True)
 
     @property
     def is_phantom(self) -> bool:
@@ -143,7 +150,8 @@ class LabelFolder:
     @property
     def set_aside(self) -> pd.DataFrame:
         """`video`, `split`, `reason` of every row that is not in the table."""
-        return pd.concat([self.excluded, self.lacking[_SET_ASIDE]], ignore_index=True)
+        parts = [self.excluded, self.lacking[_SET_ASIDE], self.left_out]
+        return pd.concat(parts, ignore_index=True)
 
     def summary(self) -> str:
         """Return how many videos are usable and why the others are not, in a few lines."""
@@ -156,10 +164,11 @@ class LabelFolder:
             lines.append(f"  further columns: {', '.join(own[:_MOST_NAMED])}{more}")
         if told := other_generator(self.root):
             lines.append(f"  {told}: no figures to put beside those of its documents")
-        if len(self.excluded):
-            kinds = self.excluded["reason"].str.split(":").str[0].value_counts()
-            lines.append(f"  {len(self.excluded):,} set aside:")
-            lines += [f"    {count:,} {reason}" for reason, count in kinds.items()]
+        for aside, told in ((self.excluded, "set aside"), (self.left_out, "left out, as no cases")):
+            if len(aside):
+                kinds = aside["reason"].str.split(":").str[0].value_counts()
+                lines.append(f"  {len(aside):,} {told}:")
+                lines += [f"    {count:,} {reason}" for reason, count in kinds.items()]
         return "\n".join([*lines, *self._without()])
 
     def _without(self) -> list[str]:

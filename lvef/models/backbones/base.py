@@ -1,7 +1,8 @@
-"""What a backbone is to the rest of the package, and those there are, by name."""
+"""What a backbone is to the rest of the package, and those of this package, by name."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal, Self
@@ -9,20 +10,23 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from lvef.errors import ConfigurationError
+from lvef.errors import BackboneError
+from lvef.models.backbones.source import source_digest
 
 Stage = Literal["fine", "coarse"]
 """Stages that heat maps are of: of many cells, and the last, of the most abstract features."""
 BACKBONES: dict[str, type[Backbone]] = {}
-"""Every backbone by its name; a subclass of `Backbone` enters itself."""
+"""Every backbone with a name of its own; a subclass of `Backbone` enters itself."""
+IMAGENET = "imagenet"
+"""What weights are called that a library trained on ImageNet; each knows its own best."""
 
 
 class Backbone(nn.Module, ABC):
     """Turns frames into features: any network, with the input scaling it was trained with.
 
     Several frames of a case pass through the same weights and their features are concatenated.
-    A subclass with a `name` says which network, where its stages are, how it is folded and what
-    weights fit; it can be chosen by its name from then on.
+    A subclass says which network, where its stages are and what weights fit; with a `name` in its
+    class it can be chosen by that from then on, else by its class path.
 
     Args:
         network: Takes normalised `(N, 3, H, W)` images, and returns `(N, num_features)`.
@@ -35,22 +39,27 @@ class Backbone(nn.Module, ABC):
         title: What it is called on pages.
         version: Raised with every change of the features that the same weights give.
         num_features: Features of a frame.
-        stage_channels: Channels of the maps of `feature_maps`.
-        pixel_mean: Mean of red, green and blue in 0..1 that the network was trained with.
+        pixel_mean: Mean of red, green and blue in 0..1 that the network was trained with; a single
+            number for a network of grey pictures.
         pixel_std: Their standard deviation.
+        stages: Those that it has; a transformer of tokens has none.
+        channels_last: Whether images are laid out so: twice as fast on CPUs as the default, and
+            what tensor cores want.
+        provenance: Where the weights come from, once a library's were loaded: plain data.
         frozen: Whether it stands still now.
 
     Raises:
         WeightsError: The weights cannot be had, read, or do not fit.
     """
 
-    name: ClassVar[str]
-    title: ClassVar[str]
+    name: str
+    title: str
     version: ClassVar[int] = 1
     num_features: int
-    stage_channels: tuple[int, ...]
-    pixel_mean: tuple[float, float, float]
-    pixel_std: tuple[float, float, float]
+    pixel_mean: tuple[float, ...]
+    pixel_std: tuple[float, ...]
+    stages: tuple[Stage, ...] = ("fine", "coarse")
+    channels_last: bool = True
     mean: Tensor
     std: Tensor
 
@@ -64,29 +73,23 @@ class Backbone(nn.Module, ABC):
         super().__init__()
         self.freeze = freeze
         self.network = network
+        self.provenance: dict[str, Any] = {}
         for name, values in (("mean", self.pixel_mean), ("std", self.pixel_std)):
-            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+            self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
         if weights is not None:
             self.load(weights)
-        # Twice as fast on CPUs as the default layout, and what tensor cores want.
-        self.to(memory_format=torch.channels_last)
+        if self.channels_last:
+            self.to(memory_format=torch.channels_last)
         self.frozen = bool(freeze)
         self.set_frozen(self.frozen)
 
     @abstractmethod
-    def feature_maps(self, images: Tensor) -> list[Tensor]:
-        """Return the outputs of the stages for `(N, 3, H, W)` images, finest first.
-
-        The features of an image are the means of the last.
-        """
-
-    @abstractmethod
     def stage(self, which: Stage) -> nn.Module:
-        """Return a part of the network whose output, `(N, C, h, w)`, heat maps are of."""
+        """Return a part of the network whose output, `(N, C, h, w)`, heat maps are of.
 
-    @abstractmethod
-    def folded(self) -> Self:
-        """Return a frozen copy that computes the same but for rounding, faster."""
+        Raises:
+            BackboneError: It has no such stage; see `stages`.
+        """
 
     @abstractmethod
     def load(self, weights: str) -> None:
@@ -95,6 +98,26 @@ class Backbone(nn.Module, ABC):
         Raises:
             WeightsError: They cannot be had, read, or do not fit.
         """
+
+    def folded(self) -> Self:
+        """Return a frozen copy that computes the same but for rounding, faster where it can."""
+        twin = copy.deepcopy(self)
+        twin.freeze = True
+        twin.set_frozen(True)
+        return twin.eval()
+
+    def identity(self) -> str:
+        """Return what its features depend on beside weights, class and `version`.
+
+        Of a class of somebody else's that is the source: nobody need raise a version.
+        """
+        own = type(self).__module__.split(".")[0] == "lvef"
+        return "" if own else source_digest(type(self))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What it is and where its weights come from, as checkpoints say it."""
+        return {"name": self.name, "title": self.title, "weights": dict(self.provenance)}
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return features of every frame of every case.
@@ -109,16 +132,23 @@ class Backbone(nn.Module, ABC):
             return self.features(frames)
 
     def features(self, frames: Tensor) -> Tensor:
-        """Return what `forward` does, with gradients in the frames even while it is frozen."""
+        """Return what `forward` does, with gradients in the frames even while it is frozen.
+
+        Raises:
+            BackboneError: The network returns something else than `(N, num_features)`.
+        """
         batch, slots = frames.shape[:2]
         features: Tensor = self.network(self.normalise(frames.flatten(0, 1)))
-        return features.view(batch, slots * self.num_features)
+        check_output(self.name, features, self.num_features)
+        return features.reshape(batch, slots * self.num_features)
 
     def normalise(self, images: Tensor) -> Tensor:
         """Scale `(N, 3, H, W)` images as its training did: uint8 or float in 0..1 in."""
         if not images.is_floating_point():
             images = images.float() / 255
         images = (images - self.mean) / self.std
+        if not self.channels_last:
+            return images.contiguous()
         return images.contiguous(memory_format=torch.channels_last)
 
     def set_frozen(self, frozen: bool) -> None:
@@ -144,7 +174,7 @@ class Backbone(nn.Module, ABC):
         Args:
             precision: Precision that it runs in.
         """
-        kind = f"{type(self).__name__} {self.version}"
+        kind = f"{type(self).__name__} {self.version}{self.identity()}"
         digest = hashlib.sha256(f"{kind}, torch {torch.__version__}, {precision}".encode())
         for name, value in self.state_dict().items():
             digest.update(name.encode())
@@ -154,20 +184,27 @@ class Backbone(nn.Module, ABC):
         return digest.hexdigest()
 
 
-def new_backbone(name: str, freeze: bool | int = False) -> Backbone:
-    """Return a backbone with random weights.
+def check_output(name: str, output: Any, num_features: int | None = None) -> None:
+    """Refuse what a network returns that is no row of features for each image.
 
     Args:
-        name: A name of `BACKBONES`.
-        freeze: See `Backbone`.
+        name: Its name.
+        output: What it returned.
+        num_features: Features of an image; None where they are not known yet.
 
     Raises:
-        ConfigurationError: There is none of that name.
+        BackboneError: It is something else.
     """
-    if name not in BACKBONES:
-        raise ConfigurationError(
-            f"model.backbone.name is {name!r:.40}, but must be one of {', '.join(BACKBONES)}"
+    wanted = f"(n, {'features' if num_features is None else num_features})"
+    if not isinstance(output, Tensor):
+        raise BackboneError(
+            f"backbone {name} returns a {type(output).__name__}, but must return one tensor "
+            f"{wanted}, a row for each picture"
         )
-    kind: Any = BACKBONES[name]  # each takes weights and freeze alone
-    backbone: Backbone = kind(None, freeze)
-    return backbone
+    if output.ndim == 2 and (num_features is None or output.shape[1] == num_features):
+        return
+    shape = ", ".join(["n", *map(str, output.shape[1:])])
+    pooled = ": pool its maps, as by their mean over height and width" if output.ndim == 4 else ""
+    raise BackboneError(
+        f"backbone {name} returns ({shape}) for n pictures, but must return {wanted}{pooled}"
+    )

@@ -52,18 +52,33 @@ def parts_of(weights: str) -> list[dict[str, Any]]:
     Args:
         weights: Name or path; see `Backbone.load`.
     """
+    run = _run_of(weights)
+    parts: list[dict[str, Any]] = [] if run is None else run.get("backbone_taught_by", [{}])
+    return parts
+
+
+def origin_of(weights: str) -> dict[str, Any]:
+    """Return where the library's weights come from that a checkpoint's backbone started from.
+
+    Nothing of other files, and of a backbone that started from noise.
+
+    Args:
+        weights: Name or path; see `Backbone.load`.
+    """
+    return dict((_run_of(weights) or {}).get("backbone", {}).get("weights", {}))
+
+
+def _run_of(weights: str) -> dict[str, Any] | None:
+    """Return what a checkpoint of this package says of itself; None of anything else."""
     path = Path(weights)
     try:
         if not path.is_file() or read_metadata(path) is not None:
-            return []
+            return None
         content = read_torch(path)
     except UnreadableError as error:
         raise unusable(path, error) from error
     run = content.get("lvef") if isinstance(content, dict) else None
-    if not isinstance(run, dict):
-        return []
-    parts: list[dict[str, Any]] = run.get("backbone_taught_by", [{}])
-    return parts
+    return run if isinstance(run, dict) else None
 
 
 def learned_from(parts: Sequence[Mapping[str, Any]], own: Mapping[str, Any]) -> str:

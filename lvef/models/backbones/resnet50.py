@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
-from urllib.error import URLError
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +12,14 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import ResNet50_Weights, resnet50
 
 from lvef.errors import WeightsError
-from lvef.models.backbones.base import Backbone, Stage
+from lvef.models.backbones.base import IMAGENET, Backbone, Stage
 from lvef.models.backbones.provenance import unusable
 from lvef.models.backbones.resnet_weights import resnet50_state
+from lvef.models.backbones.torchvision_weights import downloaded, weights_facts
 from lvef.models.torch_file import UnreadableError, read_torch
 
+_IMAGENET = "IMAGENET1K_V2"
+_MADE_BY = " (python -m lvef pretrain makes one from phantoms)"
 _STAGES: dict[Stage, str] = {"fine": "layer2", "coarse": "layer4"}
 
 
@@ -24,30 +27,34 @@ class ResNet50Backbone(Backbone):
     """ResNet-50 without its classifier.
 
     Args:
-        weights: `IMAGENET1K_V2` or `IMAGENET1K_V1` (downloaded once by torchvision), the path of
-            a local file (`.pt`, `.pth`, `.safetensors`, or a checkpoint of this package or of
-            another training of a ResNet-50, whatever its prefixes), or `null` for random weights.
+        weights: `imagenet`, which are `IMAGENET1K_V2`, or `IMAGENET1K_V1` (downloaded once by
+            torchvision), the path of a local file (`.pt`, `.pth`, `.safetensors`, or a checkpoint
+            of this package or of another training of a ResNet-50, whatever its prefixes), or
+            `null` for random weights.
         freeze: See `Backbone`.
 
     Raises:
         WeightsError: The weights cannot be had, read, or do not fit.
     """
 
-    name: ClassVar[str] = "resnet50"
-    title: ClassVar[str] = "ResNet-50"
-    version: ClassVar[int] = 2
+    name = "resnet50"
+    title = "ResNet-50"
+    version = 2
     num_features = 2048
     stage_channels = (256, 512, 1024, 2048)
     pixel_mean = (0.485, 0.456, 0.406)
     pixel_std = (0.229, 0.224, 0.225)
 
-    def __init__(self, weights: str | None = "IMAGENET1K_V2", freeze: bool | int = False) -> None:
+    def __init__(self, weights: str | None = IMAGENET, freeze: bool | int = False) -> None:
         network = resnet50(weights=None)
         network.fc = nn.Identity()
         super().__init__(network, weights, freeze)
 
     def feature_maps(self, images: Tensor) -> list[Tensor]:
-        """Return the outputs of the four stages for `(N, 3, H, W)` images, finest first."""
+        """Return the outputs of the four stages for `(N, 3, H, W)` images, finest first.
+
+        The features of an image are the means of the last.
+        """
         net: Any = self.network
         x = net.maxpool(net.relu(net.bn1(net.conv1(self.normalise(images)))))
         maps = []
@@ -87,12 +94,16 @@ class ResNet50Backbone(Backbone):
             WeightsError: They cannot be had, read, or do not fit.
         """
         path = Path(weights)
-        if weights in ResNet50_Weights.__members__:
-            state = _download(ResNet50_Weights[weights])
+        named = _IMAGENET if weights == IMAGENET else weights
+        if named in ResNet50_Weights.__members__:
+            chosen = ResNet50_Weights[named]
+            found = downloaded(chosen, partial(_of_library, chosen), _MADE_BY)
+            state = {key: value for key, value in found.items() if not key.startswith("fc.")}
+            self.provenance = weights_facts(chosen)
         elif path.is_file():
             state = self._read(path)
         else:
-            names = ", ".join(ResNet50_Weights.__members__)
+            names = ", ".join((IMAGENET, *ResNet50_Weights.__members__))
             raise WeightsError(
                 f"no backbone weights {weights!r}: neither a file nor one of {names}; "
                 "give a path, one of these names, or null for random weights"
@@ -106,20 +117,9 @@ class ResNet50Backbone(Backbone):
             raise unusable(path, error) from error
 
 
+def _of_library(weights: ResNet50_Weights) -> dict[str, Tensor]:
+    return dict(weights.get_state_dict(progress=True, check_hash=True))
+
+
 def _stages(network: nn.Module) -> list[Any]:
     return [getattr(network, f"layer{number}") for number in (1, 2, 3, 4)]
-
-
-def _download(weights: ResNet50_Weights) -> dict[str, Tensor]:
-    try:
-        state = dict(weights.get_state_dict(progress=True, check_hash=True))
-    except (URLError, OSError, RuntimeError) as error:
-        name = weights.url.rsplit("/", 1)[-1]
-        cache = Path(torch.hub.get_dir()) / "checkpoints" / name
-        raise WeightsError(
-            f"cannot download {weights.name} ({error}). Three ways on: copy {weights.url} to "
-            f"{cache}; or give a local file with --model.backbone.weights PATH (python -m lvef "
-            "pretrain makes one from phantoms); or start from random weights with "
-            "--model.backbone.weights null"
-        ) from error
-    return {key: value for key, value in state.items() if not key.startswith("fc.")}

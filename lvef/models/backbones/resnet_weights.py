@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from lvef.models.backbones.tensors import COUNTERS, check_tensor, flat_tensors
 from lvef.models.torch_file import UnreadableError
 
 _LAST = "layer4.2.conv3.weight"
@@ -23,7 +23,6 @@ _DEPTHS: dict[tuple[int, ...], dict[str, str]] = {
     (3, 4, 23, 3): {"bottleneck": "ResNet-101"},
     (3, 8, 36, 3): {"bottleneck": "ResNet-152"},
 }
-_DEEPEST = 4
 _PARTS = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.", "layer4.")
 
 
@@ -41,7 +40,7 @@ def resnet50_state(content: Any, wanted: Mapping[str, Tensor]) -> dict[str, Tens
     Raises:
         UnreadableError: There is none, it is another network, or there are several; in words.
     """
-    tensors = dict(_flat(content))
+    tensors = dict(flat_tensors(content))
     if not tensors:
         raise UnreadableError("it holds no named tensors")
     networks = {prefix: _under(prefix, tensors) for prefix in _prefixes(tensors)}
@@ -51,17 +50,6 @@ def resnet50_state(content: Any, wanted: Mapping[str, Tensor]) -> dict[str, Tens
     state = networks[prefix]
     _check(prefix, state, wanted)
     return {name: state[name] for name in wanted if name in state}
-
-
-def _flat(content: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors of nested dicts, their names joined by dots."""
-    if not isinstance(content, Mapping) or depth > _DEEPEST:  # a dict may hold itself
-        return
-    for name, value in content.items():
-        if isinstance(value, Tensor):
-            yield f"{prefix}{name}", value
-        else:
-            yield from _flat(value, f"{prefix}{name}.", depth + 1)
 
 
 def _prefixes(tensors: Mapping[str, Tensor]) -> list[str]:
@@ -104,8 +92,7 @@ def _check(prefix: str, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor
     kind = _architecture(state)
     if kind != "ResNet-50":
         raise UnreadableError(f"it holds a {kind}, but the backbone is a ResNet-50")
-    counters = "num_batches_tracked"  # older files have none, and evaluation needs none
-    missing = [n for n in wanted if n not in state and not n.endswith(counters)]
+    missing = [n for n in wanted if n not in state and not n.endswith(COUNTERS)]
     if missing:
         raise UnreadableError(
             f"its ResNet-50 lacks {len(missing)} tensors, the first {prefix + missing[0]}"
@@ -117,15 +104,8 @@ def _check(prefix: str, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor
             f"{prefix + more[0]}"
         )
     for name, tensor in wanted.items():
-        if name not in state:
-            continue
-        if state[name].shape != tensor.shape:
-            raise UnreadableError(
-                f"{prefix + name} is {_size(state[name])}, but a ResNet-50 of RGB pictures has "
-                f"{_size(tensor)}"
-            )
-        if state[name].is_floating_point() and not bool(torch.isfinite(state[name]).all()):
-            raise UnreadableError(f"{prefix + name} holds NaN or infinite numbers")
+        if name in state:
+            check_tensor(prefix + name, state[name], tensor, "a ResNet-50 of RGB pictures")
 
 
 def _what_it_is(tensors: Mapping[str, Tensor]) -> str:
@@ -154,7 +134,3 @@ def _architecture(tensors: Mapping[str, Tensor]) -> str:
         grouped = "grouped or wide convolutions (ResNeXt, Wide ResNet)"
         name = f"{name} with {grouped}"
     return name
-
-
-def _size(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape)) or "a number"

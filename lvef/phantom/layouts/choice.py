@@ -2,24 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lvef.data.formats import require_nibabel
 from lvef.data.phantom_folder import is_phantom, read_marker
 from lvef.errors import ConfigurationError, VideoError
+from lvef.phantom.clip import PhantomClip
+from lvef.phantom.layouts.bids import (
+    clear_subjects,
+    number_of_session,
+    write_session,
+    write_tables,
+)
+from lvef.phantom.layouts.mimic_echo import (
+    clear_studies,
+    number_of_study,
+    write_lists,
+    write_study,
+)
 
-WrittenLayout = Literal["echonet-dynamic", "echonet-pediatric", "camus", "list"]
+WrittenLayout = Literal[
+    "echonet-dynamic", "echonet-pediatric", "camus", "list", "mimic-echo", "bids"
+]
 USUAL: WrittenLayout = "echonet-dynamic"
 SOLID = ("camus", "list")
 """Layouts of two views of one heart, which the second generator draws."""
-_BELOW = {"echonet-dynamic": "", "echonet-pediatric": "A4C", "camus": "database_nifti", "list": ""}
-"""Folder of the clips below the root."""
+_BELOW = {"echonet-pediatric": "A4C", "camus": "database_nifti"}
+"""Folder of the clips below the root, where there is one."""
+
+
+@dataclass(frozen=True)
+class StudyLayout:
+    """How phantoms are written as studies, and listed.
+
+    Attributes:
+        write: Writes a phantom, given the folder, its number, split and container.
+        finish: Writes the lists of the folder, given what `write` returned of all.
+        clear: Removes what an earlier run wrote.
+        number: Tells the number of the phantom that a video shows.
+    """
+
+    write: Callable[[PhantomClip, Path, int, str, str], dict[str, Any]]
+    finish: Callable[[Path, Sequence[dict[str, Any]]], None]
+    clear: Callable[[Path], None]
+    number: Callable[[str], int]
+
+
+OF_STUDIES = {
+    "mimic-echo": StudyLayout(write_study, write_lists, clear_studies, number_of_study),
+    "bids": StudyLayout(write_session, write_tables, clear_subjects, number_of_session),
+}
+"""Layouts whose clips are of studies, by name."""
+
+
+def number_of(video: str, layout: str) -> int:
+    """Return the number of the phantom that a video shows.
+
+    Raises:
+        ValueError, IndexError: Its name is none of a phantom.
+    """
+    if layout in OF_STUDIES:
+        return OF_STUDIES[layout].number(video)
+    return int(video.rsplit("N", 1)[1])
 
 
 def clips_folder(root: Path, layout: WrittenLayout) -> Path:
     """Return the folder that clips and tables of a layout lie in."""
-    return root / _BELOW[layout]
+    return root / _BELOW.get(layout, "")
 
 
 def check_layout(
@@ -38,6 +90,10 @@ def check_layout(
         raise ConfigurationError(
             f"--breadth with --layout {layout}: its hearts are solid, and not domain-randomised; "
             "leave one away"
+        )
+    if layout == "mimic-echo" and container == "mp4":
+        raise ConfigurationError(
+            f"--container {container} with --layout mimic-echo: its clips are DICOM; leave one away"
         )
     if layout == "camus":
         if container != "avi":

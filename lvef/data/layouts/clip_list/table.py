@@ -21,6 +21,8 @@ COLUMNS = {
     "EF": ("lvef", "ejection fraction", "lv ejection fraction", "ef percent"),
     "Split": ("set", "fold split"),
     "Patient": ("patient id", "subject", "subject id", "mrn"),
+    "Study": ("study id", "exam", "exam id"),
+    "View": ("echo view", "view name", "view label"),
     "ED": ("ed frame", "edf", "end diastole", "end diastolic frame"),
     "ES": ("es frame", "esf", "end systole", "end systolic frame"),
     "EDV": ("lvedv", "end diastolic volume"),
@@ -28,7 +30,8 @@ COLUMNS = {
     **two_chamber.COLUMNS,
 }
 """What a list may hold, and what else it is called; `path` and `EF` it must."""
-_TEXTS = ("path", "EF", "Split", "Patient", "path_a2c")
+TEXTS = ("path", "EF", "Split", "Patient", "Study", "View", "path_a2c")
+"""Which of these are text even where all cells look like numbers."""
 
 
 def read_list(
@@ -45,9 +48,10 @@ def read_list(
     Returns:
         A row a row of it: `given` (the path as it stands there), `path` (the file), `video` (a name
         that no other row has unless it is the same file), `ef_true` (percent), `edv`, `esv` (mL)
-        and `ed`, `es` (frames from 0), NaN where it says nothing, `patient` and `split`, empty
-        where it says nothing; columns of the user's own; of two-chamber views, where it names any,
-        see `with_second_paths`. And whether EF was written as a fraction.
+        and `ed`, `es` (frames from 0), NaN where it says nothing, `patient` (where only the study
+        is known, that), `split`, and, where it has such columns, `study` and `view_true` as they
+        are written, empty where it says nothing; columns of the user's own; of two-chamber views,
+        where it names any, see `with_second_paths`. And whether EF was written as a fraction.
 
     Raises:
         DatasetError: It cannot be read, a column is missing, or a patient has clips in several
@@ -58,21 +62,44 @@ def read_list(
              for name, others in COLUMNS.items()}  # fmt: skip
     back = {said.get(name, name): name for name in COLUMNS}
     needed = [key for key, name in back.items() if name in ("path", "EF")[: 1 + labelled]]
-    texts = [key for key, name in back.items() if name in _TEXTS]
+    texts = [key for key, name in back.items() if name in TEXTS]
     cells = read_table(path, known, needed, texts, further=True).rename(columns=back)
     given = cells["path"].map(lambda text: str(text).strip().strip('"'))
-    ef, fraction = percent(cells["EF"]) if "EF" in cells else (np.nan, False)
     table = pd.DataFrame({"given": given})
     table["path"] = [str(_file(path.parent, each)) for each in given]
-    table["video"] = _names(table["path"])
-    table["ef_true"] = ef
-    for name in ("EDV", "ESV", "ED", "ES"):
-        table[name.lower()] = numbers(cells[name]) if name in cells else np.nan
-    patient = cells["Patient"].fillna("").astype(str).str.strip() if "Patient" in cells else ""
-    table["patient"] = patient
-    table["split"] = splits_of(cells["Split"], path) if "Split" in cells else ""
+    table["video"] = names_of(table["path"])
+    labels, fraction = read_labelled(cells, path)
+    for name, word in {"Patient": "patient", "Study": "study", "View": "view_true"}.items():
+        if name in cells or name == "Patient":
+            table[word] = cells[name].fillna("").astype(str).str.strip() if name in cells else ""
+    table = table.join(labels)
+    if "study" in table:  # clips of one study stay together, whoever the patient is
+        told = (table["patient"] != "") | (table["study"] == "")
+        table["patient"] = table["patient"].where(told, "study " + table["study"])
     table = two_chamber.with_second_paths(table, cells, lambda given: _file(path.parent, given))
     refuse_leaks(table, path)
+    return table, fraction
+
+
+def read_labelled(cells: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, bool]:
+    """Return what a list says of each of its rows, and whether EF was written as a fraction.
+
+    Args:
+        cells: Its cells, under the names of `COLUMNS`; EF it must have.
+        path: The list.
+
+    Returns:
+        `ef_true` (percent), `edv`, `esv` (mL), `ed`, `es` (frames from 0), NaN where it says
+        nothing; `split`, empty where it says nothing; columns of the user's own. And the other.
+
+    Raises:
+        DatasetError: Its splits are numbers.
+    """
+    ef, fraction = percent(cells["EF"]) if "EF" in cells else (np.nan, False)
+    table = pd.DataFrame({"ef_true": ef}, index=cells.index)
+    for name in ("EDV", "ESV", "ED", "ES"):
+        table[name.lower()] = numbers(cells[name]) if name in cells else np.nan
+    table["split"] = splits_of(cells["Split"], path) if "Split" in cells else ""
     return table.join(further_columns(cells)), fraction
 
 
@@ -101,7 +128,7 @@ def _file(folder: Path, given: str) -> Path:
     return path if path.is_absolute() else folder / path
 
 
-def _names(paths: pd.Series) -> list[str]:
+def names_of(paths: pd.Series) -> list[str]:
     """Return a name for each file: its own without extension, with folders where others have it."""
     files = list(dict.fromkeys(paths))
     parts = {file: stem(file.replace("\\", "/")).split("/") for file in files}

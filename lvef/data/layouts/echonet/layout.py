@@ -14,12 +14,16 @@ from lvef.data.layouts.echonet.parts import (
     found_parts,
     has_any_part,
     has_outlines,
+    part,
 )
 from lvef.data.layouts.echonet.tracings import read_tracings
 from lvef.data.layouts.folder import LabelFolder, check_excluded
+from lvef.data.tables import plain_name
 from lvef.errors import DatasetError
 
 HOME_PAGE = "https://echonet.github.io/dynamic/"
+_UNPACKED, _DEEPEST = "echonetdynamic", 2
+"""What archives unpack into, as `plain_name` has it, and how often one in another."""
 
 
 class EchoNetDynamic(Layout):
@@ -35,15 +39,16 @@ class EchoNetDynamic(Layout):
 
     def recognises(self, root: Path) -> bool:
         """Tell a folder by any of its three parts, whatever its capitals."""
-        return has_any_part(root) and not has_outlines(root)
+        place = _place(root)
+        return has_any_part(place) and not has_outlines(place)
 
     def label_files(self, root: Path) -> list[Path]:
         """Return the list and the tracings."""
-        return [root / FILE_LIST, root / TRACINGS]
+        return [part(_place(root), name) for name in (FILE_LIST, TRACINGS)]
 
     def video_folders(self, root: Path) -> list[Path]:
         """Return the one folder of videos."""
-        return [root / VIDEOS]
+        return [part(_place(root), VIDEOS)]
 
     def advice(self, root: Path) -> str:
         """Return what such a folder holds, or where one is."""
@@ -54,6 +59,7 @@ class EchoNetDynamic(Layout):
 
     def read(self, root: Path, max_excluded: float) -> LabelFolder:
         """Read and check a folder; see `Layout.read`."""
+        root = _place(root)
         list_file, tracing_file, videos = found_parts(root, self.advice(root))
         try:
             files = read_filelist(list_file, videos, self.ef_of_volumes)
@@ -69,6 +75,23 @@ class EchoNetDynamic(Layout):
 
 
 register(EchoNetDynamic())
+
+
+def _place(root: Path) -> Path:
+    """Return the folder of the parts: a root, or the one that an archive was unpacked into.
+
+    Kaggle's mirrors unpack into `EchoNet-Dynamic/`, some into one of that name in another.
+    """
+    place = root
+    for _ in range(_DEEPEST):
+        if has_any_part(place):
+            return place
+        below = [path for path in place.iterdir() if path.is_dir()
+                 and plain_name(path.name) == _UNPACKED]  # fmt: skip
+        if len(below) != 1:
+            break
+        place = below[0]
+    return place if has_any_part(place) else root
 
 
 def _advice_on_tables(root: Path, error: str) -> str:

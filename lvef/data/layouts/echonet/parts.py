@@ -14,6 +14,15 @@ _HEADER = 4096
 """Bytes in which a header ends."""
 
 
+def part(folder: Path, name: str) -> Path:
+    """Return where a part of a folder is: under its name, or the only one with other capitals."""
+    path = folder / name
+    if path.exists() or not folder.is_dir():
+        return path
+    there = [each.name for each in folder.iterdir()]
+    return folder / match_names([name], there).get(name, name)
+
+
 def has_any_part(folder: Path) -> bool:
     """Tell a folder that holds one of the three parts, whatever its capitals."""
     parts = {alike(part) for part in (FILE_LIST, TRACINGS, VIDEOS)}
@@ -26,7 +35,7 @@ def has_outlines(folder: Path) -> bool:
     Its tracings are outlines (X, Y) in place of chords (X1, Y1, X2, Y2); its list states the
     patient's sex and age, and neither rate nor number of frames.
     """
-    traced, listed = _header(folder / TRACINGS), _header(folder / FILE_LIST)
+    traced, listed = _header(part(folder, TRACINGS)), _header(part(folder, FILE_LIST))
     if traced:
         return {"x", "y"} <= traced and "x1" not in traced
     return {"sex", "age", "split"} <= listed and not {"fps", "numberofframes"} & listed
@@ -42,13 +51,10 @@ def found_parts(root: Path, advice: str) -> list[Path]:
     Raises:
         DatasetError: One is missing.
     """
-    names = [path.name for path in root.iterdir()]
-    paths = [root / part for part in (FILE_LIST, TRACINGS, VIDEOS)]
-    for path in paths:
-        if not (path.is_dir() if path.name == VIDEOS else path.is_file()):
-            other = match_names([path.name], names).get(path.name, path.name)
-            told = advice if other == path.name else f"Rename {other} to {path.name}"
-            raise DatasetError(f"{path} not found. {told}")
+    paths = [part(root, name) for name in (FILE_LIST, TRACINGS, VIDEOS)]
+    for path, there in zip(paths, (Path.is_file, Path.is_file, Path.is_dir), strict=True):
+        if not there(path):
+            raise DatasetError(f"{path} not found. {advice}")
     return paths
 
 
