@@ -259,6 +259,10 @@ def test_a_model_of_two_views_is_trained_judged_and_asked(tmp_path, clips, monke
     assert said.loc["a4c_0", "status"] == "ok"
     assert said.loc["a4c_0", "es_frame_a2c"] > said.loc["a4c_0", "ed_frame_a2c"] >= 0
     assert said.loc["a4c_1", "reason"] == "no two-chamber view"
+    predicted = str(newest(Path("logs"), "predictions.csv"))
+    assert main(["report", predicted, "--output", "studies.html"]) == 0
+    assert "Which clips of the two-chamber view" in Path("studies.html").read_text()
+    capsys.readouterr()
     assert main(["predict", *given, "--data.videos", "a4c_0.avi", "--ckpt_path", trained]) == 1
     [line] = told(capsys.readouterr().err)
     assert "a CSV file with columns path and path_a2c, a study a row" in line

@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers import best, newest, words
 from lightning import Trainer
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from lvef.cardiac import NO_FRAME
+from lvef.cli.commands import main
 from lvef.data.dataset import KeyFrameDataset
 from lvef.data.features import Request
 from lvef.data.formats import write_video
@@ -25,7 +27,8 @@ from lvef.data.slots import A2C, A4C, FRAME_COLUMNS, slots_by_view
 from lvef.data.transforms import Augmentation, augmented_views
 from lvef.errors import DatasetError
 from lvef.figures.heat_maps import heat_map_sheet
-from lvef.phantom import PhantomClip
+from lvef.models.loading import load_task
+from lvef.phantom import PhantomClip, write_phantoms
 
 nibabel = pytest.importorskip("nibabel")
 
@@ -262,3 +265,25 @@ def test_slots_and_columns_are_told_by_view():
     known = with_two_chamber_views(table, pd.Series(["", ""]))
     assert known["mid_frame_a2c"].tolist() == [2, NO_FRAME]
     assert known["reason_a2c"].tolist() == ["", "no two-chamber view"]
+
+
+@pytest.mark.slow
+def test_frozen_features_and_ensembles_know_their_slots(tmp_path, monkeypatch):
+    root = write_phantoms(
+        tmp_path / "camus", 14, seed=15, num_workers=1, progress=False, layout="camus"
+    )
+    monkeypatch.chdir(tmp_path)
+    both = ["--data.frames", f"[{', '.join(BOTH)}]"]
+    logs = tmp_path / "logs"
+    assert main(words("fit", "edf_esf_a2c_mlp", root, logs)) == 0
+    assert main(words("fit", "edf_esf_gpr", root, logs, *both)) == 0
+    assert len(list((logs / "features").iterdir())) == 2 * len(BOTH), "of TRAIN and of VAL"
+    assert main(words("fit", "edf_esf_mlp", root, logs)) == 0
+    joined = ["--data.frames", "[EDF_A2C, EDF, ESF, ESF_A2C]"]
+    joined += ["--model.members", "[edf_esf_mlp, edf_esf_a2c_mlp]"]
+    assert main(words("fit", "ensemble", root, logs, *joined)) == 0
+    ensemble = load_task(best(logs, "ensemble"))
+    assert ensemble.slots == [[1, 2], [1, 2, 0, 3]]
+    assert main(words("predict", "edf_esf_a2c_mlp", root, logs)) == 0
+    said = pd.read_csv(newest(logs, "predictions.csv"))
+    assert (said["status"] == "ok").all()

@@ -105,6 +105,12 @@ def report_cases(
             wanted[column] = rows.loc[usable, column].fillna(NO_FRAME).to_numpy(int)
     prepare_for_workers()
     shown, there = _shown(run, wanted)
+    if mapper is not None and not set(frames) <= set(shown):
+        run.notes.append(
+            "Which clips of the two-chamber view the model saw is not kept: no pictures of them, "
+            "and no heat maps. predict --saliency true draws these."
+        )
+        mapper = None
     dataset = KeyFrameDataset(
         there, shown, _image_size(run), remove_artifacts=True, crop=folder is None
     )
