@@ -118,6 +118,7 @@ def test_a_command_with_another_checkpoint_can_be_pasted():
     assert command_with([*typed[:-2], "--ckpt_path=old"], Path("new one.ckpt")) == meant
 
 
+@pytest.mark.slow
 def test_a_fit_ends_with_the_command_that_judges_it(phantom_root, tmp_path, capsys):
     more = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "1"]
     assert main(words("fit", "esf_mlp", phantom_root, tmp_path, *more)) == 0

@@ -12,6 +12,10 @@ from lvef.errors import ConfigurationError, LvefError, one_line
 from lvef.models import Task
 
 
+_COMPLAINING = ("lightning", "jsonargparse", "wandb", "mlflow")
+"""Packages whose errors are of what they were told: options, or no login."""
+
+
 def user_error(error: Exception) -> LvefError | None:
     """Return in one line what a user can do about; None for a fault of ours."""
     if isinstance(error, (ArgumentError, MisconfigurationException)):
@@ -93,9 +97,9 @@ def _unfit(error: Exception) -> LvefError | None:
 
 
 def _complains_of_options(error: Exception) -> bool:
-    """Return whether Lightning or the parser raised it: they complain of what they were told."""
+    """Return whether one of `_COMPLAINING` raised it."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     origin = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
-    return str(origin).split(".")[0] in ("lightning", "jsonargparse")
+    return str(origin).split(".")[0] in _COMPLAINING
