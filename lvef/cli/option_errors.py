@@ -11,7 +11,6 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lvef.errors import ConfigurationError, LvefError, one_line
 from lvef.models import Task
 
-
 _COMPLAINING = ("lightning", "jsonargparse", "wandb", "mlflow")
 """Packages whose errors are of what they were told: options, or no login."""
 
