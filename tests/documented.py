@@ -114,7 +114,7 @@ PLACES = {
 SMALLER = {
     "--num_videos": CLIPS, "--num_images": IMAGES, "--max_epochs": EPOCHS, "--clips": 2,
     "--trainer.max_epochs": EPOCHS, "--trainer.devices": 2, "--trainer.num_nodes": 1,
-    "--nproc_per_node": 2, "--nnodes": 1, "--folds": 3,
+    "--nproc_per_node": 2, "--nnodes": 1, "--folds": 3, "--trials": 1,
 }  # fmt: skip
 """Options whose number is at most this one here."""
 
@@ -132,6 +132,7 @@ MORE: dict[str, list[str]] = {
     "phantom": ["--num_videos", str(CLIPS)],
     "pretrain": ["--num_images", str(IMAGES)],
     "table": ["--experiments", "[esf_cls, edf_esf_mlp]", "--max_epochs", "1"],
+    "sweep": ["--trials", "1", "--max_epochs", "1", "--more", " ".join(_LIGHTNING[:6])],
     "saliency": ["--num_cases", "2", "--steps", "2"],
     "robustness": ["--num_cases", "2"],
     "external": ["--k", "[0, 12]", "--repeats", "1"],
@@ -140,6 +141,9 @@ MORE: dict[str, list[str]] = {
     "export": [], "report": [], "verify": [], "checklist": [],
 }  # fmt: skip
 """What is added to each command of this package, where it is not given."""
+
+SPACE = "model.optimizer.lr: {low: 1.0e-4, high: 1.0e-2, log: true}\n"
+"""What the documents' sweep searches, here."""
 
 LEAVES = {
     "fit": "checkpoints/best.ckpt", "validate": "run.json", "test": "metrics.json",
@@ -167,6 +171,7 @@ BY_NAME = {
     ". .venv/bin/activate": ". .venv/bin/activate",
     "pip install -e .": f"test -f {ROOT}/pyproject.toml",  # CI installs from a clean checkout
     "pip install -e '.[export]'": f"grep -q '^export = ' {ROOT}/pyproject.toml",
+    "pip install -e '.[sweep]'": f"grep -q '^sweep = ' {ROOT}/pyproject.toml",
     "pip install -e '.[timm]'": f"grep -q '^timm = ' {ROOT}/pyproject.toml",
 }
 """Commands that are run as others; what installs is run by `make`, on a clean checkout."""
@@ -341,6 +346,7 @@ class Sandbox:
         data = self.folder / "data"
         another_place(data / "phantom", data / "elsewhere", lambda rows: rows.index < ELSEWHERE)
         write_list(data / "phantom", self.folder / "clips.csv")
+        (self.folder / "space.yaml").write_text(SPACE)
         shutil.copyfile(next((self.folder / "clips/").glob("*.avi")), self.folder / "clip.avi")
 
     def run(self, command: Command) -> int:

@@ -90,6 +90,9 @@ WORKS: dict[str, dict[str, str]] = {
     "recalibrate max_excluded": {"0": "no video may be unusable"},
     "report max_pictures": {"0": "no pictures", BILLION: "all cases"},
     "verify tolerance": {"0": "not a digit may differ"},
+    "sweep trials": {BILLION: "until it is stopped"},
+    "sweep max_epochs": {BILLION: "until early stopping"},
+    "sweep seed": SEED,
     "table fold_seed": {"0": "the default"},
     "table max_epochs": {BILLION: "until early stopping"},
     "table max_excluded": {"0": "no video may be unusable"},
@@ -121,6 +124,7 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
     "report": (["none"], "none not found"),
     "verify": (["none"], "none not found"),
     "keyframes": (["none"], "none not found"),
+    "sweep": (["--config", "c", "--search", "none", "--root", "r"], "--search none"),
     "table": (["--root", "r", "--output", "o", "--configs", "none"], "in none; see --configs"),
 }
 """Arguments of each command that end it after its numbers were looked at, and in what words."""

@@ -62,6 +62,7 @@ OTHER_COMMANDS = {
         "answer TRIPOD+AI and CLAIM 2024 from what a test run holds",
     ),
     "verify": ("lvef.experiments.verify:verify", "judge a run's checkpoint again: same figures?"),
+    "sweep": ("lvef.experiments.sweep:sweep", "search the options that do best on VAL"),
     "table": ("lvef.experiments.table:table", "run all experiments and tabulate their results"),
 }
 
@@ -69,8 +70,8 @@ _POSITIONAL = ("report", "verify", "checklist", "keyframes")
 """Commands whose required arguments need no flag."""
 
 _IMPORTING = {
-    "export", "saliency", "robustness", "external", "recalibrate", "report", "verify", "table",
-    "weights",
+    "export", "saliency", "robustness", "external", "recalibrate", "report", "sweep", "verify",
+    "table", "weights",
 }  # fmt: skip
 """Those of ours that load checkpoints or configs, and so take `--import`."""
 
