@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from encoders import OfClips
-from helpers import best, newest, told, words
+from helpers import CONFIGS, best, newest, told, words
 from lightning import Trainer
 
 import lvef
@@ -246,7 +248,7 @@ def test_frames_of_new_clips_are_numbered_by_their_rate(phantom_root):
 
 
 @pytest.mark.slow
-def test_whole_clips_go_through_every_command(phantom_root, tmp_path, capsys):
+def test_whole_clips_go_through_every_command(phantom_root, tmp_path, capsys, caplog):
     made = ["--data.frames", f"[{FOUR}]"]
     random = [*made, "--data.random_start", "true"]
     assert main(words("fit", "clip_mlp", phantom_root, tmp_path, *random)) == 0
@@ -256,9 +258,9 @@ def test_whole_clips_go_through_every_command(phantom_root, tmp_path, capsys):
     members = [*made, "--model.members", "[clip_mlp, clip_gpr]"]
     assert main(words("fit", "ensemble", phantom_root, tmp_path, *members)) == 0
     for name in ("clip_mlp", "clip_gpr", "ensemble"):
-        capsys.readouterr()
+        caplog.clear()
         assert main(words("test", name, phantom_root, tmp_path, *made, "--saliency", "true")) == 0
-        assert "no heat maps of models of whole clips" in capsys.readouterr().err
+        assert "no heat maps of models of whole clips" in caplog.text
         metrics = json.loads(newest(tmp_path / name, "metrics.json").read_text())
         assert metrics["backbone"].startswith(
             "torchvision r2plus1d_18, 512 features a clip of 4 frames at 12 a second"
@@ -287,11 +289,11 @@ def test_whole_clips_go_through_every_command(phantom_root, tmp_path, capsys):
 def test_a_table_has_rows_of_whole_clips_where_they_are_asked_for(phantom_root, tmp_path):
     configs = tmp_path / "configs"
     configs.mkdir()
+    shutil.copy(CONFIGS / "phantom.yaml", configs)
     for name in ("clip_mlp", "clip_gpr"):
-        (configs / f"{name}.yaml").write_text(
-            f"base: {name}\ndata:\n  image_size: 32\n  frames: [{FOUR}]\n  num_workers: 0\n"
-        )
-    (configs / "phantom.yaml").write_text("base: phantom\n")
+        said = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
+        said["data"] |= {"frames": [FOUR], "image_size": 32, "num_workers": 0}
+        (configs / f"{name}.yaml").write_text(yaml.safe_dump(said))
     assert main(["table", "--root", str(phantom_root), "--output", str(tmp_path / "results"),
                  "--experiments", "[clip_mlp, clip_gpr]", "--configs", str(configs),
                  "--max_epochs", "1"]) == 0  # fmt: skip
