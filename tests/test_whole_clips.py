@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from downloads import torchvision_download
 from encoders import OfClips
 from helpers import CONFIGS, best, newest, told, words
 from lightning import Trainer
+from torchvision.models.video import R2Plus1D_18_Weights
 
 import lvef
 from lvef.cardiac import WholeClip
@@ -217,6 +219,17 @@ def test_released_weights_of_whole_clips_load_from_a_file(real, tmp_path):
     real.network.load_state_dict(before)
     with pytest.raises(WeightsError, match=r"'imagenet'.*kinetics400, KINETICS400_V1"):
         real.load("imagenet")
+
+
+def test_weights_of_kinetics_are_those_that_torchvision_downloads(real, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    before = {name: value.clone() for name, value in real.network.state_dict().items()}
+    kept = torchvision_download(R2Plus1D_18_Weights.DEFAULT, tmp_path)
+    real.load("kinetics400")
+    after = real.network.state_dict()
+    assert all(torch.equal(after[name], kept[name]) for name in before)
+    assert real.provenance["name"] == "KINETICS400_V1"
+    real.network.load_state_dict(before)
 
 
 def test_a_task_of_whole_clips_keeps_the_contract_and_has_no_heat_maps():
