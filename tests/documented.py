@@ -24,6 +24,7 @@ from documents import ROOT, Command, commands, commands_of
 from downloads import downloads_of, timm_download, torchvision_download
 from helpers import another_place, write_list
 from torchvision.models import EfficientNet_B0_Weights, ResNet50_Weights
+from torchvision.models.video import R2Plus1D_18_Weights
 
 from lvef.cli.commands import LIGHTNING_COMMANDS, main
 
@@ -329,8 +330,8 @@ class Sandbox:
         for name in ("configs", "tests"):
             (self.folder / name).symlink_to(ROOT / name)
         (self.folder / "clips").symlink_to("data/look/Videos")
-        for weights in (ResNet50_Weights.DEFAULT, EfficientNet_B0_Weights.DEFAULT):
-            torchvision_download(weights, self.folder / "torch")
+        for weights in (ResNet50_Weights, EfficientNet_B0_Weights, R2Plus1D_18_Weights):
+            torchvision_download(weights.DEFAULT, self.folder / "torch")
         timm_download("convnext_tiny.in12k_ft_in1k", self.folder / "hugging_face")
         for command in commands_of(FIRST):
             assert self.run(command) == 0, str(command)

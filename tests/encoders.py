@@ -88,3 +88,33 @@ class Fails(Plain):
 
 def factory() -> nn.Module:
     return Plain()
+
+
+class OfClips(nn.Module):
+    """Of grey clips: how bright their first and their last frame are, and how they change."""
+
+    takes_clips = True
+    pixel_mean, pixel_std = (0.0,), (1.0,)
+
+    def __init__(self, width: int = 22) -> None:
+        super().__init__()
+        self.mix = nn.Conv3d(1, width, (3, 8, 8), (1, 8, 8), padding=(1, 0, 0))
+        self.norm = nn.BatchNorm3d(width)
+
+    def forward(self, clips: torch.Tensor) -> torch.Tensor:
+        bright = clips.mean((2, 3, 4))
+        mixed = self.norm(self.mix(clips.transpose(1, 2))).relu().mean((2, 3, 4))
+        return torch.cat([bright[:, [0, -1]], mixed], dim=1)
+
+
+class OfFourFrames(OfClips):
+    clip_length = 4
+
+
+class SaysNoNumber(OfClips):
+    clip_length = "four"
+
+
+class UnpooledClips(OfClips):
+    def forward(self, clips: torch.Tensor) -> torch.Tensor:
+        return self.mix(clips.transpose(1, 2))

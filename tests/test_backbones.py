@@ -157,7 +157,7 @@ REFUSED = {
     "timm/convnext_tiny.no_tag": r"no weights 'no_tag' of convnext_tiny; there are: .*fb_in1k",
     "timm/hf-hub:timm/resnet18": "timm .* has no 'hf-hub:timm/resnet18'",
     "timm/": "timm .* has no ''",
-    "torchvision/convnext_tinny": r"'convnext_tinny' for pictures: near are convnext_tiny",
+    "torchvision/convnext_tinny": r"'convnext_tinny' for pictures or clips: near are convnext_tiny",
     "torchvision/fcn_resnet50": "'fcn_resnet50' for pictures",
     "torchvision/r3d_18": "'r3d_18' for pictures",
     "torchvision/inception_v3": "auxiliary classifiers .* take timm/inception_v3",

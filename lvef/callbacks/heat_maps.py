@@ -22,7 +22,7 @@ from lvef.errors import FitError, NotFittedError
 from lvef.evaluation.uncertainty import doubt
 from lvef.figures.heat_maps import heat_map_sheet
 from lvef.files import write_csv, write_figure
-from lvef.models.attribution import METHOD_NAMES, SaliencyMapper
+from lvef.models.attribution import METHOD_NAMES, NOT_OF_CLIPS, SaliencyMapper
 from lvef.models.base import EFTask
 from lvef.models.task import Cases
 from lvef.notice import NOT_FOR_DIAGNOSIS
@@ -53,7 +53,7 @@ class SaliencyMaps(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save heat maps of chosen cases of TEST."""
         task: Any = pl_module
-        if self.wanted is False or not task.explains:
+        if self.wanted is False or not _explained(task, told=self.wanted):
             return
         folder = _folder(trainer)  # all processes agree on it
         if not trainer.is_global_zero:
@@ -81,7 +81,7 @@ class SaliencyMaps(Callback):
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prepare what makes heat maps, and where they go."""
         task: Any = pl_module
-        self._mapper = _mapper(task) if self.wanted and task.explains else None
+        self._mapper = _mapper(task) if self.wanted and _explained(task, told=True) else None
         if self._mapper is not None:
             self._pictures = _folder(trainer)
 
@@ -166,6 +166,13 @@ def _in_words(case: dict[str, float]) -> str:
         words = f"probability of EF ≤ 40 %: {100 * case['p_reduced']:.1f} %"
         words += ", called reduced" if case["reduced"] else ", called normal"
     return words + (", flagged" if case["review"] else "")
+
+
+def _explained(task: EFTask, told: bool | None) -> bool:
+    """Return whether a task has heat maps; of whole clips there are none, which may be told."""
+    if told and task.frames and not task.explains:
+        rank_zero_info(f"Heat maps: {NOT_OF_CLIPS}")
+    return task.explains
 
 
 def _mapper(task: EFTask) -> SaliencyMapper | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lvef.callbacks.logged_figures import log_figure, takes_figures
+from lvef.cardiac import asked_clip, num_pictures, survey
 from lvef.data.dataset import KeyFrameDataset
 from lvef.data.sector import shown_sector
 from lvef.data.shown import shown_frames
@@ -22,6 +24,9 @@ from lvef.data.transforms import augmented_views
 from lvef.figures.data import sample_sheet
 from lvef.files import write_figure
 from lvef.models.task import Task
+
+_OF_A_CLIP = 4
+"""Pictures of a whole clip that a sheet shows."""
 
 
 class RunFigures(Callback):
@@ -61,9 +66,10 @@ class RunFigures(Callback):
         if first and takes_figures(trainer):
             rows = batch["row"][: self.max_samples].cpu().numpy()
             frames = cast(Task, pl_module).frames
+            places, names = _shown(frames)
             sheet = sample_sheet(
-                _samples(trainer, frames, rows).numpy(),
-                frames,
+                _samples(trainer, frames, rows).numpy()[:, places],
+                names,
                 batch["ef_true"][: self.max_samples].cpu().numpy(),
                 f"{_data(trainer)}TRAIN: of the first batch, augmented",
             )
@@ -119,6 +125,15 @@ def _figures(trainer: Trainer, task: Task, split: Literal["VAL", "TEST"]) -> dic
     return task.figures(split, table, _data(trainer), shown_sector)
 
 
+def _shown(frames: Sequence[str]) -> tuple[list[int], list[str]]:
+    """Return which pictures of a case a sheet shows, and what they are called: of a clip some."""
+    if asked_clip(frames) is None:
+        return list(range(len(frames))), list(frames)
+    count = num_pictures(frames)
+    places = survey(count, _OF_A_CLIP, each_once=True).tolist()
+    return places, [f"{place + 1} of {count}" for place in places]
+
+
 def _samples(trainer: Trainer, names: list[str], rows: NDArray[np.int64]) -> Tensor:
     """Return cases augmented anew, `(n, F, 3, S, S)`, without text beside the sector.
 
@@ -126,7 +141,7 @@ def _samples(trainer: Trainer, names: list[str], rows: NDArray[np.int64]) -> Ten
     """
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
     dataset = KeyFrameDataset(data.table.loc[rows], names, data.image_size, data.remove_artifacts)
-    black = torch.zeros(len(names), 3, data.image_size, data.image_size, dtype=torch.uint8)
+    black = torch.zeros(num_pictures(names), 3, data.image_size, data.image_size, dtype=torch.uint8)
     shown = (shown_frames(dataset, item) for item in range(len(rows)))
     frames = torch.stack([black if one is None else one for one in shown])
     if data.augmentation is None:

@@ -32,10 +32,13 @@ from lvef.cardiac.volume import (
     method_of_disks,
     straddles_reduced,
 )
+from lvef.cardiac.whole_clip import CLIP, NOT_BOTH, WholeClip, asked_clip, num_pictures
 
 __all__ = [
+    "CLIP",
     "CLIP_FPS",
     "LENGTHS_APART",
+    "NOT_BOTH",
     "NO_FRAME",
     "PICTURE_SIZE",
     "RATES",
@@ -44,6 +47,8 @@ __all__ = [
     "Disks",
     "FoundBeat",
     "LongAxis",
+    "WholeClip",
+    "asked_clip",
     "biplane_ejection_fraction",
     "biplane_volume",
     "carry_contour",
@@ -66,6 +71,7 @@ __all__ = [
     "method_of_disks",
     "mid_frame",
     "no_mid_frame",
+    "num_pictures",
     "ordered_tracings",
     "periodicity",
     "polygon_area",

@@ -13,9 +13,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from lvef.cardiac import NO_FRAME, PICTURE_SIZE, is_reduced
+from lvef.cardiac import NO_FRAME, PICTURE_SIZE, asked_clip, is_reduced
 from lvef.data.looks import ClipLooks
-from lvef.data.slots import A4C, FRAME_COLUMNS, NO_A2C, VIEWS, View, slots_by_view
+from lvef.data.order import SeededCase
+from lvef.data.slots import (
+    A4C,
+    NO_A2C,
+    VIEWS,
+    View,
+    frame_numbers,
+    slots_by_view,
+    why_no_clip,
+)
 from lvef.errors import VideoError
 
 
@@ -35,12 +44,12 @@ class Sample(TypedDict, total=False):
 
 
 class KeyFrameDataset(Dataset[Sample]):
-    """The key frames of every case of a table: of one clip, or of one of each view.
+    """The key frames of every case of a table, of one clip or of one of each view; or whole clips.
 
     Args:
         table: Rows with `path`, `num_frames` and the frame columns of each view that is seen, and
-            `ef_true`; the index is the row.
-        frames: Which frames, in slot order: any of `FRAME_COLUMNS`.
+            `ef_true`; of whole clips also `fps`. The index is the row.
+        frames: Which frames, in slot order: any of `FRAME_COLUMNS`; or a whole clip.
         image_size: Height and width of a frame in pixels.
         remove_artifacts: Blank what lies outside the ultrasound sector.
         crop: Crop frames that are not 112 x 112 square around the sector, as a clip that was
@@ -57,7 +66,10 @@ class KeyFrameDataset(Dataset[Sample]):
     ) -> None:
         self.rows = table.index.to_numpy(np.int64)
         self.ef = table["ef_true"].to_numpy(np.float32)
-        self.indices = table[[FRAME_COLUMNS[name] for name in frames]].to_numpy(np.int64)
+        self.indices = frame_numbers(table, frames)
+        self._clip = asked_clip(frames)
+        self._no_clip = why_no_clip(table, frames).tolist()
+        self._fps = [] if self._clip is None else table["fps"].tolist()
         self.slots = slots_by_view(frames)
         options = (image_size, remove_artifacts, crop)
         self._looks = {
@@ -69,11 +81,15 @@ class KeyFrameDataset(Dataset[Sample]):
         """Return the number of videos."""
         return len(self.rows)
 
-    def __getitem__(self, item: int) -> Sample:
-        """Decode one case; a video that cannot be read becomes a failure with its reason."""
+    def __getitem__(self, asked: int | SeededCase) -> Sample:
+        """Decode one case; a video that cannot be read becomes a failure with its reason.
+
+        A whole clip of a `SeededCase` begins anywhere in its video.
+        """
+        item, seed = asked if isinstance(asked, tuple) else (asked, None)
         row = torch.tensor(self.rows[item])
         try:
-            frames = self._read(item)
+            frames = self._read(item, seed)
         except VideoError as error:
             return {"row": row, "failure": str(error)}
         ef = self.ef[item]
@@ -108,7 +124,7 @@ class KeyFrameDataset(Dataset[Sample]):
         """
         return self._looks[view].to_view(item, points)
 
-    def _read(self, item: int) -> Tensor:
+    def _read(self, item: int, seed: int | None = None) -> Tensor:
         """Return the frames of a case in slot order, each clip read once.
 
         Raises:
@@ -116,15 +132,23 @@ class KeyFrameDataset(Dataset[Sample]):
         """
         frames: list[Tensor] = [torch.empty(0)] * self.indices.shape[1]
         for view, slots in self.slots.items():
-            wanted = self.indices[item, slots].tolist()
+            wanted = self._wanted(item, seed)[slots].tolist()
             path = self._looks[view].paths[item]
             if not path:
                 raise VideoError(f"{self._looks[A4C].paths[item]}: {NO_A2C}")
+            if self._no_clip[item]:
+                raise VideoError(f"{path}: {self._no_clip[item]}")
             if NO_FRAME in wanted:
                 raise VideoError(f"{path} has no mid frame: ES is of another beat")
             for slot, frame in zip(slots, self.look(item, wanted, view), strict=True):
                 frames[slot] = frame
         return torch.stack(frames)
+
+    def _wanted(self, item: int, seed: int | None) -> NDArray[np.int64]:
+        """Return `(F,)` which frames a case consists of, whole clips where a seed says."""
+        if seed is None or self._clip is None or self._no_clip[item]:
+            return np.asarray(self.indices[item])
+        return self._clip.frames(0, self.count(item), self._fps[item], start=seed)
 
 
 def decodable(table: pd.DataFrame, view: View = A4C) -> pd.DataFrame:

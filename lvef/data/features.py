@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from lvef.cardiac import is_reduced
 from lvef.data.dataset import refuse_failures
-from lvef.data.slots import FRAME_COLUMNS, view_of
+from lvef.data.slots import frame_numbers, view_of
 from lvef.errors import OutputError
 from lvef.files import write_tensors
 
@@ -58,10 +58,11 @@ class Request:
         )  # fmt: skip
         digest.update(repr(settings).encode())
         path, count = (view_of(frame).column(name) for name in ("path", "num_frames"))
-        columns = (self.rows[path], self.rows[FRAME_COLUMNS[frame]], self.rows[count])
-        for path, number, count in zip(*columns, strict=True):
+        columns = (self.rows[path], frame_numbers(self.rows, [frame]).tolist(), self.rows[count])
+        for path, numbers, count in zip(*columns, strict=True):
             stat = Path(path).stat()
-            known = (str(path), int(number), int(count), stat.st_size, stat.st_mtime_ns)
+            which = numbers[0] if len(numbers) == 1 else tuple(numbers)
+            known = (str(path), which, int(count), stat.st_size, stat.st_mtime_ns)
             digest.update(repr(known).encode())
         return digest.hexdigest()
 

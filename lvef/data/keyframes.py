@@ -1,4 +1,4 @@
-"""The data module of EF tasks: key frames of a labelled folder, or features computed of them."""
+"""The data module of EF tasks: frames of a labelled folder, or features computed of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lvef.data.transforms import Augmentation, augmented_views
 
 
 class KeyFrameDataModule(LabelledDataModule):
-    """Key frames of a labelled folder, decoded on the fly.
+    """Key frames or whole clips of a labelled folder, decoded on the fly.
 
     A batch is a dict: `frames` uint8 `(B, F, 3, H, W)` in the order of `frames` (float in 0..1
     once augmented), `ef_true` float32 `(B,)` percent, `reduced_true` int64 `(B,)`, `row` int64
@@ -36,7 +36,8 @@ class KeyFrameDataModule(LabelledDataModule):
     Args:
         root: The folder.
         frames: Frames a case consists of, in this order: any of EDF, ESF, MF, and of
-            the two-chamber view EDF_A2C, ESF_A2C, MF_A2C.
+            the two-chamber view EDF_A2C, ESF_A2C, MF_A2C; or in place of them a whole clip from ED
+            on: CLIP, 16 frames at 25 a second, or CLIP_LENGTH_RATE, such as CLIP_32_50.
         batch_size: Cases a batch, on each device.
         num_workers: Processes that decode for each device; by default the cores are shared out,
             8 at most.
@@ -65,6 +66,7 @@ class KeyFrameDataModule(LabelledDataModule):
             '[Site, Sex, Age 50 65]' (numbers are cut at thirds, or where it is said); auto for
             the usual ones that are there, null for none.
         layout: Name of the folder's layout; by default what lies in it tells.
+        random_start: Begin whole clips of TRAIN anywhere in their videos, not at ED.
     """
 
     def __init__(
@@ -90,9 +92,10 @@ class KeyFrameDataModule(LabelledDataModule):
         folds: int | None = None,
         fold: int | None = None,
         layout: str | None = None,
+        random_start: bool = False,
     ) -> None:
         check_options(
-            frames, False, image_size=image_size, batch_size=batch_size, num_workers=num_workers,
+            frames, False, image_size, random_start, batch_size=batch_size, num_workers=num_workers,
             feature_batch_size=feature_batch_size, limit=limit, max_excluded=max_excluded,
             fold_seed=fold_seed, calibration_share=calibration_share, folds=folds, fold=fold,
         )  # fmt: skip
@@ -104,6 +107,7 @@ class KeyFrameDataModule(LabelledDataModule):
         )  # fmt: skip
         self.frames = list(frames)
         self.remove_artifacts = remove_artifacts
+        self.draws_seeds = random_start
         self.feature_batch_size = feature_batch_size
         self.feature_cache = feature_cache
         self._features: dict[str, Tensor] = {}
@@ -140,8 +144,11 @@ class KeyFrameDataModule(LabelledDataModule):
             VideoError: A video cannot be read.
         """
         assert self.trainer is not None
-        if self.augmentation is not None:
-            rank_zero_info("The backbone is frozen: its features are computed once, unaugmented.")
+        if self.augmentation is not None or self.draws_seeds:
+            as_they_are = "unaugmented" + (", of clips that begin at ED" * self.draws_seeds)
+            rank_zero_info(
+                f"The backbone is frozen: its features are computed once, {as_they_are}."
+            )
         cache = FeatureCache(self._cache_folder())
         for name in ("TRAIN", "VAL"):
             request = Request(

@@ -64,7 +64,7 @@ class LabelledDataModule(LightningDataModule):
 
     videos: ClassVar[None] = None
     frames: Sequence[str] = ()
-    draws_seeds: ClassVar[bool] = False
+    draws_seeds: bool = False
     """Whether a training case comes with the seed of what its data set draws for it."""
 
     def __init__(

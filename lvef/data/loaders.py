@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from lvef.cardiac import asked_clip
 from lvef.data.dataset import (
     KeyFrameDataset,
     collate,
@@ -19,7 +20,7 @@ from lvef.data.dataset import (
 )
 from lvef.data.layouts import LabelFolder, check_excluded
 from lvef.data.options import default_workers
-from lvef.data.slots import A2C, A2C_FRAMES, A4C_FRAMES, asks_for_a2c
+from lvef.data.slots import A2C, A2C_FRAMES, A4C_FRAMES, asks_for_a2c, why_no_clip
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -78,8 +79,9 @@ def without_unreadable(
 ) -> LabelFolder:
     """Decode every key frame of every video, and set aside those that cannot be read.
 
-    All key frames, so that models of different frames are judged on the same videos. Where the
-    two-chamber view is asked for, cases whose clip of it cannot be read are left without one.
+    All key frames, so that models of different frames are judged on the same videos; and whole
+    clips where they are asked for. Where the two-chamber view is, cases whose clip of it cannot be
+    read are left without one.
 
     Args:
         folder: The folder.
@@ -93,6 +95,9 @@ def without_unreadable(
     """
     failed = _failures(decodable(folder.table), A4C_FRAMES, image_size, workers)
     folder = set_aside(folder, failed, limit)
+    if asked_clip(frames) is not None:
+        whole = folder.table[why_no_clip(folder.table, frames) == ""]
+        return set_aside(folder, _failures(whole, frames, image_size, workers), limit)
     if not asks_for_a2c(frames):
         return folder
     reason = A2C.column("reason")

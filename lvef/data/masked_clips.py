@@ -32,7 +32,7 @@ class MaskedClipDataModule(LabelledDataModule):
         layout: Name of the folder's layout; by default what lies in it tells.
     """
 
-    draws_seeds: ClassVar[bool] = True
+    draws_seeds = True
     remove_artifacts: ClassVar[bool] = False
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from lvef.cardiac import RATES
+from lvef.cardiac import CLIP, NOT_BOTH, RATES, asked_clip
 from lvef.data.slots import FRAME_COLUMNS
 from lvef.errors import ConfigurationError
 from lvef.options import COUNT, SEED, SHARE, WORKERS, Range, check_numbers
@@ -32,6 +32,8 @@ RANGES = {
     "calibration_share": Range(0, 1, below=True),
 }
 """Numbers that a data module takes."""
+_OF_CLIP = {"length": Range(2, 512), "rate": Range(*RATES)}
+"""Numbers in the name of a whole clip."""
 AUGMENTATION = {
     "rotation": Range(0, 180),
     "translation": SHARE,
@@ -65,7 +67,11 @@ def num_cores() -> int:
 
 
 def check_options(
-    frames: Sequence[str] | None, masks: bool, image_size: int, **numbers: float | None
+    frames: Sequence[str] | None,
+    masks: bool,
+    image_size: int,
+    random_start: bool = False,
+    **numbers: float | None,
 ) -> None:
     """Refuse options of a data module that cannot work.
 
@@ -73,6 +79,7 @@ def check_options(
         frames: Frames a case consists of; None for one that takes no key frames.
         masks: Whether batches are for an LV segmenter.
         image_size: Height and width of a frame in pixels.
+        random_start: Whether whole clips of TRAIN begin anywhere.
         numbers: Others of `RANGES`.
 
     Raises:
@@ -80,6 +87,11 @@ def check_options(
     """
     if frames is not None:
         _check_frames(frames)
+    if random_start and asked_clip(frames) is None:
+        raise ConfigurationError(
+            f"data.random_start is for whole clips, but data.frames is {list(frames or ())}: give "
+            f"[{CLIP}]"
+        )
     asked = {"image_size": image_size, **numbers}
     check_numbers("data.", {name: RANGES[name] for name in asked}, asked)
     if masks and image_size % _SEGMENTER_STEP:
@@ -90,10 +102,18 @@ def check_options(
 
 
 def _check_frames(frames: Sequence[str]) -> None:
+    clip = asked_clip(frames)
+    if clip is not None:
+        if len(frames) > 1:
+            raise ConfigurationError(f"data.frames is {list(frames)}, but {NOT_BOTH}")
+        asked = {"length": clip.length, "rate": clip.rate}
+        check_numbers(f"data.frames {frames[0]}: ", _OF_CLIP, asked)
+        return
     unknown = [name for name in frames if name not in FRAME_COLUMNS]
     if unknown or not frames:
         raise ConfigurationError(
-            f"data.frames is {list(frames)}, but a frame is one of {', '.join(FRAME_COLUMNS)}"
+            f"data.frames is {list(frames)}, but a frame is one of {', '.join(FRAME_COLUMNS)}, or "
+            f"in place of them a whole clip, {CLIP} or {CLIP}_LENGTH_RATE such as {CLIP}_32_50"
         )
     if len(set(frames)) != len(frames):
         raise ConfigurationError(f"data.frames names a frame twice: {list(frames)}")

@@ -15,7 +15,7 @@ import yaml
 from torch import Tensor
 from tqdm import tqdm
 
-from lvef.cardiac import PICTURE_SIZE
+from lvef.cardiac import PICTURE_SIZE, asked_clip
 from lvef.data.corruptions import CORRUPTIONS
 from lvef.data.dataset import KeyFrameDataset, prepare_for_workers
 from lvef.data.folds import dealt_for
@@ -72,6 +72,11 @@ def robustness(
     check_numbers(f"{config}: data.", {name: DATA_RANGES[name] for name in limits}, limits)
     ckpt_path = ckpt_path or config.parent / "checkpoints" / "best.ckpt"
     task = load_ef_task(ckpt_path)
+    if asked_clip(task.frames) is not None:
+        raise ConfigurationError(
+            f"robustness is for models of key frames: what moves them by frames does not move the "
+            f"whole clips that {ckpt_path} sees"
+        )
     if asks_for_a2c(task.frames):
         raise ConfigurationError(
             f"robustness is for models of one view: what {ckpt_path} sees of the two-chamber view "

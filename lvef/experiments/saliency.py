@@ -37,7 +37,7 @@ from lvef.experiments.saliency_report import CLAIMED, OUTSIDE, draw_saliency, fo
 from lvef.experiments.shares import mean_of, share_of
 from lvef.experiments.study_record import write_study_record
 from lvef.files import make_room, write_json, write_text
-from lvef.models.attribution import METHOD_NAMES, SaliencyMapper, blurred, to_float
+from lvef.models.attribution import METHOD_NAMES, NOT_OF_CLIPS, SaliencyMapper, blurred, to_float
 from lvef.models.gp.posterior import GPPosterior
 from lvef.models.inference import best_device
 from lvef.models.loading import describe_checkpoint, load_ef_task
@@ -84,6 +84,8 @@ def saliency(
     check_numbers("--", _RANGES, asked)
     started = datetime.now(UTC)
     task = load_ef_task(ckpt_path)
+    if not task.explains:
+        raise ConfigurationError(f"{ckpt_path}: {NOT_OF_CLIPS}")
     if not set(task.frames) & set(A4C_FRAMES):
         raise ConfigurationError(
             f"{ckpt_path} sees the two-chamber view alone, and where the heart lies in it no data "

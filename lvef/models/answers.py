@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from lvef.cardiac import SURVEY_FRAMES
+from lvef.cardiac import SURVEY_FRAMES, num_pictures
 from lvef.columns import described
 from lvef.errors import NotFittedError
 from lvef.evaluation.uncertainty import EF_RANGE, conformal_quantile
@@ -17,6 +17,9 @@ from lvef.models.gp.head import ExactGPHead
 from lvef.models.gp.posterior import GPPosterior
 from lvef.models.segmentation.network import full_size
 from lvef.models.uncertainty import possible
+
+_DIMENSIONS: dict[Any, int] = {nn.BatchNorm1d: 0, nn.BatchNorm2d: 2, nn.BatchNorm3d: 3}
+"""Batch norms that are exported, and how many dimensions their pictures have."""
 
 
 class Answer(nn.Module):
@@ -63,7 +66,7 @@ class Answer(nn.Module):
         Returns:
             `frames` uint8 `(count, F, 3, size, size)`.
         """
-        shape = (count, len(self.task.frames), 3, size, size)
+        shape = (count, num_pictures(self.task.frames), 3, size, size)
         generator = torch.Generator().manual_seed(seed)
         return {"frames": torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)}
 
@@ -169,23 +172,23 @@ class ChannelAffine(nn.Module):
     Runtimes merge it into the convolution before it. PyTorch 2.6 cannot export the batch norm.
 
     Args:
-        norm: The batch norm, of one or two dimensions.
+        norm: The batch norm, of one to three dimensions.
     """
 
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
+    def __init__(self, norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) -> None:
         super().__init__()
         state = {name: value.detach().double() for name, value in norm.state_dict().items()}
         scale = (state["running_var"] + norm.eps).rsqrt() * state.get("weight", 1)
         shift = state.get("bias", 0) - state["running_mean"] * scale
-        shape = (-1, 1, 1) if isinstance(norm, nn.BatchNorm2d) else (-1,)
+        shape = (-1, *(1,) * _DIMENSIONS[type(norm)])
         self.register_buffer("scale", scale.float().view(shape))
         self.register_buffer("shift", shift.float().view(shape))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return `(N, C)` or `(N, C, H, W)` scaled and shifted."""
+        """Return `(N, C)`, `(N, C, H, W)` or `(N, C, T, H, W)` scaled and shifted."""
         return x * self.scale + self.shift
 
 
@@ -205,7 +208,7 @@ def for_export(module: Any) -> Any:
     if isinstance(module, ExactGPHead):
         return GPPosterior(module)
     # Not of a class derived from it, which may do more, as those of timm do.
-    if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d) and module.running_var is not None:
+    if type(module) in _DIMENSIONS and module.running_var is not None:
         return ChannelAffine(module)
     # None too, and what has several names, which `named_children` leaves out.
     parts = {

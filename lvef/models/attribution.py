@@ -27,6 +27,7 @@ METHOD_NAMES = {
     "hirescam": "HiResCAM",
     "integrated_gradients": "integrated gradients",
 }
+NOT_OF_CLIPS = "there are no heat maps of models of whole clips, only of key frames"
 _STAGES: dict[Method, Stage] = {"gradcam": "coarse", "hirescam": "fine"}
 """Of which stage of the backbone a method's maps are; integrated gradients need none."""
 Depth = Literal["head", "last_block", "all"]
@@ -48,9 +49,12 @@ class SaliencyMapper:
     Raises:
         NotFittedError: A Gaussian process was not fitted.
         FitError: A Gaussian process was fitted by approximation.
+        ConfigurationError: The task sees whole clips.
     """
 
     def __init__(self, task: EFTask, steps: int = 16) -> None:
+        if not task.explains:
+            raise ConfigurationError(NOT_OF_CLIPS)
         self.evidence = ExplainedAnswer(task)
         self.steps = steps
 

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lvef.cardiac import asked_clip, num_pictures
 from lvef.columns import SPLITS
 from lvef.errors import ConfigurationError
 from lvef.evaluation.correction import Kind
@@ -35,7 +36,7 @@ __all__ = ["Batch", "Cases", "EFTask"]
 
 
 class EFTask(JudgedTask):
-    """Base of the tasks that predict from key frames.
+    """Base of the tasks that predict from key frames, or from whole clips.
 
     What is said of a case comes about in three stages. The head puts out a *raw output*
     `(B, ...)`; `raw_answer` says what that means, in the columns `raw_columns`;
@@ -50,7 +51,8 @@ class EFTask(JudgedTask):
     batches carry `features` float32 `(B, F * num_features)` in place of `frames`.
 
     Args:
-        frames: Names of the frames of a case, in slot order; taken from the data module.
+        frames: Names of the frames of a case, in slot order, or of a whole clip; taken from the
+            data module.
         backbone: The shared backbone; None for a task that brings its own.
         own: Further hyperparameters, plain data.
 
@@ -61,7 +63,6 @@ class EFTask(JudgedTask):
         backbone_taught_by: The same of the backbone it started from.
     """
 
-    explains = True
     raw_columns: ClassVar[tuple[str, ...]]
     sides: ClassVar[tuple[str, str]]
     head: nn.Module
@@ -69,10 +70,12 @@ class EFTask(JudgedTask):
     def __init__(self, frames: Sequence[str], backbone: BackboneOptions | None, **own: Any) -> None:
         super().__init__()
         self.frames = list(frames)
+        self.explains = asked_clip(self.frames) is None
         if backbone is not None:
             # Weights are loaded when training starts: a checkpoint brings its own.
             self.backbone_options = chosen = options(BackboneOptions, backbone)
             self.backbone = new_backbone(chosen.name, chosen.freeze, chosen.arguments)
+            self.backbone.refuse_other_frames(self.frames)
             own["backbone"] = plain(chosen)
         self.save_hyperparameters({"frames": self.frames, **own}, logger=False)
         self.train_part: dict[str, Any] = {}
@@ -81,10 +84,10 @@ class EFTask(JudgedTask):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return the head's raw output `(B, ...)` for frames `(B, F, 3, H, W)`."""
-        if frames.shape[1] != len(self.frames):
+        if frames.shape[1] != num_pictures(self.frames):
             raise ConfigurationError(
                 f"the batch has {frames.shape[1]} frames a case, but the model takes "
-                f"{len(self.frames)}: {', '.join(self.frames)}"
+                f"{num_pictures(self.frames)}: {', '.join(self.frames)}"
             )
         output: Tensor = self.head(self.backbone(frames))
         return output
@@ -155,12 +158,15 @@ class EFTask(JudgedTask):
     @property
     def network_title(self) -> str:
         """The backbone, and what it gives."""
-        seen = f"{self.backbone.title}, {self.backbone.num_features:,} features a frame"
-        return f"{seen}, shared by all frames"
+        seen = f"{self.backbone.title}, {self.backbone.num_features:,} features a"
+        clip = asked_clip(self.frames)
+        if clip is not None:
+            return f"{seen} clip of {clip.words}"
+        return f"{seen} frame, shared by all frames"
 
     def parts(self) -> list[tuple[EFTask, list[int]]]:
         """Return the networks that make the answer, each with the slots of a case it looks at."""
-        return [(self, list(range(len(self.frames))))]
+        return [(self, list(range(num_pictures(self.frames))))]
 
     def joined(self, outputs: Sequence[Tensor]) -> Tensor:
         """Return the raw output that the raw outputs of all `parts`, in order, make together."""

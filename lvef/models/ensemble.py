@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from lvef.cardiac import asked_clip, num_pictures
 from lvef.errors import CheckpointError, ConfigurationError
 from lvef.models.base import Batch, Cases, EFTask
 from lvef.models.checkpoint_format import brought_up
@@ -192,4 +193,6 @@ def _slots(member: EFPredictor, frames: Sequence[str]) -> list[int]:
         raise ConfigurationError(
             f"a member needs {missing[0]}, but data.frames is {', '.join(frames)}: add it there"
         )
+    if asked_clip(frames) is not None:
+        return list(range(num_pictures(frames)))
     return [list(frames).index(name) for name in member.frames]

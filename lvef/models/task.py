@@ -65,7 +65,7 @@ class Task(LightningModule):
             given key frames.
         stands_alone: Whether it can be fitted without checkpoints of other tasks.
         exports: Whether it has a form that can be exported; see `exportable`.
-        explains: Whether heat maps can be made of it.
+        explains: Whether heat maps can be made of it; of whole clips they cannot.
         smallest_batch: Cases that a batch of training needs; batch norm learns nothing from one.
         trainer_arguments: Arguments of the Trainer that it needs, whatever the trainer was told.
         data_arguments: The same of the data module.
@@ -85,7 +85,7 @@ class Task(LightningModule):
     finds_beats: ClassVar[bool] = False
     stands_alone: ClassVar[bool] = True
     exports: ClassVar[bool] = True
-    explains: ClassVar[bool] = False
+    explains: bool = False
     smallest_batch: ClassVar[int] = 2
     trainer_arguments: ClassVar[Mapping[str, Any]] = {}
     data_arguments: ClassVar[Mapping[str, Any]] = {}

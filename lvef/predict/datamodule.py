@@ -34,7 +34,8 @@ class EchoNetDataModule(LightningDataModule):
         labels: The list in place of a folder: a CSV file with the path and the EF of each clip; see
             `python -m lvef keyframes --help`.
         frames: Frames a case consists of, in this order: any of EDF, ESF, MF, and of
-            the two-chamber view EDF_A2C, ESF_A2C, MF_A2C.
+            the two-chamber view EDF_A2C, ESF_A2C, MF_A2C; or in place of them a whole clip from ED
+            on: CLIP, 16 frames at 25 a second, or CLIP_LENGTH_RATE, such as CLIP_32_50.
         batch_size: Cases a batch, on each device.
         num_workers: Processes that decode for each device; by default the cores are shared out,
             8 at most.
@@ -76,6 +77,7 @@ class EchoNetDataModule(LightningDataModule):
             the usual ones that are there, null for none.
         layout: How the folder is laid out: echonet-dynamic, echonet-pediatric, camus, mimic-echo or
             bids; by default what lies in it tells.
+        random_start: Begin whole clips of TRAIN anywhere in their videos, not at ED.
 
     Attributes:
         labelled: What fit, validate and test read, and predict without `videos`.
@@ -112,11 +114,12 @@ class EchoNetDataModule(LightningDataModule):
         fold: int | None = None,
         labels: str | None = None,
         layout: str | None = None,
+        random_start: bool = False,
     ) -> None:
         self._jobs: list[LightningDataModule] = []
         super().__init__()
         check_options(
-            frames, masks, image_size=image_size, batch_size=batch_size, num_workers=num_workers,
+            frames, masks, image_size, random_start, batch_size=batch_size, num_workers=num_workers,
             feature_batch_size=feature_batch_size, limit=limit, max_excluded=max_excluded, fps=fps,
             fold_seed=fold_seed, calibration_share=calibration_share, folds=folds, fold=fold,
         )  # fmt: skip
@@ -152,7 +155,7 @@ class EchoNetDataModule(LightningDataModule):
                 root, frames, batch_size, num_workers, image_size, remove_artifacts, augmentation,
                 balanced, limit, max_excluded, check_videos, feature_batch_size, feature_cache,
                 train_fold, without_fold, fold_seed, calibration_share, subgroups, folds, fold,
-                layout,
+                layout, random_start,
             )  # fmt: skip
         self.new = None if videos is None else NewClipsDataModule(
             videos, None if masks else frames, batch_size, num_workers, image_size,

@@ -31,7 +31,7 @@ from lvef.errors import (
     VideoError,
 )
 from lvef.models import EFTask
-from lvef.models.attribution import Method, SaliencyMapper
+from lvef.models.attribution import NOT_OF_CLIPS, Method, SaliencyMapper
 from lvef.models.inference import best_device
 from lvef.models.loading import load_task
 from lvef.predict.record import ClipRecord, read_record, record_path, write_record
@@ -217,6 +217,8 @@ def _mapper(
     try:
         task = load_task(path)
         if not task.explains:
+            if task.frames:
+                run.notes.append(f"Heat maps: {NOT_OF_CLIPS}.")
             return None, []
         if not run.data.get("remove_artifacts", True):
             run.notes.append(

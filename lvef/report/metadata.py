@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from lvef.cardiac import asked_clip
 from lvef.data.slots import FRAME_COLUMNS
 from lvef.errors import ConfigurationError
 from lvef.evaluation.clinical_report import format_clinical
@@ -111,7 +112,7 @@ def read_metadata(path: Path, notes: list[str]) -> RunMetadata:
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path}: not readable as JSON of a run (no object)")
     reader = _Reader(content)
-    frames = reader.take("frames", lambda v: [one_of(_FRAMES, frame) for frame in sequence(v)], [])
+    frames = reader.take("frames", lambda v: list(map(_frame, sequence(v))), [])
     values = {
         "task": reader.take("task", lambda v: matching(_NAME, v), ""),
         "kind": reader.take("kind", lambda v: one_of(_KINDS, v), "", needed=False),
@@ -146,6 +147,11 @@ def read_metadata(path: Path, notes: list[str]) -> RunMetadata:
 def kind_of(metadata: Mapping[str, Any]) -> str:
     """Return the kind of task that a run's metrics.json or predictions.json states."""
     return str(metadata.get("kind") or _KIND_OF.get(str(metadata.get("task")), ""))
+
+
+def _frame(value: Any) -> str:
+    """Return the name of a key frame or of a whole clip."""
+    return value if isinstance(value, str) and asked_clip([value]) else one_of(_FRAMES, value)
 
 
 class _Reader:

@@ -12,7 +12,7 @@ from lightning import LightningDataModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from lvef.cardiac import SURVEY_FRAMES, is_reduced
+from lvef.cardiac import SURVEY_FRAMES, is_reduced, num_pictures
 from lvef.columns import SPLITS
 
 SIZE = 32
@@ -33,7 +33,7 @@ class PlantedData(LightningDataModule):
 
     Args:
         frames: Names of the frames of a case; empty for clips.
-        num_features: Features of a frame.
+        num_features: Features of a frame, or of a whole clip.
         one_class: Whether no case of VAL and TEST is reduced.
         shuffled: Whether the truth of VAL and TEST belongs to other cases.
         counts: Cases of each split.
@@ -137,7 +137,7 @@ class PlantedData(LightningDataModule):
 
     def _frames(self, row: int) -> Tensor:
         generator = torch.Generator().manual_seed(row)
-        shape = (len(self.frames), 3, SIZE, SIZE)
+        shape = (num_pictures(self.frames), 3, SIZE, SIZE)
         grey = 10 + 2 * float(self._ef[row])
         return (grey + 20 * torch.rand(shape, generator=generator)).to(torch.uint8)
 

@@ -113,7 +113,7 @@ class LabelFolder:
         folder = self
         for lack in lacks_of(self.table):
             if lack.is_asked(frames):
-                reasons = lack.reasons(folder.table)
+                reasons = lack.reasons(folder.table, frames)
                 without = reasons != ""
                 aside = folder.table.loc[without, ["video", "split"]].assign(
                     reason=reasons[without], lacks=lack.what
@@ -175,7 +175,7 @@ class LabelFolder:
         """Return how many cases lack what a run may ask for, and what that means for them."""
         lines = []
         for lack in lacks_of(self.table):
-            kept, told = lack.reasons(self.table), self.lacking["lacks"] == lack.what
+            kept, told = lack.reasons(self.table, ()), self.lacking["lacks"] == lack.what
             kept = kept[kept != ""] if lack.told or told.any() else kept.iloc[:0]
             reasons = pd.concat([self.lacking.loc[told, "reason"], kept])
             if len(reasons):

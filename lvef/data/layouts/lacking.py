@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lvef.cardiac import NO_FRAME, mid_frame, no_mid_frame
+from lvef.cardiac import NO_FRAME, asked_clip, mid_frame, no_mid_frame
 from lvef.data.layouts.checks import Check, first_reason
-from lvef.data.slots import A2C, A4C, NO_A2C, View, asks_for_a2c
+from lvef.data.slots import A2C, A4C, NO_A2C, View, asks_for_a2c, why_no_clip
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,15 @@ class Lack:
         what: It, in words.
         asked: How a run asks for it, in words.
         is_asked: Whether a run of these frames does.
-        reasons: Why each row of a table of `LabelFolder` has none; empty where it has one.
+        reasons: Why each row of a table of `LabelFolder` has none, as a run of these frames asks
+            for it; empty where it has one.
         told: Whether a run that does not ask for it is told, too.
     """
 
     what: str
     asked: str
     is_asked: Callable[[Sequence[str]], bool]
-    reasons: Callable[[pd.DataFrame], pd.Series]
+    reasons: Callable[[pd.DataFrame, Sequence[str]], pd.Series]
     told: bool = True
 
 
@@ -88,7 +89,7 @@ def frame_checks(ed: pd.Series, es: pd.Series, count: pd.Series) -> list[Check]:
 
 def lacks_of(table: pd.DataFrame) -> list[Lack]:
     """Return what cases of a table may lack: one without a column of A2Cs has none at all."""
-    return list(LACKS) if A2C.column("path") in table else [MID_FRAME]
+    return list(LACKS) if A2C.column("path") in table else [MID_FRAME, WHOLE_CLIP]
 
 
 def _why_no_mid_frame(table: pd.DataFrame, view: View) -> pd.Series:
@@ -99,10 +100,10 @@ def _why_no_mid_frame(table: pd.DataFrame, view: View) -> pd.Series:
     return pd.Series(told, index=table.index, dtype=object).where(ed != es, "")
 
 
-def _lacks_mid_frame(view: View) -> Callable[[pd.DataFrame], pd.Series]:
+def _lacks_mid_frame(view: View) -> Callable[[pd.DataFrame, Sequence[str]], pd.Series]:
     """Return what tells why rows have no mid frame; a layout may know what frames do not tell."""
 
-    def reasons(table: pd.DataFrame) -> pd.Series:
+    def reasons(table: pd.DataFrame, _: Sequence[str]) -> pd.Series:
         without = table[view.column("mid_frame")] == NO_FRAME
         told = _why_no_mid_frame(table, view).replace("", "no mid frame").where(without, "")
         return _of_a2c(told) if view == A2C else told
@@ -110,7 +111,7 @@ def _lacks_mid_frame(view: View) -> Callable[[pd.DataFrame], pd.Series]:
     return reasons
 
 
-def _lacks_a2c(table: pd.DataFrame) -> pd.Series:
+def _lacks_a2c(table: pd.DataFrame, _: Sequence[str]) -> pd.Series:
     return _of_a2c(table[A2C.column("reason")])
 
 
@@ -120,10 +121,15 @@ def _of_a2c(told: pd.Series) -> pd.Series:
 
 
 MID_FRAME = Lack("mid frame", "MF is", lambda frames: "MF" in frames, _lacks_mid_frame(A4C))
+WHOLE_CLIP = Lack(
+    "clip that is long enough", "a whole one is", lambda frames: asked_clip(frames) is not None,
+    why_no_clip, told=False,
+)  # fmt: skip
 LACKS = (
     Lack("A2C", "its frames are", asks_for_a2c, _lacks_a2c),
     MID_FRAME,
     Lack("mid frame of the A2C", "MF_A2C is", lambda frames: "MF_A2C" in frames,
          _lacks_mid_frame(A2C), told=False),
+    WHOLE_CLIP,
 )  # fmt: skip
 """All that cases may lack; each is asked about among those that have what stands before it."""

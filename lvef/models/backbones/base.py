@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
+from lvef.cardiac import CLIP, NOT_BOTH, asked_clip
 from lvef.errors import BackboneError
 from lvef.models.backbones.source import source_digest
 
@@ -29,7 +31,8 @@ class Backbone(nn.Module, ABC):
     class it can be chosen by that from then on, else by its class path.
 
     Args:
-        network: Takes normalised `(N, 3, H, W)` images, and returns `(N, num_features)`.
+        network: Takes normalised `(N, 3, H, W)` images, or `(N, T, 3, H, W)` clips, and returns
+            `(N, num_features)`.
         weights: Name or path of weights, see `load`; None for those that the network has.
         freeze: `true` never trains the backbone, `false` trains it from the start, and a number
             trains it from that epoch on. While frozen, batch-norm statistics stand still too.
@@ -38,7 +41,9 @@ class Backbone(nn.Module, ABC):
         name: What it is called in options and checkpoints.
         title: What it is called on pages.
         version: Raised with every change of the features that the same weights give.
-        num_features: Features of a frame.
+        num_features: Features of a frame, or of a whole clip.
+        takes_clips: Whether it looks at whole clips, in place of single frames.
+        clip_length: Frames of a clip that it takes; None for any number.
         pixel_mean: Mean of red, green and blue in 0..1 that the network was trained with; a single
             number for a network of grey pictures.
         pixel_std: Their standard deviation.
@@ -60,6 +65,8 @@ class Backbone(nn.Module, ABC):
     pixel_std: tuple[float, ...]
     stages: tuple[Stage, ...] = ("fine", "coarse")
     channels_last: bool = True
+    takes_clips: bool = False
+    clip_length: int | None = None
     mean: Tensor
     std: Tensor
 
@@ -99,6 +106,35 @@ class Backbone(nn.Module, ABC):
             WeightsError: They cannot be had, read, or do not fit.
         """
 
+    def refuse_other_frames(self, frames: Sequence[str]) -> None:
+        """Refuse key frames where it takes whole clips, clips where it does not, or of a length.
+
+        Args:
+            frames: What a model of it is to see.
+
+        Raises:
+            BackboneError: They are such.
+        """
+        clip, asked = asked_clip(frames), f"data.frames is [{', '.join(frames)}]"
+        if clip is None and self.takes_clips:
+            raise BackboneError(
+                f"backbone {self.name} takes whole clips, but {asked}: give [{CLIP}]"
+            )
+        if clip is None:
+            return
+        if len(frames) > 1:
+            raise BackboneError(f"{asked}, but {NOT_BOTH}")
+        if not self.takes_clips:
+            raise BackboneError(
+                f"backbone {self.name} takes single frames, but {asked}: give one of clips such as "
+                "--model.backbone.name torchvision/r2plus1d_18, or key frames such as [EDF, ESF]"
+            )
+        if self.clip_length not in (None, clip.length):
+            raise BackboneError(
+                f"backbone {self.name} takes clips of {self.clip_length} frames, but {asked}, of "
+                f"{clip.length}"
+            )
+
     def folded(self) -> Self:
         """Return a frozen copy that computes the same but for rounding, faster where it can."""
         twin = copy.deepcopy(self)
@@ -126,7 +162,7 @@ class Backbone(nn.Module, ABC):
             frames: `(B, F, 3, H, W)`, uint8 or float in 0..1.
 
         Returns:
-            `(B, F * num_features)` float features, slot by slot.
+            `(B, F * num_features)` float features, slot by slot; `(B, num_features)` of clips.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             return self.features(frames)
@@ -138,9 +174,16 @@ class Backbone(nn.Module, ABC):
             BackboneError: The network returns something else than `(N, num_features)`.
         """
         batch, slots = frames.shape[:2]
-        features: Tensor = self.network(self.normalise(frames.flatten(0, 1)))
+        images = self.normalise(frames.flatten(0, 1))
+        if self.takes_clips:
+            images, slots = self.as_clips(images.reshape(batch, slots, *images.shape[1:])), 1
+        features: Tensor = self.network(images)
         check_output(self.name, features, self.num_features)
         return features.reshape(batch, slots * self.num_features)
+
+    def as_clips(self, images: Tensor) -> Tensor:
+        """Return normalised clips `(B, T, C, H, W)` in the order of axes that the network takes."""
+        return images
 
     def normalise(self, images: Tensor) -> Tensor:
         """Scale `(N, 3, H, W)` images as its training did: uint8 or float in 0..1 in."""
@@ -204,7 +247,8 @@ def check_output(name: str, output: Any, num_features: int | None = None) -> Non
     if output.ndim == 2 and (num_features is None or output.shape[1] == num_features):
         return
     shape = ", ".join(["n", *map(str, output.shape[1:])])
-    pooled = ": pool its maps, as by their mean over height and width" if output.ndim == 4 else ""
+    over = {4: "height and width", 5: "time, height and width"}.get(output.ndim)
+    pooled = f": pool its maps, as by their mean over {over}" if over else ""
     raise BackboneError(
         f"backbone {name} returns ({shape}) for n pictures, but must return {wanted}{pooled}"
     )

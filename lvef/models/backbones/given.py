@@ -26,7 +26,7 @@ class Given:
     Attributes:
         name: What the backbone is called in options and checkpoints.
         title: What it is called on pages.
-        num_features: Features of a picture.
+        num_features: Features of a picture, or of a whole clip.
         pixel_mean: Mean of each channel in 0..1; one of a network of grey pictures.
         pixel_std: Their standard deviation.
         made_with: What the features depend on beside the weights: versions, arguments, source.
@@ -34,6 +34,8 @@ class Given:
         stages: Names of its stages.
         head: Parts that a file of its weights has besides, the classifier.
         channels_last: See `Backbone`.
+        takes_clips: See `Backbone`.
+        clip_length: See `Backbone`.
     """
 
     name: str
@@ -46,6 +48,8 @@ class Given:
     stages: Mapping[Stage, str] = field(default_factory=dict)
     head: tuple[str, ...] = ()
     channels_last: bool = True
+    takes_clips: bool = False
+    clip_length: int | None = None
 
 
 class GivenBackbone(Backbone):
@@ -55,7 +59,8 @@ class GivenBackbone(Backbone):
     channel gets their mean over red, green and blue.
 
     Args:
-        network: Takes normalised `(N, C, H, W)` images, and returns `(N, num_features)`.
+        network: Takes normalised `(N, C, H, W)` images, or `(N, T, C, H, W)` clips, and returns
+            `(N, num_features)`.
         given: What it was made for.
         freeze: See `Backbone`.
     """
@@ -67,6 +72,7 @@ class GivenBackbone(Backbone):
         self.pixel_mean, self.pixel_std = given.pixel_mean, given.pixel_std
         self.stages = tuple(given.stages)
         self.channels_last = given.channels_last
+        self.takes_clips, self.clip_length = given.takes_clips, given.clip_length
         super().__init__(network, None, freeze)
 
     def identity(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lvef.cardiac import PICTURE_SIZE
+from lvef.cardiac import PICTURE_SIZE, WholeClip
 from lvef.errors import BackboneError, WeightsError
 from lvef.models.backbones.base import Backbone, Stage
 from lvef.models.backbones.given import Given, GivenBackbone, arguments_in_words
@@ -23,12 +23,14 @@ _LIBRARIES = ("torch", "torchvision", "timm", "lightning", "torchmetrics", "gpyt
 class OwnBackbone(GivenBackbone):
     """An encoder of a user's own.
 
-    It takes normalised pictures `(N, 3, H, W)` and returns `(N, features)`. Its class, or an
-    instance, may say more, and need say nothing:
+    It takes normalised pictures `(N, 3, H, W)`, or whole clips `(N, T, 3, H, W)`, and returns
+    `(N, features)`. Its class, or an instance, may say more, and need say nothing:
 
     - `pixel_mean`, `pixel_std`: how pictures are normalised; ImageNet's by default. A single
       number each for a network of grey pictures, `(N, 1, H, W)`.
     - `input_size`: the height and width that it takes; by default it takes any.
+    - `takes_clips`: true where it takes whole clips; `clip_length` then, how many frames; by
+      default it takes any number.
     - `stages`: by `fine` and `coarse` the names of the parts whose maps heat maps are of; without,
       it has integrated gradients only.
     - `title`: what it is called on pages.
@@ -62,12 +64,17 @@ class OwnBackbone(GivenBackbone):
                 f"backbone {name}: input_size is {size!r:.40}, but must be a number"
             )
         advice = "" if size else "; where it takes one size only, let its input_size say so"
-        trial = tried(name, network, len(mean), size or PICTURE_SIZE, advice)
+        clips, length = bool(getattr(network, "takes_clips", False)), _clip_length(name, network)
+        side = size or PICTURE_SIZE
+        clip = (length or WholeClip().length, len(mean), side, side) if clips else ()
+        trial = tried(name, network, len(mean), side, advice, clip)
         version = getattr(network, "version", 1)
         given = Given(
             name, str(getattr(network, "title", kind.__name__)), trial.num_features, mean, std,
             f"{source_digest(kind)} {version} {arguments_in_words(arguments)}", size,
-            _stages(name, network, trial), channels_last=bool(getattr(network, "channels_last", 0)),
+            {} if clips else _stages(name, network, trial),
+            channels_last=not clips and bool(getattr(network, "channels_last", 0)),
+            takes_clips=clips, clip_length=length,
         )  # fmt: skip
         super().__init__(network, given, freeze)
 
@@ -143,6 +150,18 @@ def own_backbone(class_path: str, freeze: bool | int, arguments: Mapping[str, An
     backbone: Backbone = made(class_path, kind, None, freeze, **arguments)
     backbone.name = class_path
     return backbone
+
+
+def _clip_length(name: str, network: nn.Module) -> int | None:
+    """Return how many frames a network of clips takes; None for any number.
+
+    Raises:
+        BackboneError: It says no number.
+    """
+    said: Any = getattr(network, "clip_length", None)
+    if said is not None and (not isinstance(said, int) or said < 1):
+        raise BackboneError(f"backbone {name}: clip_length is {said!r:.40}, but must be a number")
+    return said
 
 
 def _channels(

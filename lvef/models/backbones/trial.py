@@ -35,21 +35,28 @@ class Trial:
 
 @torch.no_grad()
 def tried(
-    name: str, network: nn.Module, channels: int = 3, size: int = PICTURE_SIZE, advice: str = ""
+    name: str,
+    network: nn.Module,
+    channels: int = 3,
+    size: int = PICTURE_SIZE,
+    advice: str = "",
+    clip: tuple[int, ...] = (),
 ) -> Trial:
     """Pass one grey picture through a network in evaluation mode; it stays as it is.
 
     Args:
         name: What the network is called.
-        network: Takes `(N, channels, size, size)`.
+        network: Takes `(N, channels, size, size)`, or clips.
         channels: Of the picture.
         size: Its height and width in pixels.
         advice: What to do where it cannot be passed through.
+        clip: Of one that takes whole clips the shape of one, without the batch.
 
     Raises:
         BackboneError: It cannot, or something else than features comes out.
     """
     maps: dict[str, tuple[int, int]] = {}
+    shape = clip or (channels, size, size)
 
     def note(part: str) -> Callable[..., None]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -65,11 +72,12 @@ def tried(
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
-        output = network(torch.zeros(1, channels, size, size))
+        output = network(torch.zeros(1, *shape))
     except Exception as error:  # whatever a network of somebody else's raises
         line = " ".join(str(error).split())[:200] or "no message"
         raise BackboneError(
-            f"backbone {name} takes no picture of {channels} x {size} x {size}: "
+            f"backbone {name} takes no {'clip' if clip else 'picture'} of "
+            f"{' x '.join(map(str, shape))}: "
             f"{type(error).__name__}: {line}{advice}"
         ) from error
     finally:

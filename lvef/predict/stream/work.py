@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,13 +19,16 @@ from lvef.analysis.analyse import ClipAnalyser
 from lvef.analysis.biplane import BeatDisks, beat_disks
 from lvef.analysis.overlay import write_overlay
 from lvef.analysis.result import ClipAnalysis
+from lvef.cardiac import asked_clip
 from lvef.data.dataset import KeyFrameDataset, collate, prepare_for_workers
 from lvef.data.decode import DecodedClip, decode_clip
 from lvef.data.formats import ClipFile
 from lvef.data.looks import VIEW
+from lvef.data.names import frame_rate
 from lvef.data.prepare import prepare_decoded
 from lvef.data.slots import A2C, A4C, FRAME_COLUMNS, View, asks_for_a2c, view_of
 from lvef.data.views import ClipView, FrameOptions
+from lvef.errors import VideoError
 from lvef.predict.clip_beats import Asked, FoundBeats, beats_of, told_of
 from lvef.predict.record import packed_record
 from lvef.predict.stream.anonymous import without_names
@@ -160,9 +164,14 @@ class ClipWork:
         """Return the beats of a clip, with those of their frames that a model sees of its view."""
         seen = self.options.seen
         names = () if seen is None else seen.frames
-        own = [FRAME_COLUMNS[name] for name in names if view_of(name) == of]
+        own = [FRAME_COLUMNS[n] for n in names if n in FRAME_COLUMNS and view_of(n) == of]
         columns = [column.removesuffix(of.suffix) for column in own]
         shown = sorted({getattr(beat, column) for beat in analysis.beats for column in columns})
+        whole = asked_clip(names) if of == A4C else None
+        known = (clip.info.num_frames, clip.timing.fps)
+        if whole is not None and not whole.why_not(*known):
+            numbers = [whole.frames(beat.ed_frame, *known) for beat in analysis.beats]
+            shown = sorted({number for each in numbers for number in each.tolist()})
         view = ClipView.of(clip, shown, seen)
         return FoundBeats(analysis.beats, analysis.quality, analysis.reason, view)
 
@@ -174,12 +183,23 @@ class ClipWork:
         if not usable:
             return None
         table = pd.DataFrame([rows[number] for number in usable], index=usable)
+        if asked_clip(seen.frames) is not None:
+            table["fps"] = self._rate(clip)
         options = (seen.frames, seen.image_size, seen.remove_artifacts)
         dataset = KeyFrameDataset(table, *options, crop=True)
         batch = collate([dataset[item] for item in range(len(dataset))])
         for number, reason in batch.get("failures", []):
             rows[number]["reason"] = without_names(clip, told_of(rows[number], reason))
         return batch["frames"].numpy() if "frames" in batch else None
+
+    def _rate(self, clip: ClipInput) -> float:
+        """Return the frames a second of a clip, NaN where they are not known."""
+        if self.options.fps is not None:
+            return self.options.fps
+        try:
+            return frame_rate(clip.path)
+        except VideoError:
+            return math.nan
 
     def _keep(self, analysis: ClipAnalysis, name: str) -> None:
         """Keep what is wanted of an analysis beside its rows."""
