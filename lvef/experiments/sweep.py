@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,8 @@ from lvef.options import COUNT, SEED, check_numbers
 _JOURNAL = ".journal"
 _MOST_FAILED = 2
 """Trials that may fail before it is taken for no bad luck of one."""
+_PATIENCE = 60
+"""Seconds that a process waits for another one to be done with a file of SQLite's."""
 _running: Any = None
 """The trial of this process that is being fitted, for `ReportsToStudy`."""
 
@@ -129,7 +132,12 @@ def _storage(optuna: Any, given: str | None, output: Path) -> Any:
             make_room(Path(where))
             backend = optuna.storages.journal.JournalFileBackend(where)
             return optuna.storages.JournalStorage(backend)
-        return optuna.storages.RDBStorage(where)
+        waiting = {"connect_args": {"timeout": _PATIENCE}} if where.startswith("sqlite") else None
+        try:
+            return optuna.storages.RDBStorage(where, waiting)
+        except Exception:  # another process makes its tables at this moment
+            time.sleep(1)
+            return optuna.storages.RDBStorage(where, waiting)
     except Exception as error:  # whatever SQLAlchemy or a driver says of it
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigurationError(f"--storage {where}: {reason}") from error
