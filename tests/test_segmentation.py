@@ -217,3 +217,15 @@ def test_weights_that_are_none_are_told(tmp_path, logs, phantom_root, capsys):
     assert main([*asked, str(tmp_path)]) == 1
     assert "--data.videos" in told(capsys.readouterr().err)[0]
     assert not list(tmp_path.glob("lv_seg/*")), "a run that wrote nothing leaves no folder"
+
+
+def test_looks_that_are_not_wanted_are_seen_and_not_painted():
+    torch.manual_seed(0)
+    net = LVSegmentationNet().eval()
+    clip, survey = torch.rand(2, 9, 32, 32), torch.rand(2, 3, 32, 32)
+    with torch.inference_mode():
+        whole, part = net(clip, survey), net(clip, survey, (2, 6))
+        alone = net(clip[:, 2:6], survey)
+        torch.testing.assert_close(part, whole[:, 2:6], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(net(clip, survey, (0, 9)), whole)
+    assert (part - alone).abs().max() > 1e-3, "the looks around tell of them"

@@ -65,7 +65,7 @@ def segment(
     get what lies between.
 
     Args:
-        net: The network, in evaluation mode.
+        net: The network, in evaluation mode; see `LVSegmentationNet.forward`.
         frames: `(T, 112, 112)` uint8 grey frames.
         fps: Frames a second.
         exact: Whether a CPU that multiplies bfloat16 does so in single precision all the same.
@@ -80,9 +80,10 @@ def segment(
     for start in range(0, len(looked), _AT_ONCE):
         first, stop = max(start - _OVERLAP, 0), min(start + _AT_ONCE + _OVERLAP, len(looked))
         clip = torch.from_numpy(frames[looked[first:stop]])[None].to(device)
+        wanted = start - first, min(start - first + _AT_ONCE, stop - first)
         with inference(device, small=not exact):
-            probability = full_size(net(clip, spread).float().sigmoid())[0].cpu().numpy()
-        kept = probability[start - first : start - first + _AT_ONCE]
+            logits = net(clip, spread, wanted).float()
+            kept = full_size(logits.sigmoid())[0].cpu().numpy()
         probabilities[start : start + len(kept)] = kept
     if len(looked) == len(frames):
         return probabilities

@@ -40,16 +40,20 @@ class LVSegmentationNet(nn.Module):
         self.head = nn.Conv2d(first, 1, 1)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, clip: Tensor, survey: Tensor) -> Tensor:
+    def forward(
+        self, clip: Tensor, survey: Tensor, wanted: tuple[int, int] | None = None
+    ) -> Tensor:
         """Return logits of the ventricle at half the resolution of the pictures.
 
         Args:
             clip: `(B, T, H, W)` looks, 40 ms apart, uint8 or float in 0..1; H and W multiples
                 of 16.
             survey: `(B, S, H, W)` frames spread over the whole clip.
+            wanted: First look and the one after the last of which logits are wanted; the others
+                are seen for what they tell of these. None for all.
 
         Returns:
-            `(B, T, H / 2, W / 2)` logits.
+            `(B, T, H / 2, W / 2)` logits, T those that are wanted.
         """
         batch, count = clip.shape[:2]
         x = self.stem(describe(clip, survey))
@@ -60,6 +64,10 @@ class LVSegmentationNet(nn.Module):
                 for mix in list(self.time[level - 1].children()):
                     x = mix(x, batch)
             passed.append(x)
+        if wanted is not None and wanted != (0, count):  # the way up is of each look by itself
+            passed = [maps.unflatten(0, (batch, count))[:, slice(*wanted)].flatten(0, 1)
+                      for maps in passed]  # fmt: skip
+            x, count = passed[-1], wanted[1] - wanted[0]
         steps = zip(self.up, self.merge, passed[-2::-1], strict=True)
         for up, merge, finer in steps:
             x = functional.interpolate(up(x), scale_factor=2.0, mode="bilinear")

@@ -249,9 +249,9 @@ class _Timed(nn.Module):
         super().__init__()
         self.network, self.clock = network, clock
 
-    def forward(self, clip: Tensor, survey: Tensor) -> Tensor:
+    def forward(self, clip: Tensor, survey: Tensor, wanted: tuple[int, int]) -> Tensor:
         with self.clock.of("network"):
-            logits: Tensor = self.network(clip, survey)
+            logits: Tensor = self.network(clip, survey, wanted)
         return logits
 
 
@@ -262,5 +262,5 @@ class _Elsewhere(nn.Module):
         super().__init__()
         self.asked = network
 
-    def forward(self, clip: Tensor, survey: Tensor) -> Tensor:
-        return self.asked(clip, survey)
+    def forward(self, clip: Tensor, survey: Tensor, wanted: tuple[int, int]) -> Tensor:
+        return self.asked(clip, survey)[:, slice(*wanted)]  # batched with those of other clips
