@@ -159,7 +159,6 @@ REFUSED = {
     "timm/": "timm .* has no ''",
     "torchvision/convnext_tinny": r"'convnext_tinny' for pictures or clips: near are convnext_tiny",
     "torchvision/fcn_resnet50": "'fcn_resnet50' for pictures",
-    "torchvision/r3d_18": "'r3d_18' for pictures",
     "torchvision/inception_v3": "auxiliary classifiers .* take timm/inception_v3",
     "convnext_tiny": "is 'convnext_tiny', but must be one of resnet50.* timm/convnext_tiny",
     "": "is '', but must be one of resnet50",
