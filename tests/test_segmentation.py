@@ -12,9 +12,11 @@ import pandas as pd
 import pytest
 import torch
 from helpers import CONFIGS, is_drawn, newest, told
+from scipy.ndimage import binary_fill_holes, gaussian_filter, label
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import lvef
+from lvef.analysis.segment import one_ventricle
 from lvef.cli.commands import main
 from lvef.data.clips import WINDOW, ClipDataset
 from lvef.data.layouts import read_labels
@@ -23,7 +25,7 @@ from lvef.errors import WeightsError
 from lvef.evaluation.overlap import area_error, boundary_distance, dice
 from lvef.models.answers import LVAnswer
 from lvef.models.loading import load_task
-from lvef.models.segmentation.network import LVSegmentationNet
+from lvef.models.segmentation.network import LVSegmentationNet, for_inference
 from lvef.models.segmentation.weights import read_weights
 from lvef.models.segmenter import LVSegmenter
 
@@ -229,3 +231,30 @@ def test_looks_that_are_not_wanted_are_seen_and_not_painted():
         torch.testing.assert_close(part, whole[:, 2:6], rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(net(clip, survey, (0, 9)), whole)
     assert (part - alone).abs().max() > 1e-3, "the looks around tell of them"
+
+
+def test_folding_batch_norm_changes_no_logit():
+    torch.manual_seed(0)
+    net = LVSegmentationNet()
+    for norm in (part for part in net.modules() if isinstance(part, torch.nn.BatchNorm2d)):
+        torch.nn.init.uniform_(norm.weight, 0.5, 2)
+        torch.nn.init.uniform_(norm.bias, -1, 1)
+        norm.running_mean.uniform_(-1, 1)
+        norm.running_var.uniform_(0.5, 2)
+    net.eval()
+    clip, survey = torch.rand(1, 5, 32, 32), torch.rand(1, 3, 32, 32)
+    with torch.inference_mode():
+        before, folded = net(clip, survey), for_inference(net)(clip, survey)
+        torch.testing.assert_close(folded, before, rtol=1e-4, atol=1e-4)
+        assert before.std() > 0.01
+        torch.testing.assert_close(net(clip, survey), before), "the network itself stays"
+
+
+def test_holes_are_filled_as_scipy_fills_them(rng):
+    for share in (0.3, 0.5, 0.6, 0.8):
+        probability = gaussian_filter(rng.random((12, 60, 60)), (0, 1.5, 1.5))
+        probability = (probability > np.quantile(probability, 1 - share)).astype(np.float32)
+        for painted, mask in zip(probability, one_ventricle(probability), strict=True):
+            pieces, _ = label(painted > 0.5)
+            largest = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
+            np.testing.assert_array_equal(mask, binary_fill_holes(largest))

@@ -38,7 +38,7 @@ from lvef.data.prepare import PreparedClip, prepare_file, prepare_frames
 from lvef.data.timing import checked_rate
 from lvef.errors import WeightsError
 from lvef.models.inference import best_device
-from lvef.models.segmentation.network import LVSegmentationNet
+from lvef.models.segmentation.network import LVSegmentationNet, for_inference
 from lvef.models.segmentation.weights import (
     SHIPPED,
     load_weights,
@@ -78,7 +78,7 @@ class ClipAnalyser:
         self.exact = exact
         net = LVSegmentationNet()
         metadata = load_weights(net, weights)
-        self.net: nn.Module = net.eval().to(best_device(device))
+        self.net: nn.Module = for_inference(net).to(best_device(device))
         self.recalibrated = recalibration_of(metadata)
         self.trained_on = metadata.get("trained_on", "")
         if self.recalibrated.get("phantom"):

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import binary_fill_holes, label
+from scipy.ndimage import label
 from torch import nn
 
 from lvef.cardiac import looks, survey
@@ -103,8 +103,16 @@ def one_ventricle(probability: NDArray[np.float32]) -> NDArray[np.bool_]:
         pieces, count = label(mask)
         if count > 1:
             mask = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
-        masks[frame] = binary_fill_holes(mask) if count else mask
+        masks[frame] = _without_holes(mask) if count else mask
     return masks
+
+
+def _without_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a mask with its holes filled, as SciPy's `binary_fill_holes`, which takes longer."""
+    filled = mask.astype(np.uint8)
+    outlines, _ = cv2.findContours(filled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(filled, outlines, -1, 1, cv2.FILLED)
+    return np.asarray(filled.astype(bool))
 
 
 def confidence(probability: NDArray[np.float32], masks: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 _CHANNELS = (24, 64, 128, 256)
 _INPUTS = 5
@@ -103,6 +106,19 @@ class TemporalMixing(nn.Module):
         assert isinstance(joined, Tensor)
         mixed: Tensor = maps + self.mix(joined.flatten(0, 1))
         return mixed
+
+
+def for_inference(net: LVSegmentationNet) -> LVSegmentationNet:
+    """Return a copy in evaluation mode whose batch norm is folded into its convolutions.
+
+    Logits are the same up to rounding (some 1e-5).
+    """
+    folded = deepcopy(net).eval()
+    for block in folded.modules():
+        if isinstance(block, nn.Sequential) and isinstance(block[0], nn.Conv2d):
+            block[0] = fuse_conv_bn_eval(block[0], block[1])
+            block[1], block[2] = nn.Identity(), nn.ReLU(inplace=True)
+    return folded.to(memory_format=torch.channels_last)
 
 
 def full_size(maps: Tensor) -> Tensor:
