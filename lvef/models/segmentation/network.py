@@ -115,8 +115,11 @@ def for_inference(net: LVSegmentationNet) -> LVSegmentationNet:
     """
     folded = deepcopy(net).eval()
     for block in folded.modules():
-        if isinstance(block, nn.Sequential) and isinstance(block[0], nn.Conv2d):
-            block[0] = fuse_conv_bn_eval(block[0], block[1])
+        if not (isinstance(block, nn.Sequential) and len(block) > 1):
+            continue
+        convolution, norm = block[0], block[1]
+        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            block[0] = fuse_conv_bn_eval(convolution, norm)
             block[1], block[2] = nn.Identity(), nn.ReLU(inplace=True)
     return folded.to(memory_format=torch.channels_last)
 
