@@ -8,6 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from lvef.cli.flags import with_true
 from lvef.models.loading import describe_checkpoint
 from lvef.run_files import CONFIG
 
@@ -24,12 +25,7 @@ def with_flags(words: Sequence[str], classes: dict[str, type]) -> list[str]:
         classes: Whose arguments flags may be, by what stands before their names.
     """
     flags = {f"--{start}{name}" for start, kind in classes.items() for name in _flags(kind)}
-    typed = []
-    for word, following in zip_longest(words, words[1:], fillvalue="--"):
-        typed.append(word)
-        if word in flags and following.startswith("-"):
-            typed.append("true")
-    return typed
+    return with_true(words, flags)
 
 
 def _flags(kind: type) -> list[str]:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import version
 from inspect import signature
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from lvef.cli.flags import with_true
 from lvef.cli.imports import HELP as IMPORT_HELP
 from lvef.cli.imports import import_modules, take_imports
 from lvef.cli.noise import quiet
@@ -190,12 +190,7 @@ def _spelt_out(words: list[str], function: Callable[..., Any]) -> list[str]:
     """Return the words of a command; a bare `--flag` means `--flag true`."""
     parameters = signature(function).parameters.items()
     flags = {f"--{name}" for name, option in parameters if isinstance(option.default, bool)}
-    spelt = []
-    for word, following in zip_longest(words, words[1:], fillvalue="--"):
-        spelt.append(word)
-        if word in flags and following.startswith("--"):
-            spelt.append("true")
-    return spelt
+    return with_true(words, flags)
 
 
 def _parser() -> argparse.ArgumentParser:
