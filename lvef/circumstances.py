@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import subprocess
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -97,3 +98,24 @@ def _git(*words: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None
+
+
+def forget_peak_memory() -> None:
+    """Measure `peak_memory` from now on; without effect where the system cannot."""
+    with suppress(OSError):  # no Linux
+        Path("/proc/self/clear_refs").write_text("5")
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_memory() -> dict[str, float | None]:
+    """Return the most memory that this process has held, in MB: `main`, and on a GPU `gpu`.
+
+    None where it is not known, or there is no GPU. What worker processes hold is not in it.
+    """
+    main = None
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        main = int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
+    gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
+    return {"main": None if main is None else round(main), "gpu": gpu and round(gpu)}

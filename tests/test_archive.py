@@ -139,7 +139,7 @@ def test_the_report_shows_the_clips_of_an_archive(analysed, tmp_path):
     [
         (["--fps", "30"], "fps (None there, 30.0 now)"),
         (["--shard", "1/2"], "shards (1 there"),
-        (["--exact"], "exact (None there, True now)"),
+        (["--fast"], "fast (None there, True now)"),
     ],
 )
 def test_rows_made_otherwise_are_refused(clips, analysed, more, message, capsys):

@@ -26,6 +26,7 @@ from lvef.experiments.experiment import (
 from lvef.experiments.table import table
 from lvef.experiments.table_bounds import MAJORITY, MEAN, MEDIAN, given
 from lvef.experiments.table_experiments import ENSEMBLES, EXPERIMENTS
+from lvef.experiments.table_markdown import number
 from lvef.models import EFRegressor
 from lvef.models.loading import load_task
 from lvef.notice import NOT_FOR_DIAGNOSIS
@@ -72,6 +73,12 @@ def test_the_table_continues_where_it_was_interrupted(
     for name in chosen[:2]:
         assert about["rows"][name] == first[name], "reused, minutes and all"
     assert len(list((output / "esf_mlp").glob("version_*"))) == 2, "one fit and one test"
+    cost = about["rows"]["esf_mlp"]
+    assert cost["ms_a_case"] > 0
+    assert cost["peak_memory_mb"]["main"] > 100
+    told = f"| {cost['peak_memory_mb']['main'] / 1000:.1f} | {number(cost['ms_a_case'])} |"
+    assert told in text
+    assert "| minutes to fit | GB | ms a case |" in text
     own = about["rows"]["esf_gpr"]["made_from"]["words"]
     assert about["rows"]["esf_mlp"]["checkpoint"] in own, "the GP stands on the MLP's backbone"
     assert "--model.backbone.checkpoint" not in about["rows"]["edf_gpr"]["made_from"]["words"]

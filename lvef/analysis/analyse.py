@@ -61,9 +61,9 @@ class ClipAnalyser:
     Args:
         weights: "shipped", or a file of segmenter weights or a checkpoint of an `LVSegmenter`.
         device: Where the network runs; see `best_device`.
-        exact: Whether the network runs in single precision on every CPU. By default those that
-            multiply bfloat16 do so: the EF of a clip then differs from other machines' by
-            hundredths of a point, of one in twenty by more than a tenth.
+        fast: Whether the network runs in bfloat16 where that is faster: on GPUs, and on CPUs that
+            multiply it. EF then differs by hundredths of a point from what single precision
+            finds on every machine, of one clip in twenty by more than a tenth.
 
     Raises:
         WeightsError: The weights cannot be read.
@@ -73,9 +73,9 @@ class ClipAnalyser:
         self,
         weights: str | Path = SHIPPED,
         device: str | torch.device | None = None,
-        exact: bool = False,
+        fast: bool = False,
     ) -> None:
-        self.exact = exact
+        self.fast = fast
         net = LVSegmentationNet()
         metadata = load_weights(net, weights)
         self.net: nn.Module = for_inference(net).to(best_device(device))
@@ -115,7 +115,7 @@ class ClipAnalyser:
         else:
             clip = prepare_frames(source, fps)
         even = evened(clip)
-        probability = segment_closely(self.net, even.frames, even.fps, self.exact)
+        probability = segment_closely(self.net, even.frames, even.fps, self.fast)
         return in_own_frames(_analyse(even, probability, self.calibration), clip)
 
 

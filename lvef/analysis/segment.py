@@ -23,7 +23,7 @@ _CLOSER_LOOKS = 2
 
 
 def segment_closely(
-    net: nn.Module, frames: NDArray[np.uint8], fps: float, exact: bool = False
+    net: nn.Module, frames: NDArray[np.uint8], fps: float, fast: bool = False
 ) -> NDArray[np.float32]:
     """Return the probability of the left ventricle in every frame, from several looks at the clip.
 
@@ -33,7 +33,7 @@ def segment_closely(
 
     Args and result are those of `segment`.
     """
-    first = segment(net, frames, fps, exact)
+    first = segment(net, frames, fps, fast)
     inside = np.ones(frames.shape[1:], bool)
     total, mean = first.copy(), first
     for closer in range(_CLOSER_LOOKS):
@@ -45,7 +45,7 @@ def segment_closely(
         there = np.array([[zoom, 0, _CENTRE[0] - zoom * middle[0]],
                           [0, zoom, _CENTRE[1] - zoom * middle[1]]])  # fmt: skip
         back = cv2.invertAffineTransform(there)
-        total += _moved(segment(net, _moved(frames, there), fps, exact), back)
+        total += _moved(segment(net, _moved(frames, there), fps, fast), back)
         inside &= _moved(np.ones((1, *frames.shape[1:]), np.float32), back)[0] > 0.99
         mean = np.where(inside, total / (closer + 2), first)
     return mean
@@ -57,7 +57,7 @@ def _moved(pictures: NDArray[Any], matrix: NDArray[np.float64]) -> NDArray[Any]:
 
 
 def segment(
-    net: nn.Module, frames: NDArray[np.uint8], fps: float, exact: bool = False
+    net: nn.Module, frames: NDArray[np.uint8], fps: float, fast: bool = False
 ) -> NDArray[np.float32]:
     """Return the probability of the left ventricle in every frame.
 
@@ -68,7 +68,7 @@ def segment(
         net: The network, in evaluation mode; see `LVSegmentationNet.forward`.
         frames: `(T, 112, 112)` uint8 grey frames.
         fps: Frames a second.
-        exact: Whether a CPU that multiplies bfloat16 does so in single precision all the same.
+        fast: In bfloat16 where that is faster; see `inference`.
 
     Returns:
         `(T, 112, 112)` float32 in 0..1.
@@ -81,7 +81,7 @@ def segment(
         first, stop = max(start - _OVERLAP, 0), min(start + _AT_ONCE + _OVERLAP, len(looked))
         clip = torch.from_numpy(frames[looked[first:stop]])[None].to(device)
         wanted = start - first, min(start - first + _AT_ONCE, stop - first)
-        with inference(device, small=not exact):
+        with inference(device, fast, small=True):
             logits = net(clip, spread, wanted).float()
             kept = full_size(logits.sigmoid())[0].cpu().numpy()
         probabilities[start : start + len(kept)] = kept

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import statistics
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from lvef.circumstances import machine, package, versions
+from lvef.circumstances import forget_peak_memory, machine, package, peak_memory, versions
 from lvef.data.fingerprint import clips_fingerprint, file_digest, folder_fingerprint
 from lvef.errors import CheckpointError, LvefError
 from lvef.files import finite, write_json
@@ -50,7 +52,9 @@ class RunRecord(Callback):
 
     def __init__(self, command: str, config: str, words: Sequence[str]) -> None:
         self._path: Path | None = None
-        self._since = time.monotonic()
+        self._since, self._begun = time.monotonic(), 0.0
+        self._steps: list[float] = []
+        forget_peak_memory()
         plain = finite(_plain(yaml.safe_load(config)))
         self.record: dict[str, Any] = {
             "format": _FORMAT,
@@ -60,6 +64,7 @@ class RunRecord(Callback):
             "started": _now(),
             "ended": None,
             "seconds": None,
+            "peak_memory_mb": None,
             "seed": plain.get("seed_everything"),
             "config": plain,
             "config_sha256": config_digest(plain),
@@ -88,6 +93,19 @@ class RunRecord(Callback):
         }
         write_json(self._path, self.record)
 
+    def on_test_batch_start(self, *_: Any) -> None:
+        """Begin to time a batch."""
+        self._begun = time.perf_counter()
+
+    def on_test_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *_: Any
+    ) -> None:
+        """Note how long a case took the model, decoding left out."""
+        if pl_module.device.type == "cuda":
+            torch.cuda.synchronize(pl_module.device)
+        taken = time.perf_counter() - self._begun
+        self._steps.append(1000 * taken / max(len(batch["row"]), 1))
+
     def finish(self, trainer: Trainer, state: str) -> None:
         """Complete the record, if the run ever began.
 
@@ -101,7 +119,10 @@ class RunRecord(Callback):
             "state": state,
             "ended": _now(),
             "seconds": round(time.monotonic() - self._since, 1),
+            "peak_memory_mb": peak_memory(),
         }
+        if self._steps:  # the median: the first batch warms up
+            self.record["ms_a_case"] = round(statistics.median(self._steps), 2)
         if self.record["command"] == "fit":
             self.record |= _of_checkpoints(trainer)
         elif state == FINISHED:
@@ -131,6 +152,15 @@ def recorded(trainer: Trainer, command: str, config: str, words: Sequence[str]) 
             record.finish(trainer, state)
         raise
     record.finish(trainer, "interrupted" if trainer.received_sigterm else FINISHED)
+
+
+def record_of(run: Path) -> dict[str, Any]:
+    """Return the record of a run's folder; empty where it holds none."""
+    try:
+        record = json.loads((run / RUN_RECORD).read_text())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def config_digest(config: dict[str, Any]) -> str:
@@ -198,11 +228,11 @@ def file_record(path: Path) -> dict[str, str]:
 
 def _earlier(path: Path) -> list[Any]:
     """Return the records of what ran in a folder before, the config left out."""
-    try:
-        before = json.loads(path.read_text())
-        return [*before.pop("earlier", []), {k: v for k, v in before.items() if k != "config"}]
-    except (OSError, ValueError, AttributeError, TypeError):
+    before = record_of(path.parent)
+    earlier = before.pop("earlier", [])
+    if not before or not isinstance(earlier, list):
         return []
+    return [*earlier, {k: v for k, v in before.items() if k != "config"}]
 
 
 def _plain(value: Any) -> Any:

@@ -56,7 +56,7 @@ def analyse(words: Sequence[str]) -> None:
         previews=not asked.no_previews, overlays=asked.overlays, workers=asked.workers,
         limits=Limits(asked.max_seconds, asked.max_memory), device=asked.device,
         trusted=tuple(asked.trusted), anonymize=asked.anonymize, studies=asked.studies,
-        exact=asked.exact,
+        fast=asked.fast,
     )  # fmt: skip
     archive = Archive(asked.output, options, shard)
     stopping.hold(lambda: True)  # what is in hand is ended first
@@ -169,7 +169,7 @@ def _analyse_parser() -> argparse.ArgumentParser:
     )
     add("--max_memory", type=_above_zero, default=6.0, metavar="GB", help="likewise (6)")
     add("--device", help="cpu, cuda, ... (a GPU if there is one)")
-    add("--exact", action="store_true", help="one EF on all CPUs, slower where bfloat16 is fast")
+    add("--fast", action="store_true", help="in bfloat16 where it is faster; EF moves a little")
     add(
         "--shard",
         metavar="K/N",

@@ -34,7 +34,7 @@ OTHER_COMMANDS = {
         "lvef.predict.list_keyframes:keyframes",
         "find the key frames of a list of clips and EFs, to train on",
     ),
-    "pretrain": ("lvef.pretraining.backbone:pretrain", "pre-train the backbone on phantoms"),
+    "pretrain": ("lvef.pretraining.backbone:pretrain", "pre-train a backbone on phantoms"),
     "weights": (
         "lvef.pretraining.weights:weights",
         "calibrate, measure and write an LV segmenter to be shipped",
@@ -71,7 +71,7 @@ _POSITIONAL = ("report", "verify", "checklist", "keyframes")
 
 _IMPORTING = {
     "export", "saliency", "robustness", "external", "recalibrate", "report", "sweep", "verify",
-    "table", "weights",
+    "table", "weights", "pretrain",
 }  # fmt: skip
 """Those of ours that load checkpoints or configs, and so take `--import`."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from lvef.callbacks.run_record import record_of
 from lvef.cli.commands import run_lightning
 from lvef.data.layouts import find_layout
 from lvef.errors import CheckpointError, ConfigurationError
@@ -35,6 +36,7 @@ def fit_and_test(name: str, made_from: dict[str, Any], output: Path) -> dict[str
     result = {
         "made_from": made_from,
         **fitted,
+        "ms_a_case": record_of(tested).get("ms_a_case"),
         "cases": str(tested / "cases.csv"),
         **metrics,
     }
@@ -51,7 +53,8 @@ def fit_experiment(begun: Path, made_from: dict[str, Any]) -> dict[str, Any]:
         made_from: The settings.
 
     Returns:
-        Its `checkpoint`, the `minutes` it took, and `val`, metric and value of the best epoch.
+        Its `checkpoint`, the `minutes` it took, the `peak_memory_mb` of its process, and `val`,
+        metric and value of the best epoch.
     """
     runs = begun.parent
     runs.mkdir(exist_ok=True)
@@ -71,9 +74,11 @@ def fit_experiment(begun: Path, made_from: dict[str, Any]) -> dict[str, Any]:
     since = time.time()
     record = {"made_from": made_from, "folder": before["folder"]}
     write_json(begun, {**record, "minutes": earlier, "since": since})
-    chosen = run_lightning(["fit", *words]).trainer.checkpoint_callback
+    trainer = run_lightning(["fit", *words]).trainer
+    chosen, memory = trainer.checkpoint_callback, record_of(Path(trainer.log_dir))
     fitted = {
         "minutes": earlier + (time.time() - since) / 60,
+        "peak_memory_mb": memory.get("peak_memory_mb"),
         "checkpoint": chosen.best_model_path,
         "val": {"metric": chosen.monitor, "value": float(chosen.best_model_score)},
     }

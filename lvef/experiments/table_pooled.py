@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,7 @@ def pooled_row(
         else _regressed(cases, rows, parts, clusters)
     )
     data = "PHANTOM " if first.get("phantom") else ""
+    times = [row["ms_a_case"] for row in rows if row.get("ms_a_case")]
     return {
         **{fact: first[fact] for fact in _SHARED if fact in first},
         "title": f"{data}TEST of {folds}, pooled, {len(cases)} videos, {first.get('task', name)}",
@@ -78,6 +80,8 @@ def pooled_row(
         "num_patients": num_patients(known),
         "threshold": [row.get("threshold") for row in rows] if classifies else 0.5,
         "minutes": float(sum(row["minutes"] for row in rows)),
+        "peak_memory_mb": _most_memory(rows),
+        "ms_a_case": median(times) if times else None,
         "val": _of_val(rows),
         "checkpoints": [row["checkpoint"] for row in rows],
         "cases": str(path),
@@ -86,6 +90,13 @@ def pooled_row(
         "uncertainty": None if classifies else _uncertainty(cases, rows, clusters),
         "calibration": _promise(rows),
     }
+
+
+def _most_memory(rows: Sequence[Row]) -> dict[str, float]:
+    """Return the most memory that any fit took, by what held it."""
+    told = [row.get("peak_memory_mb") or {} for row in rows]
+    held = {name for memory in told for name, value in memory.items() if value is not None}
+    return {name: max(memory.get(name) or 0 for memory in told) for name in sorted(held)}
 
 
 def _classified(

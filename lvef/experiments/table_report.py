@@ -36,6 +36,7 @@ CLASSIFICATION = [
 ]  # fmt: skip
 REGRESSION = ["mae", "rmse", "r2", "bias"]
 INTERVALS = [*COVERAGES, "width_90", "nlpd", "crps"]
+_COST = ["minutes to fit", "GB", "ms a case"]
 _RESAMPLED = "percentile bootstrap, 1,000 resamples of cases"
 
 
@@ -167,7 +168,9 @@ def _regression(rows: Rows, bounds: Bounds, data: str) -> list[str]:
         "EF, and no smaller RMSE than its conditional mean (both estimated on TRAIN, by a falling "
         "spline). A frame shows more than its volume: at end-systole the wall's thickness tells of "
         "EF, too. Minutes leave out what a row is built on: a Gaussian process's MLP, an "
-        "ensemble's members."
+        "ensemble's members. Memory is the most that the fitting process held (on a GPU, of the "
+        "card), its workers left out; milliseconds are what a case of TEST takes the model, "
+        "without decoding."
     )
     return [*lines, "", note] if lines else []
 
@@ -176,13 +179,24 @@ def _results(rows: Rows, columns: list[str], bounds: Bounds, heading: str, kind:
     """Return rows with their intervals, above the constant answers and those given a volume."""
     if not rows:
         return []
-    lines = [heading, "", *header(["experiment", *columns, "minutes to fit"])]
+    lines = [heading, "", *header(["experiment", *columns, *_COST])]
     for name, row in rows.items():
-        lines.append(line([f"`{name}`", *_cells(row, columns), f"{row['minutes']:.1f}"]))
+        lines.append(line([f"`{name}`", *_cells(row, columns), *_cost(row)]))
     for name, bound in bounds.items():
         if bound["kind"] == kind:
-            lines.append(line([f"*{name}*", *_cells(bound, columns), ""]))
+            lines.append(line([f"*{name}*", *_cells(bound, columns), *[""] * len(_COST)]))
     return [*lines, "", _chosen(rows), "", _methods([*rows.values()], columns)]
+
+
+def _cost(row: Mapping[str, Any]) -> list[str]:
+    """Return what a fit took, and what a case takes the fitted model."""
+    memory = row.get("peak_memory_mb") or {}
+    most = memory.get("gpu") or memory.get("main")
+    return [
+        f"{row['minutes']:.1f}",
+        "-" if most is None else f"{most / 1000:.1f}",
+        number(row.get("ms_a_case")),
+    ]
 
 
 def _uncertainty(rows: Rows, bounds: Bounds, data: str) -> list[str]:

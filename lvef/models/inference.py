@@ -56,12 +56,13 @@ def inference(device: torch.device, fast: bool = False, small: bool = False) -> 
     Args:
         device: Where they run.
         fast: In bfloat16 where that is faster; answers then change in their third digit.
-        small: Whether it is the LV segmenter, which is faster in bfloat16 on every CPU that
-            multiplies it. Masks then move by a pixel in thousands, EF by hundredths of a point;
-            of one clip in twenty by more than a tenth.
+        small: Whether it is the LV segmenter, for which that is every CPU that multiplies it.
+            Masks then move by a pixel in thousands, EF by hundredths of a point; of one clip in
+            twenty by more than a tenth.
     """
-    lower = fast and (device.type == "cuda" or cpu_precision() == "bf16-mixed")
-    lower = lower or (small and device.type == "cpu" and cpu_multiplies_bfloat16())
+    tiles = cpu_precision() == "bf16-mixed"
+    on_cpu = tiles or (small and cpu_multiplies_bfloat16())
+    lower = fast and (device.type == "cuda" or on_cpu)
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=lower):
         yield
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch.utils.data import DataLoader
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
 
+from lvef.cardiac import WholeClip
 from lvef.data.dataset import prepare_for_workers
 from lvef.data.phantom_folder import GENERATOR
 from lvef.errors import ConfigurationError
 from lvef.files import make_room, write_tensors
+from lvef.models.backbones import Backbone, new_backbone
 from lvef.options import COUNT, LEARNING_RATE, SEED, WORKERS, Range, check_numbers
-from lvef.phantom.stream import FrameStream
+from lvef.phantom.stream import ClipStream, FrameStream
 from lvef.precision import cpu_precision
 from lvef.pretraining.backbone_module import PhantomPretraining
 
@@ -36,8 +40,10 @@ def pretrain(
     seed: int = 1000,
     num_workers: int = 1,
     precision: str | None = None,
+    backbone: str = "resnet50",
+    arguments: dict[str, Any] | None = None,
 ) -> Path:
-    """Pre-train the backbone on phantoms: find the left ventricle, tell its area and volume.
+    """Pre-train a backbone on phantoms: find the left ventricle, tell its area and volume.
 
     The phantoms are rendered on the fly from a population of their own, so that no heart of any
     folder takes part, whatever the seeds; a benchmark that starts from these weights must still
@@ -51,10 +57,14 @@ def pretrain(
         seed: Seed of weights and phantoms.
         num_workers: Processes that render phantoms.
         precision: Lightning's trainer precision; by default what the processor is fastest in.
+        backbone: Which, see --model.backbone.name of fit. All but resnet50 learn area and volume
+            alone, without the mask; one of whole clips those of each of its frames.
+        arguments: What its network is made with, by name.
 
     Raises:
         ConfigurationError: `output` has another extension, a number is out of its range, or
             `num_images` is less than two batches.
+        BackboneError: There is no such backbone, or it cannot be had.
         OutputError: `output` cannot be written.
     """
     check_numbers(
@@ -67,21 +77,25 @@ def pretrain(
     )  # fmt: skip
     if output.suffix != ".safetensors":
         raise ConfigurationError(f"--output is {output}, but weights are written as .safetensors")
-    steps = num_images // batch_size - 1  # the last batches of the workers may be short
+    clip = _clip_of(new_backbone(backbone, False, arguments))
+    length = 1 if clip is None else clip.length
+    batch = max(batch_size // length, 2)
+    steps = num_images // length // batch - 1  # the last batches of the workers may be short
     if steps < 1:
         raise ConfigurationError(
-            f"--num_images {num_images} is less than two batches: --batch_size is {batch_size}"
+            f"--num_images {num_images} is less than two batches: "
+            + (f"--batch_size is {batch_size}" if clip is None else f"each of {batch * length}")
         )
     make_room(output)
     seed_everything(seed, workers=True)
     prepare_for_workers()
-    loader = DataLoader(
-        FrameStream(seed, num_images),
-        batch_size=batch_size,
-        num_workers=num_workers,
-        drop_last=True,
+    stream: IterableDataset[dict[str, Tensor]] = (
+        FrameStream(seed, num_images)
+        if clip is None
+        else ClipStream(seed, num_images // length, clip)
     )
-    module = PhantomPretraining(lr=lr)
+    loader = DataLoader(stream, batch_size=batch, num_workers=num_workers, drop_last=True)
+    module = PhantomPretraining(lr, backbone=backbone, arguments=arguments, length=length)
     trainer = Trainer(
         max_epochs=1,
         limit_train_batches=steps,
@@ -96,7 +110,15 @@ def pretrain(
     trainer.fit(module, loader)
     state = module.backbone.network.state_dict()
     tensors = {key: value.detach().to("cpu", torch.float32) for key, value in state.items()}
-    metadata = {"trained_on": f"PHANTOM seed {seed}, {num_images} frames, generator {GENERATOR}"}
+    taught = f"PHANTOM seed {seed}, {num_images} frames, generator {GENERATOR}"
+    metadata = {"trained_on": taught, "backbone": backbone}
     write_tensors(output, tensors, metadata)
     print("Trained on phantoms only; not for diagnosis.")
     return output
+
+
+def _clip_of(backbone: Backbone) -> WholeClip | None:
+    """Return which clips it takes; None where it takes single frames."""
+    if not backbone.takes_clips:
+        return None
+    return WholeClip() if backbone.clip_length is None else WholeClip(backbone.clip_length)

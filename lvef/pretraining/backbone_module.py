@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lvef.models.backbones import ResNet50Backbone
+from lvef.models.backbones import new_backbone
 from lvef.models.schedule import one_cycle
 
 
@@ -43,39 +43,62 @@ class ContourDecoder(nn.Module):
 class PhantomPretraining(LightningModule):
     """Trains a backbone on what a phantom knows for free: LV mask, area and volume.
 
-    The volume and area are read off the pooled features by one linear layer, so the
-    features that the heads get later carry them in plain sight; the mask reaches every stage.
+    The volume and area are read off the features by one linear layer, so the features that the
+    heads get later carry them in plain sight: of one picture, or of every frame of a whole clip.
+    Where the backbone shows the maps of its stages (ResNet-50), the mask reaches each of them.
 
     Args:
         lr: Peak learning rate of a one-cycle schedule.
         weight_decay: Weight decay of AdamW.
+        backbone: Its name, see `BackboneOptions`.
+        arguments: What its network is made with.
+        length: Frames of a clip, of a backbone that takes whole clips.
+
+    Raises:
+        BackboneError: There is none of that name, or it cannot be had.
     """
 
-    def __init__(self, lr: float = 1e-3, weight_decay: float = 0.02) -> None:
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        weight_decay: float = 0.02,
+        backbone: str = "resnet50",
+        arguments: Mapping[str, Any] | None = None,
+        length: int = 1,
+    ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.backbone = ResNet50Backbone(None)
-        self.decoder = ContourDecoder(self.backbone.stage_channels)
-        self.sizes = nn.Linear(self.backbone.num_features, 2)
+        self.backbone: Any = new_backbone(backbone, False, arguments)
+        channels = getattr(self.backbone, "stage_channels", None)
+        self.decoder = None if channels is None else ContourDecoder(channels)
+        self.sizes = nn.Linear(self.backbone.num_features, 2 * length)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """Return the loss of one batch; see `phantom.FrameStream` for what is in it."""
+        """Return the loss of one batch; see `lvef.phantom.stream` for what is in it."""
+        if self.decoder is None:
+            images = batch["images"]
+            frames = images if self.backbone.takes_clips else images[:, None]
+            loss, told = self._size_loss(self.backbone(frames), batch["sizes"])
+            self.log_dict(told, prog_bar=True)
+            return loss
+        return self._loss_of_maps(self.decoder, batch)
+
+    def _size_loss(self, features: Tensor, true: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        sizes = self.sizes(features).float().view_as(true)
+        error = (sizes - true).abs()[..., 0].mean()
+        loss = functional.smooth_l1_loss(sizes, true, beta=0.3)
+        return loss, {"pretrain/log_volume_error": error}
+
+    def _loss_of_maps(self, decoder: ContourDecoder, batch: dict[str, Tensor]) -> Tensor:
         maps = self.backbone.feature_maps(batch["images"])
-        logits = self.decoder(maps).float()
+        logits = decoder(maps).float()
         mask = functional.adaptive_avg_pool2d(batch["mask"].float(), logits.shape[-2:])
         probability = logits.sigmoid()
         overlap = 2 * (probability * mask).sum((1, 2, 3)) + 1
         dice = overlap / (probability.sum((1, 2, 3)) + mask.sum((1, 2, 3)) + 1)
         cross_entropy = functional.binary_cross_entropy_with_logits(logits, mask)
-        sizes = self.sizes(maps[-1].mean((2, 3))).float()
-        size_loss = functional.smooth_l1_loss(sizes, batch["sizes"], beta=0.3)
-        self.log_dict(
-            {
-                "pretrain/dice": dice.mean(),
-                "pretrain/log_volume_error": (sizes[:, 0] - batch["sizes"][:, 0]).abs().mean(),
-            },
-            prog_bar=True,
-        )
+        size_loss, told = self._size_loss(maps[-1].mean((2, 3)), batch["sizes"])
+        self.log_dict({"pretrain/dice": dice.mean(), **told}, prog_bar=True)
         loss: Tensor = cross_entropy + (1 - dice.mean()) + size_loss
         return loss
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +15,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 _CHANNELS = (24, 64, 128, 256)
 _INPUTS = 5
 _WHITE = 0.995
+_TOGETHER = 16
+"""Looks that a CPU takes a level of the network through at once: their maps stay in its cache."""
 
 
 class LVSegmentationNet(nn.Module):
@@ -59,10 +64,10 @@ class LVSegmentationNet(nn.Module):
             `(B, T, H / 2, W / 2)` logits, T those that are wanted.
         """
         batch, count = clip.shape[:2]
-        x = self.stem(describe(clip, survey))
-        passed = [x]
+        x = self._apart(self.stem, describe(clip, survey))
+        passed: list[Any] = [x]
         for level, down in enumerate(self.down):
-            x = down(x)
+            x = self._apart(down, x)
             if level > 0:
                 for mix in list(self.time[level - 1].children()):
                     x = mix(x, batch)
@@ -73,10 +78,21 @@ class LVSegmentationNet(nn.Module):
             x, count = passed[-1], wanted[1] - wanted[0]
         steps = zip(self.up, self.merge, passed[-2::-1], strict=True)
         for up, merge, finer in steps:
-            x = functional.interpolate(up(x), scale_factor=2.0, mode="bilinear")
-            x = merge(torch.cat([x, finer], dim=1))
+            x = self._apart(partial(_upwards, up, merge), x, finer)
         logits: Tensor = self.head(x)
         return logits.view(batch, count, *logits.shape[-2:])
+
+    def _apart(self, part: Callable[..., Tensor], *maps: Tensor) -> Tensor:
+        """Return what a part makes of maps `(N, ...)`, a few looks at a time where that pays.
+
+        In inference mode alone: batch norm learns from whole batches, and what is exported must
+        not know how many looks there are.
+        """
+        apart = torch.is_inference_mode_enabled() and not self.training
+        if not apart or maps[0].device.type != "cpu" or len(maps[0]) <= _TOGETHER:
+            return part(*maps)
+        pieces = zip(*(torch.split(each, _TOGETHER) for each in maps), strict=True)
+        return torch.cat([part(*piece) for piece in pieces])
 
 
 class TemporalMixing(nn.Module):
@@ -140,12 +156,25 @@ def describe(clip: Tensor, survey: Tensor) -> Tensor:
     brightest = pixels.topk(max(1, round((1 - _WHITE) * pixels.shape[1])), dim=1).values
     white = brightest[:, -1].clamp(min=0.05)
     clip, survey = (x / white[:, None, None, None] for x in (clip, survey))
-    before = torch.cat([clip[:, :1], clip[:, :-1]], dim=1)
-    after = torch.cat([clip[:, 1:], clip[:, -1:]], dim=1)
-    mean = survey.mean(1, keepdim=True).expand_as(clip)
-    spread = 3 * survey.std(1, keepdim=True).expand_as(clip)
-    seen = torch.stack([clip, before, after, mean, spread], dim=2).clamp(max=1.5)
-    return (2 * seen - 0.5).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    looks = _level(clip)
+    seen = looks.new_empty(*looks.shape, _INPUTS)  # channels last, as convolutions want them
+    seen[..., 0] = looks
+    seen[:, :1, ..., 1], seen[:, 1:, ..., 1] = looks[:, :1], looks[:, :-1]
+    seen[:, :-1, ..., 2], seen[:, -1:, ..., 2] = looks[:, 1:], looks[:, -1:]
+    seen[..., 3] = _level(survey.mean(1, keepdim=True))
+    seen[..., 4] = _level(3 * survey.std(1, keepdim=True))
+    return seen.flatten(0, 1).permute(0, 3, 1, 2)
+
+
+def _level(pictures: Tensor) -> Tensor:
+    return 2 * pictures.clamp(max=1.5) - 0.5
+
+
+def _upwards(up: nn.Module, merge: nn.Module, maps: Tensor, finer: Tensor) -> Tensor:
+    """Return maps at the next finer level, merged with what the way down knew there."""
+    maps = functional.interpolate(up(maps), scale_factor=2.0, mode="bilinear")
+    merged: Tensor = merge(torch.cat([maps, finer], dim=1))
+    return merged
 
 
 def _unit(pictures: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ class ArchiveOptions:
         device: Where networks run; see `own_device`.
         trusted: Modules that may be imported for a model of a user's own.
         anonymize: CSV file that says which clip each number is; None where clips keep their names.
-        exact: See `ClipAnalyser`.
+        fast: See `ClipAnalyser`.
         studies: CSV file that says which study and view each clip is of; see `Studies.read`.
     """
 
@@ -65,7 +65,7 @@ class ArchiveOptions:
     trusted: tuple[str, ...] = ()
     anonymize: str | None = None
     studies: str | None = None
-    exact: bool = False
+    fast: bool = False
 
 
 class Archive:
@@ -149,7 +149,7 @@ class Archive:
         options = self.options
         work = WorkOptions(
             options.segmenter, None if self.answers is None else self.answers.seen, options.fps,
-            self.output, options.previews, options.overlays, exact=options.exact,
+            self.output, options.previews, options.overlays, fast=options.fast,
         )  # fmt: skip
         workers = own_workers() if options.workers is None else options.workers
         return found_clips(stack, clips, work, workers, self.device, options.limits, stop)
@@ -166,7 +166,7 @@ class Archive:
             "shards": self.shard.count,
             "anonymised": None if self.numbers is None else self.numbers.mark,
             "studies": None if self.studies is None else True,
-            "exact": options.exact or None,
+            "fast": options.fast or None,
             "made_with": self._made_with(),
         }
 

@@ -71,7 +71,7 @@ def found_clips(
         limits: What one clip may take.
         stop: Returns whether no more may be begun; those in hand are still ended.
     """
-    network = None if device.type == "cpu" else network_on(work.segmenter, device)
+    network = None if device.type == "cpu" else network_on(work.segmenter, device, work.fast)
     if workers == 0:
         return inline(ClipWork(work, network), clips, stop)
     start = partial(ClipWork, work)
@@ -87,13 +87,13 @@ def rows_of(ended: Finished[ClipInput, FoundClip]) -> FoundClip:
     return found
 
 
-def network_on(segmenter: str, device: torch.device) -> Network:
-    """Return the segmenter's network on the device."""
+def network_on(segmenter: str, device: torch.device, fast: bool = False) -> Network:
+    """Return the segmenter's network on the device, `fast` as in `ClipAnalyser`."""
     net = ClipAnalyser(segmenter, device).net
 
     def look(clips: Tensor, surveys: Tensor) -> Tensor:
-        with inference(device):
-            logits: Tensor = net(clips.to(device), surveys.to(device))
+        with inference(device, fast, small=True):
+            logits: Tensor = net(clips.to(device), surveys.to(device)).float()
         return logits
 
     return look

@@ -52,7 +52,7 @@ class WorkOptions:
         previews: Whether a picture of each clip is wanted.
         overlays: Whether a video of each clip is.
         records: Whether curve and contours are wanted.
-        exact: See `ClipAnalyser`.
+        fast: See `ClipAnalyser`.
     """
 
     segmenter: str = "shipped"
@@ -62,7 +62,7 @@ class WorkOptions:
     previews: bool = False
     overlays: bool = False
     records: bool = True
-    exact: bool = False
+    fast: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class ClipWork:
         self.clock = _Clock()
         # On the CPU even where another process looks with a network on its device: one of each
         # worker's own there would only take memory.
-        self.analyser = ClipAnalyser(options.segmenter, "cpu", options.exact)
+        self.analyser = ClipAnalyser(options.segmenter, "cpu", options.fast)
         own = self.analyser.net
         self.analyser.net = _Timed(own if network is None else _Elsewhere(network), self.clock)
         self._record = b""

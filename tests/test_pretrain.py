@@ -1,0 +1,77 @@
+"""Pre-training backbones on phantoms: of single frames and of whole clips, any of them."""
+
+from __future__ import annotations
+
+import encoders  # noqa: F401  (by its class paths)
+import numpy as np
+import pytest
+import torch
+
+from lvef.cardiac import WholeClip
+from lvef.errors import ConfigurationError
+from lvef.models import EFRegressor
+from lvef.models.options import BackboneOptions
+from lvef.models.torch_file import read_metadata
+from lvef.phantom.clip import PhantomClip
+from lvef.phantom.purpose import Purpose
+from lvef.phantom.stream import LOG_VOLUME, ClipStream
+from lvef.pretraining.backbone import pretrain
+from lvef.pretraining.backbone_module import PhantomPretraining
+
+FRAMES, CLIPS = "encoders.Plain", "encoders.OfClips"
+
+
+@pytest.mark.parametrize(("name", "seen"), [(FRAMES, ["EDF", "ESF"]), (CLIPS, ["CLIP"])])
+def test_any_backbone_is_pretrained_and_taken_up(name, seen, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = pretrain(
+        tmp_path / "w.safetensors", num_images=96, batch_size=32, num_workers=0, backbone=name
+    )
+    assert read_metadata(file)["trained_on"].startswith("PHANTOM seed 1000, 96 frames")
+    task = EFRegressor(seen, BackboneOptions(name=name, weights=str(file)))
+    before = {key: value.clone() for key, value in task.backbone.network.state_dict().items()}
+    task.load_weights()
+    assert task.trained_on == "phantoms"
+    moved = [key for key, value in task.backbone.network.state_dict().items()
+             if not torch.equal(value, before[key])]  # fmt: skip
+    assert moved
+
+
+def test_a_backbone_of_clips_is_told_the_size_in_every_frame():
+    item = next(iter(ClipStream(7, 1, WholeClip(6, 25.0))))
+    assert item["images"].shape == (6, 3, 112, 112)
+    assert item["sizes"].shape == (6, 2)
+    clip = PhantomClip(7, 0, purpose=Purpose.PRETRAINING)
+    volumes = np.array([clip.volume(frame) for frame in range(clip.patient.num_frames)])
+    told = np.exp(item["sizes"][:, 0].numpy() * LOG_VOLUME[1] + LOG_VOLUME[0])
+    steps = WholeClip(6, 25.0).frames(0, len(volumes), clip.patient.fps)
+    starts = range(len(volumes) - int(steps[-1]))
+    assert any(np.allclose(volumes[steps + start], told, rtol=1e-4) for start in starts)
+
+
+def test_each_frame_of_a_clip_teaches():
+    task = PhantomPretraining(backbone=CLIPS, length=4)
+    task.log_dict = lambda *_, **__: None
+    batch = {
+        "images": torch.randint(0, 255, (2, 4, 3, 32, 32), dtype=torch.uint8),
+        "sizes": torch.randn(2, 4, 2),
+    }
+    loss = task.training_step(batch, 0)
+    for frame in range(4):
+        other = {**batch, "sizes": batch["sizes"].clone()}
+        other["sizes"][:, frame] += 1
+        assert task.training_step(other, 0) != loss
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"backbone": "none"}, "model.backbone.name is 'none'"),
+        ({"backbone": CLIPS, "num_images": 40}, "less than two batches: each of 32"),
+        ({"arguments": {"depth": 3}}, "resnet50 takes none"),
+    ],
+)
+def test_what_cannot_be_pretrained_is_told(options, message, tmp_path):
+    with pytest.raises(ConfigurationError, match=message):
+        pretrain(tmp_path / "w.safetensors", batch_size=8, **options)
+    assert not list(tmp_path.iterdir())
