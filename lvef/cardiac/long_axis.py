@@ -65,6 +65,8 @@ def long_axis(mask: NDArray[np.bool_]) -> LongAxis | None:
     down = np.array([0.0, 1.0])
     for _ in range(_ROUNDS):
         found = _along(points, down, slack)
+        if (found.direction == down).all():  # as all further rounds would find
+            break
         down = found.direction
     return found
 
