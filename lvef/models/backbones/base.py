@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -13,7 +14,12 @@ from torch import Tensor, nn
 
 from lvef.cardiac import CLIP, NOT_BOTH, asked_clip
 from lvef.errors import BackboneError
+from lvef.models.backbones.provenance import unusable
+from lvef.models.backbones.released import AUTO, no_fit, released_in
 from lvef.models.backbones.source import source_digest
+from lvef.models.backbones.tensors import network_state, pixels_of_run
+from lvef.models.buffers import LEAST, check_constant
+from lvef.models.torch_file import UnreadableError, read_torch
 
 Stage = Literal["fine", "coarse"]
 """Stages that heat maps are of: of many cells, and the last, of the most abstract features."""
@@ -45,12 +51,16 @@ class Backbone(nn.Module, ABC):
         takes_clips: Whether it looks at whole clips, in place of single frames.
         clip_length: Frames of a clip that it takes; None for any number.
         pixel_mean: Mean of red, green and blue in 0..1 that the network was trained with; a single
-            number for a network of grey pictures.
+            number for a network of grey pictures. Weights may come with others, which are then in
+            the buffers `mean` and `std`, and in its state.
         pixel_std: Their standard deviation.
+        says_pixels: Whether these are those of whatever weights it gets.
         stages: Those that it has; a transformer of tokens has none.
         channels_last: Whether images are laid out so: twice as fast on CPUs as the default, and
             what tensor cores want.
-        provenance: Where the weights come from, once a library's were loaded: plain data.
+        provenance: Where the weights come from, once a library's or released ones were loaded:
+            plain data.
+        released: What a file of weights is said to be; see `ReleasedName` of the options.
         frozen: Whether it stands still now.
 
     Raises:
@@ -67,6 +77,8 @@ class Backbone(nn.Module, ABC):
     channels_last: bool = True
     takes_clips: bool = False
     clip_length: int | None = None
+    says_pixels: bool = False
+    released: str = AUTO
     mean: Tensor
     std: Tensor
 
@@ -105,6 +117,56 @@ class Backbone(nn.Module, ABC):
         Raises:
             WeightsError: They cannot be had, read, or do not fit.
         """
+
+    def take(self, path: Path) -> None:
+        """Load the weights that a file holds, and normalise pictures as these were taught.
+
+        Raises:
+            WeightsError: It cannot be read, or does not fit.
+        """
+        try:
+            content = read_torch(path)
+            origin = released_in(content, self.released)
+            try:
+                state = self.state_in(content)
+            except UnreadableError as error:
+                raise (error if origin is None else no_fit(origin, self.name, error)) from error
+        except UnreadableError as error:
+            raise unusable(path, error) from error
+        self.network.load_state_dict(state)
+        pixels = pixels_of_run(content)
+        if origin is not None and origin.pixel_mean and origin.pixel_std:
+            pixels = torch.tensor(origin.pixel_mean), torch.tensor(origin.pixel_std)
+        self.set_pixels(*(() if self.says_pixels else pixels))
+        self.provenance = {} if origin is None else origin.facts
+
+    def state_in(self, content: Any) -> dict[str, Tensor]:
+        """Return the network's tensors out of what a file holds.
+
+        Raises:
+            UnreadableError: It has none, or others.
+        """
+        return network_state(content, self.network.state_dict(), self.name)
+
+    def set_pixels(self, mean: Tensor | None = None, std: Tensor | None = None) -> None:
+        """Normalise pictures so from now on; without, as the network's own weights were taught.
+
+        What differs from the network's own is part of the state, so that checkpoints carry it and
+        no kept features of the one are taken for the other's.
+        """
+        for name, own, given in (("mean", self.pixel_mean, mean), ("std", self.pixel_std, std)):
+            value = torch.tensor(own) if given is None else given.detach()
+            value = value.reshape(-1, 1, 1).to(getattr(self, name), copy=True)
+            self.register_buffer(name, value, persistent=given is not None)
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
+        if any(key.startswith(prefix) for key in state_dict):
+            mean, std = (state_dict.get(prefix + name) for name in ("mean", "std"))
+            for value, least in ((mean, 0.0), (std, LEAST)):
+                if value is not None:
+                    check_constant("mean or standard deviation of pixels", value, least)
+            self.set_pixels(mean, std)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def refuse_other_frames(self, frames: Sequence[str]) -> None:
         """Refuse key frames where it takes whole clips, clips where it does not, or of a length.
