@@ -139,13 +139,22 @@ def released_in(content: Any, said: str = AUTO) -> Released | None:
     Args:
         content: What the file holds.
         said: What it is said to be; see `ReleasedName` of `lvef.models.options`.
+
+    Raises:
+        UnreadableError: Its tensors tell another than is said.
     """
-    if isinstance(content, Mapping) and "lvef" in content:  # a run of this package
+    if said == NONE or (isinstance(content, Mapping) and "lvef" in content):  # a run of ours
         return None
-    if said != AUTO:
-        return RELEASED.get(said)
     tensors = dict(flat_tensors(content))
-    return next((each for each in RELEASED.values() if _tells(each, tensors)), None)
+    told = next((each for each in RELEASED.values() if _tells(each, tensors)), None)
+    if said == AUTO or (told is not None and told.name == said):
+        return told
+    if told is not None:
+        raise UnreadableError(
+            f"its tensors are those of {told.title}'s {told.part}, but model.backbone.released is "
+            f"{said}"
+        )
+    return RELEASED.get(said)
 
 
 def _tells(released: Released, tensors: Mapping[str, Tensor]) -> bool:
@@ -161,6 +170,14 @@ def _tells(released: Released, tensors: Mapping[str, Tensor]) -> bool:
     )
 
 
+def _for_another(released: Released, backbone: str) -> UnreadableError:
+    """Return the error that says which backbone takes a released encoder."""
+    return UnreadableError(
+        f"it holds {released.title}'s {released.part}, but model.backbone.name is {backbone}: give "
+        f"--model.backbone.name {released.backbones[0]}"
+    )
+
+
 def no_fit(released: Released, backbone: str, why: UnreadableError) -> UnreadableError:
     """Return the error of a released encoder that a backbone could not take.
 
@@ -169,12 +186,9 @@ def no_fit(released: Released, backbone: str, why: UnreadableError) -> Unreadabl
         backbone: Name of the backbone.
         why: What was wrong.
     """
-    if backbone in released.backbones:
-        return UnreadableError(f"as {released.title}'s {released.part}: {why}")
-    return UnreadableError(
-        f"it holds {released.title}'s {released.part}, but model.backbone.name is {backbone}: give "
-        f"--model.backbone.name {released.backbones[0]}"
-    )
+    if backbone not in released.backbones:
+        return _for_another(released, backbone)
+    return UnreadableError(f"as {released.title}'s {released.part}: {why}")
 
 
 def in_words(facts: Mapping[str, Any]) -> str:
