@@ -388,6 +388,7 @@ def test_it_goes_through_every_command(
         assert row["status"] == "ok"
         exported = ["export", "--ckpt_path", str(best(tmp_path, config))]
         assert main([*exported, "--output", str(tmp_path / f"{config}.onnx")]) == 0
+        assert RELEASED[name].terms in capsys.readouterr().out, "it is theirs, too"
     capsys.readouterr()
     assert main(fit(name, configs[0], phantom_root, tmp_path, file, *made)) == 1
     (line,) = told(capsys.readouterr().err)

@@ -159,9 +159,7 @@ class EFTask(JudgedTask):
     @property
     def network_title(self) -> str:
         """The backbone, and what it gives."""
-        origin = self.backbone.provenance
-        whose = f" from {origin['library']}" if "released" in origin else ""
-        seen = f"{self.backbone.title}{whose}, {self.backbone.num_features:,} features a"
+        seen = f"{self.backbone.known_as}, {self.backbone.num_features:,} features a"
         clip = asked_clip(self.frames)
         if clip is not None:
             return f"{seen} clip of {clip.words}"

@@ -217,6 +217,12 @@ class Backbone(nn.Module, ABC):
         """What it is and where its weights come from, as checkpoints say it."""
         return {"name": self.name, "title": self.title, "weights": dict(self.provenance)}
 
+    @property
+    def known_as(self) -> str:
+        """Its title, and whose released encoder it began as."""
+        whose = f" from {self.provenance['library']}" if "released" in self.provenance else ""
+        return f"{self.title}{whose}"
+
     def forward(self, frames: Tensor) -> Tensor:
         """Return features of every frame of every case.
 
