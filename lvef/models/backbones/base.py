@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from lvef.cardiac import CLIP, NOT_BOTH, asked_clip
 from lvef.errors import BackboneError
+from lvef.models.backbones.pixels import Pixels, pixels_of_run
 from lvef.models.backbones.provenance import unusable
 from lvef.models.backbones.released import AUTO, no_fit, released_in
 from lvef.models.backbones.source import source_digest
-from lvef.models.backbones.tensors import network_state, pixels_of_run
-from lvef.models.buffers import LEAST, check_constant
+from lvef.models.backbones.tensors import network_state
 from lvef.models.torch_file import UnreadableError, read_torch
 
 Stage = Literal["fine", "coarse"]
@@ -29,7 +29,7 @@ IMAGENET = "imagenet"
 """What weights are called that a library trained on ImageNet; each knows its own best."""
 
 
-class Backbone(nn.Module, ABC):
+class Backbone(Pixels, ABC):
     """Turns frames into features: any network, with the input scaling it was trained with.
 
     Several frames of a case pass through the same weights and their features are concatenated.
@@ -50,11 +50,8 @@ class Backbone(nn.Module, ABC):
         num_features: Features of a frame, or of a whole clip.
         takes_clips: Whether it looks at whole clips, in place of single frames.
         clip_length: Frames of a clip that it takes; None for any number.
-        pixel_mean: Mean of red, green and blue in 0..1 that the network was trained with; a single
-            number for a network of grey pictures. Weights may come with others, which are then in
-            the buffers `mean` and `std`, and in its state.
-        pixel_std: Their standard deviation.
-        says_pixels: Whether these are those of whatever weights it gets.
+        says_pixels: Whether its mean and standard deviation of pixels, see `Pixels`, are those of
+            whatever weights it gets.
         stages: Those that it has; a transformer of tokens has none.
         channels_last: Whether images are laid out so: twice as fast on CPUs as the default, and
             what tensor cores want.
@@ -71,16 +68,12 @@ class Backbone(nn.Module, ABC):
     title: str
     version: ClassVar[int] = 1
     num_features: int
-    pixel_mean: tuple[float, ...]
-    pixel_std: tuple[float, ...]
     stages: tuple[Stage, ...] = ("fine", "coarse")
     channels_last: bool = True
     takes_clips: bool = False
     clip_length: int | None = None
     says_pixels: bool = False
     released: str = AUTO
-    mean: Tensor
-    std: Tensor
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Enter a subclass with a name in `BACKBONES`."""
@@ -93,8 +86,7 @@ class Backbone(nn.Module, ABC):
         self.freeze = freeze
         self.network = network
         self.provenance: dict[str, Any] = {}
-        for name, values in (("mean", self.pixel_mean), ("std", self.pixel_std)):
-            self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
+        self.set_pixels()
         if weights is not None:
             self.load(weights)
         if self.channels_last:
@@ -147,26 +139,6 @@ class Backbone(nn.Module, ABC):
             UnreadableError: It has none, or others.
         """
         return network_state(content, self.network.state_dict(), self.name)
-
-    def set_pixels(self, mean: Tensor | None = None, std: Tensor | None = None) -> None:
-        """Normalise pictures so from now on; without, as the network's own weights were taught.
-
-        What differs from the network's own is part of the state, so that checkpoints carry it and
-        no kept features of the one are taken for the other's.
-        """
-        for name, own, given in (("mean", self.pixel_mean, mean), ("std", self.pixel_std, std)):
-            value = torch.tensor(own) if given is None else given.detach()
-            value = value.reshape(-1, 1, 1).to(getattr(self, name), copy=True)
-            self.register_buffer(name, value, persistent=given is not None)
-
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
-        if any(key.startswith(prefix) for key in state_dict):
-            mean, std = (state_dict.get(prefix + name) for name in ("mean", "std"))
-            for value, least in ((mean, 0.0), (std, LEAST)):
-                if value is not None:
-                    check_constant("mean or standard deviation of pixels", value, least)
-            self.set_pixels(mean, std)
-        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def refuse_other_frames(self, frames: Sequence[str]) -> None:
         """Refuse key frames where it takes whole clips, clips where it does not, or of a length.

@@ -26,21 +26,6 @@ def flat_tensors(content: Any, prefix: str = "", depth: int = 0) -> Iterator[tup
             yield from flat_tensors(value, f"{prefix}{name}.", depth + 1)
 
 
-def pixels_of_run(content: Any) -> tuple[Tensor, Tensor] | tuple[()]:
-    """Return mean and standard deviation that a run's backbone has beside its network's own.
-
-    Args:
-        content: What a checkpoint of this package holds, or anything else, which has none.
-    """
-    if not isinstance(content, Mapping) or "lvef" not in content:
-        return ()
-    state = content.get("state_dict", {})
-    found = [state.get(f"backbone.{name}") for name in ("mean", "std")]
-    if not all(isinstance(value, Tensor) for value in found):
-        return ()
-    return found[0], found[1]
-
-
 def check_tensor(name: str, found: Tensor, wanted: Tensor, whose: str) -> None:
     """Refuse a tensor of another shape, or one that no training ends with.
 
