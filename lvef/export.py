@@ -131,13 +131,22 @@ def _metadata(checkpoint: dict[str, Any], answer: Answer, task: Any) -> dict[str
     }
     if task.network_title:
         metadata["backbone"] = task.network_title
-    if origin := checkpoint.get("backbone", {}).get("weights"):
-        metadata["backbone_weights"] = json.dumps(origin)
+    if origins := _origins(checkpoint):
+        metadata["backbone_weights"] = json.dumps(origins[0] if len(origins) == 1 else origins)
     if task.trained_on:
         metadata["trained_on"] = task.trained_on
     if earlier := checkpoint.get("recalibrated"):
         metadata["recalibrated"] = f"on {earlier['cases']} clips of {earlier['told']}"
     return metadata
+
+
+def _origins(checkpoint: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return where the weights of its backbone, or of its members' backbones, come from."""
+    told = [
+        part.get("backbone", {}).get("weights")
+        for part in (checkpoint, *checkpoint.get("made_of", []))
+    ]
+    return [origin for at, origin in enumerate(told) if origin and origin not in told[:at]]
 
 
 def _convert(answer: Answer, size: int, opset: int | None) -> Any:

@@ -23,6 +23,7 @@ import yaml
 from documents import ROOT, Command, commands, commands_of
 from downloads import downloads_of, timm_download, torchvision_download
 from helpers import another_place, write_list
+from released_files import FILES, write_released
 from torchvision.models import EfficientNet_B0_Weights, ResNet50_Weights
 from torchvision.models.video import R2Plus1D_18_Weights
 
@@ -332,6 +333,8 @@ class Sandbox:
         (self.folder / "clips").symlink_to("data/look/Videos")
         for weights in (ResNet50_Weights, EfficientNet_B0_Weights, R2Plus1D_18_Weights):
             torchvision_download(weights.DEFAULT, self.folder / "torch")
+        for name in FILES:
+            write_released(name, self.folder)
         timm_download("convnext_tiny.in12k_ft_in1k", self.folder / "hugging_face")
         for command in commands_of(FIRST):
             assert self.run(command) == 0, str(command)

@@ -21,6 +21,7 @@ from lvef.evaluation.resampling import Metrics
 from lvef.evaluation.sharpness import format_promise
 from lvef.models.backbones import new_backbone
 from lvef.models.backbones.provenance import origin_of, parts_of, taught_by
+from lvef.models.backbones.released import PATIENTS, in_words
 from lvef.models.cases import CaseStore
 from lvef.models.judging import JudgedTask
 from lvef.models.options import BackboneOptions, options, plain
@@ -158,7 +159,7 @@ class EFTask(JudgedTask):
     @property
     def network_title(self) -> str:
         """The backbone, and what it gives."""
-        seen = f"{self.backbone.title}, {self.backbone.num_features:,} features a"
+        seen = f"{self.backbone.known_as}, {self.backbone.num_features:,} features a"
         clip = asked_clip(self.frames)
         if clip is not None:
             return f"{seen} clip of {clip.words}"
@@ -216,13 +217,16 @@ class EFTask(JudgedTask):
         chosen = self.backbone_options
         weights = chosen.checkpoint or chosen.weights
         if weights is not None:
+            self.backbone.released = chosen.released
             self.backbone.load(weights)
-            self.backbone.provenance = self.backbone.provenance or origin_of(weights)
-            if "licence" in self.backbone.provenance:
-                said = self.backbone.provenance
-                rank_zero_info(f"Weights {said['name']} of {said['library']}: {said['licence']}")
+            self.backbone.provenance = said = self.backbone.provenance or origin_of(weights)
+            if "licence" in said:
+                rank_zero_info(in_words(said))
             self.trained_on = self.trained_on or taught_by(weights)
             self.backbone_taught_by = parts_of(weights)
+            if said.get("taught_by") == PATIENTS:
+                self.patients = True
+                self.backbone_taught_by = self.backbone_taught_by or [{}]  # of whom, nobody says
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say too whose labels taught the backbone."""

@@ -64,6 +64,7 @@ class EFEnsemble(FittedTask):
         self.add_population(uncertainty)
         if any(member.trained_on for member in loaded):
             self.trained_on = "phantoms"
+        self.patients = any(member.patients for member in loaded)
 
     @classmethod
     def complete_arguments(
@@ -91,7 +92,7 @@ class EFEnsemble(FittedTask):
     def network_title(self) -> str:
         """The members' backbone, or their backbones."""
         members = [member for member, _ in self.parts()]
-        titles = dict.fromkeys(member.backbone.title for member in members)
+        titles = dict.fromkeys(member.backbone.known_as for member in members)
         seen = members[0].network_title if len(titles) == 1 else ", ".join(titles)
         return f"{seen}; each member has its own"
 
@@ -125,6 +126,8 @@ class EFEnsemble(FittedTask):
         """Know who taught the members; checkpoints of earlier versions do not say."""
         super().on_load_checkpoint(checkpoint)
         self.member_facts = checkpoint["lvef"].get("made_of", [])
+        for (member, _), facts in zip(self.parts(), self.member_facts, strict=False):
+            member.backbone.provenance = facts.get("backbone", {}).get("weights", {})
 
     def load_weights(self) -> None:
         """Members came with their weights."""

@@ -21,6 +21,11 @@ from lvef.options import (
 T = TypeVar("T")
 Reduction = Literal["pca", "learned"]
 FloatPrecision = Literal["double", "single"]
+ReleasedName = Literal[
+    "auto", "none", "echonet_dynamic_ef", "echonet_dynamic_lv", "echoprime", "panecho"
+]
+"""What a file of weights is said to be: what its tensors tell, nothing released, or an encoder of
+`lvef.models.backbones.released`."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class BackboneOptions(CheckedOptions):
             the class path of a network of your own, such as my_models.MyEncoder with --import
             my_models.
         arguments: What a network of a library or of your own is made with, by name.
+        released: Which released echo encoder a file of weights is: auto tells it by its tensors,
+            none takes it for none of them.
     """
 
     where: ClassVar[str] = "model.backbone."
@@ -49,6 +56,7 @@ class BackboneOptions(CheckedOptions):
     checkpoint: str | None = None
     name: str = "resnet50"
     arguments: dict[str, Any] | None = None
+    released: ReleasedName = "auto"
 
     def __post_init__(self) -> None:
         """Refuse numbers out of their ranges, and read null, of which the parser makes text."""

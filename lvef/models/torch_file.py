@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 import warnings
+from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 _ZIP = b"PK\x03\x04"
 _SAVED_ALONE = "torch.save(model.state_dict(), PATH)"
+_NUMBERS = tuple(f"numpy.{core}.multiarray.scalar" for core in ("core", "_core"))
+"""How pickles of NumPy 1 and 2 call what makes a number; trainings keep their loss as one."""
 _CUT_SHORT = "it is cut short or damaged: copy it again"
 _KINDS = (
     (b"version https://git-lfs", "it is a pointer of Git LFS, not the file: fetch it with git lfs"),
@@ -49,11 +54,43 @@ def read_torch(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the kind of file, which the error tells
-            return torch.load(
-                path, map_location="cpu", weights_only=True, mmap=head.startswith(_ZIP)
-            )
+            return _load(path, head)
     except Exception as error:  # torch raises whatever it comes upon
         raise UnreadableError(_reason(str(error), head)) from error
+
+
+def _load(path: Path, head: bytes) -> Any:
+    """Return what a file of torch holds; a number of NumPy is one of Python's."""
+    read = partial(
+        torch.load, path, map_location="cpu", weights_only=True, mmap=head.startswith(_ZIP)
+    )
+    try:
+        return read()
+    except UnpicklingError as error:
+        if not any(name in str(error) for name in _NUMBERS):
+            raise
+    ours = [(_number, name) for name in _NUMBERS]
+    with torch.serialization.safe_globals([*ours, (_NumberKind, "numpy.dtype")]):
+        return read()
+
+
+class _NumberKind:
+    """Stands for the data type of a number of NumPy, which itself could be one of objects."""
+
+    def __init__(self, code: str, *_flags: Any) -> None:
+        self.code, self.order = code, "="
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.order = state[1]
+
+
+def _number(kind: _NumberKind, content: bytes) -> float:
+    """Stand for what makes a number of NumPy: nothing of NumPy's is called by the file."""
+    code = f"{kind.order}{kind.code}"
+    if not re.fullmatch("[<>=|](b1|[iu][1248]|f[248])", code):
+        raise UnpicklingError("unsupported class of numbers")
+    number: float = np.frombuffer(content, code)[0].item()
+    return number
 
 
 def read_metadata(path: Path) -> dict[str, str] | None:

@@ -6,6 +6,7 @@ import copy
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -13,7 +14,12 @@ from torch import Tensor, nn
 
 from lvef.cardiac import CLIP, NOT_BOTH, asked_clip
 from lvef.errors import BackboneError
+from lvef.models.backbones.pixels import Pixels, pixels_of_run
+from lvef.models.backbones.provenance import unusable
+from lvef.models.backbones.released import AUTO, no_fit, released_in
 from lvef.models.backbones.source import source_digest
+from lvef.models.backbones.tensors import network_state
+from lvef.models.torch_file import UnreadableError, read_torch
 
 Stage = Literal["fine", "coarse"]
 """Stages that heat maps are of: of many cells, and the last, of the most abstract features."""
@@ -23,7 +29,7 @@ IMAGENET = "imagenet"
 """What weights are called that a library trained on ImageNet; each knows its own best."""
 
 
-class Backbone(nn.Module, ABC):
+class Backbone(Pixels, ABC):
     """Turns frames into features: any network, with the input scaling it was trained with.
 
     Several frames of a case pass through the same weights and their features are concatenated.
@@ -44,13 +50,14 @@ class Backbone(nn.Module, ABC):
         num_features: Features of a frame, or of a whole clip.
         takes_clips: Whether it looks at whole clips, in place of single frames.
         clip_length: Frames of a clip that it takes; None for any number.
-        pixel_mean: Mean of red, green and blue in 0..1 that the network was trained with; a single
-            number for a network of grey pictures.
-        pixel_std: Their standard deviation.
+        says_pixels: Whether its mean and standard deviation of pixels, see `Pixels`, are those of
+            whatever weights it gets.
         stages: Those that it has; a transformer of tokens has none.
         channels_last: Whether images are laid out so: twice as fast on CPUs as the default, and
             what tensor cores want.
-        provenance: Where the weights come from, once a library's were loaded: plain data.
+        provenance: Where the weights come from, once a library's or released ones were loaded:
+            plain data.
+        released: What a file of weights is said to be; see `ReleasedName` of the options.
         frozen: Whether it stands still now.
 
     Raises:
@@ -61,14 +68,12 @@ class Backbone(nn.Module, ABC):
     title: str
     version: ClassVar[int] = 1
     num_features: int
-    pixel_mean: tuple[float, ...]
-    pixel_std: tuple[float, ...]
     stages: tuple[Stage, ...] = ("fine", "coarse")
     channels_last: bool = True
     takes_clips: bool = False
     clip_length: int | None = None
-    mean: Tensor
-    std: Tensor
+    says_pixels: bool = False
+    released: str = AUTO
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Enter a subclass with a name in `BACKBONES`."""
@@ -81,8 +86,7 @@ class Backbone(nn.Module, ABC):
         self.freeze = freeze
         self.network = network
         self.provenance: dict[str, Any] = {}
-        for name, values in (("mean", self.pixel_mean), ("std", self.pixel_std)):
-            self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
+        self.set_pixels()
         if weights is not None:
             self.load(weights)
         if self.channels_last:
@@ -105,6 +109,36 @@ class Backbone(nn.Module, ABC):
         Raises:
             WeightsError: They cannot be had, read, or do not fit.
         """
+
+    def take(self, path: Path) -> None:
+        """Load the weights that a file holds, and normalise pictures as these were taught.
+
+        Raises:
+            WeightsError: It cannot be read, or does not fit.
+        """
+        try:
+            content = read_torch(path)
+            origin = released_in(content, self.released)
+            try:
+                state = self.state_in(content)
+            except UnreadableError as error:
+                raise (error if origin is None else no_fit(origin, self.name, error)) from error
+        except UnreadableError as error:
+            raise unusable(path, error) from error
+        self.network.load_state_dict(state)
+        pixels = pixels_of_run(content)
+        if origin is not None and origin.pixel_mean and origin.pixel_std:
+            pixels = torch.tensor(origin.pixel_mean), torch.tensor(origin.pixel_std)
+        self.set_pixels(*(() if self.says_pixels else pixels))
+        self.provenance = {} if origin is None else origin.facts
+
+    def state_in(self, content: Any) -> dict[str, Tensor]:
+        """Return the network's tensors out of what a file holds.
+
+        Raises:
+            UnreadableError: It has none, or others.
+        """
+        return network_state(content, self.network.state_dict(), self.name)
 
     def refuse_other_frames(self, frames: Sequence[str]) -> None:
         """Refuse key frames where it takes whole clips, clips where it does not, or of a length.
@@ -154,6 +188,12 @@ class Backbone(nn.Module, ABC):
     def facts(self) -> dict[str, Any]:
         """What it is and where its weights come from, as checkpoints say it."""
         return {"name": self.name, "title": self.title, "weights": dict(self.provenance)}
+
+    @property
+    def known_as(self) -> str:
+        """Its title, and whose released encoder it began as."""
+        whose = f" from {self.provenance['library']}" if "released" in self.provenance else ""
+        return f"{self.title}{whose}"
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return features of every frame of every case.

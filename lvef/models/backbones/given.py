@@ -14,9 +14,7 @@ from torch.nn import functional
 
 from lvef.errors import BackboneError, WeightsError
 from lvef.models.backbones.base import IMAGENET, Backbone, Stage
-from lvef.models.backbones.provenance import unusable
 from lvef.models.backbones.tensors import network_state
-from lvef.models.torch_file import UnreadableError, read_torch
 
 
 @dataclass(frozen=True)
@@ -110,17 +108,25 @@ class GivenBackbone(Backbone):
         Raises:
             WeightsError: They cannot be had, read, or do not fit.
         """
-        path, facts = Path(weights), dict[str, Any]()
-        if path.is_file():
-            state = self._read(path)
-        else:
-            state, facts = self.library_weights(weights)
+        if Path(weights).is_file():
+            self.take(Path(weights))
+            return
+        state, facts = self.library_weights(weights)
         try:
             self.network.load_state_dict(state)
         except RuntimeError as error:
             line = " ".join(str(error).split())[:300]
             raise WeightsError(f"weights {weights} do not fit {self.name}: {line}") from error
+        self.set_pixels()
         self.provenance = facts
+
+    def state_in(self, content: Any) -> dict[str, Tensor]:
+        """Return the network's tensors out of what a file holds, without its classifier.
+
+        Raises:
+            UnreadableError: It has none, or others.
+        """
+        return network_state(content, self.network.state_dict(), self.name, self.given.head)
 
     @abstractmethod
     def library_weights(self, weights: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -136,13 +142,6 @@ class GivenBackbone(Backbone):
             f"no backbone weights {weights!r}: neither a file nor {names} of {self.name}; give a "
             "path, one of these names, or null for random weights"
         )
-
-    def _read(self, path: Path) -> dict[str, Tensor]:
-        try:
-            own = self.network.state_dict()
-            return network_state(read_torch(path), own, self.name, self.given.head)
-        except UnreadableError as error:
-            raise unusable(path, error) from error
 
 
 def arguments_in_words(arguments: Mapping[str, Any]) -> str:

@@ -76,6 +76,7 @@ class OwnBackbone(GivenBackbone):
             channels_last=not clips and bool(getattr(network, "channels_last", 0)),
             takes_clips=clips, clip_length=length,
         )  # fmt: skip
+        self.says_pixels = hasattr(network, "pixel_mean")
         super().__init__(network, given, freeze)
 
     def library_weights(self, weights: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -13,10 +13,8 @@ from torchvision.models import ResNet50_Weights, resnet50
 
 from lvef.errors import WeightsError
 from lvef.models.backbones.base import IMAGENET, Backbone, Stage
-from lvef.models.backbones.provenance import unusable
 from lvef.models.backbones.resnet_weights import resnet50_state
 from lvef.models.backbones.torchvision_weights import downloaded, weights_facts
-from lvef.models.torch_file import UnreadableError, read_torch
 
 _IMAGENET = "IMAGENET1K_V2"
 _MADE_BY = " (python -m lvef pretrain makes one from phantoms)"
@@ -99,22 +97,25 @@ class ResNet50Backbone(Backbone):
             chosen = ResNet50_Weights[named]
             found = downloaded(chosen, partial(_of_library, chosen), _MADE_BY)
             state = {key: value for key, value in found.items() if not key.startswith("fc.")}
+            self.network.load_state_dict(state)
+            self.set_pixels()
             self.provenance = weights_facts(chosen)
         elif path.is_file():
-            state = self._read(path)
+            self.take(path)
         else:
             names = ", ".join((IMAGENET, *ResNet50_Weights.__members__))
             raise WeightsError(
                 f"no backbone weights {weights!r}: neither a file nor one of {names}; "
                 "give a path, one of these names, or null for random weights"
             )
-        self.network.load_state_dict(state)
 
-    def _read(self, path: Path) -> dict[str, Tensor]:
-        try:
-            return resnet50_state(read_torch(path), self.network.state_dict())
-        except UnreadableError as error:
-            raise unusable(path, error) from error
+    def state_in(self, content: Any) -> dict[str, Tensor]:
+        """Return the tensors of the ResNet-50 that a file holds; see `resnet50_state`.
+
+        Raises:
+            UnreadableError: It has none, or others.
+        """
+        return resnet50_state(content, self.network.state_dict())
 
 
 def _of_library(weights: ResNet50_Weights) -> dict[str, Tensor]:
