@@ -22,6 +22,7 @@ from lvef.evaluation.sharpness import format_promise
 from lvef.models.backbones import new_backbone
 from lvef.models.backbones.provenance import origin_of, parts_of, taught_by
 from lvef.models.cases import CaseStore
+from lvef.models.heads import head_output
 from lvef.models.judging import JudgedTask
 from lvef.models.options import BackboneOptions, options, plain
 from lvef.models.task import Batch, Cases, Visible
@@ -89,14 +90,12 @@ class EFTask(JudgedTask):
                 f"the batch has {frames.shape[1]} frames a case, but the model takes "
                 f"{num_pictures(self.frames)}: {', '.join(self.frames)}"
             )
-        output: Tensor = self.head(self.backbone(frames))
-        return output
+        return head_output(self.head, self.backbone(frames))
 
     def batch_output(self, batch: Batch) -> Tensor:
         """Return the head's raw output for a batch of frames, or of features computed before."""
         if "features" in batch:
-            output: Tensor = self.head(batch["features"])
-            return output
+            return head_output(self.head, batch["features"])
         return self(batch["frames"])  # type: ignore[no-any-return]
 
     @abstractmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -143,11 +142,6 @@ class GivenBackbone(Backbone):
             return network_state(read_torch(path), own, self.name, self.given.head)
         except UnreadableError as error:
             raise unusable(path, error) from error
-
-
-def arguments_in_words(arguments: Mapping[str, Any]) -> str:
-    """Return arguments of a network as text, always the same of the same."""
-    return json.dumps(dict(arguments), sort_keys=True, default=repr)
 
 
 def refuse_arguments(name: str, arguments: Mapping[str, Any], ours: Mapping[str, str]) -> None:
