@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from lvef.errors import CheckpointError, ConfigurationError
 from lvef.models.base import Batch, EFTask
@@ -22,7 +23,6 @@ from lvef.models.optimizers import (
     try_options,
 )
 from lvef.models.options import (
-    SCHEDULES,
     BackboneOptions,
     HeadOptions,
     OptimizerOptions,
@@ -123,35 +123,12 @@ class TrainedTask(EFTask):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimiser, slower for the backbone, with the schedule of the options."""
         self.compute_features()  # a schedule counts the batches, which features make fewer
-        chosen = self.optimizer_options
-        optimizer = new_optimizer(chosen, self._parameter_groups())
-        interval, schedule = "epoch", None
-        if chosen.schedule == "constant":
+        optimizer = new_optimizer(self.optimizer_options, self._parameter_groups())
+        if self.optimizer_options.schedule == "constant":
             return optimizer
-        if chosen.schedule == "cosine":
-            steps = self._num_steps()
-            if steps is None:
-                raise ConfigurationError(
-                    "the cosine schedule needs an end: set --trainer.max_epochs, or choose "
-                    "--model.optimizer.schedule plateau or constant"
-                )
-            self.trainer.fit_loop.setup_data()  # steps alone can be told without
-            epoch = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
-            warmup = max(1, min(round(chosen.warmup_epochs * epoch), steps - 1))
-            interval, schedule = "step", cosine(optimizer, steps, warmup)
-        elif chosen.schedule == "plateau":
-            schedule = plateau(optimizer, self.monitor_mode, chosen.patience)
-        else:
-            interval = chosen.schedule_interval
-            ends = self._num_steps() if interval == "step" else self.trainer.max_epochs
-            total = None if ends is None or ends < 0 else ends
-            schedule = new_schedule(chosen, optimizer, self.monitor_mode, total)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {
-                "scheduler": schedule, "interval": interval, "reduce_on_plateau": False,
-            },
-        }  # fmt: skip
+        schedule, interval = self._schedule(optimizer)
+        told: Any = {"scheduler": schedule, "interval": interval, "reduce_on_plateau": False}
+        return {"optimizer": optimizer, "lr_scheduler": told}
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Step a schedule, but for that of a plateau, see `on_train_epoch_end`."""
@@ -174,6 +151,31 @@ class TrainedTask(EFTask):
         super().on_validation_epoch_end()
         if not self.trainer.sanity_checking:
             self._judged_epoch = self.current_epoch
+
+    def _schedule(self, optimizer: Optimizer) -> tuple[LRScheduler, str]:
+        """Return the schedule of the options, and how often it is stepped.
+
+        Raises:
+            ConfigurationError: It needs an end, which the run has not.
+        """
+        chosen = self.optimizer_options
+        if chosen.schedule == "plateau":
+            return plateau(optimizer, self.monitor_mode, chosen.patience), "epoch"
+        if chosen.schedule != "cosine":
+            often = chosen.schedule_interval
+            ends = self._num_steps() if often == "step" else self.trainer.max_epochs
+            total = None if ends is None or ends < 0 else ends
+            return new_schedule(chosen, optimizer, self.monitor_mode, total), often
+        steps = self._num_steps()
+        if steps is None:
+            raise ConfigurationError(
+                "the cosine schedule needs an end: set --trainer.max_epochs, or choose "
+                "--model.optimizer.schedule plateau or constant"
+            )
+        self.trainer.fit_loop.setup_data()  # steps alone can be told without
+        epoch = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
+        warmup = max(1, min(round(chosen.warmup_epochs * epoch), steps - 1))
+        return cosine(optimizer, steps, warmup), "step"
 
     def _num_steps(self) -> int | None:
         """Return the steps of the whole run, at least one; None where it has no end."""
