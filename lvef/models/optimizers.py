@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from functools import partial
 from inspect import Parameter as Argument
 from inspect import signature
 from typing import Any
@@ -103,16 +104,17 @@ def new_schedule(
     """
     what, arguments = f"model.optimizer.schedule {chosen.schedule}", chosen.schedule_arguments or {}
     kind = own_class(chosen.schedule, "model.optimizer.schedule", (LRScheduler, ReduceLROnPlateau))
+    ours: dict[str, Any] = {}
     if issubclass(kind, ReduceLROnPlateau):
         if chosen.schedule_interval != "epoch":
             raise PartError(f"{what} looks at VAL, once an epoch: leave schedule_interval away")
-        arguments = {"mode": mode, **arguments}
+        ours["mode"] = mode
     if _takes(kind, "total_steps") and "total_steps" not in arguments:
         if total_steps is None:
             raise PartError(f"{what} needs an end: set --trainer.max_epochs")
-        arguments = {"total_steps": total_steps, **arguments}
+        ours["total_steps"] = total_steps
     schedule: LRScheduler = made(
-        what, "model.optimizer.schedule_arguments", kind, (optimizer,), arguments
+        what, "model.optimizer.schedule_arguments", partial(kind, **ours), (optimizer,), arguments
     )
     return schedule
 
@@ -165,10 +167,9 @@ def _has_decay(kind: Any, chosen: OptimizerOptions) -> bool:
 
 
 def _made(kind: Any, groups: list[dict[str, Any]], chosen: OptimizerOptions) -> Optimizer:
-    what, arguments = f"model.optimizer.name {chosen.name}", dict(chosen.arguments or {})
-    if _takes(kind, "lr"):
-        arguments["lr"] = chosen.lr
-    optimizer: Optimizer = made(what, "model.optimizer.arguments", kind, (groups,), arguments)
+    what, arguments = f"model.optimizer.name {chosen.name}", chosen.arguments or {}
+    with_rate = partial(kind, lr=chosen.lr) if _takes(kind, "lr") else kind
+    optimizer: Optimizer = made(what, "model.optimizer.arguments", with_rate, (groups,), arguments)
     return optimizer
 
 
