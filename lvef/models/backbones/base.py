@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lvef.cardiac import CLIP, NOT_BOTH, asked_clip
 from lvef.errors import BackboneError
-from lvef.models.backbones.source import source_digest
+from lvef.models.source import source_digest
 
 Stage = Literal["fine", "coarse"]
 """Stages that heat maps are of: of many cells, and the last, of the most abstract features."""

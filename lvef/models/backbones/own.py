@@ -11,7 +11,7 @@ from lvef.cardiac import PICTURE_SIZE, WholeClip
 from lvef.errors import BackboneError, WeightsError
 from lvef.models.backbones.base import Backbone, Stage
 from lvef.models.backbones.given import Given, GivenBackbone
-from lvef.models.backbones.source import source_digest
+from lvef.models.source import source_digest
 from lvef.models.backbones.trial import Trial, tried
 from lvef.models.own_class import arguments_in_words, made, own_class
 
