@@ -247,7 +247,9 @@ def test_a_row_of_a_class_whose_file_changed_is_not_reused(tmp_path, monkeypatch
     config = tmp_path / "own.yaml"
 
     def said(*words: str, head: str = "mlp") -> dict[str, Any]:
-        config.write_text(f"model: {{class_path: lvef.models.EFRegressor, init_args: {{a: {head}}}}}\n")
+        config.write_text(
+            f"model: {{class_path: lvef.models.EFRegressor, init_args: {{a: {head}}}}}\n"
+        )
         return result_settings(["--config", str(config), *words], [], [config], tmp_path)
 
     assert "sources" not in said("--data.root", "my_nets.absent", "os.path"), "no class is named"

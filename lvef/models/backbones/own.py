@@ -11,9 +11,9 @@ from lvef.cardiac import PICTURE_SIZE, WholeClip
 from lvef.errors import BackboneError, WeightsError
 from lvef.models.backbones.base import Backbone, Stage
 from lvef.models.backbones.given import Given, GivenBackbone
-from lvef.models.source import source_digest
 from lvef.models.backbones.trial import Trial, tried
 from lvef.models.own_class import arguments_in_words, made, own_class
+from lvef.models.source import source_digest
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _LIBRARIES = ("torch", "torchvision", "timm", "lightning", "torchmetrics", "gpytorch", "captum")
