@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from lvef.errors import CheckpointError, ConfigurationError
+from lvef.errors import CheckpointError, ConfigurationError, PartError
 from lvef.models.base import Batch, EFTask
 from lvef.models.heads import new_head
 from lvef.models.optimizers import (
@@ -29,6 +29,7 @@ from lvef.models.options import (
     options,
     plain,
 )
+from lvef.models.own_class import in_a_line
 
 
 class TrainedTask(EFTask):
@@ -131,9 +132,19 @@ class TrainedTask(EFTask):
         return {"optimizer": optimizer, "lr_scheduler": told}
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """Step a schedule, but for that of a plateau, see `on_train_epoch_end`."""
-        if not isinstance(scheduler, ReduceLROnPlateau):
+        """Step a schedule, but for that of a plateau, see `on_train_epoch_end`.
+
+        Raises:
+            PartError: It does not go on, as one that had its end in a shorter run.
+        """
+        if isinstance(scheduler, ReduceLROnPlateau):
+            return
+        try:
             super().lr_scheduler_step(scheduler, metric)
+        except ValueError as error:
+            raise PartError(
+                f"model.optimizer.schedule {self.optimizer_options.schedule}: {in_a_line(error)}"
+            ) from error
 
     def on_train_epoch_end(self) -> None:
         """Tell the schedule of a plateau what VAL says of this epoch.
