@@ -221,6 +221,27 @@ def test_a_fit_goes_on_with_optimiser_and_schedule_as_if_it_had_not_stopped(
 
 
 @pytest.mark.slow
+def test_a_checkpoint_that_names_no_head_and_no_optimiser_is_tested_and_gone_on_with(
+    bright, tmp_path
+):
+    plain = ["--model.backbone.name", "encoders.Plain", "--model.head.hidden", "7"]
+    assert main(words("fit", "esf_mlp", bright, tmp_path, *plain)) == 0
+    last = newest(tmp_path, "last.ckpt")
+    checkpoint = torch.load(last, weights_only=True)
+    hparams = checkpoint["lvef"]["hparams"]
+    later = ("name", "arguments", "schedule_arguments", "schedule_interval")
+    for part in ("head", "optimizer"):
+        hparams[part] = {name: own for name, own in hparams[part].items() if name not in later}
+    assert hparams["head"] == {"hidden": 7, "dropout": 0.3}
+    torch.save(checkpoint, last)
+    asked = [*plain[:2], "--ckpt_path", str(last)]
+    assert main(words("test", "esf_mlp", bright, tmp_path, *asked)) == 0
+    assert main(words("fit", "esf_mlp", bright, tmp_path, *asked, "--trainer.max_epochs", "2")) == 0
+    assert describe_checkpoint(last)["hparams"]["optimizer"]["name"] == "adamw"
+    assert torch.load(last, weights_only=True)["epoch"] == 1
+
+
+@pytest.mark.slow
 def test_a_schedule_that_is_at_its_end_is_one_line(bright, tmp_path, capsys):
     once = ["--model.optimizer.schedule", "torch.optim.lr_scheduler.OneCycleLR",
             "--model.optimizer.schedule_arguments.max_lr", "0.01",

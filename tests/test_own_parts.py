@@ -206,6 +206,10 @@ REFUSED_OPTIMIZERS: dict[str, tuple[dict[str, Any], str]] = {
         {"name": "torch.optim.SGD", "arguments": {"beta": 1}},
         r'name torch.optim.SGD cannot be made with model.optimizer.arguments {"beta": 1}: TypeErr',
     ),
+    "of one group": (
+        {"name": "torch.optim.LBFGS"},
+        "LBFGS cannot be made .* ValueError: LBFGS doesn't support per-parameter options",
+    ),
     "adamw's": ({"arguments": {"beta": 1}}, "adamw cannot be made with model.optimizer.arguments"),
     "lr": ({"arguments": {"lr": 1}}, "model.optimizer.arguments.lr is model.optimizer.lr"),
     "params": ({"arguments": {"params": []}}, "model.optimizer.arguments.params is the model's"),

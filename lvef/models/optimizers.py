@@ -120,13 +120,16 @@ def new_schedule(
 
 
 def try_options(chosen: OptimizerOptions) -> None:
-    """Make optimiser and schedule of a parameter of no use, before any work is done.
+    """Make optimiser and schedule of parameters of no use, before any work is done.
 
     Raises:
         PartError: One of them cannot be had.
     """
-    idle = {"params": [nn.Parameter(torch.zeros(2, 2))], "lr": chosen.lr, "name": "trial"}
-    optimizer = new_optimizer(chosen, [{**idle, "decays": True}])
+    idle: list[dict[str, Any]] = [
+        {"params": [nn.Parameter(torch.zeros(shape))], "lr": chosen.lr, "decays": decays}
+        for shape, decays in (((2, 2), True), ((2,), False))
+    ]
+    optimizer = new_optimizer(chosen, idle)
     if chosen.schedule not in SCHEDULES:
         new_schedule(chosen, optimizer, "min", _MANY_STEPS)
 
