@@ -278,17 +278,16 @@ def test_what_parts_are_made_with_arrives_as_it_was_typed(folder, phantom_root, 
         "--model.head.arguments.width", "4", "--model.optimizer.name", "torch.optim.SGD",
         "--model.optimizer.arguments.momentum", "9e-1", "--model.optimizer.arguments.fused", "null",
         "--model.optimizer.schedule", STEP, "--model.optimizer.schedule_arguments.step_size", "2",
-        "--model.optimizer.schedule_arguments", '{"gamma": 0.5}',
-        "--model.optimizer.schedule_interval", "step",
+        "--model.optimizer.schedule_arguments.verbose", "null",
+        "--model.optimizer.schedule_interval", "step", "--print_config",
     ]  # fmt: skip
     with pytest.raises(SystemExit):
-        main(words("fit", "esf_mlp", phantom_root, folder, *typed[:16], *typed[18:],
-                   "--print_config"))  # fmt: skip
+        main(words("fit", "esf_mlp", phantom_root, folder, *typed))
     said = yaml.safe_load(capsys.readouterr().out)["model"]["init_args"]
     assert HeadOptions(**said["head"]).arguments == {"width": 4}
     optimizer = OptimizerOptions(**said["optimizer"])
     assert optimizer.arguments == {"momentum": 0.9, "fused": None}
-    assert optimizer.schedule_arguments == {"step_size": 2}
+    assert optimizer.schedule_arguments == {"step_size": 2, "verbose": None}
     assert optimizer.schedule_interval == "step"
 
 
