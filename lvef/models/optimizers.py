@@ -113,9 +113,8 @@ def new_schedule(
         if total_steps is None:
             raise PartError(f"{what} needs an end: set --trainer.max_epochs")
         ours["total_steps"] = total_steps
-    schedule: LRScheduler = made(
-        what, "model.optimizer.schedule_arguments", partial(kind, **ours), (optimizer,), arguments
-    )
+    option, with_ours = "model.optimizer.schedule_arguments", _with(kind, ours)
+    schedule: LRScheduler = made(what, option, with_ours, (optimizer,), arguments)
     return schedule
 
 
@@ -171,9 +170,14 @@ def _has_decay(kind: Any, chosen: OptimizerOptions) -> bool:
 
 def _made(kind: Any, groups: list[dict[str, Any]], chosen: OptimizerOptions) -> Optimizer:
     what, arguments = f"model.optimizer.name {chosen.name}", chosen.arguments or {}
-    with_rate = partial(kind, lr=chosen.lr) if _takes(kind, "lr") else kind
+    with_rate = _with(kind, {"lr": chosen.lr} if _takes(kind, "lr") else {})
     optimizer: Optimizer = made(what, "model.optimizer.arguments", with_rate, (groups,), arguments)
     return optimizer
+
+
+def _with(kind: Any, ours: dict[str, Any]) -> Any:
+    """Return what makes a class with these arguments and others; the others go before them."""
+    return partial(kind, **ours)
 
 
 def _takes(kind: Any, name: str) -> bool:
