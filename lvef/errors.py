@@ -24,7 +24,11 @@ class ConfigurationError(LvefError):
     """An option, or a combination of options, that cannot work."""
 
 
-class BackboneError(ConfigurationError):
+class PartError(ConfigurationError):
+    """A part of a model that cannot be had or used: a network, a head, an optimiser."""
+
+
+class BackboneError(PartError):
     """A network that cannot be had or used as a backbone: no such name, no package, no features."""
 
 

@@ -14,7 +14,7 @@ from lvef.models.attribution import METHODS, SaliencyMapper
 from lvef.models.backbones import BACKBONES, Backbone
 from lvef.models.backbones.provenance import taught_by
 from lvef.models.cases import CaseStore
-from lvef.models.options import BackboneOptions, OptimizerOptions
+from lvef.models.options import BackboneOptions, HeadOptions, OptimizerOptions
 from lvef.pretraining.backbone_module import PhantomPretraining
 
 IMAGENET_FILE = "resnet50-11ad3fa6.pth"
@@ -218,15 +218,18 @@ def test_the_head_starts_with_the_same_answer_for_every_case_and_learns():
     assert all(p.grad is not None for p in head.parameters())
 
 
-def test_mixed_precision_does_not_round_ef():
+@pytest.mark.parametrize("name", ["mlp", "torch.nn.Linear"])
+def test_mixed_precision_does_not_round_ef_whatever_the_head(tiny, name):
     torch.manual_seed(0)
-    head = MLPHead(16, 1).eval()
-    torch.nn.init.normal_(head.output.weight)
-    features = torch.randn(500, 16, dtype=torch.bfloat16)
+    task = EFRegressor(["ESF"], BackboneOptions(None, name=tiny), HeadOptions(name=name)).eval()
+    torch.nn.init.normal_(next(reversed(list(task.head.modules()))).weight)
+    features = torch.randn(500, task.backbone.num_features, dtype=torch.bfloat16)
+    pictures = torch.randint(0, 256, (500, 1, 3, 8, 8), dtype=torch.uint8)
     with torch.autocast("cpu", torch.bfloat16):
-        output = head(features)
-    assert output.dtype == torch.float32
-    assert len(output.unique()) > 480
+        for batch in ({"features": features}, {"frames": pictures}):
+            output = task.batch_output(batch)
+            assert output.dtype == torch.float32
+            assert len(output.unique()) > 480
 
 
 def test_the_regressor_starts_at_the_mean_of_train():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from hashlib import sha1
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -240,6 +242,29 @@ def test_what_was_made_from_something_else_is_not_reused(tmp_path, changed):
         file.write("# after\n")
     with pytest.raises(LvefError, match="no task"):  # it is run anew, and its config names no task
         fit_and_test("esf_mlp", said(), tmp_path)
+
+
+def test_a_row_of_a_class_whose_file_changed_is_not_reused(tmp_path, monkeypatch):
+    for name in ("FileList.csv", "VolumeTracings.csv"):
+        (tmp_path / name).touch()
+    script = tmp_path / "my_nets.py"
+    script.write_text("class Net: ...\nclass Head: ...\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(sys.modules, "my_nets", import_module("my_nets"))
+    config = tmp_path / "own.yaml"
+
+    def said(*words: str, head: str = "mlp") -> dict[str, Any]:
+        config.write_text(
+            f"model: {{class_path: lvef.models.EFRegressor, init_args: {{a: {head}}}}}\n"
+        )
+        return result_settings(["--config", str(config), *words], [], [config], tmp_path)
+
+    assert "sources" not in said("--data.root", "my_nets.absent", "os.path"), "no class is named"
+    before = said("--model.backbone.name", "my_nets.Net", head="my_nets.Head")["sources"]
+    assert list(before) == ["my_nets.Head", "my_nets.Net"]
+    script.write_text("class Net: width = 3\nclass Head: ...\n")
+    after = said("--model.backbone.name", "my_nets.Net", head="my_nets.Head")["sources"]
+    assert set(before.values()) & set(after.values()) == set()
 
 
 def test_a_changed_video_is_another_folder(tmp_path):

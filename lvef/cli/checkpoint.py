@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from jsonargparse import Namespace
 
 from lvef.errors import CheckpointError
 from lvef.models.loading import describe_checkpoint, task_class
+from lvef.models.options import OptimizerOptions, options
 from lvef.runs import checkpoint_in, data_options, log_folder, newest_run
 
 _MUST_AGREE = ("frames", "image_size", "remove_artifacts")
@@ -134,6 +136,8 @@ def namespace(**values: Any) -> Namespace:
 def _resume(config: Namespace, metadata: dict[str, Any]) -> None:
     """Go on where a run stopped: same architecture, and no weights to fetch only to be replaced."""
     arguments = config.model.init_args
+    if "optimizer" in metadata["hparams"]:
+        _take_optimizer(arguments, metadata["hparams"]["optimizer"])
     for name in ("head", "gp"):
         if name in metadata["hparams"]:
             arguments[name] = namespace(**metadata["hparams"][name])
@@ -146,6 +150,16 @@ def _resume(config: Namespace, metadata: dict[str, Any]) -> None:
         arguments.backbone.arguments = backbone.get("arguments")
         arguments.backbone.weights = None
         arguments.backbone.checkpoint = None
+
+
+def _take_optimizer(arguments: Namespace, stated: dict[str, Any]) -> None:
+    """Go on with the optimiser and the schedule whose state the checkpoint holds."""
+    before = asdict(options(OptimizerOptions, stated))  # complete, whatever version wrote it
+    asked = arguments.optimizer.as_dict()
+    for name, value in before.items():
+        if asked.get(name, value) != value:
+            print(f"Note: the fit goes on with the checkpoint's model.optimizer.{name}, {value}")
+    arguments.optimizer = namespace(**before)
 
 
 def _agree(metadata: dict[str, Any], config: Namespace, name: str, path: str) -> None:

@@ -11,6 +11,8 @@ import yaml
 _NESTED = re.compile(
     r"(--(?:model|data)\.(?:init_args\.)?(?!init_args\.)[\w.]+)\.(\w+)(?:=(.*))?", re.S
 )
+_OF_CLASSES = (".arguments", ".schedule_arguments")
+"""Options whose parts are what a class is made with, of a user's own or a library's."""
 
 
 def as_typed(words: Sequence[str]) -> list[str]:
@@ -29,7 +31,7 @@ def as_typed(words: Sequence[str]) -> list[str]:
     while waiting:
         word = waiting.pop(0)
         nested = _NESTED.fullmatch(word)
-        if nested is None or nested[1].endswith(".arguments"):  # of a network
+        if nested is None or nested[1].endswith(_OF_CLASSES):
             typed.append(word)
             continue
         option, name, value = nested.groups()

@@ -13,13 +13,17 @@ from lvef.models import Task
 
 _COMPLAINING = ("lightning", "jsonargparse", "wandb", "mlflow")
 """Packages whose errors are of what they were told: options, or no login."""
+_PARTS = {
+    "backbone": "my_models.MyEncoder", "head": "my_models.MyHead", "optimizer": "torch.optim.SGD",
+}  # fmt: skip
+"""Parts of a model that are given by class path, and what of."""
 
 
 def user_error(error: Exception) -> LvefError | None:
     """Return in one line what a user can do about; None for a fault of ours."""
     if isinstance(error, (ArgumentError, MisconfigurationException)):
         return (
-            _class_of_backbone(error)
+            _class_of_part(error)
             or _without_backbone(error)
             or _without_task(error)
             or _missing(error)
@@ -36,13 +40,14 @@ def _own_error(error: BaseException | None) -> LvefError | None:
     return error
 
 
-def _class_of_backbone(error: Exception) -> LvefError | None:
-    """Return where a backbone's class path goes, where it is given as a task's is."""
-    if "backbone.class_path" not in str(error):
-        return None
-    return ConfigurationError(
-        "the class path of a backbone is its name: --model.backbone.name my_models.MyEncoder"
-    )
+def _class_of_part(error: Exception) -> LvefError | None:
+    """Return where the class path of a part goes, where it is given as a task's is."""
+    for part, example in _PARTS.items():
+        if f"{part}.class_path" in str(error):
+            return ConfigurationError(
+                f"the class path of {part} is its name: --model.{part}.name {example}"
+            )
+    return None
 
 
 def _without_backbone(error: Exception) -> LvefError | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from hashlib import sha1
 from importlib.metadata import version
@@ -17,6 +18,8 @@ from lvef.data.layouts import find_layout
 from lvef.errors import CheckpointError, ConfigurationError
 from lvef.files import write_json
 from lvef.models.loading import describe_checkpoint
+from lvef.models.own_class import is_class_path
+from lvef.models.source import source_digest
 from lvef.runs import next_run
 
 
@@ -112,6 +115,8 @@ def result_settings(
 ) -> dict[str, Any]:
     """Return what an experiment's result depends on, but for the videos.
 
+    Of classes of a user's own that options or configs name, the content of their files counts.
+
     Args:
         words: Its options.
         built_on: Checkpoints that it is built on.
@@ -122,11 +127,24 @@ def result_settings(
     files = [Path(word) for word in (*words, *built_on, *named) if Path(word).is_file()]
     files += [config for config in configs if config not in files]
     files += find_layout(root).label_files(root)
+    sources = _sources([*words, *named])
     return {
         "words": words,
         "files": _stamps(files),
         "version": version("lvef"),
+        **({"sources": sources} if sources else {}),  # rows without any are as before
     }
+
+
+def _sources(texts: list[str]) -> dict[str, str]:
+    """Return, by class path, the digest of the file of every class outside this package."""
+    found = {}
+    for text in texts:
+        module, _, name = text.rpartition(".")
+        kind = getattr(sys.modules.get(module), name, None) if is_class_path(text) else None
+        if isinstance(kind, type) and module.split(".")[0] != "lvef":
+            found[text] = source_digest(kind)
+    return dict(sorted(found.items()))
 
 
 def _stamps(files: list[Path]) -> dict[str, list[int]]:

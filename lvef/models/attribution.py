@@ -17,6 +17,7 @@ from lvef.models.backbones.base import Stage
 from lvef.models.base import EFTask
 from lvef.models.gp.head import ExactGPHead
 from lvef.models.gp.posterior import GPPosterior
+from lvef.models.heads import head_output
 from lvef.models.inference import device_of
 
 Method = Literal["gradcam", "hirescam", "integrated_gradients"]
@@ -150,7 +151,7 @@ class SaliencyMapper:
         (Adebayo et al., NeurIPS 2018). A Gaussian process keeps its training samples.
 
         Args:
-            depth: The MLP head; that and the backbone's last block; or everything.
+            depth: The head; that and the backbone's last block; or everything.
             seed: Seed of the drawing.
         """
         twin = copy.copy(self)
@@ -242,8 +243,7 @@ class AnswerPart(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return the head's raw output for float frames `(B, F, 3, H, W)`."""
-        output: Tensor = self.head(self.backbone.features(frames[:, self.slots]))
-        return output
+        return head_output(self.head, self.backbone.features(frames[:, self.slots]))
 
 
 def _no_stages(methods: list[str], backbones: list[str]) -> str:

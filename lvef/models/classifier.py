@@ -50,8 +50,8 @@ class EFClassifier(TrainedTask):
     Args:
         frames: Names of the frames of a case; taken from the data module.
         backbone: The shared backbone.
-        head: The MLP head.
-        optimizer: AdamW and its schedule.
+        head: The head.
+        optimizer: The optimiser and its schedule.
         class_weights: balanced weighs both classes equally in the loss; null leaves the data's
             proportions.
         label_smoothing: Share of each label given to the other class.

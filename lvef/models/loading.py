@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lvef.errors import BackboneError, CheckpointError, DamagedError, LvefError
+from lvef.errors import CheckpointError, DamagedError, LvefError, PartError
 from lvef.models.checkpoint_format import brought_up
 from lvef.models.task import Task
 from lvef.models.torch_file import UnreadableError, read_torch
@@ -64,7 +64,7 @@ def load_task(path: Path | str, trusted: Iterable[str] = ()) -> Task:
         task.on_load_checkpoint(checkpoint)
         task.source = str(path)
         task.load_state_dict(checkpoint["state_dict"])
-    except (BackboneError, DamagedError) as error:
+    except (PartError, DamagedError) as error:
         raise CheckpointError(f"{path}: {error}") from error
     except (LvefError, KeyError, RuntimeError, TypeError) as error:
         whose = "this package" if kind.class_path().startswith("lvef.") else kind.__module__

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 
@@ -32,10 +31,6 @@ class MLPHead(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return float32 `(B, num_outputs)` from `(B, num_features)`.
-
-        The head leaves mixed precision: bfloat16 would round EF to a fifth of a point.
-        """
-        with torch.autocast(features.device.type, enabled=False):
-            output: Tensor = self.output(self.hidden(features.float()))
+        """Return `(B, num_outputs)` from `(B, num_features)`."""
+        output: Tensor = self.output(self.hidden(features))
         return output

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
 from lvef.errors import ConfigurationError
 from lvef.models.gp.kernels import KernelName
+from lvef.models.own_class import is_class_path
 from lvef.options import (
     COUNT,
     LEARNING_RATE,
@@ -26,6 +28,10 @@ ReleasedName = Literal[
 ]
 """What a file of weights is said to be: what its tensors tell, nothing released, or an encoder of
 `lvef.models.backbones.released`."""
+MLP, ADAMW = "mlp", "adamw"
+"""What this package's own head and optimiser are called."""
+SCHEDULES = ("cosine", "plateau", "constant")
+"""This package's own schedules of the learning rate."""
 
 
 @dataclass(frozen=True)
@@ -61,23 +67,41 @@ class BackboneOptions(CheckedOptions):
     def __post_init__(self) -> None:
         """Refuse numbers out of their ranges, and read null, of which the parser makes text."""
         super().__post_init__()
-        given = dict(self.arguments or {})
-        read = {name: None if value == "None" else value for name, value in given.items()}
-        object.__setattr__(self, "arguments", read or None)  # frozen, but not yet made
+        _read_null(self, "arguments")
 
 
 @dataclass(frozen=True)
 class HeadOptions(CheckedOptions):
-    """The MLP head.
+    """The head: what turns features into answers.
 
     Args:
-        hidden: Width of the hidden layer.
-        dropout: Share of hidden units dropped in training.
+        hidden: Width of the hidden layer of mlp.
+        dropout: Share of hidden units of mlp dropped in training.
+        name: Which head: mlp, or the class path of one of your own, such as my_models.MyHead with
+            --import my_models, which is made with the number of features and that of outputs.
+        arguments: What a head of your own is made with besides, by name.
     """
 
     where: ClassVar[str] = "model.head."
     hidden: int = ranged(256, Range(1, 2**16))
     dropout: float = ranged(0.3, Range(0, 1, below=True))
+    name: str = MLP
+    arguments: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what belongs to another head, and read null, of which the parser makes text.
+
+        Raises:
+            ConfigurationError: Something cannot work.
+        """
+        super().__post_init__()
+        _read_null(self, "arguments")
+        if self.name == MLP:
+            _refuse(self, "arguments", f"{MLP} takes none: it has hidden and dropout")
+            return
+        _check_name(self, "name", (MLP,), "torch.nn.Module such as my_models.MyHead")
+        for name in ("hidden", "dropout"):
+            _refuse(self, name, f"it is of {MLP}: give {self.name} its own by model.head.arguments")
 
 
 @dataclass(frozen=True)
@@ -125,23 +149,55 @@ class UncertaintyOptions(CheckedOptions):
 
 @dataclass(frozen=True)
 class OptimizerOptions(CheckedOptions):
-    """AdamW and its schedule.
+    """The optimiser and its schedule.
 
     Args:
         lr: Learning rate of the head.
-        weight_decay: Weight decay; none on biases and batch norm.
+        weight_decay: Weight decay, where the optimiser has one; none on biases, norms and
+            embeddings of positions.
         schedule: cosine falls to zero over the run, plateau divides by five when the monitored
-            metric stalls, constant stays.
+            metric stalls, constant stays; or the class path of a schedule of torch's or of your
+            own, such as torch.optim.lr_scheduler.StepLR.
         warmup_epochs: Epochs over which the rate rises to its peak (cosine only).
-        patience: Epochs without progress before a plateau counts.
+        patience: Epochs without progress before a plateau counts (plateau only).
+        name: Which optimiser: adamw, or the class path of one of torch's or of your own, such as
+            torch.optim.SGD.
+        arguments: What the optimiser is made with besides lr and weight_decay, by name.
+        schedule_arguments: What a schedule that is given by its class path is made with, by name.
+        schedule_interval: Whether such a schedule moves every step or every epoch.
     """
 
     where: ClassVar[str] = "model.optimizer."
     lr: float = ranged(1e-3, LEARNING_RATE)
     weight_decay: float = ranged(0.05, WEIGHT_DECAY)
-    schedule: Literal["cosine", "plateau", "constant"] = "cosine"
+    schedule: str = SCHEDULES[0]
     warmup_epochs: float = ranged(0.5, NOT_NEGATIVE)
     patience: int = ranged(3, NOT_NEGATIVE)
+    name: str = ADAMW
+    arguments: dict[str, Any] | None = None
+    schedule_arguments: dict[str, Any] | None = None
+    schedule_interval: Literal["epoch", "step"] = "epoch"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, and read null, of which the parser makes text.
+
+        Raises:
+            ConfigurationError: Something cannot work.
+        """
+        super().__post_init__()
+        _read_null(self, "arguments")
+        _read_null(self, "schedule_arguments")
+        for own in ("params", "lr", "weight_decay"):
+            if own in (self.arguments or {}):
+                said = "is the model's" if own == "params" else f"is {self.where}{own}"
+                raise ConfigurationError(f"{self.where}arguments.{own} {said}")
+        _check_name(self, "name", (ADAMW,), "torch.optim.Optimizer such as torch.optim.SGD")
+        if self.schedule not in SCHEDULES:
+            kind = "torch.optim.lr_scheduler.LRScheduler such as torch.optim.lr_scheduler.StepLR"
+            _check_name(self, "schedule", SCHEDULES, kind)
+            return
+        for name in ("schedule_arguments", "schedule_interval"):
+            _refuse(self, name, f"{self.schedule} has none: it is of a schedule by its class path")
 
 
 def options(kind: type[T], value: T | dict[str, Any] | None) -> T:
@@ -154,6 +210,29 @@ def options(kind: type[T], value: T | dict[str, Any] | None) -> T:
         return kind(**value)  # type: ignore[arg-type]
     except TypeError as error:
         raise ConfigurationError(f"{kind.__name__}: {error}") from error
+
+
+def _read_null(chosen: Any, name: str) -> None:
+    """Read null in arguments of a class, of which the parser makes text; no arguments are None."""
+    given: Mapping[str, Any] = getattr(chosen, name) or {}
+    read = {each: None if value == "None" else value for each, value in given.items()}
+    object.__setattr__(chosen, name, read or None)  # frozen, but not yet made
+
+
+def _check_name(chosen: CheckedOptions, name: str, known: tuple[str, ...], kind: str) -> None:
+    """Refuse a name that is neither known nor the path of a class."""
+    value = getattr(chosen, name)
+    if value not in known and not is_class_path(value):
+        raise ConfigurationError(
+            f"{chosen.where}{name} is {value!r:.80}, but must be {', '.join(known)}, or the class "
+            f"path of a {kind}"
+        )
+
+
+def _refuse(chosen: CheckedOptions, name: str, why: str) -> None:
+    """Refuse an option that is given though it has no effect."""
+    if getattr(chosen, name) != getattr(type(chosen), name):
+        raise ConfigurationError(f"{chosen.where}{name}: {why}")
 
 
 def plain(value: Any) -> Any:

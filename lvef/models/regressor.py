@@ -1,4 +1,4 @@
-"""EF in percent: the MLP regression task."""
+"""EF in percent: the regression task that gradient descent trains."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class EFRegressor(EFPredictor, TrainedTask):
     Args:
         frames: Names of the frames of a case; taken from the data module.
         backbone: The shared backbone.
-        head: The MLP head.
-        optimizer: AdamW and its schedule.
+        head: The head.
+        optimizer: The optimiser and its schedule.
         loss: huber (linear beyond one standard deviation), mse or mae.
         uncertainty: Level of the stated interval, and what is flagged for review.
     """

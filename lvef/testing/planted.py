@@ -148,8 +148,9 @@ class PlantedData(LightningDataModule):
             return seen
         generator = torch.Generator().manual_seed(row)
         features = 0.1 * torch.rand((len(self.frames), self.num_features), generator=generator)
-        noise = torch.randn((len(self.frames), TOLD), generator=generator)
-        features[:, :TOLD] = (self._ef[row] - 47) / 16 + _NOISE * noise
+        told = min(TOLD, self.num_features)
+        noise = torch.randn((len(self.frames), told), generator=generator)
+        features[:, :told] = (self._ef[row] - 47) / 16 + _NOISE * noise
         return features.flatten()
 
     def _clip(self, row: int) -> dict[str, Tensor]:

@@ -17,8 +17,8 @@ from lvef.errors import BackboneError
 from lvef.models.backbones.pixels import Pixels, pixels_of_run
 from lvef.models.backbones.provenance import unusable
 from lvef.models.backbones.released import AUTO, no_fit, released_in
-from lvef.models.backbones.source import source_digest
 from lvef.models.backbones.tensors import network_state
+from lvef.models.source import source_digest
 from lvef.models.torch_file import UnreadableError, read_torch
 
 Stage = Literal["fine", "coarse"]

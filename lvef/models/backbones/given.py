@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -142,11 +141,6 @@ class GivenBackbone(Backbone):
             f"no backbone weights {weights!r}: neither a file nor {names} of {self.name}; give a "
             "path, one of these names, or null for random weights"
         )
-
-
-def arguments_in_words(arguments: Mapping[str, Any]) -> str:
-    """Return arguments of a network as text, always the same of the same."""
-    return json.dumps(dict(arguments), sort_keys=True, default=repr)
 
 
 def refuse_arguments(name: str, arguments: Mapping[str, Any], ours: Mapping[str, str]) -> None:

@@ -11,6 +11,7 @@ from lvef.models.backbones.base import BACKBONES, Backbone
 from lvef.models.backbones.own import own_backbone
 from lvef.models.backbones.timm_library import TimmBackbone
 from lvef.models.backbones.torchvision_library import TorchvisionBackbone
+from lvef.models.own_class import is_class_path
 
 
 def new_backbone(
@@ -38,15 +39,10 @@ def new_backbone(
         kind: Any = BACKBONES[name]  # each takes weights and freeze alone
         backbone: Backbone = kind(None, freeze)
         return backbone
-    if _is_class_path(name):
+    if is_class_path(name):
         return own_backbone(name, freeze, given)
     raise BackboneError(
         f"model.backbone.name is {name!r:.80}, but must be one of {', '.join(BACKBONES)}, "
         "timm/NAME such as timm/convnext_tiny, torchvision/NAME, or the class path of a network of "
         "your own such as my_models.MyEncoder"
     )
-
-
-def _is_class_path(name: str) -> bool:
-    parts = name.split(".")
-    return len(parts) > 1 and all(part.isidentifier() for part in parts)

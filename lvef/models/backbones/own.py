@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,9 +10,10 @@ from torch import Tensor, nn
 from lvef.cardiac import PICTURE_SIZE, WholeClip
 from lvef.errors import BackboneError, WeightsError
 from lvef.models.backbones.base import Backbone, Stage
-from lvef.models.backbones.given import Given, GivenBackbone, arguments_in_words
-from lvef.models.backbones.source import source_digest
+from lvef.models.backbones.given import Given, GivenBackbone
 from lvef.models.backbones.trial import Trial, tried
+from lvef.models.own_class import arguments_in_words, made, own_class
+from lvef.models.source import source_digest
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _LIBRARIES = ("torch", "torchvision", "timm", "lightning", "torchmetrics", "gpytorch", "captum")
@@ -51,7 +51,7 @@ class OwnBackbone(GivenBackbone):
     def __init__(
         self, name: str, kind: type[nn.Module], freeze: bool | int, arguments: Mapping[str, Any]
     ) -> None:
-        network = made(name, kind, **arguments)
+        network = encoder(name, kind, (), arguments)
         mean = _channels(name, network, "pixel_mean", _IMAGENET_MEAN)
         std = _channels(name, network, "pixel_std", _IMAGENET_STD[: len(mean)])
         if len(mean) != len(std) or min(std) <= 0:
@@ -88,49 +88,29 @@ class OwnBackbone(GivenBackbone):
         )
 
 
-def made(name: str, kind: Any, *args: Any, **arguments: Any) -> Any:
+def encoder_class(class_path: str) -> type[nn.Module]:
+    """Return the class that a path names.
+
+    Raises:
+        BackboneError: Its module is not imported, or it names no network of a user's own.
+    """
+    package = class_path.split(".")[0]
+    if package in _LIBRARIES:
+        raise BackboneError(
+            f"backbone {class_path} is part of {package}: give timm/NAME or torchvision/NAME, or a "
+            "class of your own"
+        )
+    return own_class(class_path, "backbone", nn.Module, BackboneError)
+
+
+def encoder(name: str, kind: Any, given: tuple[Any, ...], arguments: Mapping[str, Any]) -> Any:
     """Return an instance of a user's class.
 
     Raises:
         BackboneError: It refuses its arguments, or fails.
     """
-    try:
-        return kind(*args, **arguments)
-    except Exception as error:  # whatever a class of somebody else's raises
-        line = " ".join(str(error).split())[:200] or "no message"
-        raise BackboneError(
-            f"backbone {name} cannot be made with model.backbone.arguments "
-            f"{arguments_in_words(arguments)}: {type(error).__name__}: {line}"
-        ) from error
-
-
-def own_class(class_path: str) -> type[nn.Module]:
-    """Return the class that a path names.
-
-    Importing a module runs its code, and a checkpoint may name any: so only what is imported
-    already is looked into.
-
-    Raises:
-        BackboneError: Its module is not imported, or it names no network.
-    """
-    module, _, name = class_path.rpartition(".")
-    if module.split(".")[0] in _LIBRARIES:
-        raise BackboneError(
-            f"backbone {class_path} is part of {module.split('.')[0]}: give timm/NAME or "
-            "torchvision/NAME, or a class of your own"
-        )
-    if module not in sys.modules:
-        raise BackboneError(
-            f"backbone {class_path} would run code of the module {module}, which is not imported: "
-            f"if you trust it, add --import {module} (in Python, import it first; lvef.load takes "
-            f"trusted=[{module!r}])"
-        )
-    found = getattr(sys.modules[module], name, None)
-    if found is None:
-        raise BackboneError(f"backbone {class_path}: the module {module} has no {name}")
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise BackboneError(f"backbone {class_path} is no class of torch.nn.Module")
-    return found
+    what, option = f"backbone {name}", "model.backbone.arguments"
+    return made(what, option, kind, given, arguments, BackboneError)
 
 
 def own_backbone(class_path: str, freeze: bool | int, arguments: Mapping[str, Any]) -> Backbone:
@@ -145,10 +125,10 @@ def own_backbone(class_path: str, freeze: bool | int, arguments: Mapping[str, An
     Raises:
         BackboneError: It cannot be had.
     """
-    kind = own_class(class_path)
+    kind = encoder_class(class_path)
     if not issubclass(kind, Backbone):
         return OwnBackbone(class_path, kind, freeze, arguments)
-    backbone: Backbone = made(class_path, kind, None, freeze, **arguments)
+    backbone: Backbone = encoder(class_path, kind, (None, freeze), arguments)
     backbone.name = class_path
     return backbone
 

@@ -12,14 +12,10 @@ from torch import Tensor, nn
 
 from lvef.errors import BackboneError, WeightsError
 from lvef.models.backbones.base import IMAGENET, Stage
-from lvef.models.backbones.given import (
-    Given,
-    GivenBackbone,
-    arguments_in_words,
-    refuse_arguments,
-)
+from lvef.models.backbones.given import Given, GivenBackbone, refuse_arguments
 from lvef.models.backbones.torchvision_weights import not_downloaded
 from lvef.models.backbones.trial import Trial, stages_by_name, tried
+from lvef.models.own_class import arguments_in_words
 
 PREFIX = "timm/"
 _WEIGHTS = "--model.backbone.weights says which weights"

@@ -14,14 +14,10 @@ from torchvision.models import get_model, get_model_weights, list_models
 from lvef.cardiac import PICTURE_SIZE, WholeClip
 from lvef.errors import BackboneError, WeightsError
 from lvef.models.backbones.base import IMAGENET
-from lvef.models.backbones.given import (
-    Given,
-    GivenBackbone,
-    arguments_in_words,
-    refuse_arguments,
-)
+from lvef.models.backbones.given import Given, GivenBackbone, refuse_arguments
 from lvef.models.backbones.torchvision_weights import downloaded, weights_facts
 from lvef.models.backbones.trial import stages_of_maps, tried
+from lvef.models.own_class import arguments_in_words
 
 PREFIX = "torchvision/"
 _AUXILIARY = ("googlenet", "inception_v3")
