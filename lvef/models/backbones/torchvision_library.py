@@ -80,7 +80,7 @@ class TorchvisionBackbone(GivenBackbone):
         super().__init__(network, given, freeze)
         self._layout = torch.channels_last_3d if clips and not tokens else torch.contiguous_format
         if clips and not tokens:  # trains 1.4 times as fast on a CPU
-            network.to(memory_format=self._layout)  # type: ignore[call-overload]
+            network.to(memory_format=self._layout)
 
     def as_clips(self, images: Tensor) -> Tensor:
         """Return clips `(B, 3, T, H, W)`."""
