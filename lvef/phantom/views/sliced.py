@@ -117,9 +117,7 @@ class SlicedClip(SolidView):
 
     tissue_use, frame_use = Use.VIEW_TISSUE, Use.VIEW_FRAME
 
-    def __init__(
-        self, plane: Plane, place: Place, level: tuple[float, float] = (0.5, 0.5)
-    ) -> None:
+    def __init__(self, plane: Plane, place: Place, level: tuple[float, float] = (0.5, 0.5)) -> None:
         rng = place.stream(Use.VIEW_CLIP)
         patient = sample_patient(int(rng.integers(4)), rng)
         heart = _heart(plane, patient, rng)
@@ -138,6 +136,16 @@ class SlicedClip(SolidView):
     def fps(self) -> float:
         """Frames a second."""
         return self.patient.fps
+
+    @property
+    def seconds_a_beat(self) -> float:
+        """How long a beat takes."""
+        return 60 / self.patient.heart_rate
+
+    @property
+    def origin(self) -> tuple[float, float]:
+        """Where the probe is in the picture, x and y in pixels."""
+        return self.drawn.machine.origin
 
     @property
     def num_frames(self) -> int:
