@@ -16,6 +16,7 @@ from lvef.data.prepare import prepare_frames
 from lvef.data.sector import blank_outside, find_sector
 from lvef.phantom import PhantomClip
 from lvef.phantom.solid import SolidClip, SolidStudy
+from lvef.phantom.views import KINDS, ViewClip
 
 SEED = 5
 
@@ -114,6 +115,21 @@ def two_views(path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
+def views(path: Path) -> None:
+    """One frame of each kind of clip but the four-chamber views, and of one of these."""
+    kinds = ["A4C solid", *(name for name, kind in KINDS.items() if not kind.ef)]
+    figure = Figure(figsize=(9.6, 7.6), layout="constrained")
+    for axis in (axes := figure.subplots(4, 7).ravel()):
+        axis.set_axis_off()
+    for axis, kind in zip(axes, kinds, strict=False):
+        clip = ViewClip(SEED, kind, 1)
+        frame = clip.frames([clip.num_frames // 2])[0]
+        axis.imshow(enlarge(frame), cmap="gray", vmin=0, vmax=255)
+        axis.set_title(f"{kind}{' (held out)' * clip.held_out}", fontsize=6)
+    figure.suptitle("PHANTOMS by what they show", size=10)
+    figure.savefig(path, dpi=100)
+
+
 def preparation(path: Path) -> None:
     """A clip as a machine shows it, and as the models see it."""
     figure = Figure(figsize=(9, 2.5), layout="constrained")
@@ -154,5 +170,6 @@ if __name__ == "__main__":
     randomised(folder / "randomised.png")
     solid(folder / "solid.png")
     two_views(folder / "two_views.png")
+    views(folder / "views.png")
     preparation(folder / "preparation.png")
     analysis(folder / "analysis.png")

@@ -48,9 +48,19 @@ def sample_marks(
         heavy: Text, ruler and ECG too; by default in one clip of seven. The small logo and
             scale that EchoNet-Dynamic clips keep are nearly always there.
     """
+    return marks_at(scanner.origin, period, rng, heavy)
+
+
+def marks_at(
+    origin: tuple[float, float],
+    period: float,
+    rng: np.random.Generator,
+    heavy: bool | None = None,
+) -> Marks:
+    """Draw the marks of a clip whose probe is at x, y in pixels; see `sample_marks`."""
     heavy = rng.random() < 1 / 7 if heavy is None else heavy
     still = np.zeros((PICTURE_SIZE, PICTURE_SIZE), np.uint8)
-    x, y = scanner.origin
+    x, y = origin
     if rng.random() < 0.8:
         centre = (round(x + 4 + rng.integers(-3, 4)), max(1, round(y) - 5))
         cv2.ellipse(still, centre, (2, 1), 30, 0, 360, 170, -1)

@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvef.phantom.solid.draw import Drawn
+from lvef.phantom.solid.heart import Places
 from lvef.phantom.solid.probe import SAMPLES, Probe
 from lvef.phantom.solid.tissue import strength
-from lvef.phantom.solid.valves import sample_leaflets
+from lvef.phantom.solid.valves import Sheet, sample_leaflets
 
+Array = NDArray[np.float64]
 Single = NDArray[np.float32]
 SCATTERERS = 320_000
 """Drawn over the slab, those that fall into blood included; they are left out."""
@@ -31,7 +33,7 @@ class Body:
         places = self._places(rng)
         points = drawn.pose.to_heart(places)
         at = drawn.heart.places(points)
-        level = strength(points, at, drawn.heart, drawn.pose, drawn.echo, rng)
+        level = self._strength(points, at, rng)
         kept = level > 0.01
         self.level = level[kept].astype(np.float32)
         at = at[kept]
@@ -39,8 +41,17 @@ class Body:
             drawn.pose.to_probe(drawn.heart.moved(at, float(c))).T.astype(np.float32)
             for c in _MOMENTS
         ]
-        self._leaflets = sample_leaflets(drawn.heart, 4.0, rng)
+        self._leaflets = self._valves(rng)
         self._leaf_level = float(rng.uniform(0.8, 2.2))
+
+    def _strength(self, points: Array, at: Places, rng: np.random.Generator) -> Array:
+        """Return the amplitude `(n,)` of scatterers at end-diastolic points of the heart."""
+        drawn = self.drawn
+        return strength(points, at, drawn.heart, drawn.pose, drawn.echo, rng)
+
+    def _valves(self, rng: np.random.Generator) -> tuple[Sheet, ...]:
+        """Draw the leaflets."""
+        return sample_leaflets(self.drawn.heart, 4.0, rng)
 
     def _places(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """Return `(n, 3)` x, y, z in mm, as many in every beam, at every depth."""

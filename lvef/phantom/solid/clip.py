@@ -66,10 +66,12 @@ class SolidView:
         self._last: dict[int, NDArray[np.uint8]] = {}
         self.ed_frame, self.es_frame = self._labelled()
 
+    tissue_use, frame_use = Use.SOLID_TISSUE, Use.SOLID_FRAME
+
     @cached_property
     def body(self) -> Body:
         """The scatterers, made when the first frame is asked for."""
-        return Body(self.drawn, stream(Use.SOLID_TISSUE, *self._key))
+        return Body(self.drawn, stream(self.tissue_use, *self._key))
 
     @cached_property
     def contraction(self) -> NDArray[np.float64]:
@@ -124,7 +126,7 @@ class SolidView:
 
     def _rendered(self, i: int) -> NDArray[np.uint8]:
         if i not in self._last:
-            rng = stream(Use.SOLID_FRAME, *self._key, i)
+            rng = stream(self.frame_use, *self._key, i)
             frame = self.body.frame(
                 float(self.contraction[i]), float(self.cycle.mitral[i]), self._shift(i), rng
             )

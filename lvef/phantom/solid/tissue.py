@@ -11,6 +11,7 @@ from lvef.phantom.solid.heart import Heart, Places
 from lvef.phantom.solid.section import Pose
 
 Array = NDArray[np.float64]
+Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -155,25 +156,33 @@ def _chest_and_lung(
     level[chest] = 0.8 * (1 + 0.8 * np.sin(2 * np.pi * depth / 5.5 + coarse))[chest]
 
 
-def _right_heart_and_atria(
-    level: Array, points: Array, probe: Array, heart: Heart, pose: Pose, echo: SolidEchogenicity
-) -> None:
-    """Fill in right ventricle and atria: ellipsoids with walls, the first cut by the septum."""
+def chambers(heart: Heart, echo: SolidEchogenicity) -> tuple[tuple[Triple, Triple, float], ...]:
+    """Return left atrium, right atrium and right ventricle as ellipsoids.
+
+    Returns:
+        Of each its centre a, b, s, its half axes, and its wall's thickness, in mm.
+    """
     flat = np.array([0.0])
     septal = float(heart.epicardium(0.6 * heart.length + flat, np.pi + flat)[0])
     base = float(heart.endocardium(1 + flat, flat)[0])
     width, length = heart.right_width, heart.length
-    cut = points[:, 2] < length
     left, right = echo.left_atrium, echo.right_atrium
     halves = (max(1.05 * base, 19.0), 0.5 * width + 4)
-    chambers = (
-        ((1.0, 0.0, length + 0.47 * left), (halves[0], 23.0, 0.5 * left), 2.5, ~cut),
+    return (
+        ((1.0, 0.0, length + 0.47 * left), (halves[0], 23.0, 0.5 * left), 2.5),
         ((-halves[0] - halves[1] - 3, 0.0, 0.96 * length + 0.47 * right),
-         (halves[1], 24.0, 0.5 * right), 2.5, points[:, 2] > 0.955 * length),
-        ((-septal + 3, 6.0, 1.0 * length), (width + 3, 36.0, 0.8 * length), 4.0,
-         points[:, 2] < 0.95 * length),
+         (halves[1], 24.0, 0.5 * right), 2.5),
+        ((-septal + 3, 6.0, 1.0 * length), (width + 3, 36.0, 0.8 * length), 4.0),
     )  # fmt: skip
-    for centre, half, wall, side in chambers:
+
+
+def _right_heart_and_atria(
+    level: Array, points: Array, probe: Array, heart: Heart, pose: Pose, echo: SolidEchogenicity
+) -> None:
+    """Fill in right ventricle and atria: ellipsoids with walls, the first cut by the septum."""
+    length, cut = heart.length, points[:, 2] < heart.length
+    sides = (~cut, points[:, 2] > 0.955 * length, points[:, 2] < 0.95 * length)
+    for (centre, half, wall), side in zip(chambers(heart, echo), sides, strict=True):
         offset = points - np.array(centre)
         inner, outer = np.array(half), np.array(half) + wall
         inside = (offset / inner) ** 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,14 @@ from lvef.phantom.solid.heart import Heart
 Array = NDArray[np.float64]
 _CLOSED, _OPEN = np.deg2rad(84.0), np.deg2rad(12.0)
 """Angle between a leaflet and the long axis."""
+
+
+class Sheet(Protocol):
+    """Scatterers that swing with a valve."""
+
+    def points(self, heart: Heart, c: float, openness: float) -> Array:
+        """Return where they are, `(n, 3)` a, b, s in mm, at a contraction and an openness."""
+        ...
 
 
 @dataclass(frozen=True)
