@@ -151,6 +151,7 @@ def test_a_clip_that_a_table_names_and_nobody_has_is_told(root):
         read_labels(root)
 
 
+@pytest.mark.slow
 def test_phantoms_in_this_layout_are_read_back(tmp_path):
     root = write_phantoms(tmp_path / "p", 4, 3, num_workers=2, progress=False, layout="bids",
                           container="mp4")  # fmt: skip

@@ -85,6 +85,7 @@ def test_two_processes_train_and_count_every_video_once(phantom_root, tmp_path):
     assert rows["ef"].notna().all()
 
 
+@pytest.mark.slow
 def test_two_processes_fit_the_same_gaussian_process_to_the_same_fold_as_one(
     phantom_root, tmp_path
 ):

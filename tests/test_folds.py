@@ -198,6 +198,7 @@ def test_more_folds_than_patients_are_refused():
         Folds(folds=3, fold=1).dealt(rows)
 
 
+@pytest.mark.slow
 def test_a_fold_is_judged_on_its_own_test_alone(phantom_root, tmp_path, capsys):
     folds = ["--data.folds", "4", "--data.fold", "2"]
     assert main(words("fit", "esf_mlp", phantom_root, tmp_path, *folds)) == 0

@@ -301,6 +301,7 @@ def test_the_documented_way_to_efs_makes_labels(root, monkeypatch):
     assert (folder.left_out["reason"] == "its study has no label").sum() == 3
 
 
+@pytest.mark.slow
 def test_phantoms_in_this_layout_are_read_back(tmp_path, capsys):
     root = write_phantoms(tmp_path / "p", 4, 3, num_workers=2, progress=False, layout="mimic-echo")
     labels = pd.read_csv(root / "labels.csv")

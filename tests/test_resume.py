@@ -104,6 +104,7 @@ def test_balanced_weights_draw_both_classes_alike():
     assert weights.tolist() == pytest.approx([1, 1 / 3, 1 / 3, 1 / 3])
 
 
+@pytest.mark.slow
 def test_a_segmenter_goes_on_as_if_it_had_not_been_killed_with_or_without_workers(
     phantom_root, tmp_path
 ):

@@ -113,6 +113,7 @@ def test_the_command_measures_every_condition(logs, phantom_root, tmp_path, caps
         assert part in error
 
 
+@pytest.mark.slow
 def test_an_unreadable_video_is_set_aside_where_the_run_did_so(
     logs, phantom_root, tmp_path, capsys
 ):
