@@ -250,6 +250,17 @@ def test_folding_batch_norm_changes_no_logit():
         torch.testing.assert_close(net(clip, survey), before), "the network itself stays"
 
 
+def test_many_looks_are_taken_through_in_parts_that_tell_the_same():
+    torch.manual_seed(1)
+    net = LVSegmentationNet().eval()
+    clip, survey = torch.rand(1, 37, 32, 32), torch.rand(1, 3, 32, 32)
+    with torch.no_grad():  # all at once
+        whole = net(clip, survey)
+    with torch.inference_mode():
+        torch.testing.assert_close(net(clip, survey), whole, rtol=1e-4, atol=1e-4)
+    assert whole.std() > 1e-3
+
+
 def test_holes_are_filled_as_scipy_fills_them(rng):
     for share in (0.3, 0.5, 0.6, 0.8):
         probability = gaussian_filter(rng.random((12, 60, 60)), (0, 1.5, 1.5))
