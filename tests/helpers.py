@@ -6,9 +6,11 @@ import json
 import re
 import resource
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -126,3 +128,12 @@ def data_of(page: Path) -> dict:
                      re.DOTALL)  # fmt: skip
     assert held
     return json.loads(held[1])
+
+
+def in_folder_of(script: str, name: str, folder: Path, monkeypatch: Any) -> Iterator[Path]:
+    """Yield a folder with a script of a user's, in which commands are run."""
+    (folder / f"{name}.py").write_text(script)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield folder
+    sys.modules.pop(name, None)

@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 from encoders import SCRIPT
-from helpers import CONFIGS, best, newest, told, words
+from helpers import CONFIGS, best, in_folder_of, newest, told, words
 
 from lvef.cli.commands import main
 from lvef.models.loading import describe_checkpoint
@@ -26,11 +26,7 @@ FROZEN = ["--model.backbone.freeze", "true"]
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
     """A folder with a script of a user's, in which commands are run."""
-    (tmp_path / "my_encoders.py").write_text(SCRIPT)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield tmp_path
-    sys.modules.pop("my_encoders", None)
+    yield from in_folder_of(SCRIPT, "my_encoders", tmp_path, monkeypatch)
 
 
 def test_what_a_backbone_is_made_with_arrives_as_it_was_typed(folder, phantom_root, capsys):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from helpers import told, words
+from helpers import in_folder_of, told, words
 from own_parts import SCRIPT
 from torch import nn
 
@@ -31,11 +31,7 @@ STEP = "torch.optim.lr_scheduler.StepLR"
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
     """A folder with a script of a user's, in which commands are run."""
-    (tmp_path / "my_parts.py").write_text(SCRIPT)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield tmp_path
-    sys.modules.pop("my_parts", None)
+    yield from in_folder_of(SCRIPT, "my_parts", tmp_path, monkeypatch)
 
 
 def frames(batch: int = 3) -> torch.Tensor:
