@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from lvef.cardiac import polygon_mask
 from lvef.data.transforms import ClipAugmentation
-from lvef.models.segmentation.loss import segmentation_loss
+from lvef.evaluation.overlap import dice
+from lvef.models.segmentation.loss import inside_outline, outline_loss, segmentation_loss
 from lvef.models.segmentation.network import LVSegmentationNet
 from lvef.models.segmentation.weights import SHIPPED, read_weights
 from lvef.phantom.pool import LookedClip
@@ -90,7 +91,7 @@ def test_the_reader_is_learned_from_and_judged_by(tmp_path, monkeypatch):
     arrays = memory.joined([clip(1)])
     masks = np.unpackbits(arrays["masks"], axis=-1)
     inside = further_inside(torch.from_numpy(masks), 1).numpy().astype(np.float32)
-    monkeypatch.setattr(measuring, "segment_closely", lambda *_: inside)
+    monkeypatch.setattr(measuring, "segment_closely", lambda *_, **__: inside)
     assert measuring.measure(LVSegmentationNet(), arrays, inset=1)["dice"][0] == 1
     assert measuring.measure(LVSegmentationNet(), arrays)["dice"][0] < 0.97
 
@@ -150,6 +151,39 @@ def test_what_a_reader_leaves_out_on_every_side_is_told_apart_from_a_wrong_outli
     assert figures["edv_error"] < -15
 
 
+def test_distances_to_the_outline_are_those_of_a_disc_and_lie_between_pixels():
+    """Octagons stay within a tenth of circles; the edge of the picture is none of the outline."""
+    y, x = torch.meshgrid(torch.arange(80.0), torch.arange(80.0), indexing="ij")
+    true = 20 - torch.hypot(x - 39.5, y - 39.5)
+    found = inside_outline((true > 0)[None].to(torch.uint8))[0]
+    near = true.abs() < 4
+    assert (found - true)[near].abs().max() < 1.2
+    assert torch.equal(found > 0, true > 0)
+    assert found.max() == 5.5
+    assert found.min() == -5.5
+    half = torch.zeros(1, 40, 40)
+    half[..., 20:] = 1
+    expected = (torch.arange(40.0) - 19.5).clamp(-5.5, 5.5)
+    assert torch.equal(inside_outline(half)[0], expected.expand(40, 40))
+
+
+@pytest.mark.slow
+def test_a_network_that_learns_outlines_finds_the_disc(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "BATCH", 2)
+    monkeypatch.setattr(memory, "WINDOW", 4)
+    memory.fill(tmp_path, "plain.0", [clip(i) for i in range(4)])
+    recipe = Recipe("try", {"plain": 1.0}, clips=4, epochs=15, outline=True, warm=True, rate=1e-3)
+    windows = Windows(tmp_path, recipe.counts(), "cpu")
+    net, _ = training.train(recipe, windows, "cpu")
+    batch = windows.batch(torch.arange(4))
+    with torch.no_grad():
+        logits = net(batch["clip"], batch["survey"]).flatten(0, 1)
+    masks = batch["mask"].flatten(0, 1)
+    assert outline_loss(logits, masks) < 0.35
+    overlap = dice((logits > 0).numpy(), masks[:, ::2, ::2].bool().numpy())
+    assert overlap.mean() > 0.9
+
+
 def test_new_augmentations_change_what_they_say_and_move_masks_with_looks():
     torch.manual_seed(0)
     clip = torch.randint(10, 25, (4, 6, 112, 112), dtype=torch.uint8)
@@ -191,17 +225,25 @@ def test_the_whole_job_on_a_cpu(tmp_path):
     training.write_judges(judges, workers=2, scale=0.02)
     recipes = [
         Recipe("noise", {"plain": 1.0}, clips=16, epochs=2),
-        Recipe("warm", {"plain": 0.5, "dilated": 0.5}, 16, 2, rate=1e-3, warm=True),
+        *(
+            Recipe("warm", {"plain": 0.5, "dilated": 0.5}, 16, 2, seed=s, rate=1e-3, warm=True)
+            for s in range(3)
+        ),
     ]
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     job = training.Job(scratch, judges, "cpu", None)
     training.work(recipes, tmp_path, job, workers=2, at_once=1)
     lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
-    assert {line["recipe"]["name"] for line in lines} == {"noise", "warm"}
+    ways = {"warm, by turns", "warm, averaged", "warm, turned"}
+    assert {line["recipe"]["name"] for line in lines} == {"noise", "warm"} | ways
+    assert len(lines) == 7
     warm = next(line for line in lines if line["recipe"]["name"] == "warm")
     assert set(warm["figures"]) == {"solid", "wider", "hard", "standard"}
     assert warm["figures"]["solid"]["dice"] > 0.6
+    each = [read_weights(tmp_path / f"warm_s{s}.safetensors")[0]["head.weight"] for s in range(3)]
+    mean = read_weights(tmp_path / "warm_averaged_s0.safetensors")[0]["head.weight"]
+    assert torch.allclose(mean, torch.stack(each).mean(0), atol=1e-6)
     assert read_weights(tmp_path / "warm_s0.safetensors")[1]["trained_on"] == "phantoms"
 
 

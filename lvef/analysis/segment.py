@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -23,7 +24,11 @@ _CLOSER_LOOKS = 2
 
 
 def segment_closely(
-    net: nn.Module, frames: NDArray[np.uint8], fps: float, fast: bool = False
+    net: nn.Module | Sequence[nn.Module],
+    frames: NDArray[np.uint8],
+    fps: float,
+    fast: bool = False,
+    turned: float = 0.0,
 ) -> NDArray[np.float32]:
     """Return the probability of the left ventricle in every frame, from several looks at the clip.
 
@@ -31,9 +36,18 @@ def segment_closely(
     middle and to a size at which the network sees its outline best, each where the ones before
     found it on average. What all saw is averaged.
 
-    Args and result are those of `segment`.
+    Args:
+        net: The network, or several that take the looks by turns; see `segment`.
+        frames: See `segment`.
+        fps: See `segment`.
+        fast: See `segment`.
+        turned: Degrees by which the closer looks are turned, one to either side.
+
+    Returns:
+        See `segment`.
     """
-    first = segment(net, frames, fps, fast)
+    nets = [net] if isinstance(net, nn.Module) else list(net)
+    first = segment(nets[0], frames, fps, fast)
     inside = np.ones(frames.shape[1:], bool)
     total, mean = first.copy(), first
     for closer in range(_CLOSER_LOOKS):
@@ -42,10 +56,12 @@ def segment_closely(
             break
         zoom = float(np.clip(_SIDE / np.sqrt(len(x)), *_ZOOM))
         middle = [(values.min() + values.max()) / 2 for values in (x, y)]
-        there = np.array([[zoom, 0, _CENTRE[0] - zoom * middle[0]],
-                          [0, zoom, _CENTRE[1] - zoom * middle[1]]])  # fmt: skip
+        angle = turned if closer % 2 else -turned
+        there = cv2.getRotationMatrix2D(middle, angle, zoom)
+        there[:, 2] += np.subtract(_CENTRE, middle)
         back = cv2.invertAffineTransform(there)
-        total += _moved(segment(net, _moved(frames, there), fps, fast), back)
+        own = nets[(closer + 1) % len(nets)]
+        total += _moved(segment(own, _moved(frames, there), fps, fast), back)
         inside &= _moved(np.ones((1, *frames.shape[1:]), np.float32), back)[0] > 0.99
         mean = np.where(inside, total / (closer + 2), first)
     return mean

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
+from torch import nn
 
 from lvef.analysis.segment import one_ventricle, segment_closely
 from lvef.cardiac import CLIP_FPS, ejection_fraction, mask_volume
 from lvef.evaluation.overlap import area_error, dice
-from lvef.models.segmentation.network import LVSegmentationNet
 from lvef.pretraining.phantom_figures import BANDS
 from lvef.pretraining.reader import further_inside
 
@@ -21,11 +22,15 @@ _OFFSETS = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 
 
 def measure(
-    net: LVSegmentationNet, arrays: dict[str, NDArray[Any]], inset: int = 0
+    net: nn.Module | Sequence[nn.Module],
+    arrays: dict[str, NDArray[Any]],
+    inset: int = 0,
+    turned: float = 0.0,
 ) -> dict[str, NDArray[Any]]:
     """Return what is measured of each clip, `(n,)` each.
 
-    `inset` is how many pixels the reader stays further inside than the generator's.
+    `inset` is how many pixels the reader stays further inside than the generator's; `net` and
+    `turned` are those of `segment_closely`.
 
     `dice` and `area_error` (percent) over its looks; `dice+2` and the like, where masks are made
     so many pixels wider on every side; `ef` true, `ef_masks` by the masks at the true ED and ES,
@@ -38,7 +43,7 @@ def measure(
         frames = np.array(arrays["frames"][span])
         drawn = torch.from_numpy(np.unpackbits(arrays["masks"][span], axis=-1))
         truth = further_inside(drawn, inset).bool().numpy()
-        painted = one_ventricle(segment_closely(net, frames, CLIP_FPS))
+        painted = one_ventricle(segment_closely(net, frames, CLIP_FPS, turned=turned))
         rows["dice"].append(float(dice(painted, truth).mean()))
         outside = np.stack([_signed_distance(mask) for mask in painted])
         for offset in _OFFSETS:
@@ -58,7 +63,8 @@ def measure(
 def summarise(rows: dict[str, NDArray[Any]]) -> dict[str, float]:
     """Return means over clips, and the bias of EF by masks in bands of EF.
 
-    `dice_fitted` is Dice where all masks are as much wider or narrower as suits them best.
+    `dice_fitted` is Dice where all masks are as much wider or narrower as suits them best;
+    `ef_mae_fitted` the error of the EF after x (a + b x / 100) through these same clips.
     """
     gap = rows["ef_masks"] - rows["ef_true"]
     figures = {
@@ -70,11 +76,19 @@ def summarise(rows: dict[str, NDArray[Any]]) -> dict[str, float]:
         "edv_error": _mean(rows["edv_error"]),
         "esv_error": _mean(rows["esv_error"]),
         "ef_mae": _mean(np.abs(gap)),
+        "ef_mae_fitted": _mean(np.abs(_after_a_fit(rows["ef_masks"], rows["ef_true"]))),
     }
     for low, high in BANDS:
         chosen = (rows["ef_true"] > low) & (rows["ef_true"] <= high)
         figures[f"ef_bias_{low}_{high}"] = _mean(gap[chosen])
     return figures
+
+
+def _after_a_fit(found: NDArray[np.float64], true: NDArray[np.float64]) -> NDArray[np.float64]:
+    known = np.isfinite(found) & np.isfinite(true)
+    terms = np.stack([found[known], found[known] ** 2 / 100], axis=1)
+    fitted = terms @ np.linalg.lstsq(terms, true[known], rcond=None)[0]
+    return np.asarray(fitted - true[known])
 
 
 def _wider(offset: float) -> str:

@@ -46,17 +46,20 @@ def arrays_of(folder: Path) -> dict[str, NDArray[Any]]:
     return {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
 
 
-def parts_of(counts: dict[str, int]) -> list[tuple[str, range]]:
+def parts_of(counts: dict[str, int], by_turns: bool = True) -> list[tuple[str, range]]:
     """Return the names of the parts that pools are rendered in, and which clips each holds.
 
-    Those of all pools take turns, so that training can begin when the first of each is there.
+    Those of all pools take turns, so that training can begin when the first of each is there; or
+    one pool comes after the other.
     """
     parts = [
         (start, f"{pool}.{start}", range(start, min(start + _PART, count)))
         for pool, count in counts.items()
         for start in range(0, count, _PART)
     ]
-    return [(name, numbers) for _, name, numbers in sorted(parts, key=lambda part: part[0])]
+    if by_turns:
+        parts.sort(key=lambda part: part[0])
+    return [(name, numbers) for _, name, numbers in parts]
 
 
 class Windows:
@@ -66,12 +69,15 @@ class Windows:
         folder: Where `fill` writes them.
         counts: How many clips are taken from each pool.
         device: Where they are kept.
+        whole: Wait for all of them, not only for the first of each pool.
     """
 
-    def __init__(self, folder: Path, counts: dict[str, int], device: str) -> None:
+    def __init__(
+        self, folder: Path, counts: dict[str, int], device: str, whole: bool = False
+    ) -> None:
         self.folder, self.device = folder, device
         self.waiting = {name: len(numbers) for name, numbers in parts_of(counts)}
-        first = [f"{pool}.0" for pool, count in counts.items() if count]
+        first = list(self.waiting) if whole else [f"{p}.0" for p, count in counts.items() if count]
         while not all((folder / name).is_dir() for name in first):
             time.sleep(0.2)
         self.frames: list[Tensor] = []

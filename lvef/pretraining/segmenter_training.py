@@ -13,7 +13,8 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -25,12 +26,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
+from torch import nn
 
 from lvef.data.transforms import ClipAugmentation
 from lvef.errors import ConfigurationError, LvefError
 from lvef.files import make_room
 from lvef.models.inference import best_device
-from lvef.models.segmentation.loss import segmentation_loss
+from lvef.models.segmentation.loss import outline_loss, segmentation_loss
 from lvef.models.segmentation.network import LVSegmentationNet
 from lvef.models.segmentation.weights import SHIPPED, load_weights
 from lvef.options import COUNT, Range, check_numbers
@@ -46,6 +48,11 @@ WARM_SHARE = 0.7
 _RISE = 0.15
 _AVERAGED = 0.02
 """Share of the steps over which weights are averaged."""
+WAYS = ("by turns", "averaged", "turned")
+"""Looks at a clip by turns through the networks of several seeds; by one network of the mean of
+their weights, which makes sense where they began from the same (Wortsman et al., ICML 2022); and
+closer looks turned by 8 degrees to either side, through one network."""
+State = dict[str, NDArray[Any]]
 _RANGES = {
     "scale": Range(0, 1000, above=True), "first": COUNT, "seconds": Range(0, 1e6, above=True),
     "workers": Range(1, 1024), "at_once": Range(1, 1024),
@@ -72,7 +79,9 @@ def train(
     learned = [value for value in net.state_dict().values() if value.is_floating_point()]
     averaged = [value.clone() for value in learned]
     augmentation = ClipAugmentation(**recipe.augmentation).to(device)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=recipe.rate, weight_decay=DECAY)
+    optimizer = torch.optim.AdamW(
+        net.parameters(), lr=recipe.rate, weight_decay=DECAY, fused=device == "cuda"
+    )
     steps = max(2, recipe.clips * recipe.epochs // BATCH)
     order, begun = torch.empty(0, dtype=torch.long, device=device), time.monotonic()
     done, progress = 0, 0.0
@@ -89,7 +98,8 @@ def train(
         batch["mask"] = further_inside(batch["mask"], recipe.inset)
         with torch.autocast(device, torch.bfloat16, enabled=mixed):
             logits = net(batch["clip"], batch["survey"])
-        loss = segmentation_loss(logits.float().flatten(0, 1), batch["mask"].flatten(0, 1))
+        learn = outline_loss if recipe.outline else segmentation_loss
+        loss = learn(logits.float().flatten(0, 1), batch["mask"].flatten(0, 1))
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimizer.step()
@@ -139,21 +149,55 @@ def run(recipe: Recipe, job: Job, results: Any) -> None:
         net, steps, seconds = _trained(recipe, job)
         weights = {k: v.detach().cpu().contiguous().numpy() for k, v in net.state_dict().items()}
         results.put((recipe, (steps, seconds, weights)))
-        if job.judges:
-            measured = {
-                judge: measure(net, dict(np.load(job.judges / f"{judge}.npz")), recipe.inset)
-                for judge in JUDGES
-            }
-            results.put((recipe, measured))
-        else:
-            results.put((recipe, {}))
+        results.put((recipe, judged(net, job, recipe.inset)))
     except Exception as error:  # whatever it is, the other recipes go on
         results.put((recipe, repr(error)))
 
 
+def judged(
+    net: nn.Module | Sequence[nn.Module], job: Job, inset: int, turned: float = 0.0
+) -> dict[str, dict[str, NDArray[Any]]]:
+    """Return what `measure` finds on the clips of each judge; nothing where there are none."""
+    if job.judges is None:
+        return {}
+    return {
+        judge: measure(net, dict(np.load(job.judges / f"{judge}.npz")), inset, turned)
+        for judge in JUDGES
+    }
+
+
+def run_together(way: str, recipe: Recipe, states: list[State], job: Job, results: Any) -> None:
+    """Measure networks of one recipe and several seeds in one of `WAYS`, and put what came of it.
+
+    Args:
+        way: Which.
+        recipe: Theirs, by the name that the result has.
+        states: Their weights.
+        job: What a process must know.
+        results: Where the result is put.
+    """
+    torch.set_num_threads(1 if job.device == "cuda" else 2)
+    try:
+        if way == "averaged":
+            states = [{k: _mean([s[k] for s in states]) for k in states[0]}]
+            results.put((recipe, (0, 0.0, states[0])))
+        nets = []
+        for state in states if way != "turned" else states[:1]:
+            net = LVSegmentationNet()
+            net.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in state.items()})
+            nets.append(net.eval().to(job.device))
+        results.put((recipe, judged(nets, job, recipe.inset, 8.0 * (way == "turned"))))
+    except Exception as error:  # as in `run`
+        results.put((recipe, repr(error)))
+
+
+def _mean(arrays: list[NDArray[Any]]) -> NDArray[Any]:
+    return np.asarray(np.mean(arrays, axis=0), arrays[0].dtype)
+
+
 def _trained(recipe: Recipe, job: Job) -> tuple[LVSegmentationNet, int, float]:
     if recipe.epochs:
-        windows = Windows(job.folder, recipe.counts(), job.device)
+        windows = Windows(job.folder, recipe.counts(), job.device, whole=job.seconds is None)
         begun = time.monotonic()
         net, steps = train(recipe, windows, job.device, job.seconds)
         return net, steps, time.monotonic() - begun
@@ -173,7 +217,7 @@ def work(recipes: list[Recipe], output: Path, job: Job, workers: int, at_once: i
     for recipe in recipes:
         for pool, count in recipe.counts().items():
             needed[pool] = max(needed.get(pool, 0), count)
-    parts = parts_of(needed)
+    parts = parts_of(needed, by_turns=job.seconds is not None)
     clips_to_render = [(POOLS[name.split(".")[0]], i) for name, numbers in parts for i in numbers]
     rendered = render(clips_to_render, workers)
     context = get_context("spawn")
@@ -181,27 +225,34 @@ def work(recipes: list[Recipe], output: Path, job: Job, workers: int, at_once: i
     rendering = Thread(target=_render_parts, args=(rendered, parts, job.folder, say), daemon=True)
     rendering.start()
     waiting = [context.Process(target=run, args=(r, job, results), daemon=True) for r in recipes]
-    for process in waiting[:at_once]:
-        process.start()
-    running, done = at_once, 0
-    while done < len(recipes):
+    seeds = Counter(recipe.name for recipe in recipes)
+    trained: dict[str, list[State]] = defaultdict(list)
+    started = done = 0
+    while done < len(waiting):
+        for process in waiting[started : done + at_once]:
+            process.start()
+            started += 1
         recipe, outcome = results.get()
         name = f"{recipe.name} s{recipe.seed}"
         if isinstance(outcome, tuple):
             steps, seconds, weights = outcome
             say(f"{name}: {steps} steps, {1000 * seconds / max(steps, 1):.1f} ms each")
             _keep_weights(output, recipe, weights)
+            if steps:
+                trained[recipe.name].append(weights)
+            same = trained[recipe.name]
+            for way in WAYS if len(same) == seeds[recipe.name] > 2 else ():
+                own = replace(recipe, name=f"{recipe.name}, {way}", epochs=0)
+                asked = (way, own, same, job, results)
+                waiting.append(context.Process(target=run_together, args=asked, daemon=True))
             continue
         done += 1
-        if running < len(waiting):
-            waiting[running].start()
-            running += 1
         if isinstance(outcome, str):
             say(f"{name} failed: {outcome}")
             continue
         figures = {judge: summarise(rows) for judge, rows in outcome.items()}
         dices = ", ".join(f"{judge} {part['dice']:.4f}" for judge, part in figures.items())
-        say(f"{done}/{len(recipes)} {name}: Dice {dices}")
+        say(f"{done}/{len(waiting)} {name}: Dice {dices}")
         rows = {j: {k: np.round(v, 4).tolist() for k, v in m.items()} for j, m in outcome.items()}
         with (output / "results.jsonl").open("a") as file:
             line = {"recipe": asdict(recipe), "figures": figures, "rows": rows}

@@ -36,7 +36,7 @@ def weights(
     output: Path,
     calibration_clips: int = 400,
     test_clips: int = 100,
-    trust: float = 0.9,
+    trust: float = 0.7,
     seed: int = 3100,
     breadth: float = 1.25,
 ) -> Path:
