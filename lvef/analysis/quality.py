@@ -50,6 +50,8 @@ class Evidence:
         ef_by_motion: `(n,)` EF of each beat by motion, calibrated.
         ef_by_contours: `(n,)` EF of each beat by its two contours, calibrated.
         fault: What the screen shows in place of one picture of a heart, in words; mostly nothing.
+        disorder: What is wrong with the order of the frames, in words; mostly nothing.
+        other_view: That the view is another one, in words; mostly nothing.
     """
 
     frames: int
@@ -65,19 +67,38 @@ class Evidence:
     ef_by_motion: NDArray[np.float64]
     ef_by_contours: NDArray[np.float64]
     fault: str = ""
+    disorder: str = ""
+    other_view: str = ""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The clip's quality, that of each beat (0 where it is not used), and why it is refused."""
+    """The clip's quality, that of each beat (0 where it is not used), and why it is refused.
+
+    `gated` says that it is for the view, or for the order of the frames.
+    """
 
     quality: float
     beats: tuple[float, ...]
     reason: str
+    gated: bool = False
 
 
 def judge(evidence: Evidence) -> Verdict:
     """Judge an analysis.
+
+    What is no beating four-chamber view is refused in these words, whatever else is the matter: of
+    such a clip nothing else that is measured means anything. Its quality is what it would have been.
+    """
+    verdict = _judged(evidence)
+    wrong = evidence.other_view or evidence.disorder
+    if not wrong or evidence.fault or evidence.frames < FEWEST_SECONDS * evidence.fps:
+        return verdict
+    return Verdict(verdict.quality, verdict.beats, wrong, gated=True)
+
+
+def _judged(evidence: Evidence) -> Verdict:
+    """Judge an analysis of a beating four-chamber view.
 
     Each part is 0 to 1; a clip's quality is their geometric mean, so that one bad part is enough.
     """
