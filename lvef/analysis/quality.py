@@ -88,7 +88,7 @@ def judge(evidence: Evidence) -> Verdict:
     """Judge an analysis.
 
     What is no beating four-chamber view is refused in these words, whatever else is the matter: of
-    such a clip nothing else that is measured means anything. Its quality is what it would have been.
+    such a clip nothing else means anything. Its quality is what it would have been.
     """
     verdict = _judged(evidence)
     wrong = evidence.other_view or evidence.disorder

@@ -119,7 +119,7 @@ def _looked(
                 logits = net(clip, spread, wanted)
             kept = full_size(logits.float().sigmoid())[0].cpu().numpy()
         probabilities[start : start + len(kept)] = kept
-    return _between_looks(probabilities, looked, len(frames)), told / len(looked)
+    return _between_looks(probabilities, looked, len(frames)), told / np.float32(len(looked))
 
 
 def _between_looks(

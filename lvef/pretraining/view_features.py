@@ -52,7 +52,7 @@ def _coloured(frames: NDArray[np.uint8], clip: ShortClip) -> NDArray[np.uint8]:
     """Return every second or third look with a box of colour over it."""
 
     def given(indices: list[int]) -> NDArray[np.uint8]:
-        return frames[np.asarray(indices, int) % len(frames)]
+        return np.asarray(frames[np.asarray(indices, int) % len(frames)])
 
     inner: Any = SimpleNamespace(
         frames=given, fps=clip.fps, num_frames=len(frames), seconds_a_beat=0.8, origin=(56.0, 5.0)

@@ -47,7 +47,7 @@ def judge(arguments: argparse.Namespace) -> None:
     if not 1 <= part <= parts:
         raise ConfigurationError(f"--part is {arguments.part}: give one of several, such as 2/4")
     path = arguments.output / f"judged_{part}_of_{parts}.csv"
-    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
+    rows: list[Any] = pd.read_csv(path).to_dict("records") if path.exists() else []
     done = {(row["kind"], row["index"]) for row in rows}
     clips = [clip for clip in asked_clips(arguments.clips)[part - 1 :: parts] if clip not in done]
     begun = time.monotonic()
@@ -113,8 +113,8 @@ def by_kind(rows: pd.DataFrame) -> pd.DataFrame:
         }
         for kind, own in rows.groupby("kind", sort=False)
     ]  # fmt: skip
-    order = {name: number for number, name in enumerate(KINDS)}
-    return pd.DataFrame(sorted(table, key=lambda row: order[str(row["kind"])]))
+    order = list(KINDS)
+    return pd.DataFrame(table).sort_values("kind", key=lambda kinds: kinds.map(order.index))
 
 
 def _share(chosen: pd.Series) -> float:

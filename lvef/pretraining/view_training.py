@@ -132,7 +132,7 @@ def train(material: Material, steps: int, seed: int, device: str) -> ViewHead:
 @torch.no_grad()
 def seen_by(heads: ViewHeads, material: Material) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return what heads see: probabilities of each view `(n, V)`, and of the first `(n,)`."""
-    told = [heads(part.float()) for group in material.seen for part in group.split(256)]
+    told = [heads(part.float()) for group in material.seen for part in torch.split(group, 256)]
     among, alone = (torch.cat(each).cpu().numpy() for each in zip(*told, strict=True))
     return among, alone
 
@@ -156,8 +156,8 @@ def learned_arrow(material: Material) -> NDArray[np.float64]:
         wrong = np.logaddexp(0, -(told / spread) @ weights).sum()
         return float(wrong + _SHRUNK * np.square(weights).sum())
 
-    found: NDArray[np.float64] = minimize(loss, np.zeros(told.shape[1])).x
-    return found / spread
+    found = np.asarray(minimize(loss, np.zeros(told.shape[1])).x, np.float64)
+    return np.asarray(found / spread)
 
 
 def chosen_arrow(arrow: NDArray[np.float64], material: Material) -> tuple[float, float]:
@@ -262,8 +262,7 @@ def main() -> None:
 
 
 def _do(arguments: argparse.Namespace) -> None:
-    given = {name: value for name, value in vars(arguments).items() if value is not None}
-    check_numbers("--", _RANGES, {name: given[name] for name in _RANGES if name in given})
+    check_numbers("--", _RANGES, vars(arguments))
     make_room(arguments.output / "view_head.json")
     torch.set_num_threads(max(1, torch.get_num_threads() // 2))
     if arguments.job == "learn":

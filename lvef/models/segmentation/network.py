@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -86,9 +87,9 @@ class LVSegmentationNet(Painter):
         """Return what `forward` does, and what the way down saw of the looks that are wanted.
 
         Returns:
-            `(B, T, H / 2, W / 2)` logits; and `(B, 2, C, ...)` flattened to `(B, 2, SEEN)`, the sums
-            over these looks of the maps of the two coarsest levels, and of their squares: what is
-            told of several stretches of a clip can be added.
+            `(B, T, H / 2, W / 2)` logits; and `(B, 2, SEEN)`, sums over these looks of the maps of
+            the two coarsest levels, and of their squares: those of several stretches of a clip can
+            be added.
         """
         batch, count = clip.shape[:2]
         passed = self._seen(clip, survey)
@@ -100,10 +101,10 @@ class LVSegmentationNet(Painter):
         batch, count = clip.shape[:2]
         return _told(self._seen(clip, survey), (batch, count), None)
 
-    def _seen(self, clip: Tensor, survey: Tensor) -> list[Tensor]:
+    def _seen(self, clip: Tensor, survey: Tensor) -> list[Any]:
         """Return the maps of the way down, finest first."""
         x = self._apart(self.stem, describe(clip, survey))
-        passed: list[Tensor] = [x]
+        passed: list[Any] = [x]
         for level, down in enumerate(self.down):
             x = self._apart(down, x)
             if level > 0:
@@ -113,7 +114,7 @@ class LVSegmentationNet(Painter):
         return passed
 
     def _painted(
-        self, passed: list[Tensor], batch: int, count: int, wanted: tuple[int, int] | None
+        self, passed: list[Any], batch: int, count: int, wanted: tuple[int, int] | None
     ) -> Tensor:
         """Return the logits of the looks that are wanted."""
         if wanted is not None and wanted != (0, count):  # the way up is of each look by itself
@@ -211,7 +212,7 @@ def describe(clip: Tensor, survey: Tensor) -> Tensor:
     return seen.flatten(0, 1).permute(0, 3, 1, 2)
 
 
-def _told(passed: list[Tensor], shape: tuple[int, int], wanted: tuple[int, int] | None) -> Tensor:
+def _told(passed: list[Any], shape: tuple[int, int], wanted: tuple[int, int] | None) -> Tensor:
     """Return what the two coarsest of the maps tell, `(B, 2, SEEN)`."""
     return torch.cat([_sums(maps.unflatten(0, shape), wanted) for maps in passed[-2:]], -1)
 

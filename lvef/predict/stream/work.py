@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from lvef.analysis.analyse import ClipAnalyser
 from lvef.analysis.biplane import BeatDisks, beat_disks
@@ -29,6 +29,7 @@ from lvef.data.prepare import prepare_decoded
 from lvef.data.slots import A2C, A4C, FRAME_COLUMNS, View, asks_for_a2c, view_of
 from lvef.data.views import ClipView, FrameOptions
 from lvef.errors import VideoError
+from lvef.models.segmentation.network import Painter
 from lvef.predict.clip_beats import Asked, FoundBeats, beats_of, told_of
 from lvef.predict.record import packed_record
 from lvef.predict.stream.anonymous import without_names
@@ -242,10 +243,10 @@ class _Clock:
                 self.seconds[around] = self.seconds.get(around, 0.0) - took
 
 
-class _Timed(nn.Module):
+class _Timed(Painter):
     """A network whose seconds are counted."""
 
-    def __init__(self, network: nn.Module, clock: _Clock) -> None:
+    def __init__(self, network: Painter, clock: _Clock) -> None:
         super().__init__()
         self.network, self.clock = network, clock
 
@@ -254,8 +255,14 @@ class _Timed(nn.Module):
             logits: Tensor = self.network(clip, survey, wanted)
         return logits
 
+    def described(
+        self, clip: Tensor, survey: Tensor, wanted: tuple[int, int] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        with self.clock.of("network"):
+            return self.network.described(clip, survey, wanted)
 
-class _Elsewhere(nn.Module):
+
+class _Elsewhere(Painter):
     """A network that another process has."""
 
     def __init__(self, network: Network) -> None:
@@ -263,4 +270,13 @@ class _Elsewhere(nn.Module):
         self.asked = network
 
     def forward(self, clip: Tensor, survey: Tensor, wanted: tuple[int, int]) -> Tensor:
-        return self.asked(clip, survey)[:, slice(*wanted)]  # batched with those of other clips
+        logits, _ = self.asked(clip, survey, None)
+        return logits[:, slice(*wanted)]  # batched with those of other clips
+
+    def described(
+        self, clip: Tensor, survey: Tensor, wanted: tuple[int, int] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        between = wanted or (0, clip.shape[1])
+        logits, told = self.asked(clip, survey, between)
+        assert told is not None
+        return logits, told
