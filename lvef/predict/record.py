@@ -40,6 +40,8 @@ class ClipRecord:
         square: Left, top and side of what was cut from these frames.
         ef: Geometric EF in percent, NaN where the clip was refused.
         quality: 0 to 1.
+        view: See `ClipAnalysis.view`.
+        p_a4c: See `ClipAnalysis`.
     """
 
     fps: float

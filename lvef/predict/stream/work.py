@@ -104,12 +104,13 @@ class ClipWork:
         self.analyser = ClipAnalyser(options.segmenter, "cpu", options.fast)
         own = self.analyser.net
         self.analyser.net = _Timed(own if network is None else _Elsewhere(network), self.clock)
-        self._record = b""
+        self._record, self._wanted = b"", A4C.name
         self._disks: list[BeatDisks | None] | None = None
 
     def __call__(self, clip: ClipInput) -> FoundClip:
         """Do it to a clip; whatever is wrong with it becomes a reason."""
         self._record = b""
+        self._wanted = A2C.name if clip.view == A2C.name else A4C.name
         self._disks = [] if clip.study else None
         self.clock.restart()
         seen = self.options.seen
@@ -146,7 +147,7 @@ class ClipWork:
             OutputError: A picture of it cannot be written.
         """
         clip = decode_clip(file, self.options.fps)
-        analysis = self.analyser(prepare_decoded(clip))
+        analysis = self.analyser(prepare_decoded(clip), view=self._wanted)
         self._keep(analysis, name)
         return self._found(clip, analysis, A4C)
 
@@ -156,7 +157,8 @@ class ClipWork:
 
         def find(file: ClipFile, _: str) -> FoundBeats:
             decoded = decode_clip(file, self.options.fps)
-            return self._found(decoded, self.analyser(prepare_decoded(decoded)), A2C)
+            analysis = self.analyser(prepare_decoded(decoded), view=A2C.name)
+            return self._found(decoded, analysis, A2C)
 
         asked = Asked("MF_A2C" in frames, self.options.fps)
         return beats_of(clip.path, clip.name, clip.beats, clip.problem, find, asked)
@@ -174,7 +176,9 @@ class ClipWork:
             numbers = [whole.frames(beat.ed_frame, *known) for beat in analysis.beats]
             shown = sorted({number for each in numbers for number in each.tolist()})
         view = ClipView.of(clip, shown, seen)
-        return FoundBeats(analysis.beats, analysis.quality, analysis.reason, view)
+        return FoundBeats(
+            analysis.beats, analysis.quality, analysis.reason, view, analysis.view, analysis.p_a4c
+        )
 
     def _key_frames(
         self, clip: ClipInput, rows: list[dict[str, Any]], seen: FrameOptions
