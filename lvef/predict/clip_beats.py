@@ -117,7 +117,7 @@ def _found(clip: FoundBeats) -> list[dict[str, object]]:
     Beats of a clip that is refused for being a two-chamber view have that reason: their contours
     may count in the EF of a study, but they have no EF of their own.
     """
-    of_clip = {
+    of_clip: dict[str, object] = {
         "quality": clip.quality, VIEW: clip.view, "view": clip.seen_view, "p_a4c": clip.p_a4c,
         "reason": clip.reason,
     }  # fmt: skip

@@ -66,7 +66,7 @@ def _coloured(frames: NDArray[np.uint8], clip: ShortClip) -> NDArray[np.uint8]:
 def encoded(
     net: LVSegmentationNet, frames: NDArray[np.uint8], device: str, changed: bool
 ) -> Tensor:
-    """Return `(n, 2, SEEN)` float16 of n clips of equal length, `(n, T, 112, 112)`.
+    """Return `(n, 2, SEEN)` float16, on the device, of n clips of equal length, `(n, T, 112, 112)`.
 
     Args:
         net: On the device, in evaluation mode.
@@ -83,7 +83,7 @@ def encoded(
         clips, spread = batch["clip"], batch["survey"]
     with torch.autocast(device, torch.bfloat16, enabled=False):
         told = net.encoded(clips, spread)
-    return moments(told / clips.shape[1]).half().cpu()
+    return moments(told / clips.shape[1]).half()
 
 
 @torch.no_grad()

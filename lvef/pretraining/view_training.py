@@ -52,6 +52,8 @@ _LOUDER = 0.1
 """Spread of the logarithm of what the encoder's maps are multiplied by."""
 _AT_ONCE = 52
 """Clips that are encoded together."""
+_HARD = 3
+"""Times as many copies are made of the two views that are most like the wanted one."""
 _LOST = 0.003
 """Share of four-chamber views that a limit may cost, of those that it is chosen on."""
 _LIMITS = (0.02, 0.5)
@@ -92,7 +94,8 @@ class Material:
             for number, (view, frames) in enumerate(versions(clip)):
                 kind = clip.kind if view == KINDS[clip.kind].view else f"made: {view}"
                 plain = number == 0
-                for changed in [False] * plain + [True] * copies:
+                further = copies * (_HARD if view in ("A2C", "A3C") else 1)
+                for changed in [False] * plain + [True] * further:
                     told = (VIEWS.index(view), kind, frames)
                     groups[len(frames), changed].append(told)
             if len(clip.frames) == LOOKS[True]:
@@ -100,7 +103,7 @@ class Material:
                 self.curves.append((*area_curves(net, ways, device), clip.fps))
         for (_, changed), own in groups.items():
             looks = np.stack([frames for _, _, frames in own])
-            self.seen.append(encoded(net, looks, device, changed).to(device))
+            self.seen.append(encoded(net, looks, device, changed))
             self.views += [view for view, _, _ in own]
             self.kinds += [f"{kind}, changed" if changed else kind for _, kind, _ in own]
 
