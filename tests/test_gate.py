@@ -1,4 +1,4 @@
-"""No EF for what is no beating apical four-chamber view: its view, its order, and in which words."""
+"""No EF for what is no beating four-chamber view: its view, its order, and in which words."""
 
 from __future__ import annotations
 

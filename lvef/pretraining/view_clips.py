@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_all_start_methods, get_context
@@ -106,7 +106,7 @@ def kept(path: Path) -> list[ShortClip]:
 
 def rendered_rounds(
     numbers: Sequence[int], seed: int, workers: int, folder: Path | None = None
-) -> Iterator[tuple[Purpose, list[ShortClip]]]:
+) -> Generator[tuple[Purpose, list[ShortClip]], None, None]:
     """Yield rounds, those that a folder holds at once, the others as they are rendered.
 
     Args:

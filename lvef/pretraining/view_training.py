@@ -196,6 +196,7 @@ def learn(arguments: argparse.Namespace) -> None:
             say(f"{done} rounds")
         if arguments.seconds and time.monotonic() - begun > arguments.seconds:
             break
+    rounds.close()
     taught, choice = materials[Purpose.VIEWS], materials[Purpose.VIEWS_CHOICE]
     if not taught.curves or not choice.curves:
         raise ConfigurationError("--rounds or --seconds are too few: six rounds at least")
