@@ -81,7 +81,7 @@ def write_summary(folder: Path) -> dict[str, Any]:
     wide, others = rows[rows["kind"] == WIDE], rows[~rows["wanted"]]
     held = others[others["kind"].map(lambda kind: KINDS[kind].held_out)]
     taught = others.drop(held.index, errors="ignore")
-    figures = {
+    figures: dict[str, Any] = {
         "four-chamber views": len(wide), "others": len(others),
         "four-chamber views given an EF": _share(wide["ef"].notna()),
         "four-chamber views not refused by the gate": _share(~wide["gate"]),
@@ -90,9 +90,10 @@ def write_summary(folder: Path) -> dict[str, Any]:
         "others given an EF, of kinds never learned": _share(held["ef"].notna()),
     }  # fmt: skip
     write_csv(folder / "judged_by_kind.csv", table)
-    write_json(folder / "judged.json", {**figures, "by kind": table.to_dict("records")})
+    figures["by kind"] = table.to_dict("records")
+    write_json(folder / "judged.json", figures)
     print(table.to_string(index=False))
-    print("\n".join(f"{name}: {value}" for name, value in figures.items()), flush=True)
+    print("\n".join(f"{n}: {v}" for n, v in figures.items() if n != "by kind"), flush=True)
     return figures
 
 

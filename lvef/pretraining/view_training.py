@@ -2,14 +2,14 @@
 
     python -m lvef.pretraining.view_training learn --output DIR
     python -m lvef.pretraining.view_training judge --weights DIR/lv_seg.safetensors --output DIR
-    python -m lvef.pretraining.view_training table --output DIR
+    python -m lvef.pretraining.view_training table --weights DIR/lv_seg.safetensors --output DIR
 
 Jobs for a machine with an accelerator and many cores; `--seconds 30` tries them on a CPU. They read
 nothing but this package and the weights whose encoder is looked through. `learn` renders rounds of
 clips on every core until its time is over, keeps what the encoder sees of them, trains the heads in
 seconds, and chooses their limits on clips of another purpose. `judge` takes clips of a third
 purpose, kinds among them that nothing was trained on, through the whole analysis, a row of
-`judged_PART.csv` each as it ends; begun again it goes on. `table` says what came of all rows.
+`judged_PART.csv` each as it ends; begun again it goes on. `table` says what came of all rows, and in a MODEL_CARD.md by the weights.
 """
 
 from __future__ import annotations
@@ -34,14 +34,20 @@ from torch.nn import functional
 from lvef.analysis.gate import METADATA, Limits
 from lvef.cardiac.order import asymmetries
 from lvef.errors import ConfigurationError, LvefError
-from lvef.files import make_room, write_json, write_tensors
+from lvef.files import make_room, write_json, write_tensors, write_text
 from lvef.models.inference import best_device
 from lvef.models.segmentation.network import LVSegmentationNet, for_inference
 from lvef.models.segmentation.view_head import A4C, PREFIX, VIEWS, ViewHead, ViewHeads
-from lvef.models.segmentation.weights import SHIPPED, load_weights, read_weights
+from lvef.models.segmentation.weights import (
+    SHIPPED,
+    load_weights,
+    read_weights,
+    weights_file,
+)
 from lvef.options import COUNT, SEED, Range, check_numbers
 from lvef.phantom.purpose import Purpose
 from lvef.phantom.views import KINDS
+from lvef.pretraining.model_card import with_views
 from lvef.pretraining.view_clips import LOOKS, ShortClip, rendered_rounds
 from lvef.pretraining.view_features import area_curves, encoded, versions
 from lvef.pretraining.view_judge import judge, write_summary
@@ -240,6 +246,14 @@ def _chosen(heads: ViewHeads, taught: Material, choice: Material) -> tuple[Limit
     return Limits(least_p, tuple(arrow.tolist()), least_arrow), figures
 
 
+def _tell(figures: dict[str, Any], weights: str) -> None:
+    """Write what was judged into the model card beside weights, where there is one."""
+    card, metadata = weights_file(weights).with_name("MODEL_CARD.md"), read_weights(weights)[1]
+    if card.is_file() and METADATA in metadata:
+        limits = Limits.read(metadata[METADATA])
+        write_text(card, with_views(card.read_text(), figures, limits))
+
+
 def main() -> None:
     """Read the command line and do the job; what cannot be is one line, and exit code 1."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -276,7 +290,7 @@ def _do(arguments: argparse.Namespace) -> None:
     elif arguments.job == "judge":
         judge(arguments)
     else:
-        write_summary(arguments.output)
+        _tell(write_summary(arguments.output), arguments.weights)
 
 
 if __name__ == "__main__":
