@@ -9,7 +9,8 @@ nothing but this package and the weights whose encoder is looked through. `learn
 clips on every core until its time is over, keeps what the encoder sees of them, trains the heads in
 seconds, and chooses their limits on clips of another purpose. `judge` takes clips of a third
 purpose, kinds among them that nothing was trained on, through the whole analysis, a row of
-`judged_PART.csv` each as it ends; begun again it goes on. `table` says what came of all rows, and in a MODEL_CARD.md by the weights.
+`judged_PART.csv` each as it ends; begun again it goes on. `table` says what came of all rows, also
+in a MODEL_CARD.md beside the weights.
 """
 
 from __future__ import annotations
