@@ -31,6 +31,7 @@ _NAMES = {
     "split": "several pictures on one screen",
     "none": "no heart",
 }
+NO_HEART = "no heart is seen"
 _NAMED = 0.5
 """Probability from which a view that is not the wanted one is called by its name."""
 _LONG = 0.9
@@ -151,7 +152,7 @@ def _not_wanted(view: str, p_a4c: float) -> str:
     chance = f"(p = {p_a4c:.2f})"
     name = _NAMES.get(view)
     if view == "none":
-        return f"no heart is seen, and no apical four-chamber view {chance}"
+        return f"{NO_HEART}, and no apical four-chamber view {chance}"
     if name is None:
         return f"does not look like an apical four-chamber view {chance}"
     return f"looks like {name}, not an upright apical four-chamber view {chance}"
