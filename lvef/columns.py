@@ -64,7 +64,6 @@ _STATED = [
     Column("es_frame_a2c", "frame", "", "its end-systolic frame", ("table", "predictions.csv")),
     Column("mid_frame_a2c", "frame", "", "frame half-way between them; -1 where they are of no "
            "systole", ("table",)),
-    Column("view", "text", "", "the view that was seen", ()),
     Column("fold", "count", "", "fold of cross-validation of which it is TEST, from 1: in the "
            "pooled predictions of a table", ()),
     Column("status", "text", "", "ok, or failed", _PREDICTED),
@@ -96,6 +95,10 @@ _STATED = [
            ("table", "predictions.csv", "beats.csv")),
     Column("quality", "share", "", "how far the analysis of the clip (of the beat) can be relied "
            "on", ("table", "predictions.csv", "beats.csv")),
+    Column("view", "text", "", "the view that was seen: A4C (an upright apical four-chamber view), "
+           "another, or `other`", _PREDICTED),
+    Column("p_a4c", "share", "", "probability, on phantoms, that it is an upright apical "
+           "four-chamber view", _PREDICTED),
     Column("trained_on", "text", "", "phantoms, where they taught the model", _PREDICTED),
     Column("dice", "share", "", "overlap of the mask with the tracing", ("cases.csv",)),
     Column("distance", "number", "pixels", "mean distance of the two boundaries", ("cases.csv",)),

@@ -83,6 +83,24 @@ def test_a_clip_is_refused_in_words(changed, reason):
     assert verdict.quality < 0.8
 
 
+def test_another_view_and_frames_in_disorder_are_refused_whatever_the_quality():
+    good = judge(evidence())
+    for wrong in ({"other_view": "looks like another"}, {"disorder": "in no order"}):
+        verdict = judge(evidence(**wrong))
+        assert verdict.reason in wrong.values()
+        assert verdict.gated
+        assert (verdict.quality, verdict.beats) == (good.quality, good.beats)
+    assert not good.gated
+    short = judge(evidence(frames=5, other_view="looks like another"))
+    assert "no whole beat" in short.reason, "of which nothing else can be told"
+    empty = {"confidence": np.full(FRAMES, 0.5)}
+    for wrong in ({"other_view": "no heart is seen"}, {"disorder": "a still picture"}):
+        assert "no left ventricle found" in judge(evidence(**empty, **wrong)).reason
+    assert judge(evidence(**empty, other_view="looks like a page")).reason == "looks like a page"
+    screen = judge(evidence(fault="two pictures", other_view="looks like another"))
+    assert screen.reason == "two pictures", "which says what to do"
+
+
 def test_the_quality_falls_with_each_of_its_parts():
     good = judge(evidence()).quality
     for worse in (

@@ -8,14 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional
 
 from lvef.cardiac import polygon_mask
 from lvef.data.transforms import ClipAugmentation
 from lvef.evaluation.overlap import dice
 from lvef.models.segmentation.loss import inside_outline, outline_loss, segmentation_loss
-from lvef.models.segmentation.network import LVSegmentationNet
+from lvef.models.segmentation.network import SEEN, LVSegmentationNet, Painter
 from lvef.models.segmentation.weights import SHIPPED, read_weights
 from lvef.phantom.pool import LookedClip
 from lvef.pretraining import segmenter_measure as measuring
@@ -131,8 +130,13 @@ def test_training_by_the_clock_ends_when_it_is_over(tmp_path, monkeypatch):
     assert 0 < moved < 0.1, "it began from the shipped weights"
 
 
-class Narrow(nn.Module):
+class Narrow(Painter):
     """Sees the dark disc of `clip`, two pixels too narrow all round."""
+
+    def described(
+        self, looks: torch.Tensor, survey: torch.Tensor, wanted: tuple[int, int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return self(looks, survey, wanted), torch.zeros(1, 2, SEEN)
 
     def forward(
         self, looks: torch.Tensor, survey: torch.Tensor, wanted: tuple[int, int]

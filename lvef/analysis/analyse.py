@@ -11,14 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter1d
-from torch import nn
 
 from lvef.analysis.calibration import GeometryCalibration
 from lvef.analysis.evened import evened, in_own_frames
+from lvef.analysis.gate import Seen, ViewGate
 from lvef.analysis.layout import layout_fault, usable_beats
+from lvef.analysis.order import order_fault
 from lvef.analysis.quality import Evidence, judge
 from lvef.analysis.result import AnalysedBeat, ClipAnalysis
-from lvef.analysis.segment import confidence, one_ventricle, segment_closely
+from lvef.analysis.segment import confidence, look_closely, one_ventricle
 from lvef.cardiac import (
     FoundBeat,
     carry_contour,
@@ -34,14 +35,15 @@ from lvef.cardiac import (
     periodicity,
     shared_curve,
 )
+from lvef.data.apical import A2C, A4C
 from lvef.data.prepare import PreparedClip, prepare_file, prepare_frames
 from lvef.data.timing import checked_rate
 from lvef.errors import WeightsError
 from lvef.models.inference import best_device
-from lvef.models.segmentation.network import LVSegmentationNet, for_inference
+from lvef.models.segmentation.network import LVSegmentationNet, Painter, for_inference
 from lvef.models.segmentation.weights import (
     SHIPPED,
-    load_weights,
+    fill,
     read_weights,
     recalibration_of,
     weights_file,
@@ -77,21 +79,26 @@ class ClipAnalyser:
     ) -> None:
         self.fast = fast
         net = LVSegmentationNet()
-        metadata = load_weights(net, weights)
-        self.net: nn.Module = for_inference(net).to(best_device(device))
+        tensors, metadata = read_weights(weights)
+        fill(net, tensors, weights)
+        self.net: Painter = for_inference(net).to(best_device(device))
         self.recalibrated = recalibration_of(metadata)
         self.trained_on = metadata.get("trained_on", "")
         if self.recalibrated.get("phantom"):
             self.trained_on = "phantoms"
-        if "calibration" not in metadata and weights_file(SHIPPED).is_file():
-            metadata = read_weights(SHIPPED)[1]
         try:
+            self.gate = ViewGate.read(tensors, metadata)
+            if "calibration" not in metadata and weights_file(SHIPPED).is_file():
+                metadata = read_weights(SHIPPED)[1]
             self.calibration = GeometryCalibration.read(metadata.get("calibration", "{}"))
         except WeightsError as error:
             raise WeightsError(f"{weights}: {error}") from error
 
     def __call__(
-        self, source: str | Path | NDArray[np.uint8] | PreparedClip, fps: float | None = None
+        self,
+        source: str | Path | NDArray[np.uint8] | PreparedClip,
+        fps: float | None = None,
+        view: str = A4C,
     ) -> ClipAnalysis:
         """Analyse a clip.
 
@@ -99,6 +106,8 @@ class ClipAnalyser:
             source: A clip file, `(T, H, W)` or `(T, H, W, 3)` uint8 frames, or a
                 clip that is prepared.
             fps: Frames a second; needed for frames, and overrides what a file states.
+            view: A2C where it is known that the clip is a two-chamber view: such a one is then
+                measured, too.
 
         Raises:
             VideoError: The clip cannot be read, or no echo machine has such a frame rate.
@@ -115,8 +124,9 @@ class ClipAnalyser:
         else:
             clip = prepare_frames(source, fps)
         even = evened(clip)
-        probability = segment_closely(self.net, even.frames, even.fps, self.fast)
-        return in_own_frames(_analyse(even, probability, self.calibration), clip)
+        probability, told = look_closely(self.net, even.frames, even.fps, self.fast)
+        seen = Seen() if self.gate is None else self.gate.see(told, view)
+        return in_own_frames(_analyse(even, probability, self.calibration, self.gate, seen), clip)
 
 
 @lru_cache(maxsize=2)
@@ -128,6 +138,7 @@ def analyse_clip(
     path_or_frames: str | Path | NDArray[np.uint8],
     fps: float | None = None,
     weights: str | Path = SHIPPED,
+    view: str = A4C,
 ) -> ClipAnalysis:
     """Find the left ventricle, its beats and its geometric EF in a clip.
 
@@ -137,10 +148,11 @@ def analyse_clip(
         path_or_frames: A clip file, or `(T, H, W)` or `(T, H, W, 3)` uint8 frames.
         fps: Frames a second; needed for frames, and overrides what a file states.
         weights: "shipped", or a file of segmenter weights or a checkpoint of an `LVSegmenter`.
+        view: A2C where it is known that the clip is an apical two-chamber view.
 
     Returns:
-        The analysis. A clip in which no ventricle or no beat is found has a `reason` and an `ef`
-        of NaN.
+        The analysis. A clip in which no ventricle or no beat is found, or which shows another view
+        or frames out of order, has a `reason` and an `ef` of NaN.
 
     Raises:
         VideoError: The clip cannot be read.
@@ -148,11 +160,15 @@ def analyse_clip(
     """
     file = weights_file(weights)
     changed = file.stat().st_mtime_ns if file.is_file() else 0
-    return _shared(str(weights), changed)(path_or_frames, fps)
+    return _shared(str(weights), changed)(path_or_frames, fps, view)
 
 
 def _analyse(
-    clip: PreparedClip, probability: NDArray[np.float32], calibration: GeometryCalibration
+    clip: PreparedClip,
+    probability: NDArray[np.float32],
+    calibration: GeometryCalibration,
+    gate: ViewGate | None,
+    seen: Seen,
 ) -> ClipAnalysis:
     masks = one_ventricle(probability)
     sure = confidence(probability, masks)
@@ -178,14 +194,17 @@ def _analyse(
         ef_by_motion=efs[0],
         ef_by_contours=efs[1],
         fault=layout_fault(clip.frames),
+        disorder=order_fault(clip.frames, clip.fps, curve, usable, gate),
+        other_view=seen.fault,
     )
     verdict = judge(evidence)
     refused = bool(verdict.reason)
+    kept = not refused or (verdict.gated and seen.view == A2C)
     pixels, scale = clip.pixels, clip.millimetres_per_pixel
     cubic = pixels**3 * (scale**3 / 1000 if scale else 1.0)
     beats, contours = [], []
     for beat, motion, quality in zip(usable, motions, verdict.beats, strict=True):
-        if refused or quality <= 0:
+        if not kept or quality <= 0:
             continue
         ef = calibration.combined(motion.ef_by_motion, motion.ef_by_contours, motion.contrast)
         edv = motion.edv * cubic
@@ -218,9 +237,13 @@ def _analyse(
         beats=tuple(beats),
         ef=float("nan") if refused else float(np.median(efs)),
         ef_std=float("nan") if refused else float(np.hypot(calibration.std, efs.std())),
-        quality=verdict.quality,
+        quality=verdict.quality if kept or not verdict.gated else 0.0,
         reason=verdict.reason,
         contours=tuple(contours),
+        view=seen.view,
+        p_a4c=seen.p_a4c,
+        gated=verdict.gated,
+        forwards=float("nan") if gate is None else gate.forwards(curve, clip.fps),
     )
 
 

@@ -94,7 +94,7 @@ def _ended(beat: FoundBeat, last: int) -> FoundBeat:
     return beat if beat.end_frame <= last else replace(beat, end_frame=last, whole=False)
 
 
-def pass_length(frames: NDArray[np.uint8], fps: float) -> int | None:
+def pass_length(frames: NDArray[np.uint8], fps: float, shortest: int | None = None) -> int | None:
     """Return after how many frames a clip begins anew, the same frames again; None where it never.
 
     A heart that beats regularly is not meant: its frames come back alike, not the same.
@@ -102,8 +102,10 @@ def pass_length(frames: NDArray[np.uint8], fps: float) -> int | None:
     Args:
         frames: `(T, H, W)` grey frames.
         fps: Frames a second.
+        shortest: Fewest frames of a pass; by default as many as a systole needs.
     """
-    shortest = max(int(FEWEST_SECONDS * fps), 2)
+    if shortest is None:
+        shortest = max(int(FEWEST_SECONDS * fps), 2)
     if len(frames) < shortest + _COMPARED:
         return None
     size = (_THUMB, _THUMB)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, generate_binary_structure
 
+from lvef.analysis.gate import NO_HEART
 from lvef.cardiac.beats import FEWEST_SECONDS
 
 _SURE = 0.80
@@ -28,6 +29,7 @@ _LEAST_EF = 2.0
 """Points of EF, by motion and contours on average, below which nothing moves."""
 _LEAST_SWING = 0.12
 """Share of its largest area by which a ventricle's area changes, at least, where it beats."""
+_NOTHING = "no left ventricle found"
 _WIDEST_GAP = 35.0
 """Points of EF by which contours and motion may differ."""
 
@@ -50,6 +52,8 @@ class Evidence:
         ef_by_motion: `(n,)` EF of each beat by motion, calibrated.
         ef_by_contours: `(n,)` EF of each beat by its two contours, calibrated.
         fault: What the screen shows in place of one picture of a heart, in words; mostly nothing.
+        disorder: What is wrong with the order of the frames, in words; mostly nothing.
+        other_view: That the view is another one, in words; mostly nothing.
     """
 
     frames: int
@@ -65,19 +69,41 @@ class Evidence:
     ef_by_motion: NDArray[np.float64]
     ef_by_contours: NDArray[np.float64]
     fault: str = ""
+    disorder: str = ""
+    other_view: str = ""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The clip's quality, that of each beat (0 where it is not used), and why it is refused."""
+    """The clip's quality, that of each beat (0 where it is not used), and why it is refused.
+
+    `gated` says that it is for the view, or for the order of the frames.
+    """
 
     quality: float
     beats: tuple[float, ...]
     reason: str
+    gated: bool = False
 
 
 def judge(evidence: Evidence) -> Verdict:
     """Judge an analysis.
+
+    What is no beating four-chamber view is refused in these words: of such a clip nothing else
+    means anything. Its quality is what it would have been. Where no ventricle is found, that is
+    said, but for a view that is known.
+    """
+    verdict = _judged(evidence)
+    wrong = evidence.other_view or evidence.disorder
+    if verdict.reason.startswith(_NOTHING):
+        wrong = "" if evidence.other_view.startswith(NO_HEART) else evidence.other_view
+    if not wrong or evidence.fault or evidence.frames < FEWEST_SECONDS * evidence.fps:
+        return verdict
+    return Verdict(verdict.quality, verdict.beats, wrong, gated=True)
+
+
+def _judged(evidence: Evidence) -> Verdict:
+    """Judge an analysis of a beating four-chamber view.
 
     Each part is 0 to 1; a clip's quality is their geometric mean, so that one bad part is enough.
     """
@@ -92,7 +118,7 @@ def judge(evidence: Evidence) -> Verdict:
     if evidence.frames < FEWEST_SECONDS * evidence.fps:
         return Verdict(0.0, nothing, f"no whole beat: {length}")
     if share_seen < _FEWEST_FOUND:
-        missed = f"no left ventricle found in {100 * (1 - share_seen):.0f} % of frames"
+        missed = f"{_NOTHING} in {100 * (1 - share_seen):.0f} % of frames"
         return Verdict(share_seen * 0.2, nothing, missed)
     if not len(evidence.depths) and _beats(evidence):
         cut = f"no whole beat: {length} hold no end-diastole with the end-systole that follows"

@@ -60,12 +60,18 @@ class ClipAnalysis:
         volume: `(T,)` its single-plane volume by the method of disks, in `volume_unit`.
         volume_unit: "mL" where the clip states its scale, else "cubic pixels".
         curve: `(T,)` how full the ventricle is, the curve that beats were found in; around 0.
-        beats: The good beats; none where the clip is refused.
+        beats: The good beats; none where the clip is refused, but for a two-chamber view.
         ef: Median geometric EF of the good beats in percent; NaN where the clip is refused.
         ef_std: Spread of EF over the good beats and expected error of geometry, in percent.
         quality: 0 to 1.
         reason: Why the clip is refused, in words; empty where it is not.
         contours: Carried contours by beat: from ED to ES, `(n, points, 2)` in prepared pixels.
+        view: The view that was seen, see `lvef.models.segmentation.view_head.VIEWS`, or `other`;
+            empty where the weights have no head that sees it.
+        p_a4c: Probability of an upright apical four-chamber view; NaN likewise.
+        gated: Whether the clip is refused for its view or for the order of its frames. A
+            two-chamber view that is refused so keeps its beats.
+        forwards: Log-odds, on phantoms, that time runs forwards; NaN where that is not known.
     """
 
     clip: PreparedClip = field(repr=False)
@@ -81,6 +87,10 @@ class ClipAnalysis:
     quality: float
     reason: str
     contours: tuple[NDArray[np.float64], ...] = field(default=(), repr=False)
+    view: str = ""
+    p_a4c: float = float("nan")
+    gated: bool = False
+    forwards: float = float("nan")
 
     @property
     def fps(self) -> float:

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import label
-from torch import nn
 
 from lvef.cardiac import looks, survey
 from lvef.models.inference import device_of, inference
-from lvef.models.segmentation.network import full_size
+from lvef.models.segmentation.network import SEEN, Painter, full_size
 
 _AT_ONCE, _OVERLAP = 64, 8
 _CENTRE, _SIDE = (56.0, 58.0), 42.0
@@ -24,7 +23,7 @@ _CLOSER_LOOKS = 2
 
 
 def segment_closely(
-    net: nn.Module | Sequence[nn.Module],
+    net: Painter | Sequence[Painter],
     frames: NDArray[np.uint8],
     fps: float,
     fast: bool = False,
@@ -46,8 +45,24 @@ def segment_closely(
     Returns:
         See `segment`.
     """
-    nets = [net] if isinstance(net, nn.Module) else list(net)
-    first = segment(nets[0], frames, fps, fast)
+    return look_closely(net, frames, fps, fast, turned)[0]
+
+
+def look_closely(
+    net: Painter | Sequence[Painter],
+    frames: NDArray[np.uint8],
+    fps: float,
+    fast: bool = False,
+    turned: float = 0.0,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return what `segment_closely` does, and what the first look at the whole picture told.
+
+    Returns:
+        `(T, 112, 112)` probabilities; and `(2, SEEN)`, means over looks of the maps of the encoder
+        and of their squares, see `LVSegmentationNet.described`.
+    """
+    nets = [net] if isinstance(net, Painter) else list(net)
+    first, told = look(nets[0], frames, fps, fast)
     inside = np.ones(frames.shape[1:], bool)
     total, mean = first.copy(), first
     for closer in range(_CLOSER_LOOKS):
@@ -64,7 +79,7 @@ def segment_closely(
         total += _moved(segment(own, _moved(frames, there), fps, fast), back)
         inside &= _moved(np.ones((1, *frames.shape[1:]), np.float32), back)[0] > 0.99
         mean = np.where(inside, total / (closer + 2), first)
-    return mean
+    return mean, told
 
 
 def _moved(pictures: NDArray[Any], matrix: NDArray[np.float64]) -> NDArray[Any]:
@@ -73,7 +88,7 @@ def _moved(pictures: NDArray[Any], matrix: NDArray[np.float64]) -> NDArray[Any]:
 
 
 def segment(
-    net: nn.Module, frames: NDArray[np.uint8], fps: float, fast: bool = False
+    net: Painter, frames: NDArray[np.uint8], fps: float, fast: bool = False
 ) -> NDArray[np.float32]:
     """Return the probability of the left ventricle in every frame.
 
@@ -89,25 +104,55 @@ def segment(
     Returns:
         `(T, 112, 112)` float32 in 0..1.
     """
+    return _looked(net, frames, fps, fast, tell=False)[0]
+
+
+def look(
+    net: Painter, frames: NDArray[np.uint8], fps: float, fast: bool = False
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return what `segment` does, and what the looks told together.
+
+    Returns:
+        `(T, 112, 112)` probabilities; and `(2, SEEN)`, means over looks of the maps of the encoder
+        and of their squares, see `LVSegmentationNet.described`.
+    """
+    return _looked(net, frames, fps, fast, tell=True)
+
+
+def _looked(
+    net: Painter, frames: NDArray[np.uint8], fps: float, fast: bool, tell: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     device = device_of(net)
     looked = looks(len(frames), fps)
     spread = torch.from_numpy(frames[survey(len(frames))])[None].to(device)
     probabilities = np.empty((len(looked), *frames.shape[1:]), np.float32)
+    told = np.zeros((2, SEEN), np.float32)
     for start in range(0, len(looked), _AT_ONCE):
         first, stop = max(start - _OVERLAP, 0), min(start + _AT_ONCE + _OVERLAP, len(looked))
         clip = torch.from_numpy(frames[looked[first:stop]])[None].to(device)
         wanted = start - first, min(start - first + _AT_ONCE, stop - first)
         with inference(device, fast, small=True):
-            logits = net(clip, spread, wanted).float()
-            kept = full_size(logits.sigmoid())[0].cpu().numpy()
+            if tell:
+                logits, sums = net.described(clip, spread, wanted)
+                told += sums[0].cpu().numpy()
+            else:
+                logits = net(clip, spread, wanted)
+            kept = full_size(logits.float().sigmoid())[0].cpu().numpy()
         probabilities[start : start + len(kept)] = kept
-    if len(looked) == len(frames):
+    return _between_looks(probabilities, looked, len(frames)), told / np.float32(len(looked))
+
+
+def _between_looks(
+    probabilities: NDArray[np.float32], looked: NDArray[np.int64], count: int
+) -> NDArray[np.float32]:
+    """Return what was seen in looks for each of `count` frames."""
+    if len(looked) == count:
         return probabilities
     if len(looked) == 1:
-        return np.repeat(probabilities, len(frames), axis=0)
-    after = np.clip(np.searchsorted(looked, np.arange(len(frames))), 1, len(looked) - 1)
+        return np.repeat(probabilities, count, axis=0)
+    after = np.clip(np.searchsorted(looked, np.arange(count)), 1, len(looked) - 1)
     before = after - 1
-    share = (np.arange(len(frames)) - looked[before]) / (looked[after] - looked[before])
+    share = (np.arange(count) - looked[before]) / (looked[after] - looked[before])
     share = np.clip(share, 0, 1).astype(np.float32)[:, None, None]
     return np.asarray(probabilities[before] * (1 - share) + probabilities[after] * share)
 

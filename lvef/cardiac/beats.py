@@ -83,7 +83,7 @@ def grey_components(
     y, x = np.nonzero(region)
     keep = slice(None, None, max(1, len(x) // 1500))
     grey = np.stack([cv2.GaussianBlur(f, (0, 0), 2.0)[y[keep], x[keep]] for f in frames])
-    band = _band(np.log(20.0 + grey.astype(np.float64)), fps)
+    band = at_heart_rates(np.log(20.0 + grey.astype(np.float64)), fps)
     left, values, _ = np.linalg.svd(band, full_matrices=False)
     count = int(np.clip(len(frames) / fps / _COMPONENT, 1, _COMPONENTS))
     return np.asarray(left[:, :count][:, values[:count] > 0])
@@ -107,7 +107,7 @@ def shared_curve(
         correlation with the components, 0 to 1. Two curves that have nothing in common reach
         about 0.5 by chance in the two seconds of a usual clip.
     """
-    band = _band(curve, fps)
+    band = at_heart_rates(curve, fps)
     shared = components @ (components.T @ band)
     size = float(np.linalg.norm(band))
     return (band + shared) / 2, float(np.linalg.norm(shared)) / size if size > 0 else 0.0
@@ -119,7 +119,7 @@ def periodicity(curve: NDArray[np.float64], fps: float) -> tuple[float, float]:
     Both by the highest peak of the autocorrelation between the slowest and the fastest heart
     rate. A clip of less than one and a half beats cannot repeat: its score is 0.
     """
-    band = _band(curve, fps)
+    band = at_heart_rates(curve, fps)
     count = len(band)
     lags = np.arange(max(2, int(60 / FASTEST * fps)), min(int(60 / SLOWEST * fps), count * 2 // 3))
     if len(lags) < 3 or not np.any(band):
@@ -148,7 +148,7 @@ def find_beats(curve: NDArray[np.float64], fps: float) -> list[FoundBeat]:
     if len(curve) < FEWEST_SECONDS * fps or np.isfinite(curve).sum() < 4:
         return []
     clean = _despiked(curve, fps)
-    smooth = gaussian_filter1d(_band(clean, fps), _NOISE * fps)
+    smooth = gaussian_filter1d(at_heart_rates(clean, fps), _NOISE * fps)
     swing = float(np.subtract(*np.percentile(smooth, [95, 5])))
     if swing <= 0:
         return []
@@ -272,7 +272,7 @@ def _despiked(curve: NDArray[np.float64], fps: float) -> NDArray[np.float64]:
     return np.asarray(median_filter(filled, size=size, mode="nearest"))
 
 
-def _band(values: NDArray[np.float64], fps: float) -> NDArray[np.float64]:
+def at_heart_rates(values: NDArray[np.float64], fps: float) -> NDArray[np.float64]:
     """Take drift and mean away along the first axis, and light noise with them."""
     slow = gaussian_filter1d(values, _DRIFT * fps, axis=0, mode="reflect")
     quick = gaussian_filter1d(values, 0.02 * fps, axis=0, mode="nearest")

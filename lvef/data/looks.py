@@ -16,7 +16,7 @@ from lvef.data.slots import View
 from lvef.data.views import ClipView, blanked_and_cropped, to_square
 from lvef.errors import VideoError
 
-VIEW = "view"
+VIEW = "clip_view"
 """Column of the table of new clips that holds a `ClipView`, where a clip was decoded already."""
 _FEWEST_PROBED = 50
 

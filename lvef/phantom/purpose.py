@@ -27,7 +27,13 @@ class Purpose(IntEnum):
     """The geometry of a segmenter to be shipped is calibrated on them."""
     MODEL_CARD = 8
     """Such a segmenter is measured on them."""
+    VIEWS = 9
+    """Heads that tell views learn from them."""
+    VIEWS_CHOICE = 10
+    """The thresholds of such heads are chosen on them."""
+    VIEWS_JUDGES = 11
+    """What such a head lets through is counted on them."""
 
 
-TEACHING = (Purpose.TRAIN, Purpose.PRETRAINING, Purpose.SEGMENTER)
+TEACHING = (Purpose.TRAIN, Purpose.PRETRAINING, Purpose.SEGMENTER, Purpose.VIEWS)
 """What something learns from; the others choose, calibrate or judge."""

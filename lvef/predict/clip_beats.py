@@ -23,13 +23,15 @@ EMPTY: dict[str, object] = {
     **dict.fromkeys(("ed_frame", "es_frame", "mid_frame"), NO_FRAME),
     "reason": "", "beat": 0, "ef_geometric": np.nan, "ef_geometric_std": np.nan,
     "ef_geometric_reach": np.nan, "beat_quality": np.nan, "quality": np.nan, VIEW: None,
+    "view": "", "p_a4c": np.nan,
 }  # fmt: skip
 """What is known of a beat of a clip before it is opened, beside `video`, `shown` and `path`.
 
 `ed_frame`, `es_frame` and `mid_frame` count from 0, `beat` too. Where beats were found,
 `ef_geometric`, `ef_geometric_std` (percent), `ef_geometric_reach` (how many of the latter its
-interval reaches) and `beat_quality` (0 to 1) are the beat's, `quality` is the clip's, and `VIEW` a
-`ClipView`. `reason` says why it cannot be used; it is empty where it can.
+interval reaches) and `beat_quality` (0 to 1) are the beat's, `quality`, `view` and `p_a4c` (see
+`ClipAnalysis`) are the clip's, and `VIEW` holds a `ClipView`. `reason` says why it cannot be used;
+it is empty where it can.
 """
 AMBIGUOUS = "its key frames could belong to several videos: add folders to their names"
 
@@ -39,16 +41,20 @@ class FoundBeats:
     """The beats of a clip.
 
     Attributes:
-        beats: The beats; none where the clip is refused.
+        beats: The beats; none where the clip is refused, but for a two-chamber view.
         quality: Of the clip, 0 to 1.
         reason: Why the clip cannot be used, empty where it can.
         view: What the key frames are made from, so that nothing is looked for twice.
+        seen_view: See `ClipAnalysis.view`.
+        p_a4c: See `ClipAnalysis`.
     """
 
     beats: Sequence[AnalysedBeat]
     quality: float
     reason: str
     view: ClipView | None = None
+    seen_view: str = ""
+    p_a4c: float = np.nan
 
 
 Finder = Callable[[ClipFile, str], FoundBeats]
@@ -106,10 +112,17 @@ def beats_of(
 
 
 def _found(clip: FoundBeats) -> list[dict[str, object]]:
-    """Return what was found of each beat of a clip, or why none was."""
-    of_clip = {"quality": clip.quality, VIEW: clip.view}
-    if clip.reason:
-        return [{**of_clip, "reason": clip.reason}]
+    """Return what was found of each beat of a clip, or why none was.
+
+    Beats of a clip that is refused for being a two-chamber view have that reason: their contours
+    may count in the EF of a study, but they have no EF of their own.
+    """
+    of_clip: dict[str, object] = {
+        "quality": clip.quality, VIEW: clip.view, "view": clip.seen_view, "p_a4c": clip.p_a4c,
+        "reason": clip.reason,
+    }  # fmt: skip
+    if not clip.beats:
+        return [of_clip]
     return [
         {
             **of_clip, "beat": number, "ed_frame": beat.ed_frame,

@@ -40,6 +40,8 @@ class ClipRecord:
         square: Left, top and side of what was cut from these frames.
         ef: Geometric EF in percent, NaN where the clip was refused.
         quality: 0 to 1.
+        view: See `ClipAnalysis.view`.
+        p_a4c: See `ClipAnalysis`.
     """
 
     fps: float
@@ -49,6 +51,8 @@ class ClipRecord:
     square: tuple[int, int, int]
     ef: float
     quality: float
+    view: str = ""
+    p_a4c: float = float("nan")
 
 
 def write_record(analysis: ClipAnalysis, path: Path) -> None:
@@ -81,6 +85,8 @@ def packed_record(analysis: ClipAnalysis) -> bytes:
         "square": np.array([square.left, square.top, square.side]),
         "ef": analysis.ef,
         "quality": analysis.quality,
+        "view": analysis.view,
+        "p_a4c": analysis.p_a4c,
     }
     packed = BytesIO()
     np.savez_compressed(packed, **arrays, **contours)  # type: ignore[arg-type]
@@ -137,7 +143,19 @@ def _checked(arrays: Mapping[str, NDArray[np.generic]]) -> ClipRecord:
     }
     if not all(c.shape[1] == 2 and np.isfinite(c).all() for c in contours.values()):
         raise ValueError("its contours are no points")
-    return ClipRecord(fps, area, beats, contours, (int(left), int(top), int(side)), ef, quality)
+    place = int(left), int(top), int(side)
+    view, p_a4c = _seen(arrays)
+    return ClipRecord(fps, area, beats, contours, place, ef, quality, view, p_a4c)
+
+
+def _seen(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[str, float]:
+    """Return the view that was seen and its probability; nothing of an earlier version's record."""
+    if "view" not in arrays:
+        return "", float("nan")
+    view = arrays["view"]
+    if view.ndim or view.dtype.kind != "U" or view.dtype.itemsize > _LONGEST:
+        raise ValueError("its view is no word")
+    return str(view), float(_numbers(arrays["p_a4c"], 0))
 
 
 def _numbers(array: NDArray[np.generic], dimensions: int) -> NDArray[np.float64]:

@@ -17,10 +17,10 @@ COLUMNS = [
     "video", "status", "reason", "ed_frame", "es_frame", "mid_frame", "ef", "ef_std", "ef_lower",
     "ef_upper", "p_reduced", "reduced", "review",
 ]  # fmt: skip
-"""Columns of predictions.csv; where beats were found `num_beats`, `ef_spread`, `ef_geometric` and
-`quality` follow, where the true EF is known `ef_true`, and `trained_on` where phantoms taught the
-model."""
-FOUND_COLUMNS = ["num_beats", "ef_spread", "ef_geometric", "quality"]
+"""Columns of predictions.csv; where beats were found `num_beats`, `ef_spread`, `ef_geometric`,
+`quality`, `view` and `p_a4c` follow, where the true EF is known `ef_true`, and `trained_on` where
+phantoms taught the model."""
+FOUND_COLUMNS = ["num_beats", "ef_spread", "ef_geometric", "quality", "view", "p_a4c"]
 SECOND_COLUMNS = ["ed_frame_a2c", "es_frame_a2c"]
 """Columns that follow these where the model sees the two-chamber view, too."""
 _NOT_REACHED = "not predicted: the run ended before this video"
@@ -91,7 +91,9 @@ def geometric_table(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the same tables with the EF that geometry tells, where there is no model of EF."""
     result = table.drop(columns="ef_true").copy()
     result["status"] = np.where(result["reason"] == "", "ok", "failed")
-    result["ef"], result["ef_std"] = result["ef_geometric"], result["ef_geometric_std"]
+    usable = result["reason"] == ""
+    result["ef"] = result["ef_geometric"].where(usable)
+    result["ef_std"] = result["ef_geometric_std"].where(usable)
     reach = result["ef_geometric_reach"] * result["ef_std"]
     result["ef_lower"] = (result["ef"] - reach).clip(0, 100)
     result["ef_upper"] = (result["ef"] + reach).clip(0, 100)
@@ -103,7 +105,13 @@ def geometric_table(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def by_video(result: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Put the beats of each video together."""
+    """Put the beats of each video together.
+
+    What geometry says of beats that cannot be used is left out.
+    """
+    if "ef_geometric" in result:
+        good_ones = result["status"] == "ok"
+        result = result.assign(ef_geometric=result["ef_geometric"].where(good_ones))
     has_beats = "beat" in result
     columns = {str(name): result[name].to_numpy() for name in result}
     good = columns["status"] == "ok"

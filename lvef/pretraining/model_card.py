@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lvef.analysis.calibration import GeometryCalibration
+from lvef.analysis.gate import Limits
 from lvef.data.phantom_folder import GENERATOR
 from lvef.evaluation.uncertainty import LEVEL
 from lvef.phantom.randomised import APICAL_MARGIN, MARGIN
@@ -89,6 +92,33 @@ def model_card(
     )
 
 
+def with_views(card: str, figures: dict[str, Any], limits: Limits) -> str:
+    """Return a model card with what its view heads were measured to do, at its end.
+
+    Args:
+        card: The card, with or without such a section.
+        figures: What `view_judge.write_summary` returned, with its table under `by kind`.
+        limits: What the gate lets through.
+    """
+    kinds = figures["by kind"]
+    rows = [
+        f"| {row['kind']} | {'no' if row['never learned'] else 'yes'} | {row['clips']} | "
+        f"{row['given an EF']} | {row['refused by the gate']} | {row['refused otherwise']} |"
+        for row in kinds
+    ]  # fmt: skip
+    section = _VIEWS.format(
+        table="\n".join(rows),
+        least=limits.least_p,
+        kept=figures["four-chamber views given an EF"],
+        not_gated=figures["four-chamber views not refused by the gate"],
+        wide=figures["four-chamber views"],
+        others=figures["others"],
+        given=figures["others given an EF"],
+        given_new=figures["others given an EF, of kinds never learned"],
+    )
+    return card.partition(_VIEWS_TITLE)[0].rstrip() + "\n\n" + section
+
+
 def _cell(figures: dict[str, float], name: str, form: str) -> str:
     if form:
         return form.format(figures[name])
@@ -102,6 +132,32 @@ def _curve(linear: float, quadratic: float) -> str:
     return f"{linear:.3f} x {quadratic:+.3f} x^2 / 100"
 
 
+_VIEWS_TITLE = "## Views"
+_VIEWS = (
+    _VIEWS_TITLE
+    + """
+
+Beside the network lie three small heads that tell from its encoder which view a clip shows
+(`python -m lvef.pretraining.view_training`). They learned from phantoms of every kind but five
+(`lvef/phantom/views/`), with the encoder as it is, and paint nothing. A clip is refused where the
+probability of an upright apical four-chamber view is below {least:.2f}, which was chosen on other
+phantoms, and where its frames are still, in no order, run backwards, or are one piece of a beat
+over and over.
+
+**Measured on PHANTOMS that nothing was learned from or chosen by**, through the whole analysis: of
+{wide} four-chamber views of wider ranges than any that was learned from {kept:.1%} were given an EF
+({not_gated:.1%} were not refused by the gate), of {others} others {given:.1%}, and {given_new:.1%}
+of those of kinds that nothing was ever learned from.
+
+| kind | learned from | clips | given an EF | refused by the gate | refused otherwise |
+|---|---|---|---|---|---|
+{table}
+
+A black first frame and one that fades in add no beat. Real clips of other views were not at hand:
+how many of them are refused is not known, and a gate that phantoms taught may refuse good ones. A
+reason names the view that a clip is most like among those that were learned.
+"""
+)
 _CARD = """# Model card: LV segmenter (`lv_seg.safetensors`)
 
 **Research use only, not for diagnosis.** Written by `python -m lvef weights`.

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
-from torch import nn
 
 from lvef.analysis.segment import one_ventricle, segment_closely
 from lvef.cardiac import CLIP_FPS, ejection_fraction, mask_volume
 from lvef.evaluation.overlap import area_error, dice
+from lvef.models.segmentation.network import Painter
 from lvef.pretraining.phantom_figures import BANDS
 from lvef.pretraining.reader import further_inside
 
@@ -22,7 +22,7 @@ _OFFSETS = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 
 
 def measure(
-    net: nn.Module | Sequence[nn.Module],
+    net: Painter | Sequence[Painter],
     arrays: dict[str, NDArray[Any]],
     inset: int = 0,
     turned: float = 0.0,

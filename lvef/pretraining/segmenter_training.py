@@ -26,14 +26,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
-from torch import nn
 
 from lvef.data.transforms import ClipAugmentation
 from lvef.errors import ConfigurationError, LvefError
 from lvef.files import make_room
 from lvef.models.inference import best_device
 from lvef.models.segmentation.loss import outline_loss, segmentation_loss
-from lvef.models.segmentation.network import LVSegmentationNet
+from lvef.models.segmentation.network import LVSegmentationNet, Painter
 from lvef.models.segmentation.weights import SHIPPED, load_weights
 from lvef.options import COUNT, Range, check_numbers
 from lvef.phantom.pool import LookedClip, render
@@ -155,7 +154,7 @@ def run(recipe: Recipe, job: Job, results: Any) -> None:
 
 
 def judged(
-    net: nn.Module | Sequence[nn.Module], job: Job, inset: int, turned: float = 0.0
+    net: Painter | Sequence[Painter], job: Job, inset: int, turned: float = 0.0
 ) -> dict[str, dict[str, NDArray[Any]]]:
     """Return what `measure` finds on the clips of each judge; nothing where there are none."""
     if job.judges is None:

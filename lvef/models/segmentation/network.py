@@ -12,14 +12,30 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from lvef.cardiac import PICTURE_SIZE
+
 _CHANNELS = (24, 64, 128, 256)
 _INPUTS = 5
 _WHITE = 0.995
+COARSE = ((_CHANNELS[-2], PICTURE_SIZE // 8), (_CHANNELS[-1], PICTURE_SIZE // 16))
+"""Channels and height of the maps of the two coarsest levels."""
+SEEN = sum(width * height**2 for width, height in COARSE)
+"""Numbers of these maps."""
 _TOGETHER = 16
 """Looks that a CPU takes a level of the network through at once: their maps stay in its cache."""
 
 
-class LVSegmentationNet(nn.Module):
+class Painter(nn.Module):
+    """What paints the ventricle and tells what it saw: the network, here or in another process."""
+
+    def described(
+        self, clip: Tensor, survey: Tensor, wanted: tuple[int, int] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """See `LVSegmentationNet.described`."""
+        raise NotImplementedError
+
+
+class LVSegmentationNet(Painter):
     """A U-Net (Ronneberger et al., MICCAI 2015) over looks at a clip, with temporal context.
 
     Each look is seen beside the one before and the one after, and beside mean and standard
@@ -63,19 +79,49 @@ class LVSegmentationNet(nn.Module):
         Returns:
             `(B, T, H / 2, W / 2)` logits, T those that are wanted.
         """
+        return self._painted(self._seen(clip, survey), clip.shape[0], clip.shape[1], wanted)
+
+    def described(
+        self, clip: Tensor, survey: Tensor, wanted: tuple[int, int] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return what `forward` does, and what the way down saw of the looks that are wanted.
+
+        Returns:
+            `(B, T, H / 2, W / 2)` logits; and `(B, 2, SEEN)`, sums over these looks of the maps of
+            the two coarsest levels, and of their squares: those of several stretches of a clip can
+            be added.
+        """
         batch, count = clip.shape[:2]
+        passed = self._seen(clip, survey)
+        told = _told(passed, (batch, count), wanted)
+        return self._painted(passed, batch, count, wanted), told
+
+    def encoded(self, clip: Tensor, survey: Tensor) -> Tensor:
+        """Return the second of what `described` does, of all looks, and paint nothing."""
+        batch, count = clip.shape[:2]
+        return _told(self._seen(clip, survey), (batch, count), None)
+
+    def _seen(self, clip: Tensor, survey: Tensor) -> list[Any]:
+        """Return the maps of the way down, finest first."""
         x = self._apart(self.stem, describe(clip, survey))
         passed: list[Any] = [x]
         for level, down in enumerate(self.down):
             x = self._apart(down, x)
             if level > 0:
                 for mix in list(self.time[level - 1].children()):
-                    x = mix(x, batch)
+                    x = mix(x, clip.shape[0])
             passed.append(x)
+        return passed
+
+    def _painted(
+        self, passed: list[Any], batch: int, count: int, wanted: tuple[int, int] | None
+    ) -> Tensor:
+        """Return the logits of the looks that are wanted."""
         if wanted is not None and wanted != (0, count):  # the way up is of each look by itself
             passed = [maps.unflatten(0, (batch, count))[:, slice(*wanted)].flatten(0, 1)
                       for maps in passed]  # fmt: skip
-            x, count = passed[-1], wanted[1] - wanted[0]
+            count = wanted[1] - wanted[0]
+        x = passed[-1]
         steps = zip(self.up, self.merge, passed[-2::-1], strict=True)
         for up, merge, finer in steps:
             x = self._apart(partial(_upwards, up, merge), x, finer)
@@ -164,6 +210,17 @@ def describe(clip: Tensor, survey: Tensor) -> Tensor:
     seen[..., 3] = _level(survey.mean(1, keepdim=True))
     seen[..., 4] = _level(3 * survey.std(1, keepdim=True))
     return seen.flatten(0, 1).permute(0, 3, 1, 2)
+
+
+def _told(passed: list[Any], shape: tuple[int, int], wanted: tuple[int, int] | None) -> Tensor:
+    """Return what the two coarsest of the maps tell, `(B, 2, SEEN)`."""
+    return torch.cat([_sums(maps.unflatten(0, shape), wanted) for maps in passed[-2:]], -1)
+
+
+def _sums(maps: Tensor, wanted: tuple[int, int] | None) -> Tensor:
+    """Return sums over looks of `(B, T, C, h, w)` maps and of their squares, `(B, 2, C h w)`."""
+    looks = maps[:, slice(*wanted)].float() if wanted else maps.float()
+    return torch.stack([looks.sum(1), looks.square().sum(1)], 1).flatten(2)
 
 
 def _level(pictures: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lvef.errors import CheckpointError, WeightsError
 from lvef.models.segmentation.network import LVSegmentationNet
+from lvef.models.segmentation.view_head import PREFIX
 
 SHIPPED = "shipped"
 """The weights that come with the package, trained on phantoms only."""
@@ -34,11 +35,26 @@ def load_weights(net: LVSegmentationNet, weights: str | Path) -> dict[str, str]:
         WeightsError: They cannot be read, or are another network's.
     """
     state, metadata = read_weights(weights)
+    fill(net, state, weights)
+    return metadata
+
+
+def fill(net: LVSegmentationNet, tensors: Mapping[str, Tensor], weights: str | Path) -> None:
+    """Fill a network with its own of some tensors, those of view heads left out.
+
+    Args:
+        net: The network.
+        tensors: See `read_weights`.
+        weights: Where they are from, which an error names.
+
+    Raises:
+        WeightsError: They are another network's.
+    """
+    own = {name: value for name, value in tensors.items() if not name.startswith(PREFIX)}
     try:
-        net.load_state_dict(state)
+        net.load_state_dict(own)
     except RuntimeError as error:
         raise WeightsError(f"{weights}: of another version of the segmenter") from error
-    return metadata
 
 
 def recalibration_of(metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -57,7 +73,7 @@ def recalibration_of(metadata: Mapping[str, str]) -> dict[str, Any]:
 
 
 def read_weights(weights: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read a network's tensors and what the file says of them.
+    """Read a network's tensors, with those of view heads, and what the file says of them.
 
     Args:
         weights: "shipped", a .safetensors file, or a checkpoint of an `LVSegmenter`.

@@ -91,9 +91,14 @@ def network_on(segmenter: str, device: torch.device, fast: bool = False) -> Netw
     """Return the segmenter's network on the device, `fast` as in `ClipAnalyser`."""
     net = ClipAnalyser(segmenter, device).net
 
-    def look(clips: Tensor, surveys: Tensor) -> Tensor:
+    def look(
+        clips: Tensor, surveys: Tensor, told_of: tuple[int, int] | None
+    ) -> tuple[Tensor, Tensor | None]:
         with inference(device, fast, small=True):
-            logits: Tensor = net(clips.to(device), surveys.to(device)).float()
-        return logits
+            asked = clips.to(device), surveys.to(device)
+            if told_of is None:
+                return net(*asked).float(), None
+            logits, told = net.described(*asked, told_of)
+        return logits.float(), told
 
     return look

@@ -229,14 +229,17 @@ class Pool(Generic[Job, Answer]):
         assert self._network is not None
         shapes: dict[Any, list[tuple[_Worker[Job], Any]]] = {}
         for each in looks:
-            shapes.setdefault(tuple(array.shape for array in each[1]), []).append(each)
-        for group in shapes.values():
-            pairs = zip(*(pair for _, pair in group), strict=True)
+            clip, survey, told_of = each[1]
+            shapes.setdefault((clip.shape, survey.shape, told_of), []).append(each)
+        for (_, _, told_of), group in shapes.items():
+            pairs = zip(*(pair[:2] for _, pair in group), strict=True)
             clips, surveys = (torch.from_numpy(np.concatenate(arrays)) for arrays in pairs)
-            logits = self._network(clips, surveys).float().cpu().numpy()
+            answers = self._network(clips, surveys, told_of)
+            logits, told = (None if a is None else a.float().cpu().numpy() for a in answers)
             for place, (worker, _) in enumerate(group):  # each asked for one clip
+                own = [None if a is None else a[place : place + 1] for a in (logits, told)]
                 with suppress(OSError):
-                    worker.connection.send(logits[place : place + 1])
+                    worker.connection.send(own)
 
     def _replace(self, worker: _Worker[Job]) -> None:
         self._end(worker)

@@ -7,14 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 
-_TEXTS = ("video", "shown", "reason", "study", "apical_view")
+_TEXTS = ("video", "shown", "reason", "study", "apical_view", "view")
 SECOND = ("ed_frame_a2c", "es_frame_a2c")
 """What is told of the two-chamber clip of a study."""
 _WHOLE = ("num_frames", "beat", "ed_frame", "es_frame", "mid_frame", *SECOND)
 ANSWERS = ("ef", "ef_std", "ef_lower", "ef_upper", "p_reduced", "reduced", "review")
 """What a model of EF says of a beat."""
 _REAL = ("ef_geometric", "ef_geometric_std", "ef_geometric_reach", "beat_quality", "quality",
-         *ANSWERS, "seconds")  # fmt: skip
+         "p_a4c", *ANSWERS, "seconds")  # fmt: skip
 NUMBERS = frozenset({*_WHOLE, *_REAL})
 """Columns of numbers."""
 ROWS = pa.schema(

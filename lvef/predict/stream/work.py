@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from lvef.analysis.analyse import ClipAnalyser
 from lvef.analysis.biplane import BeatDisks, beat_disks
@@ -29,6 +29,7 @@ from lvef.data.prepare import prepare_decoded
 from lvef.data.slots import A2C, A4C, FRAME_COLUMNS, View, asks_for_a2c, view_of
 from lvef.data.views import ClipView, FrameOptions
 from lvef.errors import VideoError
+from lvef.models.segmentation.network import Painter
 from lvef.predict.clip_beats import Asked, FoundBeats, beats_of, told_of
 from lvef.predict.record import packed_record
 from lvef.predict.stream.anonymous import without_names
@@ -103,12 +104,13 @@ class ClipWork:
         self.analyser = ClipAnalyser(options.segmenter, "cpu", options.fast)
         own = self.analyser.net
         self.analyser.net = _Timed(own if network is None else _Elsewhere(network), self.clock)
-        self._record = b""
+        self._record, self._wanted = b"", A4C.name
         self._disks: list[BeatDisks | None] | None = None
 
     def __call__(self, clip: ClipInput) -> FoundClip:
         """Do it to a clip; whatever is wrong with it becomes a reason."""
         self._record = b""
+        self._wanted = A2C.name if clip.view == A2C.name else A4C.name
         self._disks = [] if clip.study else None
         self.clock.restart()
         seen = self.options.seen
@@ -145,7 +147,7 @@ class ClipWork:
             OutputError: A picture of it cannot be written.
         """
         clip = decode_clip(file, self.options.fps)
-        analysis = self.analyser(prepare_decoded(clip))
+        analysis = self.analyser(prepare_decoded(clip), view=self._wanted)
         self._keep(analysis, name)
         return self._found(clip, analysis, A4C)
 
@@ -155,7 +157,8 @@ class ClipWork:
 
         def find(file: ClipFile, _: str) -> FoundBeats:
             decoded = decode_clip(file, self.options.fps)
-            return self._found(decoded, self.analyser(prepare_decoded(decoded)), A2C)
+            analysis = self.analyser(prepare_decoded(decoded), view=A2C.name)
+            return self._found(decoded, analysis, A2C)
 
         asked = Asked("MF_A2C" in frames, self.options.fps)
         return beats_of(clip.path, clip.name, clip.beats, clip.problem, find, asked)
@@ -173,7 +176,9 @@ class ClipWork:
             numbers = [whole.frames(beat.ed_frame, *known) for beat in analysis.beats]
             shown = sorted({number for each in numbers for number in each.tolist()})
         view = ClipView.of(clip, shown, seen)
-        return FoundBeats(analysis.beats, analysis.quality, analysis.reason, view)
+        return FoundBeats(
+            analysis.beats, analysis.quality, analysis.reason, view, analysis.view, analysis.p_a4c
+        )
 
     def _key_frames(
         self, clip: ClipInput, rows: list[dict[str, Any]], seen: FrameOptions
@@ -242,10 +247,10 @@ class _Clock:
                 self.seconds[around] = self.seconds.get(around, 0.0) - took
 
 
-class _Timed(nn.Module):
+class _Timed(Painter):
     """A network whose seconds are counted."""
 
-    def __init__(self, network: nn.Module, clock: _Clock) -> None:
+    def __init__(self, network: Painter, clock: _Clock) -> None:
         super().__init__()
         self.network, self.clock = network, clock
 
@@ -254,8 +259,14 @@ class _Timed(nn.Module):
             logits: Tensor = self.network(clip, survey, wanted)
         return logits
 
+    def described(
+        self, clip: Tensor, survey: Tensor, wanted: tuple[int, int] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        with self.clock.of("network"):
+            return self.network.described(clip, survey, wanted)
 
-class _Elsewhere(nn.Module):
+
+class _Elsewhere(Painter):
     """A network that another process has."""
 
     def __init__(self, network: Network) -> None:
@@ -263,4 +274,13 @@ class _Elsewhere(nn.Module):
         self.asked = network
 
     def forward(self, clip: Tensor, survey: Tensor, wanted: tuple[int, int]) -> Tensor:
-        return self.asked(clip, survey)[:, slice(*wanted)]  # batched with those of other clips
+        logits, _ = self.asked(clip, survey, None)
+        return logits[:, slice(*wanted)]  # batched with those of other clips
+
+    def described(
+        self, clip: Tensor, survey: Tensor, wanted: tuple[int, int] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        between = wanted or (0, clip.shape[1])
+        logits, told = self.asked(clip, survey, between)
+        assert told is not None
+        return logits, told

@@ -19,8 +19,9 @@ from torch import Tensor
 Job = TypeVar("Job")
 Answer = TypeVar("Answer")
 Work = Callable[[Job], Answer]
-Network = Callable[[Tensor, Tensor], Tensor]
-"""The segmenter: clips `(B, T, H, W)` and surveys `(B, S, H, W)` to logits."""
+Network = Callable[[Tensor, Tensor, tuple[int, int] | None], tuple[Tensor, Tensor | None]]
+"""The segmenter: clips `(B, T, H, W)` and surveys `(B, S, H, W)` to logits; where some of the looks
+are asked for, to those of them, and to what it saw in them, see `LVSegmentationNet.described`."""
 
 READY, DONE, LOOK = "ready", "done", "look"
 """How a message of a worker begins: it can start, has an answer, or asks for a look."""
@@ -73,10 +74,13 @@ class _Asking:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
-    def __call__(self, clips: Tensor, surveys: Tensor) -> Tensor:
+    def __call__(
+        self, clips: Tensor, surveys: Tensor, told_of: tuple[int, int] | None
+    ) -> tuple[Tensor, Tensor | None]:
         # Arrays: tensors would go by shared memory, which dies with its process.
-        self.connection.send((LOOK, clips.numpy(), surveys.numpy()))
-        return torch.from_numpy(self.connection.recv())
+        self.connection.send((LOOK, clips.numpy(), surveys.numpy(), told_of))
+        logits, told = self.connection.recv()
+        return torch.from_numpy(logits), None if told is None else torch.from_numpy(told)
 
 
 def _end_with_parent() -> None:

@@ -1,0 +1,97 @@
+"""What the segmenter's encoder sees of short clips, for a head that tells views to learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lvef.cardiac import survey
+from lvef.data.transforms import ClipAugmentation
+from lvef.models.segmentation.network import LVSegmentationNet
+from lvef.models.segmentation.view_head import moments
+from lvef.phantom.purpose import Purpose
+from lvef.phantom.views import KINDS
+from lvef.phantom.views.four_chamber import ColourBox
+from lvef.phantom.views.place import Place
+from lvef.pretraining.view_clips import LOOKS, ShortClip
+
+_SHORT = LOOKS[False]
+AUGMENTATION = ClipAugmentation(
+    rotation=10, translation=0.06, scale=0.12, gain=0.3, gamma=0.4, speckle=0.3, veil=0.15,
+    blur=0.3, unevenness=0.3, shadow=0.2, flicker=0.02,
+)  # fmt: skip
+
+
+def versions(clip: ShortClip) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Yield what a clip teaches: a view, and looks `(T, 112, 112)` that show it.
+
+    A four-chamber view turned around is another one, and so is one under a box of colour.
+    """
+    frames, view = clip.frames, KINDS[clip.kind].view
+    yield view, frames
+    if view != "A4C":
+        return
+    rng = np.random.default_rng(clip.index)
+    start = int(rng.integers(max(len(frames) - _SHORT, 0) + 1))
+    short = frames[start : start + _SHORT]
+    yield view, short
+    yield "A4C mirrored", short[:, :, ::-1]
+    yield "A4C apex down", short[:, ::-1]
+    turns = int(rng.integers(1, 4))
+    yield "A4C apex down" if turns == 2 else "other", np.rot90(short, turns, (1, 2))
+    yield "colour", _coloured(frames, clip)
+
+
+def _coloured(frames: NDArray[np.uint8], clip: ShortClip) -> NDArray[np.uint8]:
+    """Return every second or third look with a box of colour over it."""
+
+    def given(indices: list[int]) -> NDArray[np.uint8]:
+        return np.asarray(frames[np.asarray(indices, int) % len(frames)])
+
+    inner: Any = SimpleNamespace(
+        frames=given, fps=clip.fps, num_frames=len(frames), seconds_a_beat=0.8, origin=(56.0, 5.0)
+    )
+    place = Place(0, Purpose.VIEWS, KINDS["colour box"].number, clip.index, part=9)
+    box = ColourBox(inner, place)
+    return box.frames(range(min(box.num_frames, _SHORT)))
+
+
+@torch.no_grad()
+def encoded(
+    net: LVSegmentationNet, frames: NDArray[np.uint8], device: str, changed: bool
+) -> Tensor:
+    """Return `(n, 2, SEEN)` float16, on the device, of n clips of equal length, `(n, T, 112, 112)`.
+
+    Args:
+        net: On the device, in evaluation mode.
+        frames: The clips' looks.
+        device: Where it runs.
+        changed: Whether the pictures are augmented.
+    """
+    clips = torch.from_numpy(np.ascontiguousarray(frames)).to(device)
+    spread = clips[:, torch.from_numpy(survey(clips.shape[1])).to(device)]
+    if changed:
+        nothing = torch.zeros_like(clips[:, :1])
+        batch = {"clip": clips, "survey": spread, "mask": nothing, "traced": nothing[..., 0, 0]}
+        batch = AUGMENTATION.clips(batch)
+        clips, spread = batch["clip"], batch["survey"]
+    with torch.autocast(device, torch.bfloat16, enabled=False):
+        told = net.encoded(clips, spread)
+    return moments(told / clips.shape[1]).half()
+
+
+@torch.no_grad()
+def area_curves(
+    net: LVSegmentationNet, frames: NDArray[np.uint8], device: str
+) -> NDArray[np.float64]:
+    """Return the area of the ventricle `(n, T)` in looks `(n, T, 112, 112)`."""
+    clips = torch.from_numpy(np.ascontiguousarray(frames)).to(device)
+    spread = clips[:, torch.from_numpy(survey(clips.shape[1])).to(device)]
+    painted = net(clips, spread).float().sigmoid().sum((2, 3))
+    return np.asarray(painted.cpu().numpy(), np.float64)

@@ -1,0 +1,152 @@
+"""What a segmenter with a view head lets through: every kind through the whole analysis."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from collections.abc import Iterator
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pandas as pd
+import torch
+
+from lvef.analysis.analyse import ClipAnalyser
+from lvef.errors import ConfigurationError
+from lvef.files import write_csv, write_json
+from lvef.phantom.purpose import Purpose
+from lvef.phantom.views import KINDS, ViewClip
+
+WIDE = "A4C wide"
+"""The kind of four-chamber view that judges: of wider ranges than any that was learned from."""
+_EVERY = 16
+"""Rows that are written together."""
+Asked = tuple[str, int]
+
+
+def asked_clips(count: int) -> list[Asked]:
+    """Return kinds and numbers of clips: by turns a wide four-chamber view and one of the others.
+
+    Any part of the list from its beginning is as balanced as the whole.
+    """
+    others = [name for name, kind in KINDS.items() if not kind.ef]
+    clips: list[Asked] = []
+    for number in range(count // 2):
+        clips.append((WIDE, number))
+        clips.append((others[number % len(others)], number // len(others)))
+    return clips
+
+
+def judge(arguments: argparse.Namespace) -> None:
+    """Analyse clips that are not judged yet, and write a row of each; then the table of all."""
+    found = re.fullmatch(r"(\d+)/(\d+)", arguments.part)
+    part, parts = (int(text) for text in found.groups()) if found else (0, 0)
+    if not 1 <= part <= parts:
+        raise ConfigurationError(f"--part is {arguments.part}: give one of several, such as 2/4")
+    path = arguments.output / f"judged_{part}_of_{parts}.csv"
+    rows: list[Any] = pd.read_csv(path).to_dict("records") if path.exists() else []
+    done = {(row["kind"], row["index"]) for row in rows}
+    clips = [clip for clip in asked_clips(arguments.clips)[part - 1 :: parts] if clip not in done]
+    begun = time.monotonic()
+    for number, row in enumerate(_judged(clips, arguments), 1):
+        rows.append(row)
+        over = bool(arguments.seconds and time.monotonic() - begun > arguments.seconds)
+        if number % _EVERY == 0 or number == len(clips) or over:
+            write_csv(path, pd.DataFrame(rows))
+        if over:
+            break
+    write_summary(arguments.output)
+
+
+def _judged(clips: list[Asked], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    start = (str(arguments.weights), arguments.device, arguments.seed, arguments.most_seconds)
+    with get_context("spawn").Pool(arguments.workers, _start, start) as pool:
+        yield from pool.imap_unordered(_analysed, clips)
+
+
+def write_summary(folder: Path) -> dict[str, Any]:
+    """Write `judged.json` and `judged_by_kind.csv` of all rows of a folder, and print them.
+
+    Raises:
+        ConfigurationError: There is no row.
+    """
+    files = sorted(folder.glob("judged_*_of_*.csv"))
+    if not files:
+        raise ConfigurationError(f"{folder} holds no judged_1_of_1.csv: the job `judge` writes it")
+    rows = pd.concat([pd.read_csv(file) for file in files]).drop_duplicates(["kind", "index"])
+    table = by_kind(rows)
+    wide, others = rows[rows["kind"] == WIDE], rows[~rows["wanted"]]
+    held = others[others["kind"].map(lambda kind: KINDS[kind].held_out)]
+    taught = others.drop(held.index, errors="ignore")
+    figures: dict[str, Any] = {
+        "four-chamber views": len(wide), "others": len(others),
+        "four-chamber views given an EF": _share(wide["ef"].notna()),
+        "four-chamber views not refused by the gate": _share(~wide["gate"]),
+        "others given an EF": _share(others["ef"].notna()),
+        "others given an EF, of kinds that were learned": _share(taught["ef"].notna()),
+        "others given an EF, of kinds never learned": _share(held["ef"].notna()),
+    }  # fmt: skip
+    write_csv(folder / "judged_by_kind.csv", table)
+    figures["by kind"] = table.to_dict("records")
+    write_json(folder / "judged.json", figures)
+    print(table.to_string(index=False))
+    print("\n".join(f"{n}: {v}" for n, v in figures.items() if n != "by kind"), flush=True)
+    return figures
+
+
+def by_kind(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a kind: how many clips, and how many of them were given an EF.
+
+    Args:
+        rows: A row a clip, as `judge` writes them.
+    """
+    table = [
+        {
+            "kind": kind, "never learned": KINDS[str(kind)].held_out, "clips": len(own),
+            "given an EF": int(own["ef"].notna().sum()),
+            "refused by the gate": int(own["gate"].sum()),
+            "refused otherwise": int((own["ef"].isna() & ~own["gate"]).sum()),
+            "named right": int((own["view"] == KINDS[str(kind)].view).sum()),
+            "median p_a4c": round(float(own["p_a4c"].median()), 4),
+        }
+        for kind, own in rows.groupby("kind", sort=False)
+    ]  # fmt: skip
+    order = list(KINDS)
+    return pd.DataFrame(table).sort_values("kind", key=lambda kinds: kinds.map(order.index))
+
+
+def _share(chosen: pd.Series) -> float:
+    return round(float(chosen.mean()), 4) if len(chosen) else float("nan")
+
+
+_working: tuple[ClipAnalyser, int, float] | None = None
+
+
+def _start(weights: str, device: str, seed: int, most_seconds: float) -> None:
+    global _working
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    _working = ClipAnalyser(weights, device), seed, most_seconds
+
+
+def _analysed(asked: Asked) -> dict[str, Any]:
+    """Return what the whole analysis says of a clip."""
+    assert _working is not None
+    analyser, seed, most_seconds = _working
+    kind, index = asked
+    clip = ViewClip(seed, kind, index, Purpose.VIEWS_JUDGES)
+    start = time.monotonic()
+    frames = clip.frames(range(min(clip.num_frames, round(most_seconds * clip.fps))))
+    rendered = time.monotonic()
+    found = analyser(frames, fps=clip.fps)
+    return {
+        "kind": kind, "index": index, "wanted": clip.ef, "ef": round(found.ef, 2),
+        "view": found.view, "p_a4c": round(found.p_a4c, 5), "gate": found.gated,
+        "quality": round(found.quality, 4), "beats": len(found.beats),
+        "forwards": round(found.forwards, 3), "frames": len(frames), "fps": clip.fps,
+        "rendering": round(rendered - start, 2), "analysis": round(time.monotonic() - rendered, 2),
+        "reason": found.reason,
+    }  # fmt: skip

@@ -1,0 +1,298 @@
+"""A view head for a segmenter: taught on phantoms of every kind, and judged on others.
+
+    python -m lvef.pretraining.view_training learn --output DIR
+    python -m lvef.pretraining.view_training judge --weights DIR/lv_seg.safetensors --output DIR
+    python -m lvef.pretraining.view_training table --weights DIR/lv_seg.safetensors --output DIR
+
+Jobs for a machine with an accelerator and many cores; `--seconds 30` tries them on a CPU. They read
+nothing but this package and the weights whose encoder is looked through. `learn` renders rounds of
+clips on every core until its time is over, keeps what the encoder sees of them, trains the heads in
+seconds, and chooses their limits on clips of another purpose. `judge` takes clips of a third
+purpose, kinds among them that nothing was trained on, through the whole analysis, a row of
+`judged_PART.csv` each as it ends; begun again it goes on. `table` says what came of all rows, also
+in a MODEL_CARD.md beside the weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from torch import Tensor
+from torch.nn import functional
+
+from lvef.analysis.gate import METADATA, Limits
+from lvef.cardiac.order import asymmetries
+from lvef.errors import ConfigurationError, LvefError
+from lvef.files import make_room, write_json, write_tensors, write_text
+from lvef.models.inference import best_device
+from lvef.models.segmentation.network import LVSegmentationNet, for_inference
+from lvef.models.segmentation.view_head import A4C, PREFIX, VIEWS, ViewHead, ViewHeads
+from lvef.models.segmentation.weights import (
+    SHIPPED,
+    load_weights,
+    read_weights,
+    weights_file,
+)
+from lvef.options import COUNT, SEED, Range, check_numbers
+from lvef.phantom.purpose import Purpose
+from lvef.phantom.views import KINDS
+from lvef.pretraining.model_card import with_views
+from lvef.pretraining.view_clips import LOOKS, ShortClip, rendered_rounds
+from lvef.pretraining.view_features import area_curves, encoded, versions
+from lvef.pretraining.view_judge import judge, write_summary
+
+HEADS = 3
+_BATCH, _RATE, _DECAY, _SMOOTHED = 64, 4e-3, 0.05, 0.02
+_LOUDER = 0.1
+"""Spread of the logarithm of what the encoder's maps are multiplied by."""
+_AT_ONCE = 52
+"""Clips that are encoded together."""
+_HARD = 3
+"""Times as many copies are made of the two views that are most like the wanted one."""
+_LOST = 0.003
+"""Share of four-chamber views that a limit may cost, of those that it is chosen on."""
+_LIMITS = (0.02, 0.5)
+"""Probabilities that the limit lies between, whatever the phantoms say."""
+_SHRUNK = 3.0
+"""How strongly the weights of the arrow of time are held small."""
+_RANGES = {
+    "seconds": Range(0, 1e6, above=True), "rounds": COUNT, "workers": Range(1, 1024),
+    "copies": COUNT, "steps": COUNT, "clips": COUNT, "seed": SEED, "first": Range(0),
+    "most_seconds": Range(0.5),
+}  # fmt: skip
+
+
+@dataclass
+class Material:
+    """What the encoder saw of clips.
+
+    Attributes:
+        seen: `(n, 2, SEEN)` float16 each.
+        views: Numbers of their views.
+        kinds: Their kinds; of what was made of a four-chamber view, "made: " and its view.
+        curves: Areas of four-chamber views `(T,)` forwards and backwards, and looks a second.
+    """
+
+    seen: list[Tensor] = field(default_factory=list)
+    views: list[int] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
+    curves: list[tuple[NDArray[np.float64], NDArray[np.float64], float]] = field(
+        default_factory=list
+    )
+
+    def add(
+        self, net: LVSegmentationNet, clips: Sequence[ShortClip], device: str, copies: int
+    ) -> None:
+        """Look at clips: at each version as it is, and at some augmented copies of it."""
+        groups: dict[tuple[int, bool], list[tuple[int, str, NDArray[np.uint8]]]] = defaultdict(list)
+        for clip in clips:
+            for number, (view, frames) in enumerate(versions(clip)):
+                kind = clip.kind if view == KINDS[clip.kind].view else f"made: {view}"
+                plain = number == 0
+                further = copies * (_HARD if view in ("A2C", "A3C") else 1)
+                for changed in [False] * plain + [True] * further:
+                    told = (VIEWS.index(view), kind, frames)
+                    groups[len(frames), changed].append(told)
+            if len(clip.frames) == LOOKS[True]:
+                ways = np.stack([clip.frames, clip.frames[::-1]])
+                self.curves.append((*area_curves(net, ways, device), clip.fps))
+        for (_, changed), own in groups.items():
+            looks = np.stack([frames for _, _, frames in own])
+            self.seen.append(encoded(net, looks, device, changed))
+            self.views += [view for view, _, _ in own]
+            self.kinds += [f"{kind}, changed" if changed else kind for _, kind, _ in own]
+
+
+def train(material: Material, steps: int, seed: int, device: str) -> ViewHead:
+    """Return a head that has learned."""
+    torch.manual_seed(seed)
+    seen, views = torch.cat(material.seen), torch.tensor(material.views, device=device)
+    rare = torch.bincount(views, minlength=len(VIEWS)).clamp(min=1).rsqrt()
+    head = ViewHead().to(device).train()
+    optimizer = torch.optim.AdamW(head.parameters(), lr=_RATE, weight_decay=_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=steps)
+    for _ in range(steps):
+        chosen = torch.randint(len(views), (_BATCH,), device=device)
+        batch, view = seen[chosen].float(), views[chosen]
+        batch = batch * torch.exp(_LOUDER * torch.randn(_BATCH, 1, 1, device=device))
+        told = head(batch)
+        among = functional.cross_entropy(
+            told[:, :-1], view, weight=rare / rare.mean(), label_smoothing=_SMOOTHED
+        )
+        alone = functional.binary_cross_entropy_with_logits(told[:, -1], (view == 0).float())
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(among + alone)
+        optimizer.step()
+        schedule.step()
+    return head.eval()
+
+
+@torch.no_grad()
+def seen_by(heads: ViewHeads, material: Material) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return what heads see: probabilities of each view `(n, V)`, and of the first `(n,)`."""
+    told = [heads(part.float()) for group in material.seen for part in torch.split(group, 256)]
+    among, alone = (torch.cat(each).cpu().numpy() for each in zip(*told, strict=True))
+    return among, alone
+
+
+def chosen_limit(p_a4c: NDArray[Any], wanted: NDArray[np.bool_]) -> float:
+    """Return the least probability that is let through, half-way between the two in log-odds."""
+    low, high = np.quantile(p_a4c[~wanted], 1 - _LOST), np.quantile(p_a4c[wanted], _LOST)
+    low, high = (float(np.clip(value, 1e-6, 1 - 1e-6)) for value in (low, high))
+    middle = (np.log(low / (1 - low)) + np.log(high / (1 - high))) / 2
+    return float(np.clip(min(1 / (1 + np.exp(-middle)), high), *_LIMITS))
+
+
+def learned_arrow(material: Material) -> NDArray[np.float64]:
+    """Return what each of the asymmetries of a curve counts: logistic regression, no constant."""
+    told = np.concatenate(
+        [[asymmetries(one, fps), -asymmetries(other, fps)] for one, other, fps in material.curves]
+    )
+    spread = told.std(0) + 1e-9
+
+    def loss(weights: NDArray[np.float64]) -> float:
+        wrong = np.logaddexp(0, -(told / spread) @ weights).sum()
+        return float(wrong + _SHRUNK * np.square(weights).sum())
+
+    found = np.asarray(minimize(loss, np.zeros(told.shape[1])).x, np.float64)
+    return np.asarray(found / spread)
+
+
+def chosen_arrow(arrow: NDArray[np.float64], material: Material) -> tuple[float, float]:
+    """Return the least log-odds that are let through, and the share of reversed clips below."""
+    ways = [[asymmetries(curve, fps) @ arrow for curve in (one, other)]
+            for one, other, fps in material.curves]  # fmt: skip
+    forwards, backwards = np.array(ways).T
+    least = float(min(np.quantile(forwards, _LOST), 0.0))
+    return least, float((backwards < least).mean())
+
+
+def learn(arguments: argparse.Namespace) -> None:
+    """Render, encode, train, choose, and write the weights with their heads."""
+    begun, device = time.monotonic(), arguments.device
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - begun:6.1f} s  {text}", flush=True)
+
+    state, metadata = read_weights(arguments.weights)
+    net = LVSegmentationNet()
+    load_weights(net, arguments.weights)
+    net = for_inference(net).to(device)
+    materials = {Purpose.VIEWS: Material(), Purpose.VIEWS_CHOICE: Material()}
+    numbers = range(arguments.first, arguments.first + arguments.rounds)
+    rounds = rendered_rounds(numbers, arguments.seed, arguments.workers, arguments.looks)
+    done = 0
+    for purpose, clips in rounds:
+        for start in range(0, len(clips), _AT_ONCE):
+            part = clips[start : start + _AT_ONCE]
+            materials[purpose].add(net, part, device, arguments.copies)
+        done += 1
+        if done % 10 == 0:
+            say(f"{done} rounds")
+        if arguments.seconds and time.monotonic() - begun > arguments.seconds:
+            break
+    rounds.close()
+    taught, choice = materials[Purpose.VIEWS], materials[Purpose.VIEWS_CHOICE]
+    if not taught.curves or not choice.curves:
+        raise ConfigurationError("--rounds or --seconds are too few: six rounds at least")
+    say(f"{done} rounds, {len(taught.views)} pictures to learn from")
+    heads = ViewHeads(HEADS).to(device)
+    for number in range(HEADS):
+        head = train(taught, arguments.steps, arguments.seed + number, device)
+        heads.heads[number].load_state_dict(head.state_dict())
+    heads.eval()
+    say("heads trained")
+    limits, figures = _chosen(heads, taught, choice)
+    say(json.dumps(figures["choice"]))
+    tensors = {name: value for name, value in state.items() if not name.startswith(PREFIX)}
+    metadata |= {METADATA: limits.text(), "view_figures": json.dumps(figures)}
+    write_tensors(arguments.output / "lv_seg.safetensors", tensors | heads.tensors(), metadata)
+    write_json(
+        arguments.output / "view_head.json", {**figures, "rounds": done, "limits": asdict(limits)}
+    )
+
+
+def _chosen(heads: ViewHeads, taught: Material, choice: Material) -> tuple[Limits, dict[str, Any]]:
+    """Return the limits, and what they let through of the clips that they were chosen on."""
+    _, p_a4c = seen_by(heads, choice)
+    wanted = np.array(choice.views) == VIEWS.index(A4C)
+    least_p = chosen_limit(p_a4c, wanted)
+    arrow = learned_arrow(taught)
+    least_arrow, found = chosen_arrow(arrow, choice)
+    kinds = np.array(choice.kinds)
+    through = {
+        str(kind): [round(float((p_a4c[kinds == kind] >= least_p).mean()), 4),
+                    int((kinds == kind).sum())] for kind in np.unique(kinds)
+    }  # fmt: skip
+    summary = {
+        "four-chamber views kept": round(float((p_a4c[wanted] >= least_p).mean()), 4),
+        "others let through": round(float((p_a4c[~wanted] >= least_p).mean()), 4),
+        "reversed found": round(found, 4),
+        "least p": round(least_p, 4), "least arrow": round(least_arrow, 3),
+        "pictures": [int(wanted.sum()), int((~wanted).sum())],
+    }  # fmt: skip
+    figures = {"choice": summary, "let through by kind": through, "taught": len(taught.views)}
+    return Limits(least_p, tuple(arrow.tolist()), least_arrow), figures
+
+
+def _tell(figures: dict[str, Any], weights: str) -> None:
+    """Write what was judged into the model card beside weights, where there is one."""
+    card, metadata = weights_file(weights).with_name("MODEL_CARD.md"), read_weights(weights)[1]
+    if card.is_file() and METADATA in metadata:
+        limits = Limits.read(metadata[METADATA])
+        write_text(card, with_views(card.read_text(), figures, limits))
+
+
+def main() -> None:
+    """Read the command line and do the job; what cannot be is one line, and exit code 1."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("job", choices=["learn", "judge", "table"])
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--weights", default=SHIPPED, help="whose encoder; with heads, to judge")
+    parser.add_argument("--device", default=best_device().type, choices=["cpu", "cuda"])
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--seconds", type=float, help="time to render, or to judge")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="first round to learn from")
+    parser.add_argument("--rounds", type=int, default=400, help="rounds to learn from, at most")
+    parser.add_argument("--looks", type=Path, help="folder that keeps what is rendered")
+    parser.add_argument("--copies", type=int, default=2, help="augmented copies of each picture")
+    parser.add_argument("--steps", type=int, default=1500, help="steps of each head")
+    parser.add_argument("--clips", type=int, default=4000, help="clips to judge by, half of A4C")
+    parser.add_argument("--part", default="1/1", help="which part of them, such as 2/4")
+    parser.add_argument("--most_seconds", type=float, default=2.0, help="longest clip judged")
+    try:
+        _do(parser.parse_args())
+    except LvefError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _do(arguments: argparse.Namespace) -> None:
+    check_numbers("--", _RANGES, vars(arguments))
+    make_room(arguments.output / "view_head.json")
+    torch.set_num_threads(max(1, torch.get_num_threads() // 2))
+    if arguments.job == "learn":
+        if arguments.looks is not None:
+            make_room(arguments.looks / "rounds")
+        learn(arguments)
+    elif arguments.job == "judge":
+        judge(arguments)
+    else:
+        _tell(write_summary(arguments.output), arguments.weights)
+
+
+if __name__ == "__main__":
+    main()
