@@ -13,7 +13,7 @@ from lvef.analysis.order import BACKWARDS, DISORDER, STILL, order_fault
 from lvef.cardiac import FoundBeat
 from lvef.cardiac.order import ASYMMETRIES, asymmetries, disorder, jump
 from lvef.errors import WeightsError
-from lvef.models.segmentation.network import SEEN, LVSegmentationNet, for_inference
+from lvef.models.segmentation.network import SEEN, LVSegmentationNet, Painter, for_inference
 from lvef.models.segmentation.view_head import VIEWS, ViewHeads, moments
 from lvef.models.segmentation.weights import load_weights, read_weights
 from lvef.phantom import PhantomClip
@@ -188,6 +188,33 @@ def test_a_damaged_gate_is_told(text):
 def test_heads_of_another_version_are_told():
     with pytest.raises(WeightsError, match="another version"):
         ViewHeads.read({"view_head.heads.0.else": torch.zeros(1)})
+
+
+class Counted(Painter):
+    """A network whose looks at clips are counted."""
+
+    def __init__(self, net: Painter) -> None:
+        super().__init__()
+        self.net, self.looks = net, 0
+
+    def forward(self, *asked):
+        self.looks += 1
+        return self.net(*asked)
+
+    def described(self, *asked):
+        self.looks += 1
+        return self.net.described(*asked)
+
+
+def test_no_closer_look_is_taken_at_another_view(beating):
+    frames, fps, _ = beating
+    analyser = ClipAnalyser()
+    analyser.net = net = Counted(analyser.net)
+    for view, looks in (("A4C", 3), ("PSAX", 1), ("A2C", 3)):
+        analyser.gate, net.looks = gate_that_sees(view), 0
+        found = analyser(frames[:50], fps=fps)
+        assert net.looks == looks
+        assert bool(found.beats) == (looks == 3)
 
 
 def test_a_two_chamber_view_keeps_its_geometry_but_has_no_ef(beating):

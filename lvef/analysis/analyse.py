@@ -124,8 +124,14 @@ class ClipAnalyser:
         else:
             clip = prepare_frames(source, fps)
         even = evened(clip)
-        probability, told = look_closely(self.net, even.frames, even.fps, self.fast)
-        seen = Seen() if self.gate is None else self.gate.see(told, view)
+        seen = Seen()
+
+        def worth_it(told: NDArray[np.float32]) -> bool:
+            nonlocal seen
+            seen = Seen() if self.gate is None else self.gate.see(told, view)
+            return _worth_measuring(seen)
+
+        probability, _ = look_closely(self.net, even.frames, even.fps, self.fast, worth_it=worth_it)
         return in_own_frames(_analyse(even, probability, self.calibration, self.gate, seen), clip)
 
 
@@ -163,6 +169,11 @@ def analyse_clip(
     return _shared(str(weights), changed)(path_or_frames, fps, view)
 
 
+def _worth_measuring(seen: Seen) -> bool:
+    """Return whether the ventricle is measured: a two-chamber view may serve biplane."""
+    return not seen.fault or seen.view == A2C
+
+
 def _analyse(
     clip: PreparedClip,
     probability: NDArray[np.float32],
@@ -176,7 +187,8 @@ def _analyse(
     area[area == 0] = np.nan
     shapes = np.array([mask_volume(mask) for mask in masks])
     curve, agreement = _fullness(clip, masks, area)
-    usable = usable_beats(find_beats(curve, clip.fps), clip.frames, clip.fps)
+    found = find_beats(curve, clip.fps) if _worth_measuring(seen) else []
+    usable = usable_beats(found, clip.frames, clip.fps)
     motions = _motions(clip, masks, shapes[:, 0], usable)
     pairs = [calibration.both(m.ef_by_motion, m.ef_by_contours, m.contrast) for m in motions]
     efs = np.array(pairs).reshape(-1, 2).T

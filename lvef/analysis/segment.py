@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -54,8 +54,17 @@ def look_closely(
     fps: float,
     fast: bool = False,
     turned: float = 0.0,
+    worth_it: Callable[[NDArray[np.float32]], bool] = lambda _: True,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return what `segment_closely` does, and what the first look at the whole picture told.
+
+    Args:
+        net: See `segment_closely`.
+        frames: Likewise.
+        fps: Likewise.
+        fast: Likewise.
+        turned: Likewise.
+        worth_it: Returns whether, after what the first look told, closer ones are taken at all.
 
     Returns:
         `(T, 112, 112)` probabilities; and `(2, SEEN)`, means over looks of the maps of the encoder
@@ -63,6 +72,8 @@ def look_closely(
     """
     nets = [net] if isinstance(net, Painter) else list(net)
     first, told = look(nets[0], frames, fps, fast)
+    if not worth_it(told):
+        return first, told
     inside = np.ones(frames.shape[1:], bool)
     total, mean = first.copy(), first
     for closer in range(_CLOSER_LOOKS):
