@@ -61,8 +61,9 @@ _AT_ONCE = 52
 """Clips that are encoded together."""
 _HARD = 3
 """Times as many copies are made of the two views that are most like the wanted one."""
-_LOST = 0.003
-"""Share of four-chamber views that a limit may cost, of those that it is chosen on."""
+_LOST = {"view": 0.02, "time": 0.01}
+"""Share of four-chamber views that a limit may cost, of those that it is chosen on: of views, two
+in three of these are augmented, and harder than any clip."""
 _LIMITS = (0.02, 0.5)
 """Probabilities that the limit lies between, whatever the phantoms say."""
 _SHRUNK = 3.0
@@ -149,7 +150,8 @@ def seen_by(heads: ViewHeads, material: Material) -> tuple[NDArray[Any], NDArray
 
 def chosen_limit(p_a4c: NDArray[Any], wanted: NDArray[np.bool_]) -> float:
     """Return the least probability that is let through, half-way between the two in log-odds."""
-    low, high = np.quantile(p_a4c[~wanted], 1 - _LOST), np.quantile(p_a4c[wanted], _LOST)
+    lost = _LOST["view"]
+    low, high = np.quantile(p_a4c[~wanted], 1 - lost), np.quantile(p_a4c[wanted], lost)
     low, high = (float(np.clip(value, 1e-6, 1 - 1e-6)) for value in (low, high))
     middle = (np.log(low / (1 - low)) + np.log(high / (1 - high))) / 2
     return float(np.clip(min(1 / (1 + np.exp(-middle)), high), *_LIMITS))
@@ -175,7 +177,7 @@ def chosen_arrow(arrow: NDArray[np.float64], material: Material) -> tuple[float,
     ways = [[asymmetries(curve, fps) @ arrow for curve in (one, other)]
             for one, other, fps in material.curves]  # fmt: skip
     forwards, backwards = np.array(ways).T
-    least = float(min(np.quantile(forwards, _LOST), 0.0))
+    least = float(min(np.quantile(forwards, _LOST["time"]), 0.0))
     return least, float((backwards < least).mean())
 
 
