@@ -153,6 +153,7 @@ class DicomFolders:
         except OSError as error:
             raise OutputError.of(folder, error) from error
         except Exception as error:  # its words may quote whose the file is
+            logging.getLogger(__name__).debug("no %s of a clip", kind, exc_info=True)
             return f"highdicom cannot write it ({error_name(error)})"
 
 

@@ -67,9 +67,7 @@ def _group(
     source: Any, answer: Answer, maker: Maker
 ) -> hd.sr.MeasurementsAndQualitativeEvaluations:
     """Return all that is said of the loop (TID 1501)."""
-    views = [hd.sr.QualitativeEvaluation(codes.IMAGE_VIEW, codes.VIEWS[answer.view])] * bool(
-        answer.view
-    )
+    views = [codes.VIEWS[answer.view]] if answer.view else []
     group = hd.sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.sr.TrackingIdentifier(
             uid=maker.uid("loop", source.SOPInstanceUID), identifier="Left ventricle in this loop"
@@ -78,7 +76,9 @@ def _group(
         finding_type=codes.LEFT_VENTRICLE,
         finding_sites=[hd.sr.FindingSite(codes.LEFT_VENTRICLE)],
         measurements=_measurements(source, answer, maker),
-        qualitative_evaluations=views or None,
+        qualitative_evaluations=[
+            hd.sr.QualitativeEvaluation(codes.IMAGE_VIEW, view) for view in views
+        ],
         source_images=[
             hd.sr.SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID)
         ],
@@ -95,10 +95,10 @@ def _measurements(source: Any, answer: Answer, maker: Maker) -> list[Measurement
     ed, es = answer.ed_frame + 1, answer.es_frame + 1
 
     def of(name: CodedConcept, value: float, unit: CodedConcept, *frames: int, **more: Any) -> Any:
-        images = [
-            hd.sr.SourceImageForMeasurement(source.SOPClassUID, source.SOPInstanceUID, list(frames))
-        ] * bool(frames)
-        return Measurement(name, value, unit, referenced_images=images or None, **more)
+        if frames:
+            image = source.SOPClassUID, source.SOPInstanceUID, list(frames)
+            more["referenced_images"] = [hd.sr.SourceImageForMeasurement(*image)]
+        return Measurement(name, value, unit, **more)
 
     median = {"derivation": codes.MEDIAN} if answer.num_beats > 1 else {}
     method = {} if maker.model else {"method": codes.DISKS}
