@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import highdicom as hd
@@ -16,6 +17,8 @@ from lvef.predict.dicom_out.answer import Answer
 from lvef.predict.dicom_out.maker import NAME, Maker
 
 _SERIES_NUMBER = 9901
+_ULTRASOUND_LOOP = "1.2.840.10008.5.1.4.1.1.3.1"
+"""Ultrasound Multi-frame Image Storage."""
 
 
 def measurement_report(source: Any, answer: Answer, maker: Maker) -> hd.sr.EnhancedSR:
@@ -31,8 +34,10 @@ def measurement_report(source: Any, answer: Answer, maker: Maker) -> hd.sr.Enhan
         procedure_reported=codes.ECHOCARDIOGRAPHY,
         imaging_measurements=[_group(source, answer, maker)],
     )
+    known = deepcopy(source)  # highdicom knows neither retired classes nor those of a maker's own
+    known.SOPClassUID = _ULTRASOUND_LOOP
     report = hd.sr.EnhancedSR(
-        evidence=[source],
+        evidence=[known],
         content=content,
         series_instance_uid=maker.uid("SR", source.StudyInstanceUID),
         series_number=_SERIES_NUMBER,
@@ -44,7 +49,10 @@ def measurement_report(source: Any, answer: Answer, maker: Maker) -> hd.sr.Enhan
         coding_schemes=[_own_scheme()],
         **maker.equipment,
     )
-    report.PerformedProcedureCodeSequence = []
+    for study in report.CurrentRequestedProcedureEvidenceSequence:
+        for series in study.ReferencedSeriesSequence:
+            for reference in series.ReferencedSOPSequence:
+                reference.ReferencedSOPClassUID = source.SOPClassUID
     return report
 
 
