@@ -94,7 +94,7 @@ def _check_objects(asked: argparse.Namespace) -> None:
     if asked.anonymize is not None:
         raise ConfigurationError(
             f"--{given[0]} with --anonymize: such objects name the patient of each clip, so that "
-            "an archive can file them; write them in a run of its own, to another --output"
+            "an archive can file them; write them in a run of their own, to another --output"
         )
     from lvef.predict.dicom_out import require_highdicom
 

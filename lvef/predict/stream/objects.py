@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from lvef.data.names import expanded
 from lvef.data.slots import asks_for_a2c
 from lvef.errors import ConfigurationError
 from lvef.predict.dicom_out import DicomFolders, Written, answer_of
@@ -69,7 +70,7 @@ def check_apart(option: str, folder: Path, where: Sequence[str | Path]) -> None:
     Raises:
         ConfigurationError: It lies where clips are looked for.
     """
-    place = folder.resolve()
+    place = expanded(folder).resolve()
     for root in searched_folders(where):
         if place.is_relative_to(root.resolve()):
             raise ConfigurationError(
