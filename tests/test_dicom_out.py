@@ -355,7 +355,7 @@ def test_a_report_says_what_a_model_said_in_the_tables(tmp_path):
     assert f"model_sha256: {'ef' * 32}" in told
     assert "Measurement Method" not in below(found["18043-0"])  # no disks made it
     assert kept == ["loop"]
-    assert objects.written.remarks(folders) == [f"1 Structured Reports are in {folders.sr}"]
+    assert objects.written.remarks(folders) == [f"1 Structured Reports went to {folders.sr}"]
 
 
 def test_a_clip_without_an_ef_has_no_report():
@@ -368,7 +368,7 @@ def test_what_was_passed_over_is_counted_in_a_line(tmp_path):
     for reason in ("", "", NO_DICOM, NO_EF, NO_DICOM):
         written.add("seg", reason)
     assert written.remarks(folders) == [
-        "2 Segmentations are in seg; none of 2 (no DICOM), 1 (no EF)"
+        "2 Segmentations went to seg; none of clips: 2 (no DICOM), 1 (no EF)"
     ]
     video = tmp_path / "a.avi"
     write_video(video, np.zeros((5, 32, 32), np.uint8), 50)
@@ -482,7 +482,7 @@ def test_processes_write_objects_of_every_transfer_syntax(tmp_path, capfd):
     output = tmp_path / "out"
     more = ["--dicom_sr", str(output / "o"), "--dicom_seg", str(output / "o"), "--workers", "2"]
     assert main(["analyse", str(tmp_path / "clips"), "--output", str(output), *more]) == 0
-    line = f"5 Structured Reports are in {output / 'o'}; none of 1 (no DICOM)"
+    line = f"5 Structured Reports went to {output / 'o'}; none of clips: 1 (no DICOM)"
     assert line in capfd.readouterr().err.splitlines()
     for name, row in pd.read_csv(output / "predictions.csv").set_index("video").iterrows():
         if name != "b":

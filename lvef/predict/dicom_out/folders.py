@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -110,7 +111,8 @@ class DicomFolders:
 
             return segmentation(source, outlines_of(analysis), self.maker)
 
-        return self._written("seg", self.seg, clip, name, NO_EF if analysis.reason else "", make)
+        lacking = NO_EF if analysis.reason or not math.isfinite(analysis.ef) else ""
+        return self._written("seg", self.seg, clip, name, lacking, make)
 
     def no_contours(self, clip: Path, name: str, given: bool) -> str:
         """Remove a segmentation of before of a clip in which no beats were found.
@@ -202,9 +204,9 @@ class Written:
         lines = []
         for kind, counts in self.counts.items():
             folder = folders.sr if kind == "sr" else folders.seg
-            line = f"{counts['']:,} {KINDS[kind]} are in {folder}"
+            line = f"{counts['']:,} {KINDS[kind]} went to {folder}"
             aside = [f"{count:,} ({why})" for why, count in counts.most_common() if why]
             if aside:
-                line += f"; none of {', '.join(aside)}"
+                line += f"; none of clips: {', '.join(aside)}"
             lines.append(line)
         return lines
