@@ -270,6 +270,7 @@ def test_clips_of_one_name_do_not_take_each_others_place(tmp_path):
         ({"PatientName": "Yamada^Tarou=山田^太郎", "SpecificCharacterSet": ["", "ISO 2022 IR 87"]},
          "PatientName", "Yamada^Tarou=山田^太郎"),
         ({"InstanceNumber": None}, "InstanceNumber", "1"),
+        ({"PatientName": "DOE"}, "PatientName", "DOE"),
     ],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:.*Invalid value for VR.*:UserWarning")
