@@ -172,6 +172,7 @@ BY_NAME = {
     "python3 -m venv .venv": f"{sys.executable} -m venv --without-pip .venv",
     ". .venv/bin/activate": ". .venv/bin/activate",
     "pip install -e .": f"test -f {ROOT}/pyproject.toml",  # CI installs from a clean checkout
+    "pip install -e '.[dicom]'": f"grep -q '^dicom = ' {ROOT}/pyproject.toml",
     "pip install -e '.[export]'": f"grep -q '^export = ' {ROOT}/pyproject.toml",
     "pip install -e '.[sweep]'": f"grep -q '^sweep = ' {ROOT}/pyproject.toml",
     "pip install -e '.[timm]'": f"grep -q '^timm = ' {ROOT}/pyproject.toml",

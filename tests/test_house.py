@@ -193,6 +193,7 @@ def test_a_circle_and_a_lazy_import_would_be_seen():
     [
         # Which FFmpeg PyAV carries is a circumstance of a run.
         ({"av", "decord", "pydicom", "nibabel"}, {"lvef.data.formats", "lvef.circumstances"}),
+        ({"highdicom"}, {"lvef.predict.dicom_out"}),
         ({"matplotlib"}, {"lvef.figures", "lvef.analysis", "lvef.report", "lvef.callbacks",
                           "lvef.files", "lvef.models"}),  # models name the type of a figure
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import BytesIO
@@ -100,14 +101,22 @@ class ClipAnalysis:
     @cached_property
     def lv_masks(self) -> NDArray[np.bool_]:
         """The ventricle in every frame, `(T, H, W)` at the size of the file's own pictures."""
-        clip = self.clip
-        unchanged = clip.square.side == clip.height == clip.width == self.masks.shape[1]
+        return self.lv_masks_of(range(len(self.masks)))
+
+    def lv_masks_of(self, frames: Sequence[int]) -> NDArray[np.bool_]:
+        """Return the ventricle in some frames, `(n, H, W)` as `lv_masks` has it.
+
+        Args:
+            frames: Which, counted from 0.
+        """
+        clip, masks = self.clip, self.masks[list(frames)]
+        unchanged = clip.square.side == clip.height == clip.width == masks.shape[1]
         if unchanged and clip.stored is None:
-            return self.masks
+            return masks
         height, width, left, top = clip.stored or (clip.height, clip.width, 0, 0)
-        whole = np.zeros((len(self.masks), height, width), bool)
+        whole = np.zeros((len(masks), height, width), bool)
         inner = whole[:, top : top + clip.height, left : left + clip.width]
-        for place, mask in zip(inner, self.masks, strict=True):
+        for place, mask in zip(inner, masks, strict=True):
             place[:] = clip.square.paste(mask, clip.height, clip.width)
         return whole
 

@@ -16,6 +16,7 @@ Find the left ventricle, its beats and its EF in clips: AVI, MP4, DICOM and what
 Writes predictions.csv (a row a clip), beats.csv (a row a beat), and a picture of each clip.
 The same command again goes on where it was stopped, and takes in files that are new.
 Research use only, not for diagnosis."""
+_OBJECTS = ("dicom_sr", "dicom_seg")
 _MERGE = """\
 Join what several shards of `analyse`, or a `predict` that was killed, wrote into predictions.csv
 and beats.csv."""
@@ -39,6 +40,7 @@ def analyse(words: Sequence[str]) -> None:
         raise ConfigurationError(
             "--studies with --anonymize: studies would keep their names; leave one away"
         )
+    _check_objects(asked)
     from lvef.predict.stream.inputs import Shard, clip_inputs, listed_paths
 
     where = [*asked.paths, *([] if asked.list is None else listed_paths(asked.list))]
@@ -46,6 +48,7 @@ def analyse(words: Sequence[str]) -> None:
         from lvef.predict.stream.studies import Studies
 
         where = list(dict.fromkeys([*where, *Studies.read(asked.studies).paths]))
+    _check_places(asked, where)
     next(clip_inputs(where))  # is there one? Told before anything is loaded or made
     from lvef.predict.stream.archive import Archive, ArchiveOptions
     from lvef.predict.stream.pool import Limits
@@ -56,12 +59,12 @@ def analyse(words: Sequence[str]) -> None:
         previews=not asked.no_previews, overlays=asked.overlays, workers=asked.workers,
         limits=Limits(asked.max_seconds, asked.max_memory), device=asked.device,
         trusted=tuple(asked.trusted), anonymize=asked.anonymize, studies=asked.studies,
-        fast=asked.fast,
+        fast=asked.fast, dicom_sr=asked.dicom_sr, dicom_seg=asked.dicom_seg,
     )  # fmt: skip
     archive = Archive(asked.output, options, shard)
     stopping.hold(lambda: True)  # what is in hand is ended first
     done = archive.run(where, stopping.asked)
-    for remark in archive.search.remarks(None):
+    for remark in [*archive.search.remarks(None), *archive.remarks()]:
         print(remark, file=sys.stderr)
     print(
         f"{done.clips:,} clips: {done.ok:,} analysed, {done.refused:,} refused (no beating left "
@@ -77,6 +80,38 @@ def analyse(words: Sequence[str]) -> None:
     if asked.report and not stopping.asked():
         _report(asked)
     stopping.end_if_asked()
+
+
+def _check_objects(asked: argparse.Namespace) -> None:
+    """Refuse DICOM objects that cannot be written, or are not meant, before any clip is looked for.
+
+    Raises:
+        ConfigurationError: highdicom is not there, or clips shall be called by numbers.
+    """
+    given = [name for name in _OBJECTS if getattr(asked, name) is not None]
+    if not given:
+        return
+    if asked.anonymize is not None:
+        raise ConfigurationError(
+            f"--{given[0]} with --anonymize: such objects name the patient of each clip, so that "
+            "an archive can file them; write them in a run of their own, to another --output"
+        )
+    from lvef.predict.dicom_out import require_highdicom
+
+    require_highdicom(f"--{given[0]}")
+
+
+def _check_places(asked: argparse.Namespace, where: Sequence[str]) -> None:
+    """Refuse folders of objects that lie among the clips.
+
+    Raises:
+        ConfigurationError: One does.
+    """
+    for name in _OBJECTS:
+        if getattr(asked, name) is not None:
+            from lvef.predict.stream.objects import check_apart
+
+            check_apart(f"--{name}", Path(getattr(asked, name)), where)
 
 
 def _report(asked: argparse.Namespace) -> None:
@@ -157,6 +192,10 @@ def _analyse_parser() -> argparse.ArgumentParser:
     add("--overlays", action="store_true", help="a video of each clip, with its contour")
     add("--no_previews", action="store_true", help="no picture of each clip")
     add("--report", action="store_true", help="one page of all clips, report/report.html")
+    add("--dicom_sr", metavar="DIR",
+        help="EF of each DICOM clip as a Structured Report, which names the patient")  # fmt: skip
+    add("--dicom_seg", metavar="DIR",
+        help="its ED and ES contours as a DICOM Segmentation, likewise")  # fmt: skip
     add("--anonymize", metavar="KEY.csv",
         help="clips by numbers, everywhere; which is which goes there")  # fmt: skip
     add("--workers", type=_count, help="processes (as many as cores; 0: only this one)")

@@ -7,6 +7,8 @@ To read another kind of file, write a class that has what `ClipFormat` asks for 
 from lvef.data.formats.base import ClipFormat, ClipInfo, FrameRangeError
 from lvef.data.formats.clip_file import ClipFile, clip_info, open_clip, read_frames, stream_frames
 from lvef.data.formats.dicom.directory import dicomdir_files, is_dicomdir
+from lvef.data.formats.dicom.file import error_name, is_dicom
+from lvef.data.formats.dicom.identity import read_identity
 from lvef.data.formats.nifti import read_label_map, require_nibabel
 from lvef.data.formats.registry import CLIP_EXTENSIONS, FORMATS, format_of, is_clip
 from lvef.data.formats.write import write_video
@@ -20,11 +22,14 @@ __all__ = [
     "FrameRangeError",
     "clip_info",
     "dicomdir_files",
+    "error_name",
     "format_of",
     "is_clip",
+    "is_dicom",
     "is_dicomdir",
     "open_clip",
     "read_frames",
+    "read_identity",
     "read_label_map",
     "require_nibabel",
     "stream_frames",

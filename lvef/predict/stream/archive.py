@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -11,8 +12,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from lvef.data.names import expanded
 from lvef.files import make_room
 from lvef.models.segmentation.weights import SHIPPED, weights_file
+from lvef.predict.dicom_out import DicomFolders, Maker
 from lvef.predict.find import Search
 from lvef.predict.keyframes import read_keyframes
 from lvef.predict.pending import PendingClips
@@ -22,6 +25,7 @@ from lvef.predict.stream.found import FoundClips, asked_clips, found_clips, rows
 from lvef.predict.stream.inputs import WHOLE, ClipInput, Shard, clip_inputs, without
 from lvef.predict.stream.machine import own_device, own_workers
 from lvef.predict.stream.manifest import MANIFEST, agreed, digest, read_manifest
+from lvef.predict.stream.objects import IDENTITY, Objects, check_one_view
 from lvef.predict.stream.pool import Limits
 from lvef.predict.stream.progress import Progress, ProgressBar
 from lvef.predict.stream.second import check_pairs
@@ -51,6 +55,8 @@ class ArchiveOptions:
         anonymize: CSV file that says which clip each number is; None where clips keep their names.
         fast: See `ClipAnalyser`.
         studies: CSV file that says which study and view each clip is of; see `Studies.read`.
+        dicom_sr: Folder of a DICOM Structured Report a clip; None for none.
+        dicom_seg: Folder of a DICOM Segmentation a clip; likewise.
     """
 
     model: str | None = None
@@ -66,6 +72,8 @@ class ArchiveOptions:
     anonymize: str | None = None
     studies: str | None = None
     fast: bool = False
+    dicom_sr: str | None = None
+    dicom_seg: str | None = None
 
 
 class Archive:
@@ -87,6 +95,8 @@ class Archive:
         self.answers = (
             None if options.model is None else Answers(options.model, options.trusted, self.device)
         )
+        if any(self._object_folders) and self.answers is not None:
+            check_one_view(self.answers.seen.frames)
         self.progress = Progress()
         self.search = Search()
         if options.keyframes is not None:
@@ -95,6 +105,7 @@ class Archive:
         self.studies = None if options.studies is None else Studies.read(options.studies)
         self.numbers = self._numbers()
         self.manifest = agreed(output / MANIFEST, self._made())
+        self.objects = self._objects()
 
     def run(
         self, where: Sequence[str | Path], stop: Callable[[], bool], bar: bool = True
@@ -123,9 +134,12 @@ class Archive:
             clips = clips if self.studies is None else self.studies(clips)
             own = (clip for clip in self._called(clips) if self.shard.has(clip))
             shown = stack.enter_context(ProgressBar(bar, partial(self._left, where, len(done))))
-            pending = PendingClips(store.add)
+            keep = store.add if self.objects is None else self.objects.before(store.add)
+            pending = PendingClips(keep)
             for number, ended in enumerate(self._ended(stack, without(own, done), stop)):
                 found = rows_of(ended)
+                if self.objects is not None:
+                    self.objects.found(ended.job, found)
                 self.progress.add(found.rows, found.seconds)
                 shown.show(self.progress)
                 pending.add(ended.job, found)
@@ -134,6 +148,11 @@ class Archive:
                     store.flush()
             pending.answer(self.answers, last=True)
         return self.progress
+
+    def remarks(self) -> list[str]:
+        """Return what is to be told of DICOM objects, once all are written."""
+        objects = self.objects
+        return [] if objects is None else objects.written.remarks(objects.folders)
 
     def _called(self, clips: Iterator[ClipInput]) -> Iterator[ClipInput]:
         """Yield clips as they are called in what is written."""
@@ -150,6 +169,7 @@ class Archive:
         work = WorkOptions(
             options.segmenter, None if self.answers is None else self.answers.seen, options.fps,
             self.output, options.previews, options.overlays, fast=options.fast,
+            dicom=None if self.objects is None else self.objects.folders,
         )  # fmt: skip
         workers = own_workers() if options.workers is None else options.workers
         return found_clips(stack, clips, work, workers, self.device, options.limits, stop)
@@ -167,8 +187,40 @@ class Archive:
             "anonymised": None if self.numbers is None else self.numbers.mark,
             "studies": None if self.studies is None else True,
             "fast": options.fast or None,
+            **self._identified(),
             "made_with": self._made_with(),
         }
+
+    def _identified(self) -> dict[str, str | None]:
+        """Return the folders of DICOM objects, told from that of the tables, and what they hold."""
+        sr, seg = (
+            None if each is None else os.path.relpath(expanded(each), self.output)
+            for each in self._object_folders
+        )
+        return {"dicom_sr": sr, "dicom_seg": seg, "identity": IDENTITY if sr or seg else None}
+
+    def _objects(self) -> Objects | None:
+        """Return what writes DICOM objects; None where none are wanted.
+
+        Raises:
+            OutputError: Their folder cannot be written.
+        """
+        sr, seg = (None if each is None else expanded(each) for each in self._object_folders)
+        if sr is None and seg is None:
+            return None
+        made = self.manifest["made_with"]
+        maker = Maker(
+            version=made["version"], segmenter=self.manifest["segmenter"],
+            segmenter_trained_on=made["segmenter_trained_on"], model=self.manifest["model"] or "",
+            task=made["task"], trained_on=made["trained_on"], level=made["level"],
+        )  # fmt: skip
+        folders = DicomFolders(maker, sr, seg)
+        folders.make_room()
+        return Objects(folders, made["frames"])
+
+    @property
+    def _object_folders(self) -> tuple[str | None, str | None]:
+        return self.options.dicom_sr, self.options.dicom_seg
 
     def _numbers(self) -> Anonymiser | None:
         """Return what calls clips by numbers; None where they keep their names."""

@@ -289,6 +289,12 @@ def _root_of(path: Path) -> Path:
     return Path(*parts[:fixed]) if fixed < len(parts) and not path.exists() else path.parent
 
 
+def searched_folders(where: Sequence[str | Path]) -> list[Path]:
+    """Return the folders, of those where clips are looked for, that are searched with all below."""
+    roots = [expanded(each) for each in where]
+    return [_root_of(root) for root in roots if root.is_dir() or has_magic(str(root))]
+
+
 def _prefixes(roots: Sequence[Path]) -> list[str]:
     """Return what tells clips of several folders apart; nothing where there is one."""
     distinct = list(dict.fromkeys(root.absolute() for root in roots))

@@ -31,6 +31,7 @@ from lvef.data.views import ClipView, FrameOptions
 from lvef.errors import VideoError
 from lvef.models.segmentation.network import Painter
 from lvef.predict.clip_beats import Asked, FoundBeats, beats_of, told_of
+from lvef.predict.dicom_out import DicomFolders, volumes_of
 from lvef.predict.record import packed_record
 from lvef.predict.stream.anonymous import without_names
 from lvef.predict.stream.inputs import ClipInput
@@ -54,6 +55,7 @@ class WorkOptions:
         overlays: Whether a video of each clip is.
         records: Whether curve and contours are wanted.
         fast: See `ClipAnalyser`.
+        dicom: Writes what is found as DICOM objects; None where none are wanted.
     """
 
     segmenter: str = "shipped"
@@ -64,6 +66,7 @@ class WorkOptions:
     overlays: bool = False
     records: bool = True
     fast: bool = False
+    dicom: DicomFolders | None = None
 
 
 @dataclass(frozen=True)
@@ -71,17 +74,21 @@ class FoundClip:
     """What is known of a clip.
 
     Attributes:
-        rows: A dict a beat, or one where it cannot be used; see `EMPTY`.
+        rows: A dict a beat, or one where it cannot be used; see `EMPTY`. `edv` and `esv` are there,
+            in mL, where DICOM objects are wanted and the scale of the clip is known.
         frames: `(n, F, 3, S, S)` uint8, as a model of EF sees the beats that have no reason
             against them, in order; None where there is no such model, or no such beat.
         record: Its curve and contours, see `packed_record`; empty where they are not known.
         seconds: How long each stage took.
+        contours: Why there is no DICOM Segmentation of it, empty where there is; None where nobody
+            wanted one, or its beats were not looked for.
     """
 
     rows: list[dict[str, Any]]
     frames: NDArray[np.uint8] | None = None
     record: bytes = b""
     seconds: dict[str, float] = field(default_factory=dict)
+    contours: str | None = None
 
 
 class ClipWork:
@@ -106,12 +113,15 @@ class ClipWork:
         self.analyser.net = _Timed(own if network is None else _Elsewhere(network), self.clock)
         self._record, self._wanted = b"", A4C.name
         self._disks: list[BeatDisks | None] | None = None
+        self._volumes: list[dict[str, float]] = []
+        self._contours: str | None = None
 
     def __call__(self, clip: ClipInput) -> FoundClip:
         """Do it to a clip; whatever is wrong with it becomes a reason."""
         self._record = b""
         self._wanted = A2C.name if clip.view == A2C.name else A4C.name
         self._disks = [] if clip.study else None
+        self._volumes, self._contours = [], None
         self.clock.restart()
         seen = self.options.seen
         asked = Asked(seen is not None and "MF" in seen.frames, self.options.fps)
@@ -126,6 +136,8 @@ class ClipWork:
             row["reason"] = without_names(clip, told_of(row, str(row["reason"])))
         for row, disks in zip(rows, self._disks or [], strict=False):
             row["disks"] = None if disks is None else disks.packed()
+        for row, volumes in zip(rows, self._volumes, strict=False):
+            row.update(volumes)
         frames = None
         if seen is not None:
             with self.clock.of("key frames"):
@@ -133,7 +145,7 @@ class ClipWork:
         for row in rows:
             row.pop(VIEW, None)
             row.pop(A2C.column(VIEW), None)
-        return FoundClip(rows, frames, self._record, self.clock.seconds)
+        return FoundClip(rows, frames, self._record, self.clock.seconds, self._contours)
 
     def find(self, file: ClipFile, name: str) -> FoundBeats:
         """Find the beats of a clip, and keep what is wanted of it beside them.
@@ -148,7 +160,7 @@ class ClipWork:
         """
         clip = decode_clip(file, self.options.fps)
         analysis = self.analyser(prepare_decoded(clip), view=self._wanted)
-        self._keep(analysis, name)
+        self._keep(analysis, file.path, name)
         return self._found(clip, analysis, A4C)
 
     def _second(self, clip: ClipInput) -> list[dict[str, object]]:
@@ -206,7 +218,7 @@ class ClipWork:
         except VideoError:
             return math.nan
 
-    def _keep(self, analysis: ClipAnalysis, name: str) -> None:
+    def _keep(self, analysis: ClipAnalysis, path: Path, name: str) -> None:
         """Keep what is wanted of an analysis beside its rows."""
         options = self.options
         with self.clock.of("keep"):
@@ -214,6 +226,10 @@ class ClipWork:
                 self._record = packed_record(analysis)
             if self._disks is not None:
                 self._disks = beat_disks(analysis)
+            if options.dicom is not None:
+                self._volumes = volumes_of(analysis)
+                if options.dicom.seg is not None:
+                    self._contours = options.dicom.contours(path, name, analysis)
             if options.folder is None:
                 return
             if options.previews:
