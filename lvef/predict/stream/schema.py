@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-_TEXTS = ("video", "shown", "reason", "study", "apical_view")
+_TEXTS = ("video", "shown", "reason", "study", "study_key", "study_uid", "apical_view")
 SECOND = ("ed_frame_a2c", "es_frame_a2c")
 """What is told of the two-chamber clip of a study."""
 _WHOLE = ("num_frames", "beat", "ed_frame", "es_frame", "mid_frame", *SECOND)

@@ -3,7 +3,7 @@
 No tag is read that names a patient, no message quotes a text of the file or names a folder, and
 frames are decoded one at a time. `file` opens a file and reads its tags, `header` says what it is,
 `pixels` where its frames lie, `decode` and `colour` make pictures of them, `timing` knows when
-they were taken.
+they were taken. `study` alone reads which study a file is of, for whoever hashes that at once.
 """
 
 from lvef.data.formats.dicom.file import DICOM_EXTENSIONS, is_dicom

@@ -41,7 +41,7 @@ def dicom_header(source: Source) -> DicomHeader:
         with opened(source, HEADER) as file:
             return read_header(file)[0]
 
-    return _in_our_words(source, header)
+    return in_our_words(source, header)
 
 
 def iter_frames(source: Source) -> Iterator[NDArray[np.uint8]]:
@@ -116,13 +116,13 @@ def _frames(source: Source, wanted: Sequence[int] | None) -> Iterator[NDArray[np
 
     coming = pictures()
     try:
-        while (picture := _in_our_words(source, lambda: next(coming, None))) is not None:
+        while (picture := in_our_words(source, lambda: next(coming, None))) is not None:
             yield picture
     finally:
         coming.close()
 
 
-def _in_our_words(source: Source, read: Callable[[], _Result]) -> _Result:
+def in_our_words(source: Source, read: Callable[[], _Result]) -> _Result:
     """Run a reader with pydicom silent, and tell whatever goes wrong as one VideoError.
 
     pydicom's errors, warnings and log lines quote values: they are dropped, not even chained. The
