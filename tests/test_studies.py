@@ -100,14 +100,14 @@ def test_a_folder_is_no_clip_of_a_study(tmp_path):
         Studies.read(tmp_path / "studies.csv")
 
 
-def stored(study: str, view: str, video: str, left: float = 0.5, **told: object) -> StoredClip:
+def stored(study: str, stated: str, video: str, left: float = 0.5, **told: object) -> StoredClip:
     """A clip of two equal beats, half an ellipsoid of 90 x 40 mm that `left` of is left over."""
     level = (np.arange(20) + 0.5) / 20
     ed = Disks(40 * np.sqrt(1 - (1 - level) ** 2), 90.0)
     es = Disks(ed.diameters * np.sqrt(left), 90.0)
     row: dict[str, object] = {
         **dict.fromkeys(ROWS.names), "video": video, "path": video.encode(), "reason": "",
-        "beat": 0, "study": study, "apical_view": view, "quality": 0.9, "beat_quality": 0.9,
+        "beat": 0, "study": study, "apical_view": stated, "quality": 0.9, "beat_quality": 0.9,
         "ef_geometric": 100 * (1 - left), "ef_geometric_std": 6.0, "ef_geometric_reach": 1.5,
         "disks": BeatDisks(ed, es, True).packed(), **told,
     }  # fmt: skip
