@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,9 @@ from lvef.cli.commands import main
 from lvef.data.formats import dicom_study
 from lvef.data.formats.dicom.write import write_dicom
 from lvef.errors import ConfigurationError, OutputError
-from lvef.predict.stream.inputs import clip_inputs
-from lvef.predict.stream.studies import StudyNames
+from lvef.predict.stream.inputs import ClipInput, clip_inputs
+from lvef.predict.stream.merge import tables_of
+from lvef.predict.stream.studies import TWO_CHAMBER, StudyNames, without_own_ef
 from lvef.predict.stream.study_salt import StudySalt
 
 FRAMES = np.zeros((3, 16, 16), np.uint8)
@@ -232,6 +234,27 @@ def test_folders_of_one_name_are_studies_of_their_own():
         stored("7", "", "a", study_key="1"), stored("7", "", "b", study_key="2"), by="folder"
     )  # fmt: skip
     assert table["num_clips"].tolist() == [1, 1]
+
+
+def test_a_two_chamber_clip_that_no_list_names_has_no_ef_but_serves_its_study():
+    """As the gate of views tells it: the rows of such a clip keep their contours."""
+    clips = [stored("1", "", "a", study_key="1", view="A4C"),
+             stored("1", "", "b", study_key="1", view="A2C", left=0.4)]  # fmt: skip
+    clip = ClipInput(Path("b"), "b", "b", study="1", study_key="1")
+    without_own_ef(clip, clips[1].rows)
+    without_own_ef(clip, clips[0].rows)
+    assert [row["reason"] for row in clips[0].rows] == ["", ""]
+    ((videos, beats),) = tables_of(iter(clips), [], "", "dicom")
+    assert videos["status"].tolist() == ["ok", "failed"]
+    assert videos["reason"].tolist() == ["", TWO_CHAMBER]
+    assert videos[["ef", "ef_geometric"]].iloc[1].isna().all()
+    assert set(beats["video"]) == {"a"}
+    row = rows_of(*clips, by="dicom").loc["1"]
+    assert row[["planes", "a2c"]].tolist() == ["biplane", "b"]
+    assert 50 < row["ef"] < 60
+    by_list = stored("1", "A2C", "b", view="A2C")
+    without_own_ef(replace(clip, study_key=""), by_list.rows)
+    assert by_list.rows[0]["reason"] == "", "a list has said so"
 
 
 def test_what_the_picture_shows_comes_before_what_the_file_says():

@@ -24,7 +24,7 @@ from lvef.predict.rows import (
 )
 from lvef.predict.stream.schema import ROWS, StoredClip
 from lvef.predict.stream.store import journal_clips, part_clips, parts_of, shards_of
-from lvef.predict.stream.studies import By
+from lvef.predict.stream.studies import TWO_CHAMBER, By
 from lvef.predict.stream.study_table import StudyTable, seen_view
 from lvef.run_files import BEATS, PREDICTIONS, STUDIES
 
@@ -121,6 +121,7 @@ def tables_of_rows(rows: pd.DataFrame, frames: Sequence[str], trained_on: str) -
     """
     status = np.where(rows["reason"] == "", "ok", "failed")
     table = rows.assign(ef_true=np.nan, status=status)
+    table.loc[table["reason"] == TWO_CHAMBER, "ef_geometric"] = np.nan
     if not asks_for_a2c(frames):
         table = table.drop(columns=SECOND_COLUMNS)
     videos, beats = answered_table(table) if frames else geometric_table(table)

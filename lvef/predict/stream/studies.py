@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
-from lvef.data.apical import apical_view
+from lvef.data.apical import A2C, apical_view
 from lvef.data.formats import dicom_study
 from lvef.data.names import expanded
 from lvef.data.tables import read_table
@@ -25,6 +25,17 @@ _COLUMNS = {
     "path": ("file", "file name", "file path", "video", "clip", "dicom", "dicom filepath"),
 }
 OTHER_VIEW = "of another view than A4C and A2C"
+TWO_CHAMBER = "an apical two-chamber view: it has no EF of its own, and counts in that of its study"
+
+
+def without_own_ef(clip: ClipInput, rows: list[dict[str, Any]]) -> None:
+    """Say of the beats of a clip that turned out to be of the two-chamber view why they have no EF.
+
+    Their contours are kept for the EF of the study, which no list says the views of.
+    """
+    for row in rows if clip.study_key else []:
+        if row.get("view") == A2C and not row["reason"]:
+            row["reason"] = TWO_CHAMBER
 
 
 def told_by(studies: str) -> By:
