@@ -5,6 +5,8 @@
 
 Of each heart (second generator, `ViewStudy`) several loops of both apical views, the probe held
 anew for each; the truth is the whole cavity's EF. Rows of studies are those of `studies.csv`.
+Found contours are those of the labelled beat and what is around it.
+
 With `--true_only` nothing is rendered: the contours are what a reader would draw at ED and ES,
 with the interval that the shipped segmenter states, so that what is left is what the planes of
 one heart do not tell, and what its loops share of that.
@@ -36,7 +38,7 @@ from lvef.predict.stream.merge import tables_of
 from lvef.predict.stream.schema import ROWS, StoredClip
 from lvef.predict.stream.study_table import StudyTable
 
-SEED = 22
+SEED, SECONDS, BEFORE, AFTER = 22, 1.5, 0.1, 0.5
 
 
 def main() -> None:
@@ -70,7 +72,9 @@ def measured(index: int, a4c: int, a2c: int) -> dict[str, Any]:
     for number in range(a4c + a2c):
         view = "A4C" if number < a4c else "A2C"
         loop = study.loop(number, view)
-        clip = prepare_frames(loop.frames(), loop.fps)
+        start = max(0, loop.ed_frame - round(BEFORE * loop.fps))
+        stop = max(start + round(SECONDS * loop.fps), loop.es_frame + round(AFTER * loop.fps))
+        clip = prepare_frames(loop.frames(range(start, min(stop, loop.num_frames))), loop.fps)
         scale = 1 / loop.drawn.machine.pixels_per_mm
         found = analyser(replace(clip, millimetres_per_pixel=scale))
         own = {"video": f"{view} {number}", "study": study.name, "apical_view": view,
