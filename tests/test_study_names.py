@@ -165,7 +165,11 @@ def test_studies_of_shards_are_joined_and_no_uid_or_name_is_written(archive, tmp
     table = pd.read_csv(output / "studies.csv")
     assert sorted(table["num_clips"]) == [1, 1, 2], "Smith's, Jones's, and the folder of the mute"
     assert table["status"].eq("failed").all()
-    assert table["reason"].str.contains("1 files state no StudyInstanceUID: by their folder").sum()
+    assert (
+        table["reason"]
+        .str.contains("1 of 1 files state no StudyInstanceUID: by their folder")
+        .sum()
+    )
     clips = pd.read_csv(output / "predictions.csv")
     assert set(clips["study"]) == set(table["study"])
     assert sorted(clips["view"].dropna()) == ["A2C", "A4C"]
@@ -266,5 +270,5 @@ def test_what_the_picture_shows_comes_before_what_the_file_says():
     ]
     table = rows_of(*clips, by="folder")
     assert table.loc["1", ["a4c", "a2c", "num_other"]].tolist() == ["a; d", "b", 1]
-    assert table.loc["1", "remark"] == "no view is known of 1 clips: taken as A4C"
+    assert table.loc["1", "remark"] == "nothing tells the view of 1 of 2 clips: taken as A4C"
     assert rows_of(*clips[:3], by="list").loc["1", ["a4c", "a2c"]].tolist() == ["c", "a; b"]

@@ -10,6 +10,7 @@ import warnings
 from hashlib import blake2b
 from pathlib import Path
 from secrets import token_hex
+from tempfile import mkstemp
 
 from lvef.errors import ConfigurationError, OutputError
 from lvef.predict.numbers import held
@@ -94,12 +95,17 @@ def salt_place(given: str | None, output: Path, anonymize: str | None, known: st
 
 
 def _write(path: Path, salt: str) -> None:
+    """Write a salt, whole or not at all, that nobody else could read at any time."""
     try:
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, stat.S_IRUSR | stat.S_IWUSR)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(f"{salt}\n")
-            file.flush()
-            os.fsync(file.fileno())
+        handle, unfinished = mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+        try:
+            with os.fdopen(handle, "w", encoding="ascii") as file:
+                file.write(f"{salt}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(unfinished, path)
+        finally:
+            Path(unfinished).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError.of(path, error) from error
 

@@ -89,8 +89,8 @@ class StudyTable:
         """Take what is said of the next clips that went by, a row each of `predictions.csv`."""
         for row in videos.to_dict("records"):
             clip = self._untold.popleft()
-            if clip is not None:
-                clip.told = {str(name): value for name, value in row.items()}
+            if clip is not None and self._by_model:  # geometry is known already
+                clip.told = {name: row.get(name) for name in ("status", "reason", *_ANSWER)}
 
     def table(self, trained_on: str = "") -> pd.DataFrame:
         """Return a row a study, by name.
@@ -157,7 +157,8 @@ class StudyTable:
     def _of_files(self, clips: list[_Clip]) -> str:
         """Return what is to be said of files that do not say which study they are of."""
         silent = sum(not clip.uid for clip in clips) if self._by == "dicom" else 0
-        return f"{silent} files state no StudyInstanceUID: by their folder" if silent else ""
+        of = f"{silent} of {len(clips)} files"
+        return f"{of} state no StudyInstanceUID: by their folder" if silent else ""
 
 
 def _remark(view: str, clips: list[_Clip], shown: list[_Clip]) -> str:
@@ -172,9 +173,10 @@ def _remark(view: str, clips: list[_Clip], shown: list[_Clip]) -> str:
 
 
 def _unknown(used: list[_Clip]) -> str:
-    """Return how many clips nothing says the view of."""
+    """Return of how many of the clips that EF is of nothing tells the view."""
     unknown = sum(not clip.known for clip in used)
-    return f"no view is known of {unknown} clips: taken as A4C" if unknown else ""
+    of = f"{unknown} of {len(used)} clips"
+    return f"nothing tells the view of {of}: taken as A4C" if unknown else ""
 
 
 def _counts(clips: list[_Clip], shown: dict[str, list[_Clip]]) -> dict[str, Any]:
