@@ -162,11 +162,11 @@ def test_ef_is_the_median_of_the_clips_and_no_surer_than_one_of_them():
 
 
 def test_two_views_of_several_clips_are_biplane_by_every_pair():
-    halves = {"a": 0.5, "b": 0.5, "c": 0.2}
+    halves = {"c": 0.2, "a": 0.5, "b": 0.5}
     four = [stored("1", "A4C", name, left=left) for name, left in halves.items()]
     table = rows_of(*four, stored("1", "A2C", "d"), stored("1", "A2C", "e", quality=0.95))
     row = table.loc["1"]
-    assert row[["planes", "a4c", "a2c", "best_a2c"]].tolist() == ["biplane", "a; b; c", "d; e", "e"]
+    assert row[["planes", "a4c", "a2c", "best_a2c"]].tolist() == ["biplane", "c; a; b", "d; e", "e"]
     assert row[["ef", "num_beats"]].tolist() == pytest.approx([50, 6])
 
 
