@@ -17,10 +17,12 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from test_studies import rows_of, stored
 
+from lvef.analysis.result import AnalysedBeat
 from lvef.cli.commands import main
-from lvef.data.formats import dicom_study
+from lvef.data.formats import dicom_study, write_video
 from lvef.data.formats.dicom.write import write_dicom
 from lvef.errors import ConfigurationError, OutputError
+from lvef.predict.clip_beats import Asked, FoundBeats, beats_of
 from lvef.predict.stream.inputs import ClipInput, clip_inputs
 from lvef.predict.stream.merge import tables_of
 from lvef.predict.stream.studies import TWO_CHAMBER, StudyNames, without_own_ef
@@ -244,6 +246,8 @@ def test_a_two_chamber_clip_that_no_list_names_has_no_ef_but_serves_its_study():
     """As the gate of views tells it: the rows of such a clip keep their contours."""
     clips = [stored("1", "", "a", study_key="1", view="A4C"),
              stored("1", "", "b", study_key="1", view="A2C", left=0.4)]  # fmt: skip
+    for row in clips[1].rows:
+        row["reason"] = "looks like another view"
     clip = ClipInput(Path("b"), "b", "b", study="1", study_key="1")
     without_own_ef(clip, clips[1].rows)
     without_own_ef(clip, clips[0].rows)
@@ -259,6 +263,21 @@ def test_a_two_chamber_clip_that_no_list_names_has_no_ef_but_serves_its_study():
     by_list = stored("1", "A2C", "b", view="A2C")
     without_own_ef(replace(clip, study_key=""), by_list.rows)
     assert by_list.rows[0]["reason"] == "", "a list has said so"
+
+
+def test_beats_of_a_clip_that_is_refused_are_kept_where_its_study_has_use_for_them(tmp_path):
+    write_video(tmp_path / "clip.avi", np.zeros((3, 16, 16), np.uint8), 50)
+    beat = AnalysedBeat(0, 2, 1, 50.0, 6.0, 100.0, 50.0, 0.9, 40.0, 45.0)
+
+    def rows(*beats: AnalysedBeat) -> list[dict[str, object]]:
+        found = FoundBeats(beats, 0.9, "looks like a two-chamber view")
+        asked = Asked(False, None)
+        return beats_of(tmp_path / "clip.avi", "clip", (), "", lambda *_: found, asked)
+
+    assert [row["reason"] for row in rows(beat, beat)] == ["looks like a two-chamber view"] * 2
+    assert [row["ef_geometric"] for row in rows(beat, beat)] == [50, 50]
+    (alone,) = rows()
+    assert (alone["reason"], "ef_geometric" in alone) == ("looks like a two-chamber view", False)
 
 
 def test_what_the_picture_shows_comes_before_what_the_file_says():

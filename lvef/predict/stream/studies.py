@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from lvef.data.apical import A2C, apical_view
 from lvef.data.formats import dicom_study
 from lvef.data.names import expanded
@@ -31,10 +33,11 @@ TWO_CHAMBER = "an apical two-chamber view: it has no EF of its own, and counts i
 def without_own_ef(clip: ClipInput, rows: list[dict[str, Any]]) -> None:
     """Say of the beats of a clip that turned out to be of the two-chamber view why they have no EF.
 
-    Their contours are kept for the EF of the study, which no list says the views of.
+    Their contours are kept for the EF of the study, which no list says the views of. Other clips
+    that are refused have no beats.
     """
     for row in rows if clip.study_key else []:
-        if row.get("view") == A2C and not row["reason"]:
+        if row.get("view") == A2C and np.isfinite(row["ef_geometric"]):
             row["reason"] = TWO_CHAMBER
 
 
