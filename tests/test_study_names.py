@@ -25,7 +25,7 @@ from lvef.errors import ConfigurationError, OutputError
 from lvef.predict.clip_beats import Asked, FoundBeats, beats_of
 from lvef.predict.stream.inputs import ClipInput, clip_inputs
 from lvef.predict.stream.merge import tables_of
-from lvef.predict.stream.studies import TWO_CHAMBER, StudyNames, without_own_ef
+from lvef.predict.stream.studies import OTHER_VIEW, TWO_CHAMBER, StudyNames, without_own_ef
 from lvef.predict.stream.study_salt import StudySalt
 
 FRAMES = np.zeros((3, 16, 16), np.uint8)
@@ -260,9 +260,27 @@ def test_a_two_chamber_clip_that_no_list_names_has_no_ef_but_serves_its_study():
     row = rows_of(*clips, by="dicom").loc["1"]
     assert row[["planes", "a2c"]].tolist() == ["biplane", "b"]
     assert 50 < row["ef"] < 60
+    said_four = stored("1", "A4C", "b", view="A2C")
+    for row in said_four.rows:
+        row["reason"] = "looks like another view"
+    assert rows_of(said_four).loc["1", "reason"] == "A4C: looks like another view; no A2C"
     by_list = stored("1", "A2C", "b", view="A2C")
     without_own_ef(replace(clip, study_key=""), by_list.rows)
     assert by_list.rows[0]["reason"] == "", "a list has said so"
+
+
+@pytest.mark.parametrize(
+    ("stated", "seen", "reason"),
+    [("A2C", "", TWO_CHAMBER), ("other", "", f"its file says that it is {OTHER_VIEW}"),
+     ("A4C", "", ""), ("other", "A4C", ""), ("A4C", "A2C", TWO_CHAMBER)],
+)  # fmt: skip
+def test_a_view_that_a_file_states_counts_where_nothing_is_known_of_its_picture(
+    stated, seen, reason
+):
+    clip = ClipInput(Path("b"), "b", "b", study="1", study_key="1", view=stated)
+    rows = [{"view": seen, "reason": "", "ef_geometric": 50.0}]
+    without_own_ef(clip, rows)
+    assert rows[0]["reason"] == reason
 
 
 def test_beats_of_a_clip_that_is_refused_are_kept_where_its_study_has_use_for_them(tmp_path):

@@ -39,7 +39,7 @@ class FoundBeats:
     """The beats of a clip.
 
     Attributes:
-        beats: The beats; none where the clip is refused, but for those that its study has use for.
+        beats: The beats; none where the clip is refused, but for a two-chamber view.
         quality: Of the clip, 0 to 1.
         reason: Why the clip cannot be used, empty where it can.
         view: What the key frames are made from, so that nothing is looked for twice.
@@ -107,9 +107,10 @@ def beats_of(
 
 def _found(clip: FoundBeats) -> list[dict[str, object]]:
     """Return what was found of each beat of a clip, or why none was."""
-    of_clip: dict[str, object] = {"quality": clip.quality, VIEW: clip.view}
-    of_clip |= {"reason": clip.reason} if clip.reason else {}
-    if clip.reason and not clip.beats:
+    of_clip: dict[str, object] = {
+        "quality": clip.quality, VIEW: clip.view, "reason": clip.reason
+    }  # fmt: skip
+    if not clip.beats:
         return [of_clip]
     return [
         {

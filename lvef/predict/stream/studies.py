@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from lvef.data.apical import A2C, apical_view
+from lvef.data.formats import OTHER_VIEW as STATED_OTHER
 from lvef.data.formats import dicom_study
 from lvef.data.names import expanded
 from lvef.data.tables import read_table
@@ -31,14 +32,17 @@ TWO_CHAMBER = "an apical two-chamber view: it has no EF of its own, and counts i
 
 
 def without_own_ef(clip: ClipInput, rows: list[dict[str, Any]]) -> None:
-    """Say of the beats of a clip that turned out to be of the two-chamber view why they have no EF.
+    """Say of the beats of a clip why they have no EF, where it turned out to be of another view.
 
-    Their contours are kept for the EF of the study, which no list says the views of. Other clips
-    that are refused have no beats.
+    Of the two-chamber view contours are kept, for the EF of the study, which no list says the views
+    of. What the file itself states counts where nothing is known of its picture.
     """
     for row in rows if clip.study_key else []:
-        if row.get("view") == A2C and np.isfinite(row["ef_geometric"]):
+        view = row.get("view") or clip.view
+        if view == A2C and np.isfinite(row["ef_geometric"]):
             row["reason"] = TWO_CHAMBER
+        elif view == STATED_OTHER and not row["reason"]:
+            row["reason"] = f"its file says that it is {OTHER_VIEW}"
 
 
 def told_by(studies: str) -> By:

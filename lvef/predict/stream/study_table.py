@@ -15,7 +15,7 @@ from lvef.cardiac import LENGTHS_APART, REDUCED_EF, straddles_reduced
 from lvef.data.apical import A2C, A4C
 from lvef.predict.combine import combine_beats
 from lvef.predict.stream.schema import StoredClip
-from lvef.predict.stream.studies import By
+from lvef.predict.stream.studies import TWO_CHAMBER, By
 
 COLUMNS = [
     "study", "status", "reason", "ef", "ef_std", "ef_lower", "ef_upper", "p_reduced", "reduced",
@@ -26,6 +26,8 @@ COLUMNS = [
 BIPLANE = "biplane"
 _ANSWER = ("ef", "ef_std", "ef_lower", "ef_upper", "p_reduced", "reduced", "review")
 _BETWEEN = "; "
+_COUNT = ("", TWO_CHAMBER)
+"""Reasons with which the contours of a beat count."""
 _APART = 10.0
 """Points of EF by which clips of a view may lie apart before it is told."""
 
@@ -109,14 +111,14 @@ class StudyTable:
 
     def _kept(self, clip: StoredClip) -> _Clip:
         first = clip.rows[0]
-        beats = [row for row in clip.rows if row.get("disks")]
+        view = seen_view(first, self._by)
+        beats = [row for row in clip.rows if row.get("disks") and row["reason"] in _COUNT]
         efs = np.array([row["ef_geometric"] for row in beats], float)
         disks = None
         if len(beats):
             std = float(np.hypot(beats[0]["ef_geometric_std"], efs.std()))
             unpacked = [BeatDisks.unpacked(row["disks"]) for row in beats]
             disks = view_disks(unpacked, float(np.median(efs)), std)
-        view = seen_view(first, self._by)
         kept = _Clip(
             first["video"], view or A4C, bool(view), first["reason"] or "",
             np.nan if first["quality"] is None else float(first["quality"]),

@@ -106,13 +106,11 @@ class ClipWork:
         self.analyser.net = _Timed(own if network is None else _Elsewhere(network), self.clock)
         self._record = b""
         self._disks: list[BeatDisks | None] | None = None
-        self._of_file = False
 
     def __call__(self, clip: ClipInput) -> FoundClip:
         """Do it to a clip; whatever is wrong with it becomes a reason."""
         self._record = b""
         self._disks = [] if clip.study else None
-        self._of_file = bool(clip.study_key)
         self.clock.restart()
         seen = self.options.seen
         asked = Asked(seen is not None and "MF" in seen.frames, self.options.fps)
@@ -177,8 +175,7 @@ class ClipWork:
             numbers = [whole.frames(beat.ed_frame, *known) for beat in analysis.beats]
             shown = sorted({number for each in numbers for number in each.tolist()})
         view = ClipView.of(clip, shown, seen)
-        beats = analysis.beats if self._of_file or not analysis.reason else ()
-        return FoundBeats(beats, analysis.quality, analysis.reason, view)
+        return FoundBeats(analysis.beats, analysis.quality, analysis.reason, view)
 
     def _key_frames(
         self, clip: ClipInput, rows: list[dict[str, Any]], seen: FrameOptions
