@@ -17,12 +17,10 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from test_studies import rows_of, stored
 
-from lvef.analysis.result import AnalysedBeat
 from lvef.cli.commands import main
-from lvef.data.formats import dicom_study, write_video
+from lvef.data.formats import dicom_study
 from lvef.data.formats.dicom.write import write_dicom
 from lvef.errors import ConfigurationError, OutputError
-from lvef.predict.clip_beats import Asked, FoundBeats, beats_of
 from lvef.predict.stream.inputs import ClipInput, clip_inputs
 from lvef.predict.stream.merge import tables_of
 from lvef.predict.stream.studies import OTHER_VIEW, TWO_CHAMBER, StudyNames, without_own_ef
@@ -281,21 +279,6 @@ def test_a_view_that_a_file_states_counts_where_nothing_is_known_of_its_picture(
     rows = [{"view": seen, "reason": "", "ef_geometric": 50.0}]
     without_own_ef(clip, rows)
     assert rows[0]["reason"] == reason
-
-
-def test_beats_of_a_clip_that_is_refused_are_kept_where_its_study_has_use_for_them(tmp_path):
-    write_video(tmp_path / "clip.avi", np.zeros((3, 16, 16), np.uint8), 50)
-    beat = AnalysedBeat(0, 2, 1, 50.0, 6.0, 100.0, 50.0, 0.9, 40.0, 45.0)
-
-    def rows(*beats: AnalysedBeat) -> list[dict[str, object]]:
-        found = FoundBeats(beats, 0.9, "looks like a two-chamber view")
-        asked = Asked(False, None)
-        return beats_of(tmp_path / "clip.avi", "clip", (), "", lambda *_: found, asked)
-
-    assert [row["reason"] for row in rows(beat, beat)] == ["looks like a two-chamber view"] * 2
-    assert [row["ef_geometric"] for row in rows(beat, beat)] == [50, 50]
-    (alone,) = rows()
-    assert (alone["reason"], "ef_geometric" in alone) == ("looks like a two-chamber view", False)
 
 
 def test_what_the_picture_shows_comes_before_what_the_file_says():

@@ -39,7 +39,7 @@ class FoundBeats:
     """The beats of a clip.
 
     Attributes:
-        beats: The beats; none where the clip is refused, but for a two-chamber view.
+        beats: The beats; none where the clip is refused.
         quality: Of the clip, 0 to 1.
         reason: Why the clip cannot be used, empty where it can.
         view: What the key frames are made from, so that nothing is looked for twice.
@@ -107,11 +107,9 @@ def beats_of(
 
 def _found(clip: FoundBeats) -> list[dict[str, object]]:
     """Return what was found of each beat of a clip, or why none was."""
-    of_clip: dict[str, object] = {
-        "quality": clip.quality, VIEW: clip.view, "reason": clip.reason
-    }  # fmt: skip
-    if not clip.beats:
-        return [of_clip]
+    of_clip = {"quality": clip.quality, VIEW: clip.view}
+    if clip.reason:
+        return [{**of_clip, "reason": clip.reason}]
     return [
         {
             **of_clip, "beat": number, "ed_frame": beat.ed_frame,
