@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 _TEXTS = ("video", "shown", "reason", "study", "apical_view")
-_HASHES = ("study_key", "study_uid")
 SECOND = ("ed_frame_a2c", "es_frame_a2c")
 """What is told of the two-chamber clip of a study."""
+_HASHES = ("study_key", "study_uid")
 _WHOLE = ("num_frames", "beat", "ed_frame", "es_frame", "mid_frame", *SECOND)
 ANSWERS = ("ef", "ef_std", "ef_lower", "ef_upper", "p_reduced", "reduced", "review")
 """What a model of EF says of a beat."""
