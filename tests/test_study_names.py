@@ -206,7 +206,7 @@ def test_a_run_goes_on_with_the_salt_of_then_alone(tmp_path, capsys):
         (["--studies", "dicom", "--anonymize", "KEY.csv", "--study_salt", "out/salt"],
          "lies in --output, which is anonymised"),
         (["--studies", "studies.csv", "--study_salt", "salt"], "studies of a list keep the names"),
-        (["--studies", "none.csv"], "none.csv"),
+        (["--studies", "dicoms"], "--studies dicoms is no file: give 'folder', 'dicom', or a CSV"),
     ],
 )  # fmt: skip
 def test_options_that_cannot_be_meant_are_one_line(archive, tmp_path, capsys, options, told):

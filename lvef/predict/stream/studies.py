@@ -73,6 +73,11 @@ class Studies:
                 a clip is of two of them.
         """
         path = expanded(path)
+        if not path.exists():
+            raise DatasetError(
+                f"--studies {path} is no file: give 'folder', 'dicom', or a CSV file of study, "
+                "view and path"
+            )
         cells = read_table(path, _COLUMNS, list(_COLUMNS), list(_COLUMNS))
         if cells.empty:
             raise DatasetError(f"--studies {path} names no clip")
