@@ -33,6 +33,8 @@ class Use(IntEnum):
     VIEW_TISSUE = 41
     VIEW_FRAME = 42
     VIEW_DRESS = 43
+    VIEW_STUDY = 46
+    VIEW_STUDY_LOOP = 47
     LOCAL_CASES = 48
     SPLITS_OF_LIST = 49
 

@@ -20,9 +20,10 @@ from lvef.phantom.layouts import write_lists
 from lvef.phantom.solid import SolidStudy
 from lvef.phantom.solid.clip import SolidView
 from lvef.predict.stream.inputs import clip_inputs
-from lvef.predict.stream.merge import merge_shards
+from lvef.predict.stream.merge import merge_shards, tables_of
 from lvef.predict.stream.schema import ROWS, StoredClip
-from lvef.predict.stream.studies import Studies, StudyTable
+from lvef.predict.stream.studies import Studies
+from lvef.predict.stream.study_table import StudyTable
 
 
 @pytest.mark.parametrize(
@@ -99,15 +100,15 @@ def test_a_folder_is_no_clip_of_a_study(tmp_path):
         Studies.read(tmp_path / "studies.csv")
 
 
-def stored(study: str, view: str, video: str, **told: object) -> StoredClip:
-    """A clip of two equal beats, half an ellipsoid of 90 x 40 mm that ejects half of its volume."""
+def stored(study: str, stated: str, video: str, left: float = 0.5, **told: object) -> StoredClip:
+    """A clip of two equal beats, half an ellipsoid of 90 x 40 mm that `left` of is left over."""
     level = (np.arange(20) + 0.5) / 20
     ed = Disks(40 * np.sqrt(1 - (1 - level) ** 2), 90.0)
-    es = Disks(ed.diameters * np.sqrt(0.5), 90.0)
+    es = Disks(ed.diameters * np.sqrt(left), 90.0)
     row: dict[str, object] = {
         **dict.fromkeys(ROWS.names), "video": video, "path": video.encode(), "reason": "",
-        "beat": 0, "study": study, "apical_view": view, "quality": 0.9, "beat_quality": 0.9,
-        "ef_geometric": 50.0, "ef_geometric_std": 6.0, "ef_geometric_reach": 1.5,
+        "beat": 0, "study": study, "apical_view": stated, "quality": 0.9, "beat_quality": 0.9,
+        "ef_geometric": 100 * (1 - left), "ef_geometric_std": 6.0, "ef_geometric_reach": 1.5,
         "disks": BeatDisks(ed, es, True).packed(), **told,
     }  # fmt: skip
     if row["reason"]:
@@ -117,11 +118,11 @@ def stored(study: str, view: str, video: str, **told: object) -> StoredClip:
     )
 
 
-def rows_of(*clips: StoredClip, by_model: bool = False, told: list | None = None) -> pd.DataFrame:
-    table = StudyTable(by_model)
-    assert list(table.watched(iter(clips))) == list(clips)
-    if told:
-        table.told(pd.DataFrame(told))
+def rows_of(*clips: StoredClip, by_model: bool = False, by: str = "list") -> pd.DataFrame:
+    """Merge clips that are stored as `analyse` stores them."""
+    table = StudyTable(by_model, by)
+    for videos, _ in tables_of(table.watched(iter(clips)), ["ESF"] if by_model else [], "", by):
+        table.told(videos)
     return table.table().set_index("study")
 
 
@@ -137,17 +138,36 @@ def test_both_views_give_a_biplane_row_and_one_alone_its_own():
     assert table["edv"].tolist() == pytest.approx([volume] * 3, rel=1e-3)
     assert table["esv"].tolist() == pytest.approx([volume / 2] * 3, rel=1e-3)
     assert table["ef_lower"].tolist() == pytest.approx([41] * 3)
-    assert table["review"].tolist() == [0, 0, 0]
+    assert table["review"].tolist() == [0, 0, 1], "of a two-chamber view alone"
     assert table["num_clips"].tolist() == [2, 1, 2]
 
 
-def test_of_several_clips_of_a_view_the_best_is_taken_and_that_is_said():
+def test_ef_is_the_median_of_the_clips_and_no_surer_than_one_of_them():
     table = rows_of(
-        stored("1", "A4C", "a", quality=0.5), stored("1", "A4C", "b", quality=0.8),
-        stored("1", "A4C", "c", reason="no beat", quality=0.99), stored("1", "A2C", "d"),
+        *(stored("1", "A4C", name, ef_geometric=ef, quality=quality)
+          for name, ef, quality in (("a", 50.0, 0.7), ("b", 54.0, 0.9), ("c", 20.0, 0.5))),
+        stored("1", "A4C", "d", reason="no beat", quality=0.99), stored("1", "PLAX", "e"),
+        *(stored("2", "A4C", name) for name in "fghi"),
     )  # fmt: skip
-    assert table.loc["1", "a4c"] == "b"
-    assert table.loc["1", "remark"] == "2 clips of A4C: the best by quality"
+    three, four = table.loc["1"], table.loc["2"]
+    assert three[["a4c", "best_a4c", "num_beats"]].tolist() == ["a; b; c", "b", 6]
+    assert three[["num_clips", "num_a4c", "num_a2c", "num_other", "num_failed"]].tolist() == [
+        5, 3, 0, 1, 1,
+    ]  # fmt: skip
+    assert three["ef"] == pytest.approx(50)
+    assert three["ef_std"] == pytest.approx(np.hypot(6, np.std([50, 54, 20])))
+    assert three["ef_upper"] - three["ef"] == pytest.approx(1.5 * three["ef_std"])
+    assert three["remark"] == "EFs of A4C clips lie from 20 to 54; no A2C"
+    assert four[["ef_std", "ef_lower"]].tolist() == pytest.approx([6, 41]), "not by sqrt(4) less"
+
+
+def test_two_views_of_several_clips_are_biplane_by_every_pair():
+    halves = {"c": 0.2, "a": 0.5, "b": 0.5}
+    four = [stored("1", "A4C", name, left=left) for name, left in halves.items()]
+    table = rows_of(*four, stored("1", "A2C", "d"), stored("1", "A2C", "e", quality=0.95))
+    row = table.loc["1"]
+    assert row[["planes", "a4c", "a2c", "best_a2c"]].tolist() == ["biplane", "c; a; b", "d; e", "e"]
+    assert row[["ef", "num_beats"]].tolist() == pytest.approx([50, 6])
 
 
 def test_a_study_without_an_ef_says_why():
@@ -169,18 +189,20 @@ def test_long_axes_that_differ_are_told():
 
 
 def test_a_model_of_ef_answers_for_the_four_chamber_view_and_geometry_stays_beside():
-    told = [
-        {"study": "1", "video": "a", "status": "ok", "ef": 33.0, "ef_std": 2.0, "ef_lower": 29.0,
-         "ef_upper": 37.0, "reduced": 1, "review": 0, "reason": ""},
-        {"study": "2", "video": "c", "status": "failed", "ef": np.nan, "reason": "too dark"},
-    ]  # fmt: skip
+    said = {"ef_std": 2.0, "p_reduced": 0.9, "reduced": 1.0, "review": 0.0}
     table = rows_of(
-        stored("1", "A4C", "a"), stored("1", "A2C", "b"), stored("2", "A4C", "c"),
-        stored("3", "A2C", "d"), by_model=True, told=told,
+        stored("1", "A4C", "a", ef=33.0, ef_lower=29.0, ef_upper=37.0, **said),
+        stored("1", "A4C", "b", ef=35.0, ef_lower=31.0, ef_upper=39.0, **said),
+        stored("1", "A2C", "c", ef=60.0, ef_lower=56.0, ef_upper=64.0, **said),
+        stored("2", "A4C", "d", reason="too dark"), stored("3", "A2C", "e", ef=33.0, **said),
+        by_model=True,
     )  # fmt: skip
     assert table["status"].tolist() == ["ok", "failed", "failed"]
-    assert table.loc["1", ["ef", "ef_geometric"]].tolist() == pytest.approx([33, 50])
-    assert table["reason"].tolist() == ["", "no A2C; A4C: too dark", "no A4C"]
+    assert table.loc["1", ["ef", "ef_geometric"]].tolist() == pytest.approx([34, 50])
+    assert table.loc["1", "ef_std"] == pytest.approx(np.hypot(2, 1))
+    assert table.loc["1", "ef_upper"] == pytest.approx(34 + 4 * np.hypot(2, 1) / 2)
+    assert table.loc["1", "reduced"] == 1
+    assert table["reason"].tolist() == ["", "A4C: too dark; no A2C", "no A4C"]
     assert table.loc["3", "ef_geometric"] == pytest.approx(50)
 
 
@@ -251,11 +273,7 @@ def test_an_archive_of_studies_has_a_row_a_study_from_whatever_shards(loops, tmp
     assert again["ef"] == study["ef"]
 
 
-def test_studies_do_not_go_with_numbers_nor_into_a_table_without(loops, tmp_path, capsys):
-    of = ["analyse", "--studies", str(loops / "studies.csv"), "--output", str(tmp_path / "results")]
-    assert main([*of, "--anonymize", str(tmp_path / "key.csv")]) == 1
-    assert "--studies with --anonymize" in capsys.readouterr().err
-    (tmp_path / "results").mkdir()
+def test_a_list_whose_clip_is_gone_is_refused(tmp_path, capsys):
     listed(tmp_path, [("7", "A4C", "gone.avi")])
     (tmp_path / "gone.avi").unlink()
     gone = ["analyse", "--studies", str(tmp_path / "studies.csv"), "--output", str(tmp_path / "r")]

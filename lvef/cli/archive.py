@@ -32,21 +32,19 @@ def analyse(words: Sequence[str]) -> None:
         LvefError: The options, or what they name, cannot work.
     """
     asked = _analyse_parser().parse_args(list(words))
-    if not asked.paths and asked.list is None and asked.studies is None:
+    from lvef.predict.stream.inputs import Shard, clip_inputs, listed_paths
+    from lvef.predict.stream.studies import Studies, told_by
+
+    of_list = asked.studies is not None and told_by(asked.studies) == "list"
+    if not asked.paths and asked.list is None and not of_list:
         raise ConfigurationError(
             "analyse takes clips: files, folders or patterns, or --list or --studies FILE"
         )
-    if asked.studies is not None and asked.anonymize is not None:
-        raise ConfigurationError(
-            "--studies with --anonymize: studies would keep their names; leave one away"
-        )
+    if asked.study_salt is not None and asked.studies is None:
+        raise ConfigurationError("--study_salt is of --studies: give that, too, or leave it away")
     _check_objects(asked)
-    from lvef.predict.stream.inputs import Shard, clip_inputs, listed_paths
-
     where = [*asked.paths, *([] if asked.list is None else listed_paths(asked.list))]
-    if asked.studies is not None:
-        from lvef.predict.stream.studies import Studies
-
+    if of_list:
         where = list(dict.fromkeys([*where, *Studies.read(asked.studies).paths]))
     _check_places(asked, where)
     next(clip_inputs(where))  # is there one? Told before anything is loaded or made
@@ -59,7 +57,8 @@ def analyse(words: Sequence[str]) -> None:
         previews=not asked.no_previews, overlays=asked.overlays, workers=asked.workers,
         limits=Limits(asked.max_seconds, asked.max_memory), device=asked.device,
         trusted=tuple(asked.trusted), anonymize=asked.anonymize, studies=asked.studies,
-        fast=asked.fast, dicom_sr=asked.dicom_sr, dicom_seg=asked.dicom_seg,
+        study_salt=asked.study_salt, fast=asked.fast, dicom_sr=asked.dicom_sr,
+        dicom_seg=asked.dicom_seg,
     )  # fmt: skip
     archive = Archive(asked.output, options, shard)
     stopping.hold(lambda: True)  # what is in hand is ended first
@@ -183,8 +182,12 @@ def _analyse_parser() -> argparse.ArgumentParser:
     )
     add("--output", type=Path, required=True, metavar="DIR", help="where everything goes")
     add("--list", metavar="FILE", help="a text file that names clips, one a line")
-    add("--studies", metavar="CSV",
-        help="study, view and path of clips: studies.csv, biplane EF of A4C and A2C")  # fmt: skip
+    add("--studies", metavar="BY",
+        help="a row a study, too (studies.csv), with biplane EF where A4C and A2C are there: "
+        "'folder' for a study a folder, 'dicom' by StudyInstanceUID, or a CSV file of study, view "
+        "and path")  # fmt: skip
+    add("--study_salt", metavar="FILE",
+        help="what names of studies are hashed with; made where it is not there")  # fmt: skip
     add("--model", metavar="CKPT", help="a trained model of EF, asked beside the geometry")
     add("--segmenter", default="shipped", metavar="FILE", help="finds the beats (shipped)")
     add("--keyframes", metavar="CSV", help="ED and ES where they are known: video, ed, es")

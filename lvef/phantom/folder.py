@@ -40,13 +40,16 @@ from lvef.phantom.layouts import (
     WrittenLayout,
     as_pediatric,
     check_layout,
+    clear_loops,
     clear_patients,
     clips_folder,
     number_of,
     write_lists,
+    write_loop,
     write_patient,
     write_splits,
     write_study,
+    write_truth,
 )
 from lvef.phantom.purpose import Purpose
 from lvef.phantom.screen import HEIGHT, LEFT, SCALE, TOP, WIDTH, Screen, on_screen, truth_on_screen
@@ -122,8 +125,9 @@ def write_phantoms(
             masks as NIfTI, of the four-chamber and the two-chamber view of hearts of the second
             generator, whose EF is that of both planes; it needs nibabel. `list`: whole clips of
             both views of such hearts, `clips.csv` to train on and `studies.csv` to analyse, with
-            the EF of the whole cavity. `mimic-echo` (DICOM) and `bids`: studies of a clip of the
-            four-chamber view and of one of none, with their tables.
+            the EF of the whole cavity. `study`: every 20 clips are a whole study, six views of
+            one such heart, whose EF `truth.csv` states. `mimic-echo` (DICOM) and `bids`: studies of
+            a clip of the four-chamber view and of one of none, with their tables.
 
     Returns:
         The folder.
@@ -153,7 +157,10 @@ def write_phantoms(
     for table in (_LIST, _TRACINGS, LIST, STUDIES):  # of other clips: the last to come again
         (place / table).unlink(missing_ok=True)
     own_files = layout == "camus" or layout in OF_STUDIES
-    folders = (TRUTH,) if own_files else (_VIDEOS, TRUTH)
+    folders: tuple[str, ...] = (TRUTH,) if own_files else (_VIDEOS, TRUTH)
+    if layout == "study":
+        folders = ()
+        clear_loops(place)
     for folder in folders:
         (place / folder).mkdir(exist_ok=True)
         for left_over in (place / folder).iterdir():
@@ -184,6 +191,9 @@ def write_phantoms(
         return root
     if layout == "list":
         write_lists(root, rows)
+        return root
+    if layout == "study":
+        write_truth(root, rows)
         return root
     if layout in OF_STUDIES:
         OF_STUDIES[layout].finish(root, rows)
@@ -265,6 +275,8 @@ def _write_clip(numbered: tuple[int, str], how: _How) -> tuple[dict[str, Any], p
     if how.layout == "list":
         purpose = Purpose[numbered[1]]
         return write_study(how.seed, numbered[0], purpose, how.root, how.container), pd.DataFrame()
+    if how.layout == "study":
+        return write_loop(how.seed, numbered[0], how.root, how.container), pd.DataFrame()
     if how.layout == "camus":
         write_patient(how.seed, numbered[0], Purpose[numbered[1]], how.root)
         return {}, pd.DataFrame()

@@ -40,7 +40,7 @@ def number_places(places: Iterable[str], key: Path | str) -> dict[str, str]:
         ConfigurationError: Another process does not let the key go.
     """
     wanted = set(places)
-    with _held(Path(key)):
+    with held(Path(key)):
         rows = _rows(Path(key))
         known: dict[str, str] = {}
         for case, path in rows:
@@ -80,7 +80,7 @@ def secret_of(key: Path | str) -> bytes:
         OutputError: The key cannot be written.
         ConfigurationError: Another process does not let the key go.
     """
-    with _held(Path(key)):
+    with held(Path(key)):
         rows = _rows(Path(key))
         found = next((path for case, path in rows if case == _SECRET_CASE), "")
         if not found:
@@ -113,7 +113,7 @@ def check_key_place(key: Path | str, folder: Path, what: str) -> Path:
 
 
 @contextmanager
-def _held(key: Path) -> Iterator[None]:
+def held(key: Path) -> Iterator[None]:
     """Have a key to oneself; beside it lies what it is locked by, as the key itself is replaced."""
     make_room(key)
     lock, until = key.with_name(f".{key.name}.lock"), time.monotonic() + _PATIENCE

@@ -10,9 +10,10 @@ from lvef.phantom.layouts.choice import (
 )
 from lvef.phantom.layouts.listed import LIST, STUDIES, write_lists, write_study
 from lvef.phantom.layouts.pediatric import as_pediatric
+from lvef.phantom.layouts.whole_studies import clear_loops, write_loop, write_truth
 
 __all__ = [
     "LIST", "OF_STUDIES", "STUDIES", "WrittenLayout", "as_pediatric", "check_layout",
-    "clear_patients", "clips_folder", "number_of", "write_lists", "write_patient", "write_splits",
-    "write_study",
+    "clear_loops", "clear_patients", "clips_folder", "number_of", "write_lists", "write_loop",
+    "write_patient", "write_splits", "write_study", "write_truth",
 ]  # fmt: skip

@@ -25,11 +25,11 @@ from lvef.phantom.layouts.mimic_echo import (
 )
 
 WrittenLayout = Literal[
-    "echonet-dynamic", "echonet-pediatric", "camus", "list", "mimic-echo", "bids"
+    "echonet-dynamic", "echonet-pediatric", "camus", "list", "study", "mimic-echo", "bids"
 ]
 USUAL: WrittenLayout = "echonet-dynamic"
-SOLID = ("camus", "list")
-"""Layouts of two views of one heart, which the second generator draws."""
+SOLID = ("camus", "list", "study")
+"""Layouts of several views of one heart, which the second generator draws."""
 _BELOW = {"echonet-pediatric": "A4C", "camus": "database_nifti"}
 """Folder of the clips below the root, where there is one."""
 

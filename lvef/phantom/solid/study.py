@@ -61,9 +61,9 @@ class SolidStudy:
         rng = stream(Use.SOLID_STUDY, *place)
         self.name = f"SOLIDPHANTOM{seed:03d}S{index:06d}"
         self.patient = sample_patient(index, rng)
-        still = _elliptic(sample_heart(self.patient, rng), self.patient, rng)
+        still = elliptic(sample_heart(self.patient, rng), self.patient, rng)
         echo = sample_echogenicity(still, self.patient, rng)
-        weakness = sample_weakness(self.patient, rng) + _infarct(rng)
+        weakness = sample_weakness(self.patient, rng) + infarct(rng)
         self.heart = beating(
             still, self.patient.ef / 100, weakness, *sample_motion(self.patient, rng)
         )
@@ -72,7 +72,7 @@ class SolidStudy:
             {"A4C": 0.0, "A2C": float(np.deg2rad(rng.normal(*_TURN)))}.items()
         ):
             own = stream(Use.SOLID_STUDY_VIEW, *place, number)
-            patient = _as_held(self.patient, own)
+            patient = as_held(self.patient, own)
             drawn = draw_view(self.heart, echo, patient, own, turn)
             views.append(SolidView(f"{self.name}{view}", patient, own, (*place, number), drawn))
         self.a4c, self.a2c = views
@@ -88,7 +88,7 @@ class SolidStudy:
         return self.heart.volume(1.0)
 
 
-def _elliptic(heart: Heart, patient: SolidPatient, rng: np.random.Generator) -> Heart:
+def elliptic(heart: Heart, patient: SolidPatient, rng: np.random.Generator) -> Heart:
     """Return a heart of the same volume that is wider in one plane than in the other."""
     wave = (2, 1, float(_ELLIPTIC * np.clip(rng.normal(), -2, 2)), 0.0)
     return as_large_as(
@@ -96,7 +96,7 @@ def _elliptic(heart: Heart, patient: SolidPatient, rng: np.random.Generator) -> 
     )
 
 
-def _infarct(rng: np.random.Generator) -> tuple[Weakness, ...]:
+def infarct(rng: np.random.Generator) -> tuple[Weakness, ...]:
     """Draw a wall that hardly moves, one of four, in some hearts."""
     wall, angle = rng.integers(4), rng.normal(0, 0.4)
     level, loss = rng.uniform(0.2, 0.8), rng.uniform(0.5, 1.0)
@@ -107,7 +107,7 @@ def _infarct(rng: np.random.Generator) -> tuple[Weakness, ...]:
     return (Weakness(theta, float(level), float(loss), float(width), float(height)),)
 
 
-def _as_held(patient: SolidPatient, rng: np.random.Generator) -> SolidPatient:
+def as_held(patient: SolidPatient, rng: np.random.Generator) -> SolidPatient:
     """Return the patient with what a view's own hold of the probe makes hard drawn anew."""
     drawn = {kind for kind in _OF_A_VIEW if rng.random() < KINDS[kind]}
     kept = {kind for kind in patient.kinds if kind not in _OF_A_VIEW}

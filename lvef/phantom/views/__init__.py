@@ -13,5 +13,6 @@ is the registry and `clip` the door.
 
 from lvef.phantom.views.clip import ViewClip
 from lvef.phantom.views.kinds import KINDS, Kind, View
+from lvef.phantom.views.study import ViewStudy
 
-__all__ = ["KINDS", "Kind", "View", "ViewClip"]
+__all__ = ["KINDS", "Kind", "View", "ViewClip", "ViewStudy"]

@@ -41,6 +41,8 @@ from lvef.streams import Use, stream
 Array = NDArray[np.float64]
 _OUTFLOW = ("A3C", "PLAX", "PSAX")
 """Views that show the aorta, and hearts of which have a base wide enough for it."""
+_WIDE_BASE = (108.0, 120.0)
+"""Degrees of `Heart.belly` of a heart whose base is wide enough for two valves."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,23 @@ class Around:
     plane: Plane
     aorta: Aorta | None
     liver: Liver | None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Whose heart a clip shows, where several show the same.
+
+    Attributes:
+        patient: What was drawn of the patient, and of how the probe is held.
+        heart: The heart.
+        echo: Its tissue.
+        aorta: With the outflow tract before it.
+    """
+
+    patient: SolidPatient
+    heart: Heart
+    echo: SolidEchogenicity
+    aorta: Aorta
 
 
 class SlicedBody(Body):
@@ -113,16 +132,27 @@ class SlicedClip(SolidView):
         place: Where its random numbers are.
         level: Of a short axis, its lowest and highest level: 0 at the apex, 1 at the mitral plane;
             above 1 that of the aortic valve.
+        shown: Whose heart; one of its own by default.
     """
 
     tissue_use, frame_use = Use.VIEW_TISSUE, Use.VIEW_FRAME
 
-    def __init__(self, plane: Plane, place: Place, level: tuple[float, float] = (0.5, 0.5)) -> None:
+    def __init__(
+        self,
+        plane: Plane,
+        place: Place,
+        level: tuple[float, float] = (0.5, 0.5),
+        shown: Shown | None = None,
+    ) -> None:
         rng = place.stream(Use.VIEW_CLIP)
-        patient = sample_patient(int(rng.integers(4)), rng)
-        heart = _heart(plane, patient, rng)
-        echo = sample_echogenicity(heart, patient, rng)
-        aorta = sample_aorta(heart, rng) if plane in _OUTFLOW else None
+        if shown is None:
+            patient = sample_patient(int(rng.integers(4)), rng)
+            heart = _heart(plane, patient, rng)
+            echo = sample_echogenicity(heart, patient, rng)
+            aorta = sample_aorta(heart, rng) if plane in _OUTFLOW else None
+        else:
+            patient, heart, echo = shown.patient, shown.heart, shown.echo
+            aorta = shown.aorta if plane in _OUTFLOW else None
         if plane in TURNS:
             turn = float(np.deg2rad(rng.normal(*TURNS[plane])))
             drawn = draw_view(heart, echo, patient, rng, turn)
@@ -162,10 +192,15 @@ def _heart(plane: Plane, patient: SolidPatient, rng: np.random.Generator) -> Hea
     """Draw a beating heart; where the aorta is seen, its base is wide enough for two valves."""
     still = sample_heart(patient, rng)
     if plane in _OUTFLOW:
-        belly = float(np.deg2rad(rng.uniform(108, 120)))
-        still = as_large_as(replace(still, belly=belly), patient.end_diastolic_volume)
+        still = with_wide_base(still, patient, rng)
     weakness = sample_weakness(patient, rng)
     return beating(still, patient.ef / 100, weakness, *sample_motion(patient, rng))
+
+
+def with_wide_base(still: Heart, patient: SolidPatient, rng: np.random.Generator) -> Heart:
+    """Return a heart of the same volume whose base is wide enough for two valves."""
+    belly = float(np.deg2rad(rng.uniform(*_WIDE_BASE)))
+    return as_large_as(replace(still, belly=belly), patient.end_diastolic_volume)
 
 
 def _held(

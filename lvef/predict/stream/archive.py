@@ -30,7 +30,7 @@ from lvef.predict.stream.pool import Limits
 from lvef.predict.stream.progress import Progress, ProgressBar
 from lvef.predict.stream.second import check_pairs
 from lvef.predict.stream.store import ShardStore
-from lvef.predict.stream.studies import Studies
+from lvef.predict.stream.studies import StudyNames
 from lvef.predict.stream.work import WorkOptions
 from lvef.predict.writer import made_with
 
@@ -54,7 +54,9 @@ class ArchiveOptions:
         trusted: Modules that may be imported for a model of a user's own.
         anonymize: CSV file that says which clip each number is; None where clips keep their names.
         fast: See `ClipAnalyser`.
-        studies: CSV file that says which study and view each clip is of; see `Studies.read`.
+        studies: What says which study each clip is of: "folder", "dicom", or a CSV file with its
+            view, too, see `Studies.read`; None where nothing does.
+        study_salt: File of what studies are hashed with; see `salt_place`.
         dicom_sr: Folder of a DICOM Structured Report a clip; None for none.
         dicom_seg: Folder of a DICOM Segmentation a clip; likewise.
     """
@@ -71,6 +73,7 @@ class ArchiveOptions:
     trusted: tuple[str, ...] = ()
     anonymize: str | None = None
     studies: str | None = None
+    study_salt: str | None = None
     fast: bool = False
     dicom_sr: str | None = None
     dicom_seg: str | None = None
@@ -102,8 +105,8 @@ class Archive:
         if options.keyframes is not None:
             read_keyframes(options.keyframes)
         make_room(output / MANIFEST)
-        self.studies = None if options.studies is None else Studies.read(options.studies)
         self.numbers = self._numbers()
+        self.studies = self._studies()
         self.manifest = agreed(output / MANIFEST, self._made())
         self.objects = self._objects()
 
@@ -131,12 +134,14 @@ class Archive:
             if self.numbers is not None:
                 self.numbers.number(clip_inputs(where))
             clips = asked_clips(where, self.options.keyframes, self.search)
-            clips = clips if self.studies is None else self.studies(clips)
+            clips = clips if self.studies is None else self.studies.listed(clips)
             own = (clip for clip in self._called(clips) if self.shard.has(clip))
+            new = without(own, done)
+            new = new if self.studies is None else self.studies.stated(new)
             shown = stack.enter_context(ProgressBar(bar, partial(self._left, where, len(done))))
             keep = store.add if self.objects is None else self.objects.before(store.add)
             pending = PendingClips(keep)
-            for number, ended in enumerate(self._ended(stack, without(own, done), stop)):
+            for number, ended in enumerate(self._ended(stack, new, stop)):
                 found = rows_of(ended)
                 if self.objects is not None:
                     self.objects.found(ended.job, found)
@@ -185,7 +190,7 @@ class Archive:
             "keyframes": None if options.keyframes is None else digest(options.keyframes),
             "shards": self.shard.count,
             "anonymised": None if self.numbers is None else self.numbers.mark,
-            "studies": None if self.studies is None else True,
+            **({"studies": None} if self.studies is None else self.studies.made),
             "fast": options.fast or None,
             **self._identified(),
             "made_with": self._made_with(),
@@ -231,6 +236,16 @@ class Archive:
             check_names(known is not None, key is not None, self.output)
         return None if key is None else Anonymiser(key, self.output, known)
 
+    def _studies(self) -> StudyNames | None:
+        """Return what says which study each clip is of; None where nothing does."""
+        path, options = self.output / MANIFEST, self.options
+        if options.studies is None:
+            return None
+        known = read_manifest(path).get("study_salt") if path.exists() else None
+        return StudyNames(
+            options.studies, self.output, options.study_salt, options.anonymize, known
+        )  # fmt: skip
+
     def _made_with(self) -> dict[str, Any]:
         """Return what `predictions.json` says."""
         from lvef.analysis.analyse import ClipAnalyser
@@ -244,5 +259,5 @@ class Archive:
         made = made_with(asked, data, self.options.model or "", trained_on)
         geometry = {"task": "LVSegmenter", "kind": "segmentation", "backbone": None}
         made = made if asked is not None else {**made, **geometry}
-        made = made if self.studies is None else {**made, "studies": True}
+        made = made if self.studies is None else {**made, **self.studies.told}
         return made if self.numbers is None else without_folders(made)

@@ -39,7 +39,10 @@ class ClipInput:
         problem: Why it cannot be used, known before it is opened; empty where nothing is known.
         case: Its number, where nothing that is written may name it; 0 where it has none.
         secret: Hides in `key` what is known of such a clip.
-        study: The study that it is of; empty where none is known.
+        study: What the study that it is of is called; empty where none is known.
+        study_key: Tells that study from all others, where its place or its file says which it is;
+            empty where a list says so, by whose name the study is known.
+        study_uid: Hash of the StudyInstanceUID that it states; empty where none is known.
         view: Which view of the heart it is said to be; likewise.
         a2c: The two-chamber clip of the same study, where a list names one.
     """
@@ -54,6 +57,8 @@ class ClipInput:
     case: int = 0
     secret: bytes = field(default=b"", repr=False)
     study: str = ""
+    study_key: str = ""
+    study_uid: str = ""
     view: str = ""
     a2c: ClipInput | None = None
 
@@ -66,7 +71,8 @@ class ClipInput:
     def key(self) -> bytes:
         """Tells this file, as it is now and as what it was given, from all others."""
         own = [self.stored_path, b"%d" % self.size, b"%d" % self.mtime_ns]
-        of_study = [os.fsencode(self.study), os.fsencode(self.view)] if self.study else []
+        listed = self.study and not self.study_key  # else the file itself says so
+        of_study = [os.fsencode(self.study), os.fsencode(self.view)] if listed else []
         second = [] if self.a2c is None else [self.a2c.key]
         about = b"\0".join([*own, *of_study, *second])
         return blake2b(about, digest_size=_KEY, key=self.secret).digest()
@@ -75,7 +81,8 @@ class ClipInput:
     def row(self) -> dict[str, object]:
         """What is known of it before it is opened, as a row; see `EMPTY`."""
         known = {"video": self.name, "shown": self.shown, "path": self.path}
-        return {**EMPTY, **known, "study": self.study, "apical_view": self.view}
+        of_study = {name: getattr(self, name) for name in ("study", "study_key", "study_uid")}
+        return {**EMPTY, **known, **of_study, "apical_view": self.view}
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ from lvef.predict.rows import (
 )
 from lvef.predict.stream.schema import ROWS, StoredClip
 from lvef.predict.stream.store import journal_clips, part_clips, parts_of, shards_of
-from lvef.predict.stream.studies import StudyTable
+from lvef.predict.stream.studies import TWO_CHAMBER, By
+from lvef.predict.stream.study_table import StudyTable, seen_view
 from lvef.run_files import BEATS, PREDICTIONS, STUDIES
 
 _AT_ONCE = 512
@@ -53,11 +54,12 @@ def merge_shards(folder: Path, made_with: dict[str, Any]) -> tuple[int, int]:
     if not shards:
         raise DatasetError(f"{folder} holds no shard of an archive: analyse writes them")
     clips = failed = 0
-    of_studies, studies = bool(made_with.get("studies")), StudyTable(bool(made_with["frames"]))
-    stored = studies.watched(clips_of(shards))
+    by: By | None = made_with.get("studies")
+    studies = None if by is None else StudyTable(bool(made_with["frames"]), by)
+    stored = clips_of(shards) if studies is None else studies.watched(clips_of(shards))
     with replacing(folder / PREDICTIONS) as videos, replacing(folder / BEATS) as beats:
-        for tables in tables_of(stored, made_with["frames"], made_with["trained_on"], of_studies):
-            if of_studies:
+        for tables in tables_of(stored, made_with["frames"], made_with["trained_on"], by):
+            if studies is not None:
                 studies.told(tables[0])
             clips += len(tables[0])
             failed += int((tables[0]["status"] != "ok").sum())
@@ -65,7 +67,7 @@ def merge_shards(folder: Path, made_with: dict[str, Any]) -> tuple[int, int]:
             append_table(beats, tables[1])
         if not clips:
             raise DatasetError(f"{folder}: no clip is analysed yet")
-    if of_studies:
+    if studies is not None:
         write_csv(folder / STUDIES, studies.table(made_with["trained_on"]))
     write_json((folder / PREDICTIONS).with_suffix(".json"), made_with)
     return clips, failed
@@ -88,7 +90,7 @@ def clips_of(shards: Sequence[Path]) -> Iterator[StoredClip]:
 
 
 def tables_of(
-    clips: Iterator[StoredClip], frames: Sequence[str], trained_on: str, of_studies: bool = False
+    clips: Iterator[StoredClip], frames: Sequence[str], trained_on: str, by: By | None = None
 ) -> Iterator[Tables]:
     """Yield the tables of some clips at a time.
 
@@ -96,17 +98,16 @@ def tables_of(
         clips: The clips.
         frames: Frames that the model of EF saw; none where geometry answered.
         trained_on: What taught whatever answered, where that must be told.
-        of_studies: Whether the study and the view of each clip are told.
+        by: What says which study each clip is of, where its study and its view are told.
     """
     while some := list(islice(clips, _AT_ONCE)):
         table = pd.DataFrame(list(chain.from_iterable(clip.rows for clip in some)))
         table = table.reindex(columns=ROWS.names)
         table["path"] = table["path"].map(bytes.hex)
         videos, beats = tables_of_rows(table, frames, trained_on)
-        if of_studies:
-            known = {clip.rows[0]["video"]: clip.rows[0] for clip in some}
-            for column, name in (("study", "study"), ("view", "apical_view")):
-                videos[column] = [known[video].get(name) or "" for video in videos["video"]]
+        if by is not None:  # a row a clip, in their order
+            videos["study"] = [clip.rows[0].get("study") or "" for clip in some]
+            videos["view"] = [seen_view(clip.rows[0], by) for clip in some]
         yield videos, beats
 
 
@@ -120,6 +121,7 @@ def tables_of_rows(rows: pd.DataFrame, frames: Sequence[str], trained_on: str) -
     """
     status = np.where(rows["reason"] == "", "ok", "failed")
     table = rows.assign(ef_true=np.nan, status=status)
+    table.loc[table["reason"] == TWO_CHAMBER, "ef_geometric"] = np.nan
     if not asks_for_a2c(frames):
         table = table.drop(columns=SECOND_COLUMNS)
     videos, beats = answered_table(table) if frames else geometric_table(table)

@@ -10,6 +10,7 @@ import pyarrow as pa
 _TEXTS = ("video", "shown", "reason", "study", "apical_view", "view")
 SECOND = ("ed_frame_a2c", "es_frame_a2c")
 """What is told of the two-chamber clip of a study."""
+_HASHES = ("study_key", "study_uid")
 _WHOLE = ("num_frames", "beat", "ed_frame", "es_frame", "mid_frame", *SECOND)
 ANSWERS = ("ef", "ef_std", "ef_lower", "ef_upper", "p_reduced", "reduced", "review")
 """What a model of EF says of a beat."""
@@ -19,7 +20,7 @@ NUMBERS = frozenset({*_WHOLE, *_REAL})
 """Columns of numbers."""
 ROWS = pa.schema(
     [("path", pa.binary()), ("key", pa.binary()), ("size", pa.int64()), ("mtime_ns", pa.int64())]
-    + [(name, pa.string()) for name in _TEXTS]
+    + [(name, pa.string()) for name in (*_TEXTS, *_HASHES)]
     + [(name, pa.int64()) for name in _WHOLE]
     + [(name, pa.float64()) for name in _REAL]
     + [("disks", pa.list_(pa.float64()))]

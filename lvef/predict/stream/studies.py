@@ -1,38 +1,53 @@
-"""Clips of one study: what a list says of them, and a row a study of what was found."""
+"""Which study each clip is of: what a list says, or the folder it lies in, or the file itself."""
 
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, get_args
 
 import numpy as np
-import pandas as pd
 
-from lvef.analysis.biplane import BeatDisks, ViewDisks, biplane_of_views, view_disks
-from lvef.cardiac import LENGTHS_APART, REDUCED_EF, straddles_reduced
-from lvef.data.apical import A2C, A4C, apical_view
+from lvef.data.apical import A2C, apical_view
+from lvef.data.formats import OTHER_VIEW as STATED_OTHER
+from lvef.data.formats import dicom_study
 from lvef.data.names import expanded
 from lvef.data.tables import read_table
-from lvef.errors import DatasetError
+from lvef.errors import ConfigurationError, DatasetError
+from lvef.files import printable
 from lvef.predict.stream.inputs import ClipInput
-from lvef.predict.stream.schema import StoredClip
+from lvef.predict.stream.study_salt import StudySalt, hashed_name, salt_place
 
+By = Literal["list", "folder", "dicom"]
+"""What says which study a clip is of."""
 _COLUMNS = {
     "study": ("study id", "studyid", "exam", "study instance uid", "accession"),
     "view": ("view name", "projection"),
     "path": ("file", "file name", "file path", "video", "clip", "dicom", "dicom filepath"),
 }
-COLUMNS = [
-    "study", "status", "reason", "ef", "ef_std", "ef_lower", "ef_upper", "reduced", "review",
-    "planes", "edv", "esv", "lengths_apart", "ef_geometric", "a4c", "a2c", "num_clips", "remark",
-]  # fmt: skip
-"""Columns of studies.csv."""
-_ANSWER = ("ef", "ef_std", "ef_lower", "ef_upper", "reduced", "review")
 OTHER_VIEW = "of another view than A4C and A2C"
+TWO_CHAMBER = "an apical two-chamber view: it has no EF of its own, and counts in that of its study"
+
+
+def without_own_ef(clip: ClipInput, rows: list[dict[str, Any]]) -> None:
+    """Say of the beats of a clip why they have no EF, where it turned out to be of another view.
+
+    Of the two-chamber view contours are kept, for the EF of the study, which no list says the views
+    of. What the file itself states counts where nothing is known of its picture.
+    """
+    for row in rows if clip.study_key else []:
+        view = row.get("view") or clip.view
+        if view == A2C and np.isfinite(row["ef_geometric"]):
+            row["reason"] = TWO_CHAMBER
+        elif view == STATED_OTHER and not row["reason"]:
+            row["reason"] = f"its file says that it is {OTHER_VIEW}"
+
+
+def told_by(studies: str) -> By:
+    """Return what `--studies` means: one of two words, or else a list."""
+    return studies if studies in get_args(By)[1:] else "list"  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -58,6 +73,11 @@ class Studies:
                 a clip is of two of them.
         """
         path = expanded(path)
+        if not path.exists():
+            raise DatasetError(
+                f"--studies {path} is no file: give 'folder', 'dicom', or a CSV file of study, "
+                "view and path"
+            )
         cells = read_table(path, _COLUMNS, list(_COLUMNS), list(_COLUMNS))
         if cells.empty:
             raise DatasetError(f"--studies {path} names no clip")
@@ -80,139 +100,97 @@ class Studies:
         """Return the clips."""
         return list(self.of)
 
-    def __call__(self, clips: Iterator[ClipInput]) -> Iterator[ClipInput]:
-        """Yield clips with their study and their view, as far as they have them."""
+    def __call__(
+        self, clips: Iterator[ClipInput], salt: StudySalt | None = None
+    ) -> Iterator[ClipInput]:
+        """Yield clips with their study and their view, as far as they have them.
+
+        Args:
+            clips: The clips.
+            salt: Hashes what studies are called; None where they keep their names.
+        """
         for clip in clips:
             study, view = self.of.get(os.path.abspath(clip.path), ("", ""))
             known = not study or apical_view(view)
             problem = clip.problem if known else f'"{view}": {OTHER_VIEW}'
+            if study and salt is not None:
+                study = hashed_name(salt.hashed(study))
             yield replace(clip, study=study, view=apical_view(view) or view, problem=problem)
 
 
-@dataclass
-class _Clip:
-    """A clip of a study, as its rows have it."""
+class StudyNames:
+    """Says of each clip of a run which study it is of.
 
-    video: str
-    view: str
-    reason: str
-    quality: float
-    told: dict[str, Any] = field(default_factory=dict)
-    disks: ViewDisks | None = None
-    reach: float = float("nan")
-
-
-class StudyTable:
-    """Makes a row a study of clips that go by.
+    Of what a file says, and of folders where nothing that is written may name them, hashes alone
+    are kept; see `StudySalt`.
 
     Args:
-        by_model: Whether a model of EF answers, which sees the four-chamber view.
+        studies: `--studies`: "folder", "dicom", or a list.
+        output: What tables go into.
+        study_salt: `--study_salt`.
+        anonymize: `--anonymize`.
+        known: `StudySalt.mark` of what named the studies that lie there; None where nothing did.
+
+    Attributes:
+        by: What says which study a clip is of.
+        salt: What hashes; None where nothing is hashed.
+
+    Raises:
+        ConfigurationError: The salt cannot be read, or lies where it must not.
+        DatasetError: The list cannot be read.
+        OutputError: The salt cannot be written.
     """
 
-    def __init__(self, by_model: bool) -> None:
-        self._by_model = by_model
-        self._clips: dict[str, dict[str, _Clip]] = defaultdict(dict)
-
-    def watched(self, clips: Iterator[StoredClip]) -> Iterator[StoredClip]:
-        """Yield clips, and keep what is needed of those of a study."""
-        for clip in clips:
-            if clip.rows[0].get("study"):
-                self._keep(clip)
-            yield clip
-
-    def told(self, videos: pd.DataFrame) -> None:
-        """Take what is said of clips that went by, rows of `predictions.csv`."""
-        for row in videos[videos["study"].fillna("") != ""].to_dict("records"):
-            self._clips[row["study"]][row["video"]].told = {str(k): v for k, v in row.items()}
-
-    def table(self, trained_on: str = "") -> pd.DataFrame:
-        """Return a row a study, by name.
-
-        Args:
-            trained_on: What taught whatever answered, where that must be told.
-        """
-        rows = [
-            _row(study, list(clips.values()), self._by_model)
-            for study, clips in sorted(self._clips.items())
-        ]
-        table = pd.DataFrame(rows, columns=COLUMNS)
-        for flag in ("reduced", "review"):
-            table[flag] = table[flag].astype(float).astype("Int64")
-        return table.assign(trained_on=trained_on) if trained_on else table
-
-    def _keep(self, clip: StoredClip) -> None:
-        first = clip.rows[0]
-        beats = [row for row in clip.rows if row.get("disks")]
-        efs = np.array([row["ef_geometric"] for row in beats], float)
-        disks = None
-        if len(beats):
-            std = float(np.hypot(first["ef_geometric_std"], efs.std()))
-            unpacked = [BeatDisks.unpacked(row["disks"]) for row in beats]
-            disks = view_disks(unpacked, float(np.median(efs)), std)
-        self._clips[first["study"]][first["video"]] = _Clip(
-            first["video"], first["apical_view"], first["reason"] or "",
-            np.nan if first["quality"] is None else float(first["quality"]), disks=disks,
-            reach=float(first.get("ef_geometric_reach") or np.nan),
-        )  # fmt: skip
-
-
-def _row(study: str, clips: list[_Clip], by_model: bool) -> dict[str, Any]:
-    """Return what is said of a study."""
-    best = {view: _best([clip for clip in clips if clip.view == view]) for view in (A4C, A2C)}
-    four, two = best[A4C], best[A2C]
-    row: dict[str, Any] = {"study": study, "status": "failed", "num_clips": len(clips)}
-    row |= {"a4c": "" if four is None else four.video, "a2c": "" if two is None else two.video}
-    remarks = [_remark(view, [clip for clip in clips if clip.view == view]) for view in (A4C, A2C)]
-    row |= _geometry(four, two, remarks)
-    if by_model:
-        told = {} if four is None else four.told
-        row |= {name: told.get(name) for name in _ANSWER}
-        if told.get("status") == "failed":
-            remarks.append(f"A4C: {told['reason']}")
-    if pd.notna(row.get("ef")):
-        return {**row, "status": "ok", "reason": "", "remark": "; ".join(filter(None, remarks))}
-    return {**row, "reason": "; ".join(filter(None, remarks)) or "no clip of A4C or A2C"}
-
-
-def _best(clips: list[_Clip]) -> _Clip | None:
-    """Return the clip of best quality of those that have an EF."""
-    usable = [clip for clip in clips if clip.disks is not None]
-    return max(usable, key=lambda clip: clip.quality, default=None)
-
-
-def _remark(view: str, clips: list[_Clip]) -> str:
-    """Return what a reader should know of the clips of a view."""
-    if not clips:
-        return f"no {view}"
-    usable = [clip for clip in clips if clip.disks is not None]
-    if not usable:
-        return f"{view}: {clips[0].reason or 'no contour'}"
-    return f"{len(usable)} clips of {view}: the best by quality" if len(usable) > 1 else ""
-
-
-def _geometry(four: _Clip | None, two: _Clip | None, remarks: list[str]) -> dict[str, Any]:
-    """Return what the contours of a study tell."""
-    if four is not None and two is not None and four.disks and two.disks:
-        both = biplane_of_views(four.disks, two.disks)
-        if both.lengths_apart > LENGTHS_APART:
-            remarks.append(
-                f"long axes differ by {both.lengths_apart:.0%}: one view may miss the apex"
+    def __init__(
+        self, studies: str, output: Path, study_salt: str | None = None,
+        anonymize: str | None = None, known: str | None = None,
+    ) -> None:  # fmt: skip
+        self.by, self._hidden = told_by(studies), anonymize is not None
+        self._list = Studies.read(studies) if self.by == "list" else None
+        self.salt: StudySalt | None = None
+        if self._list is None or self._hidden:
+            self.salt = StudySalt(salt_place(study_salt, output, anonymize, known))
+        elif study_salt is not None:
+            raise ConfigurationError(
+                f"--study_salt {study_salt}: studies of a list keep the names that stand there; "
+                "leave it away, or give --anonymize, too"
             )
-        reach = max(four.reach, two.reach)
-        told = {"planes": "biplane", "edv": both.edv, "esv": both.esv}
-        return {**told, "lengths_apart": both.lengths_apart, **_ef(both.ef, both.ef_std, reach)}
-    for view, clip in ((A4C, four), (A2C, two)):
-        if clip is not None and clip.disks is not None:
-            own = clip.disks
-            edv = own.disks.ed.volume / 1000 if own.disks.millimetres else float("nan")
-            told = {"planes": view, "edv": edv, "esv": edv * (1 - own.ef / 100)}
-            return {**told, **_ef(own.ef, own.ef_std, clip.reach)}
-    return {}
 
+    @property
+    def made(self) -> dict[str, Any]:
+        """Return what must be the same for all rows of a folder."""
+        return {"studies": self.by, "study_salt": None if self.salt is None else self.salt.mark}
 
-def _ef(ef: float, std: float, reach: float) -> dict[str, Any]:
-    lower, upper = (float(np.clip(ef + side * reach * std, 0, 100)) for side in (-1, 1))
-    return {
-        "ef": ef, "ef_geometric": ef, "ef_std": std, "ef_lower": lower, "ef_upper": upper,
-        "reduced": float(ef <= REDUCED_EF), "review": float(straddles_reduced(lower, upper)),
-    }  # fmt: skip
+    @property
+    def told(self) -> dict[str, str]:
+        """Return how studies came by their names, for whoever reads the tables."""
+        hashed = "HMAC-SHA256, with a salt that is not here"
+        plain = f"of folders their paths; StudyInstanceUIDs: {hashed}"
+        if self.by == "list":
+            plain = "as the list has them"
+        return {"studies": self.by, "study_names": hashed if self._hidden else plain}
+
+    def listed(self, clips: Iterator[ClipInput]) -> Iterator[ClipInput]:
+        """Yield clips with what a list says of them, where there is one."""
+        return clips if self._list is None else self._list(clips, self.salt)
+
+    def stated(self, clips: Iterator[ClipInput]) -> Iterator[ClipInput]:
+        """Yield clips with what their files and folders say of them, where there is no list.
+
+        Files are opened for it: let no clip through that is done already.
+        """
+        return clips if self.salt is None or self._list is not None else map(self._stated, clips)
+
+    def _stated(self, clip: ClipInput) -> ClipInput:
+        assert self.salt is not None
+        file = dicom_study(clip.path)
+        uid = self.salt.hashed(file.uid) if file.uid else ""
+        told = {"study_uid": uid, "view": file.view}
+        if self.by == "dicom" and uid:
+            return replace(clip, **told, study=hashed_name(uid), study_key=uid)  # type: ignore[arg-type]
+        folder = Path(os.path.abspath(clip.path)).parent
+        key = self.salt.hashed(str(folder))
+        below = PurePosixPath(clip.name).parent.as_posix()
+        plain = below if below != "." else printable(folder.name)
+        name = hashed_name(key) if self._hidden else plain or hashed_name(key)
+        return replace(clip, **told, study=name, study_key=key)  # type: ignore[arg-type]

@@ -37,6 +37,7 @@ from lvef.predict.stream.anonymous import without_names
 from lvef.predict.stream.inputs import ClipInput
 from lvef.predict.stream.pictures import picture_path, write_preview
 from lvef.predict.stream.second import with_second_beat
+from lvef.predict.stream.studies import without_own_ef
 from lvef.predict.stream.worker import Network
 
 PREVIEWS, OVERLAYS = "previews", "overlays"
@@ -129,6 +130,7 @@ class ClipWork:
         with self.clock.of("analyse"):
             rows = beats_of(clip.path, clip.name, clip.beats, clip.problem, self.find, asked)
         rows = [{**own, **row} for row in rows]
+        without_own_ef(clip, rows)
         if seen is not None and asks_for_a2c(seen.frames):
             with self.clock.of("analyse"):
                 with_second_beat(clip, rows, self._second)

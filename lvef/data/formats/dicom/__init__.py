@@ -3,7 +3,8 @@
 No tag is read that names a patient, no message quotes a text of the file or names a folder, and
 frames are decoded one at a time. `file` opens a file and reads its tags, `header` says what it is,
 `pixels` where its frames lie, `decode` and `colour` make pictures of them, `timing` knows when
-they were taken. `identity` alone reads whose a file is, for objects that are made from it.
+they were taken. `study` alone reads which study a file is of, for whoever hashes that at once, and
+`identity` alone whose it is, for objects that are made from it.
 """
 
 from lvef.data.formats.dicom.file import DICOM_EXTENSIONS, is_dicom
