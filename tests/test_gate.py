@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from gates import LIMITS, gate_that_sees, weights_that_see
 from safetensors.torch import save_file
 
 from lvef.analysis.analyse import ClipAnalyser
@@ -17,23 +18,7 @@ from lvef.models.segmentation.network import SEEN, LVSegmentationNet, Painter, f
 from lvef.models.segmentation.view_head import VIEWS, ViewHeads, moments
 from lvef.models.segmentation.weights import load_weights, read_weights
 from lvef.phantom import PhantomClip
-
-FORWARDS = (0.0, 6.0, *(0.0,) * (ASYMMETRIES - 2))
-"""Limits that ask for how long it fills, and nothing else."""
-LIMITS = Limits(least_p=0.3, arrow=FORWARDS, least_arrow=-1.0)
-
-
-def gate_that_sees(view: str, limits: Limits = LIMITS) -> ViewGate:
-    """A gate to which every clip is of one view."""
-    heads = ViewHeads(1).eval()
-    last = heads.heads[0].both[-1]
-    with torch.no_grad():
-        last.weight.zero_()
-        last.bias.zero_()
-        last.bias[VIEWS.index(view)] = 6.0
-        last.bias[-1] = 6.0 if view == "A4C" else -6.0
-    return ViewGate(heads, limits)
-
+from lvef.pretraining.weights import with_view_heads
 
 @pytest.fixture(scope="module")
 def beating():
@@ -175,6 +160,15 @@ def test_heads_travel_with_the_weights_and_leave_the_network_as_it_is(tmp_path):
     without = tmp_path / "without.safetensors"
     save_file(own, without, metadata)
     assert ClipAnalyser(without).gate is None
+
+
+def test_weights_that_are_calibrated_anew_keep_their_heads(tmp_path):
+    state, metadata = read_weights(weights_that_see("PSAX", tmp_path / "axis.safetensors"))
+    tensors, told = with_view_heads(state, metadata, {"calibration": "{}"})
+    gate = ViewGate.read(tensors, told)
+    assert gate is not None
+    assert gate.see(np.zeros((2, SEEN), np.float32)).view == "PSAX"
+    assert told["calibration"] == "{}", "what is new counts"
 
 
 @pytest.mark.parametrize(

@@ -271,7 +271,8 @@ def test_words_fit_the_picture_with_letters_that_can_be_read():
 
 
 def test_a_headline_is_written_whole():
-    found = SimpleNamespace(reason="", ef=60.0, ef_std=13.0, beats=[0] * 12, quality=1.0)
+    found = SimpleNamespace(reason="", ef=60.0, ef_std=13.0, beats=[0] * 12, quality=1.0,
+                            view="A4C")  # fmt: skip
     said = headline(found)  # type: ignore[arg-type]
     assert "±" in said
     assert " ".join(fitted(said, 13, 328, most=2)) == said

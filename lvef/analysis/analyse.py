@@ -14,7 +14,7 @@ from scipy.ndimage import binary_dilation, gaussian_filter1d
 
 from lvef.analysis.calibration import GeometryCalibration
 from lvef.analysis.evened import evened, in_own_frames
-from lvef.analysis.gate import Seen, ViewGate
+from lvef.analysis.gate import NO_GATE, Seen, ViewGate
 from lvef.analysis.layout import layout_fault, usable_beats
 from lvef.analysis.order import order_fault
 from lvef.analysis.quality import Evidence, judge
@@ -93,6 +93,11 @@ class ClipAnalyser:
             self.calibration = GeometryCalibration.read(metadata.get("calibration", "{}"))
         except WeightsError as error:
             raise WeightsError(f"{weights}: {error}") from error
+
+    @property
+    def remark(self) -> str:
+        """What must be told of every clip that it analyses; mostly nothing."""
+        return NO_GATE if self.gate is None else ""
 
     def __call__(
         self,

@@ -32,6 +32,11 @@ _NAMES = {
     "none": "no heart",
 }
 NO_HEART = "no heart is seen"
+NO_GATE = (
+    "The segmenter's weights have no view heads: no clip is refused for its view, and the columns "
+    "view and p_a4c are empty."
+)
+"""What is told where nothing looks at the view."""
 _NAMED = 0.5
 """Probability from which a view that is not the wanted one is called by its name."""
 _LONG = 0.9

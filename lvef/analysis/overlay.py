@@ -32,9 +32,10 @@ def headline(analysis: ClipAnalysis) -> str:
     """Return what was found in one line."""
     if analysis.reason:
         return f"Refused: {analysis.reason}"
+    seen = f", view {analysis.view}" if analysis.view else ""
     return (
         f"Geometric EF {analysis.ef:.0f} % ± {analysis.ef_std:.0f} (median of "
-        f"{len(analysis.beats)} beats), quality {analysis.quality:.2f}"
+        f"{len(analysis.beats)} beats), quality {analysis.quality:.2f}{seen}"
     )
 
 

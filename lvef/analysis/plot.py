@@ -77,6 +77,8 @@ def _curve(axis: Any, analysis: ClipAnalysis) -> None:
                 seconds[frame], analysis.area[frame], marker, color=colour, markersize=7,
                 markeredgecolor="black", label=label,
             )  # fmt: skip
+        if analysis.reason:  # a two-chamber view: its beats have no EF of their own
+            continue
         axis.annotate(
             f"EF {beat.ef:.0f} %", (seconds[beat.es_frame], analysis.area[beat.es_frame]),
             xytext=(0, -14), textcoords="offset points", ha="center", fontsize=8,

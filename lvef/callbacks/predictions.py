@@ -100,6 +100,8 @@ class PredictionWriter(Callback):
         if trainer.is_global_zero:
             aside = f" ({failures} of {clips} failed: see reason there)" if failures else ""
             rank_zero_info(f"Predictions: {folder / PREDICTIONS}{aside}")
+            if metadata.get("segmenter_remark"):
+                rank_zero_info(metadata["segmenter_remark"])
 
 
 def _made_with(trainer: Trainer, task: LightningModule) -> dict[str, Any]:

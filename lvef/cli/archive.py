@@ -66,9 +66,11 @@ def analyse(words: Sequence[str]) -> None:
     for remark in [*archive.search.remarks(None), *archive.remarks()]:
         print(remark, file=sys.stderr)
     print(
-        f"{done.clips:,} clips: {done.ok:,} analysed, {done.refused:,} refused (no beating left "
-        f"ventricle was found), {done.failed:,} could not be read."
+        f"{done.clips:,} clips: {done.ok:,} analysed, {done.refused:,} refused (no beating "
+        f"four-chamber view was seen), {done.failed:,} could not be read."
     )
+    if archive.manifest["made_with"].get("segmenter_remark"):
+        print(archive.manifest["made_with"]["segmenter_remark"])
     if stopping.asked():
         print(f"Stopped; what is done lies in {asked.output}. The same command goes on.")
     elif shard.count > 1:

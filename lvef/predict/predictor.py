@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from lvef.analysis.gate import NO_GATE, ViewGate
 from lvef.data.views import FrameOptions
 from lvef.errors import ConfigurationError
 from lvef.models.inference import FramePredictor, best_device
@@ -58,7 +59,7 @@ class Predictor:
         self.seen = FrameOptions.of_checkpoint(self.task.frames, trained_with)
         self.device = best_device(device)
         self.segmenter = str(checkpoint if self.task.finds_beats else segmenter)
-        read_weights(self.segmenter)
+        self._remark = "" if ViewGate.read(*read_weights(self.segmenter)) else NO_GATE
         self.beats = pd.DataFrame(columns=BEAT_COLUMNS)
 
     def predict(
@@ -81,8 +82,8 @@ class Predictor:
 
         Returns:
             A row a clip, as `predictions.csv`, in the order in which they were found: EF in
-            percent, its interval, the frames, and `status` and `reason` where a clip cannot be
-            used.
+            percent, its interval, the frames, the view that was seen (`view`, `p_a4c`), and
+            `status` and `reason` where a clip cannot be used.
 
         Raises:
             DatasetError: There is no clip.
@@ -102,7 +103,7 @@ class Predictor:
         pending = PendingClips(lambda clip, own, _: rows.update({clip: own}))
         search = Search()
         clips = list({clip.path: clip for clip in asked_clips(where, keyframes, search)}.values())
-        for remark in search.remarks(None):
+        for remark in [*search.remarks(None), *filter(None, [self._remark])]:
             warnings.warn(remark, stacklevel=2)
         with ExitStack() as stack:
             for ended in found_clips(stack, iter(clips), work, workers, self.device):

@@ -42,7 +42,7 @@ def made_with(task: Any, data: Any, checkpoint: str, trained_on: str) -> dict[st
     finder = getattr(data, "finder", None)  # found the beats, where they were found
     by = {} if finder is None else {
         "segmenter": str(data.segmenter), "segmenter_trained_on": str(finder.trained_on),
-        "segmenter_recalibrated": finder.recalibrated,
+        "segmenter_recalibrated": finder.recalibrated, "segmenter_remark": str(finder.remark),
     }  # fmt: skip
     return {
         "note": NOT_FOR_DIAGNOSIS,

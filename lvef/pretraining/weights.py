@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+
+from torch import Tensor
 
 from lvef.analysis.calibration import GeometryCalibration
 from lvef.errors import ConfigurationError
 from lvef.files import make_room, write_tensors, write_text
 from lvef.models.segmentation.network import LVSegmentationNet
+from lvef.models.segmentation.view_head import PREFIX
 from lvef.models.segmentation.weights import read_weights
 from lvef.options import COUNT, SEED, SHARE, Range, check_numbers
 from lvef.phantom.folder import BREADTH
@@ -98,11 +102,28 @@ def weights(
         "calibration": json.dumps(asdict(calibration)),
         "figures": json.dumps(figures),
     }
-    write_tensors(output, {key: value.float() for key, value in state.items()}, metadata)
+    write_tensors(output, *with_view_heads(state, origin, metadata))
     parameters = sum(parameter.numel() for parameter in LVSegmentationNet().parameters())
     card = output.with_name("MODEL_CARD.md")
     write_text(card, model_card(calibration, figures, seed, breadth, parameters, inset))
     return output
+
+
+def with_view_heads(
+    state: Mapping[str, Tensor], origin: Mapping[str, str], metadata: Mapping[str, str]
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return what is written of weights: view heads, which know this encoder, stay as they are.
+
+    Args:
+        state: Tensors of the weights, those of view heads among them.
+        origin: What their file says of them.
+        metadata: What is new to say.
+    """
+    tensors = {
+        name: value if name.startswith(PREFIX) else value.float() for name, value in state.items()
+    }
+    views = {name: text for name, text in origin.items() if name.startswith("view_")}
+    return tensors, {**views, **metadata}
 
 
 def calibrated_on(seed: int, breadth: float) -> tuple[PhantomKind, ...]:
