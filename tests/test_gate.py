@@ -15,10 +15,11 @@ from lvef.cardiac import FoundBeat
 from lvef.cardiac.order import ASYMMETRIES, asymmetries, disorder, jump
 from lvef.errors import WeightsError
 from lvef.models.segmentation.network import SEEN, LVSegmentationNet, Painter, for_inference
-from lvef.models.segmentation.view_head import VIEWS, ViewHeads, moments
+from lvef.models.segmentation.view_head import ViewHeads, moments
 from lvef.models.segmentation.weights import load_weights, read_weights
 from lvef.phantom import PhantomClip
 from lvef.pretraining.weights import with_view_heads
+
 
 @pytest.fixture(scope="module")
 def beating():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import os
 import shutil
 import stat
 from dataclasses import replace
@@ -209,9 +208,11 @@ def test_a_run_goes_on_with_the_salt_of_then_alone(tmp_path, capsys):
         (["--studies", "dicoms"], "--studies dicoms is no file: give 'folder', 'dicom', or a CSV"),
     ],
 )  # fmt: skip
-def test_options_that_cannot_be_meant_are_one_line(archive, tmp_path, capsys, options, told):
+def test_options_that_cannot_be_meant_are_one_line(
+    archive, tmp_path, monkeypatch, capsys, options, told
+):
     (tmp_path / "studies.csv").write_text(f"study,view,path\n7,A4C,{archive}/smith/a.dcm")
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     words = ["analyse", str(archive), "--output", "out", "--no_previews", "--workers", "0"]
     assert main([*words, *options]) == 1
     error = capsys.readouterr().err
