@@ -87,6 +87,9 @@ def test_time_that_runs_backwards_is_told():
     assert not gate.runs_backwards(curve, 50)
     assert gate.runs_backwards(curve[::-1], 50)
     assert not gate.runs_backwards(curve[:40][::-1], 50), "of less than a beat no one can say"
+    assert not gate.runs_backwards(curve[::-1], 70), "nor of a fast heart"
+    irregular = np.concatenate([curve[:40], curve[:25], curve[:52], curve[:31]])
+    assert not gate.runs_backwards(irregular[::-1], 50), "nor of an irregular one"
     frames = np.random.default_rng(0).integers(0, 255, (150, 8, 8)).astype(np.uint8)
     smooth = np.stack([np.mean(frames[max(i - 9, 0) : i + 10], 0) for i in range(150)])
     smooth = smooth.astype(np.uint8)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lvef.cardiac import periodicity
 from lvef.cardiac.order import ASYMMETRIES, asymmetries
 from lvef.data.apical import A2C, A4C
 from lvef.errors import WeightsError
@@ -41,6 +42,10 @@ _NAMED = 0.5
 """Probability from which a view that is not the wanted one is called by its name."""
 _LONG = 0.9
 """Seconds from which a clip shows which way time runs."""
+_SLOW, _REGULAR = 0.75, 0.5
+"""Seconds a beat takes, at least, and how well beats repeat, where the way of time is asked:
+systole takes a third of a second whatever the rate, so that a fast or irregular heart fills as
+quickly as it empties."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +150,9 @@ class ViewGate:
     def runs_backwards(self, curve: NDArray[np.float64], fps: float) -> bool:
         """Return whether time runs backwards, by the curve of the ventricle `(T,)`."""
         if len(curve) < _LONG * fps or not np.isfinite(curve).all():
+            return False
+        seconds, alike = periodicity(curve, fps)
+        if seconds < _SLOW or alike < _REGULAR:
             return False
         return self.forwards(curve, fps) < self.limits.least_arrow
 
