@@ -88,7 +88,11 @@ def test_time_that_runs_backwards_is_told():
     assert gate.runs_backwards(curve[::-1], 50)
     assert not gate.runs_backwards(curve[:40][::-1], 50), "of less than a beat no one can say"
     assert not gate.runs_backwards(curve[::-1], 70), "nor of a fast heart"
-    irregular = np.concatenate([curve[:40], curve[:25], curve[:52], curve[:31]])
+    phases = [np.arange(n) / n for n in (70, 45, 95, 55)]
+    irregular = np.concatenate(
+        [np.where(p < 0.35, 1 - p / 0.35, (p - 0.35) / 0.65) for p in phases]
+    )
+    assert gate.forwards(irregular[::-1], 50) < LIMITS.least_arrow
     assert not gate.runs_backwards(irregular[::-1], 50), "nor of an irregular one"
     frames = np.random.default_rng(0).integers(0, 255, (150, 8, 8)).astype(np.uint8)
     smooth = np.stack([np.mean(frames[max(i - 9, 0) : i + 10], 0) for i in range(150)])
