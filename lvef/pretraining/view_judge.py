@@ -76,7 +76,8 @@ def write_summary(folder: Path) -> dict[str, Any]:
     files = sorted(folder.glob("judged_*_of_*.csv"))
     if not files:
         raise ConfigurationError(f"{folder} holds no judged_1_of_1.csv: the job `judge` writes it")
-    rows = pd.concat([pd.read_csv(file) for file in files]).drop_duplicates(["kind", "index"])
+    rows = pd.concat([pd.read_csv(file) for file in files], ignore_index=True)
+    rows = rows.drop_duplicates(["kind", "index"])
     table = by_kind(rows)
     wide, others = rows[rows["kind"] == WIDE], rows[~rows["wanted"]]
     held = others[others["kind"].map(lambda kind: KINDS[kind].held_out)]

@@ -1,0 +1,180 @@
+"""How heads that tell views are taught and judged: clips, limits, tables, and going on."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lvef.analysis.analyse import ClipAnalyser
+from lvef.errors import ConfigurationError
+from lvef.phantom.purpose import Purpose
+from lvef.phantom.views import KINDS
+from lvef.pretraining import view_training
+from lvef.pretraining.view_clips import LOOKS, ShortClip, keep, kept, purpose_of, taught_kinds
+from lvef.pretraining.view_judge import WIDE, asked_clips, by_kind, judge, write_summary
+from lvef.pretraining.view_training import Material, chosen_arrow, chosen_limit, learned_arrow
+
+HELD = sorted(name for name, kind in KINDS.items() if kind.held_out and not kind.ef)
+
+
+def row(kind: str, index: int, ef: float, gate: bool, view: str = "A4C") -> dict[str, object]:
+    """A row as the judge writes it."""
+    return {
+        "kind": kind, "index": index, "wanted": KINDS[kind].ef, "ef": ef, "view": view,
+        "p_a4c": 0.5, "gate": gate, "reason": "",
+    }  # fmt: skip
+
+
+NOTHING = float("nan")
+ROWS = [
+    row(WIDE, 0, 60.0, False), row(WIDE, 1, NOTHING, True, "other"), row(WIDE, 2, NOTHING, False),
+    row("liver", 0, NOTHING, True, "none"), row("liver", 1, NOTHING, False, "none"),
+    row("two-chamber", 0, 55.0, False), row(HELD[0], 0, 50.0, False),
+]  # fmt: skip
+
+
+def test_what_heads_learn_from_holds_nothing_that_is_held_out():
+    assert not set(taught_kinds()) & set(HELD)
+    assert WIDE not in taught_kinds()
+    assert [purpose_of(number) for number in range(4, 7)] == [
+        Purpose.VIEWS, Purpose.VIEWS_CHOICE, Purpose.VIEWS
+    ]  # fmt: skip
+
+
+def test_every_beginning_of_the_clips_that_judge_is_as_balanced_as_the_whole():
+    clips = asked_clips(400)
+    assert len(clips) == len(set(clips)) == 400
+    others = [name for name, kind in KINDS.items() if not kind.ef]
+    for part in (clips[: 2 * len(others)], clips):
+        counts = Counter(kind for kind, _ in part)
+        assert counts.pop(WIDE) == len(part) // 2
+        assert set(counts) == set(others), "those that were never learned among them"
+        assert max(counts.values()) - min(counts.values()) <= 1
+    assert asked_clips(100) == clips[:100]
+
+
+def test_a_table_by_kind_counts_what_has_an_ef_and_who_refused_the_rest():
+    table = by_kind(pd.DataFrame(ROWS)).set_index("kind")
+    columns = ["clips", "given an EF", "refused by the gate", "refused otherwise", "named right"]
+    assert table.loc[WIDE, columns].tolist() == [3, 1, 1, 1, 2]
+    assert table.loc["liver", columns].tolist() == [2, 0, 1, 1, 2]
+    assert table.loc["two-chamber", columns].tolist() == [1, 1, 0, 0, 0]
+    assert table["never learned"].to_dict()[HELD[0]]
+    assert not table.loc["liver", "never learned"]
+
+
+def test_kinds_that_were_never_learned_are_told_apart_and_a_clip_counts_once(tmp_path):
+    pd.DataFrame(ROWS[:5]).to_csv(tmp_path / "judged_1_of_2.csv", index=False)
+    pd.DataFrame(ROWS[3:]).to_csv(tmp_path / "judged_2_of_2.csv", index=False)
+    figures = write_summary(tmp_path)
+    assert (figures["four-chamber views"], figures["others"]) == (3, 4)
+    assert figures["four-chamber views given an EF"] == pytest.approx(1 / 3, abs=1e-4)
+    assert figures["four-chamber views not refused by the gate"] == pytest.approx(2 / 3, abs=1e-4)
+    assert figures["others given an EF"] == 0.5
+    assert figures["others given an EF, of kinds that were learned"] == pytest.approx(
+        1 / 3, abs=1e-4
+    )
+    assert figures["others given an EF, of kinds never learned"] == 1
+    assert json.loads((tmp_path / "judged.json").read_text())["others"] == 4
+    with pytest.raises(ConfigurationError, match="holds no judged"):
+        write_summary(tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("part", ["", "3", "0/2", "3/2", "1/2/3"])
+def test_a_part_that_is_none_is_told(tmp_path, part):
+    with pytest.raises(ConfigurationError, match=f"--part is {part}"):
+        judge(argparse.Namespace(part=part, output=tmp_path))
+
+
+def test_a_limit_lies_between_what_is_wanted_and_what_is_not():
+    wanted = np.arange(100) < 50
+    assert chosen_limit(np.where(wanted, 0.9, 0.1), wanted) == pytest.approx(0.5)
+    assert chosen_limit(np.where(wanted, 0.3, 0.6), wanted) <= 0.3, "none that is wanted is lost"
+    assert chosen_limit(np.where(wanted, 1.0, 0.9), wanted) == 0.5, "nor asked for too much"
+    assert chosen_limit(np.where(wanted, 0.1, 0.0), wanted) == 0.02
+
+
+def test_the_arrow_of_time_is_learned_and_costs_hardly_a_clip():
+    phase = np.arange(60) / 20 % 1
+    rng = np.random.default_rng(0)
+    material = Material()
+    for _ in range(20):
+        curve = np.where(phase < 0.35, 1 - phase / 0.35, (phase - 0.35) / 0.65)
+        curve = np.roll(curve, rng.integers(20)) + rng.normal(0, 0.02, 60)
+        material.curves.append((curve, curve[::-1], 25.0))
+    least, found = chosen_arrow(learned_arrow(material), material)
+    assert found == 1, "all that run backwards"
+    assert least <= 0
+
+
+def test_rounds_are_kept_as_they_were_rendered(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 255, (5, 112, 112)).astype(np.uint8)
+    clips = [ShortClip("liver", 3, 25.0, frames[:2]), ShortClip("lung", 4, 12.5, frames[2:])]
+    keep(clips, tmp_path / "round.npz")
+    for one, other in zip(kept(tmp_path / "round.npz"), clips, strict=True):
+        assert (one.kind, one.index, one.fps) == (other.kind, other.index, other.fps)
+        assert np.array_equal(one.frames, other.frames)
+
+
+def job(monkeypatch, *words: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["view_training", *words])
+    view_training.main()
+
+
+def rounds(folder: Path) -> None:
+    """Two rounds of pictures that are told by their brightness, one to choose limits on."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    phase = np.arange(LOOKS[True]) / 20 % 1
+    size = np.where(phase < 0.35, 1 - phase / 0.35, (phase - 0.35) / 0.65)
+    y, x = np.mgrid[:112, :112]
+    disc = [(x - 56) ** 2 + (y - 56) ** 2 < (20 + 10 * each) ** 2 for each in size]
+    heart = np.where(np.stack(disc), 20, 150).astype(np.uint8)
+    dark = rng.integers(0, 40, (LOOKS[False], 112, 112)).astype(np.uint8)
+    for number in (4, 5):
+        clips = [ShortClip("A4C randomised", number, 25.0, heart),
+                 ShortClip("liver", number, 25.0, dark)]  # fmt: skip
+        keep(clips, folder / f"{purpose_of(number).name.lower()}_0_{number:05d}.npz")
+
+
+@pytest.mark.slow
+def test_heads_are_taught_on_what_is_kept_and_the_weights_then_see_views(
+    tmp_path, monkeypatch, capsys
+):
+    rounds(tmp_path / "looks")
+    words = ["--looks", str(tmp_path / "looks"), "--first", "4", "--copies", "1", "--steps", "30",
+             "--device", "cpu"]  # fmt: skip
+    job(monkeypatch, "learn", "--output", str(tmp_path / "out"), "--rounds", "2", *words)
+    analyser = ClipAnalyser(tmp_path / "out" / "lv_seg.safetensors")
+    assert analyser.gate is not None
+    assert 0.02 <= analyser.gate.limits.least_p <= 0.5
+    figures = json.loads((tmp_path / "out" / "view_head.json").read_text())
+    assert figures["rounds"] == 2
+    assert figures["let through by kind"]["liver"][1] == 1
+    dark = kept(tmp_path / "looks" / "views_0_00004.npz")[1]
+    found = analyser(np.repeat(dark.frames, 2, 0), fps=25)
+    assert np.isnan(found.ef)
+    assert 0 <= found.p_a4c <= 1
+    with pytest.raises(SystemExit):
+        job(monkeypatch, "learn", "--output", str(tmp_path / "few"), "--rounds", "1", *words)
+    assert "six rounds at least" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_judge_goes_on_and_does_nothing_twice(tmp_path, monkeypatch, capsys):
+    first = row(*asked_clips(2)[0], 12.0, False)
+    pd.DataFrame([first]).to_csv(tmp_path / "judged_1_of_1.csv", index=False)
+    job(monkeypatch, "judge", "--output", str(tmp_path), "--clips", "2", "--workers", "1",
+        "--device", "cpu", "--most_seconds", "1")  # fmt: skip
+    rows = pd.read_csv(tmp_path / "judged_1_of_1.csv")
+    assert list(zip(rows["kind"], rows["index"], strict=True)) == asked_clips(2)
+    assert rows["ef"][0] == 12.0, "what was judged is as it was"
+    assert rows["frames"][1] > 0
+    assert "others given an EF" in capsys.readouterr().out
