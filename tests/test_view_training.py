@@ -17,7 +17,16 @@ from lvef.errors import ConfigurationError
 from lvef.phantom.purpose import Purpose
 from lvef.phantom.views import KINDS
 from lvef.pretraining import view_training
-from lvef.pretraining.view_clips import LOOKS, ShortClip, keep, kept, purpose_of, taught_kinds
+from lvef.pretraining.view_clips import (
+    LOOKS,
+    SHORT,
+    ShortClip,
+    keep,
+    kept,
+    purpose_of,
+    taught_kinds,
+)
+from lvef.pretraining.view_features import versions
 from lvef.pretraining.view_judge import WIDE, asked_clips, by_kind, judge, write_summary
 from lvef.pretraining.view_training import Material, chosen_arrow, chosen_limit, learned_arrow
 
@@ -114,6 +123,15 @@ def test_the_arrow_of_time_is_learned_and_costs_hardly_a_clip():
     assert least <= 0
 
 
+def test_every_kind_is_seen_at_both_lengths():
+    """Heads that saw four-chamber views alone at full length let long clips of others through."""
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 255, (LOOKS, 112, 112)).astype(np.uint8)
+    for kind in ("liver", "two-chamber", "A4C solid"):
+        own = [v for v in versions(ShortClip(kind, 3, 25.0, frames)) if v[0] == KINDS[kind].view]
+        assert {len(shown) for _, shown in own} == {LOOKS, SHORT}
+
+
 def test_rounds_are_kept_as_they_were_rendered(tmp_path):
     frames = np.random.default_rng(0).integers(0, 255, (5, 112, 112)).astype(np.uint8)
     clips = [ShortClip("liver", 3, 25.0, frames[:2]), ShortClip("lung", 4, 12.5, frames[2:])]
@@ -132,12 +150,12 @@ def rounds(folder: Path) -> None:
     """Two rounds of pictures that are told by their brightness, one to choose limits on."""
     folder.mkdir()
     rng = np.random.default_rng(0)
-    phase = np.arange(LOOKS[True]) / 20 % 1
+    phase = np.arange(LOOKS) / 20 % 1
     size = np.where(phase < 0.35, 1 - phase / 0.35, (phase - 0.35) / 0.65)
     y, x = np.mgrid[:112, :112]
     disc = [(x - 56) ** 2 + (y - 56) ** 2 < (20 + 10 * each) ** 2 for each in size]
     heart = np.where(np.stack(disc), 20, 150).astype(np.uint8)
-    dark = rng.integers(0, 40, (LOOKS[False], 112, 112)).astype(np.uint8)
+    dark = rng.integers(0, 40, (SHORT, 112, 112)).astype(np.uint8)
     for number in (4, 5):
         clips = [ShortClip("A4C randomised", number, 25.0, heart),
                  ShortClip("liver", number, 25.0, dark)]  # fmt: skip

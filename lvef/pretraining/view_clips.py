@@ -25,8 +25,9 @@ FOUR_CHAMBER = {
 OF_ORDER = ("still", "shuffled", "reversed")
 """Kinds that show a four-chamber view in each frame: no head that sees frames can learn them."""
 _CHOSEN = 6
-LOOKS = {True: 48, False: 20}
-"""Looks of a clip that are rendered, of a four-chamber view, whose order is learned, and others."""
+LOOKS, SHORT = 48, 20
+"""Looks of a clip that are rendered, and of a shorter stretch of it. Every kind has both: a head
+that saw one kind at one length and the others at another learns the length."""
 
 
 def taught_kinds() -> dict[str, int]:
@@ -68,11 +69,10 @@ def short_clip(seed: int, kind: str, index: int, purpose: Purpose) -> ShortClip:
     """Render a stretch of one clip; of one that begins in the dark, its beginning."""
     clip = ViewClip(seed, kind, index, purpose)
     seen = looks(clip.num_frames, clip.fps)
-    most = LOOKS[clip.ef]
     rng = stream(Use.CHOICE_OF_LOOKS, seed, purpose, KINDS[kind].number, index)
-    start = int(rng.integers(max(len(seen) - most, 0) + 1))
+    start = int(rng.integers(max(len(seen) - LOOKS, 0) + 1))
     start = 0 if kind == "A4C after black" else start
-    chosen = seen[start : start + most].tolist()
+    chosen = seen[start : start + LOOKS].tolist()
     return ShortClip(kind, index, min(clip.fps, CLIP_FPS), clip.frames(chosen))
 
 

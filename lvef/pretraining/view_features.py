@@ -19,9 +19,8 @@ from lvef.phantom.purpose import Purpose
 from lvef.phantom.views import KINDS
 from lvef.phantom.views.four_chamber import ColourBox
 from lvef.phantom.views.place import Place
-from lvef.pretraining.view_clips import LOOKS, ShortClip
+from lvef.pretraining.view_clips import SHORT, ShortClip
 
-_SHORT = LOOKS[False]
 AUGMENTATION = ClipAugmentation(
     rotation=10, translation=0.06, scale=0.12, gain=0.3, gamma=0.4, speckle=0.3, veil=0.15,
     blur=0.3, unevenness=0.3, shadow=0.2, flicker=0.02,
@@ -34,17 +33,18 @@ def versions(clip: ShortClip) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     A four-chamber view turned around is another one, and so is one under a box of colour.
     """
     frames, view = clip.frames, KINDS[clip.kind].view
+    rng = np.random.default_rng(clip.index)
+    start = int(rng.integers(max(len(frames) - SHORT, 0) + 1))
+    short = frames[start : start + SHORT]
     yield view, frames
+    yield view, short
     if view != "A4C":
         return
-    rng = np.random.default_rng(clip.index)
-    start = int(rng.integers(max(len(frames) - _SHORT, 0) + 1))
-    short = frames[start : start + _SHORT]
-    yield view, short
-    yield "A4C mirrored", short[:, :, ::-1]
-    yield "A4C apex down", short[:, ::-1]
+    turned = frames if rng.random() < 0.5 else short
+    yield "A4C mirrored", turned[:, :, ::-1]
+    yield "A4C apex down", turned[:, ::-1]
     turns = int(rng.integers(1, 4))
-    yield "A4C apex down" if turns == 2 else "other", np.rot90(short, turns, (1, 2))
+    yield "A4C apex down" if turns == 2 else "other", np.rot90(turned, turns, (1, 2))
     yield "colour", _coloured(frames, clip)
 
 
@@ -59,7 +59,7 @@ def _coloured(frames: NDArray[np.uint8], clip: ShortClip) -> NDArray[np.uint8]:
     )
     place = Place(0, Purpose.VIEWS, KINDS["colour box"].number, clip.index, part=9)
     box = ColourBox(inner, place)
-    return box.frames(range(min(box.num_frames, _SHORT)))
+    return box.frames(range(min(box.num_frames, SHORT)))
 
 
 @torch.no_grad()

@@ -106,7 +106,7 @@ class Material:
                 for changed in [False] * plain + [True] * further:
                     told = (VIEWS.index(view), kind, frames)
                     groups[len(frames), changed].append(told)
-            if len(clip.frames) == LOOKS[True]:
+            if KINDS[clip.kind].ef and len(clip.frames) == LOOKS:
                 ways = np.stack([clip.frames, clip.frames[::-1]])
                 self.curves.append((*area_curves(net, ways, device), clip.fps))
         for (_, changed), own in groups.items():
