@@ -81,7 +81,7 @@ def segment(
         first, stop = max(start - _OVERLAP, 0), min(start + _AT_ONCE + _OVERLAP, len(looked))
         clip = torch.from_numpy(frames[looked[first:stop]])[None].to(device)
         wanted = start - first, min(start - first + _AT_ONCE, stop - first)
-        with inference(device, fast, small=True):
+        with inference(device, fast):
             logits = net(clip, spread, wanted).float()
             kept = full_size(logits.sigmoid())[0].cpu().numpy()
         probabilities[start : start + len(kept)] = kept
