@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from lvef.cardiac import NO_FRAME, PICTURE_SIZE, asked_clip, is_reduced
+from lvef.data.frame_cache import FrameCache, Look
 from lvef.data.looks import ClipLooks
 from lvef.data.order import SeededCase
 from lvef.data.slots import (
@@ -54,6 +55,7 @@ class KeyFrameDataset(Dataset[Sample]):
         remove_artifacts: Blank what lies outside the ultrasound sector.
         crop: Crop frames that are not 112 x 112 square around the sector, as a clip that was
             never prepared needs; what the column `VIEW` knows is not looked for again.
+        cache: Keeps what was decoded; None decodes each time.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class KeyFrameDataset(Dataset[Sample]):
         image_size: int = PICTURE_SIZE,
         remove_artifacts: bool = True,
         crop: bool = False,
+        cache: FrameCache | None = None,
     ) -> None:
         self.rows = table.index.to_numpy(np.int64)
         self.ef = table["ef_true"].to_numpy(np.float32)
@@ -71,7 +74,8 @@ class KeyFrameDataset(Dataset[Sample]):
         self._no_clip = why_no_clip(table, frames).tolist()
         self._fps = [] if self._clip is None else table["fps"].tolist()
         self.slots = slots_by_view(frames)
-        options = (image_size, remove_artifacts, crop)
+        self._cache = cache
+        self._options = options = (image_size, remove_artifacts, crop)
         self._looks = {
             view: ClipLooks(table, view, *options) for view in VIEWS
             if view == A4C or view in self.slots
@@ -140,9 +144,28 @@ class KeyFrameDataset(Dataset[Sample]):
                 raise VideoError(f"{path}: {self._no_clip[item]}")
             if NO_FRAME in wanted:
                 raise VideoError(f"{path} has no mid frame: ES is of another beat")
-            for slot, frame in zip(slots, self.look(item, wanted, view), strict=True):
+            drawn = seed is not None and self._clip is not None  # not seen again
+            looked = self.look if drawn or self._cache is None else self._kept
+            for slot, frame in zip(slots, looked(item, wanted, view), strict=True):
                 frames[slot] = frame
         return torch.stack(frames)
+
+    def _kept(self, item: int, wanted: list[int], view: View) -> Tensor:
+        """Return what `look` does, from the cache or into it.
+
+        Raises:
+            VideoError: They cannot be read.
+        """
+        cache, path = self._cache, self._looks[view].paths[item]
+        look = Look(path, tuple(wanted), self.count(item, view), *self._options)
+        digest = look.digest()
+        if cache is None or digest is None:
+            return self.look(item, wanted, view)
+        kept = cache.load(look, digest)
+        if kept is None:
+            kept = self.look(item, wanted, view)
+            cache.save(look, digest, kept)
+        return kept
 
     def _wanted(self, item: int, seed: int | None) -> NDArray[np.int64]:
         """Return `(F,)` which frames a case consists of, whole clips where a seed says."""
