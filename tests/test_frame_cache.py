@@ -149,7 +149,7 @@ def test_it_stays_within_its_bound_and_the_oldest_go(tmp_path: Path) -> None:
         digest = look.digest()
         assert digest is not None
         cache.save(look, digest, frames)
-        os.utime(cache._path(digest), (1e9 + number, 1e9 + number))
+        os.utime(cache.path(digest), (1e9 + number, 1e9 + number))
         assert sum(path.stat().st_size for path in files(tmp_path / "kept")) <= bound
     there = [cache.load(look, look.digest() or b"") is not None for look in looks]
     assert there[-1]

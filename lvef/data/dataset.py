@@ -68,7 +68,10 @@ class KeyFrameDataset(Dataset[Sample]):
         cache: FrameCache | None = None,
     ) -> None:
         self.rows = table.index.to_numpy(np.int64)
-        self.ef = table["ef_true"].to_numpy(np.float32)
+        self.ef = ef = table["ef_true"].to_numpy(np.float32)
+        reduced = np.where(np.isnan(ef), -1, is_reduced(ef)).astype(np.int64)
+        known = {"ef_true": ef, "reduced_true": reduced, "row": self.rows}
+        self._known = {name: torch.tensor(column) for name, column in known.items()}
         self.indices = frame_numbers(table, frames)
         self._clip = asked_clip(frames)
         self._no_clip = why_no_clip(table, frames).tolist()
@@ -91,17 +94,16 @@ class KeyFrameDataset(Dataset[Sample]):
         A whole clip of a `SeededCase` begins anywhere in its video.
         """
         item, seed = asked if isinstance(asked, tuple) else (asked, None)
-        row = torch.tensor(self.rows[item])
+        known = self._known
         try:
             frames = self._read(item, seed)
         except VideoError as error:
-            return {"row": row, "failure": str(error)}
-        ef = self.ef[item]
+            return {"row": known["row"][item], "failure": str(error)}
         return {
             "frames": frames,
-            "ef_true": torch.tensor(ef),
-            "reduced_true": torch.tensor(-1 if np.isnan(ef) else int(is_reduced(ef))),
-            "row": row,
+            "ef_true": known["ef_true"][item],
+            "reduced_true": known["reduced_true"][item],
+            "row": known["row"][item],
         }
 
     def look(self, item: int, wanted: list[int], view: View = A4C) -> Tensor:
@@ -146,7 +148,10 @@ class KeyFrameDataset(Dataset[Sample]):
                 raise VideoError(f"{path} has no mid frame: ES is of another beat")
             drawn = seed is not None and self._clip is not None  # not seen again
             looked = self.look if drawn or self._cache is None else self._kept
-            for slot, frame in zip(slots, looked(item, wanted, view), strict=True):
+            looks = looked(item, wanted, view)
+            if len(self.slots) == 1:  # all there is, in slot order
+                return looks
+            for slot, frame in zip(slots, looks, strict=True):
                 frames[slot] = frame
         return torch.stack(frames)
 

@@ -90,6 +90,7 @@ class FrameCache:
 
     def __init__(self, folder: Path | str, gigabytes: float = GIGABYTES) -> None:
         self.folder, self.bound = Path(folder), int(gigabytes * 1e9)
+        self._root = os.path.abspath(self.folder)
         self._written = 0
         self._refused = False
 
@@ -110,7 +111,7 @@ class FrameCache:
 
         A damaged file costs a warning that names it; what is decoded anew takes its place.
         """
-        path = self._path(digest)
+        path = self.path(digest)
         try:
             handle = os.open(path, os.O_RDONLY)
         except OSError:
@@ -136,7 +137,7 @@ class FrameCache:
         """
         if self._refused or look.digest() != digest:
             return
-        path = self._path(digest)
+        path = Path(self.path(digest))
         unfinished = path.with_name(f".{uuid4().hex}.part{_ENDING}")
         content = _packed(frames, digest)
         try:
@@ -191,9 +192,10 @@ class FrameCache:
                 os.unlink(path)
                 total -= size
 
-    def _path(self, digest: bytes) -> Path:
-        name = digest.hex()
-        return self.folder / name[:2] / f"{name[2:34]}{_ENDING}"
+    def path(self, digest: bytes) -> str:
+        """Return the file of a digest."""
+        name = digest.hex()  # text: a `Path` takes longer than the rest
+        return os.path.join(self._root, name[:2], f"{name[2:34]}{_ENDING}")
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
