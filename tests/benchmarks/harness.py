@@ -4,8 +4,9 @@ A script says its claims in a function that yields `Line`s, and ends in `main(cl
 
     python tests/benchmarks/decoding.py [--quick] [--json bench.json]
 
-prints `NAME ratio=R target=T pass|fail (ours ..., theirs ...)` and adds to the JSON file every repeat
-with machine, versions and settings. `bench.py` runs all scripts.
+prints `NAME ratio=R target=T pass|fail (ours ..., theirs ...)`, medians with least and most of the
+repeats, and adds all repeats to the JSON file, with machine, versions and settings. `bench.py` runs
+all scripts.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from lvef.data.options import num_cores
 
 PACKAGES = (
     "torch", "torchvision", "lightning", "numpy", "pandas", "opencv-python-headless", "av",
@@ -192,7 +195,7 @@ def machine() -> dict[str, Any]:
     told: dict[str, Any] = {
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": num_cores(),
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     }  # fmt: skip
     about = Path("/proc/cpuinfo")
