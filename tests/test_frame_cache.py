@@ -85,7 +85,9 @@ def test_a_damaged_file_is_named_and_made_anew(
     flipped = bytearray(whole)
     flipped[-100] ^= 4
     first.write_bytes(
-        {"cut": whole[:-7], "empty": b"", "flipped": flipped, "another": second.read_bytes()}[damage]
+        {"cut": whole[:-7], "empty": b"", "flipped": flipped, "another": second.read_bytes()}[
+            damage
+        ]
     )
     with pytest.warns(UserWarning, match=f"{first.name} is damaged .* decoded anew"):
         assert same(batches(phantom_root, tmp_path), decoded)
