@@ -6,7 +6,7 @@ LVEF := $(BIN)/python -m lvef
 THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 export OMP_NUM_THREADS ?= $(THREADS)
 
-.PHONY: help install demo benchmark weights test test-slow lint bench clean
+.PHONY: help install demo benchmark weights test test-slow lint bench bench-quick clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -46,11 +46,11 @@ lint: install  ## ruff and mypy
 	$(BIN)/ruff format --check lvef tests
 	$(BIN)/mypy
 
-bench: install  ## measure speed against named alternatives; frozen_head.py wants a folder of phantoms
-	$(BIN)/python tests/benchmarks/decoding.py
-	$(BIN)/python tests/benchmarks/phantoms.py
-	$(BIN)/python tests/benchmarks/gaussian_process.py --large
-	$(BIN)/python tests/benchmarks/new_videos.py
+bench: install  ## measure speed against named alternatives, a line a claim; every repeat in bench.json
+	$(BIN)/python tests/benchmarks/bench.py --threads $(THREADS) --json bench.json
+
+bench-quick: install  ## the same on less, under 10 minutes on 2 cores
+	$(BIN)/python tests/benchmarks/bench.py --quick --threads $(THREADS) --json bench.json
 
 weights: install  ## train segmenters to ship: for an accelerator; hours on 2 cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m lvef.pretraining.segmenter_training judges --output results/segmenter/judges

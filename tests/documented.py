@@ -156,7 +156,8 @@ LEAVES = {
 CONSTANTS = {
     "archive": "m.DISTINCT = m.MARKS = 1",
     "biplane": "",
-    "decoding": "m.CLIPS = m.ROUNDS = 1",
+    "bench": "m.SCRIPTS = ()",
+    "decoding": "m.CLIPS = 1",
     "found_frames": "",
     "frozen_head": "m.EPOCHS = 1",
     "gaussian_process": "m.NUM_TRAIN, m.NUM_TEST, m.NUM_FEATURES = 60, 20, 32",

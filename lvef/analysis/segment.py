@@ -142,7 +142,7 @@ def _looked(
         first, stop = max(start - _OVERLAP, 0), min(start + _AT_ONCE + _OVERLAP, len(looked))
         clip = torch.from_numpy(frames[looked[first:stop]])[None].to(device)
         wanted = start - first, min(start - first + _AT_ONCE, stop - first)
-        with inference(device, fast, small=True):
+        with inference(device, fast):
             if tell:
                 logits, sums = net.described(clip, spread, wanted)
                 told += sums[0].cpu().numpy()

@@ -14,7 +14,7 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
                      "seed_everything"),
     "Data": ("data.root", "data.labels", "data.layout", "data.frames", "data.batch_size",
              "data.num_workers", "data.image_size", "data.folds", "data.fold", "data.subgroups",
-             "data.check_videos"),
+             "data.check_videos", "data.frame_cache"),
     "New clips (predict)": ("data.videos", "data.keyframes", "data.fps", "data.segmenter",
                             "data.save_overlays", "saliency", "anonymize"),
     "Training": ("trainer.max_epochs", "early_stopping.patience", "trainer.fast_dev_run",

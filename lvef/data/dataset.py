@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from lvef.cardiac import NO_FRAME, PICTURE_SIZE, asked_clip, is_reduced
+from lvef.data.frame_cache import FrameCache, Look
 from lvef.data.looks import ClipLooks
 from lvef.data.order import SeededCase
 from lvef.data.slots import (
@@ -54,6 +55,7 @@ class KeyFrameDataset(Dataset[Sample]):
         remove_artifacts: Blank what lies outside the ultrasound sector.
         crop: Crop frames that are not 112 x 112 square around the sector, as a clip that was
             never prepared needs; what the column `VIEW` knows is not looked for again.
+        cache: Keeps what was decoded; None decodes each time.
     """
 
     def __init__(
@@ -63,15 +65,20 @@ class KeyFrameDataset(Dataset[Sample]):
         image_size: int = PICTURE_SIZE,
         remove_artifacts: bool = True,
         crop: bool = False,
+        cache: FrameCache | None = None,
     ) -> None:
         self.rows = table.index.to_numpy(np.int64)
-        self.ef = table["ef_true"].to_numpy(np.float32)
+        self.ef = ef = table["ef_true"].to_numpy(np.float32)
+        reduced = np.where(np.isnan(ef), -1, is_reduced(ef)).astype(np.int64)
+        known = {"ef_true": ef, "reduced_true": reduced, "row": self.rows}
+        self._known = {name: torch.tensor(column) for name, column in known.items()}
         self.indices = frame_numbers(table, frames)
         self._clip = asked_clip(frames)
         self._no_clip = why_no_clip(table, frames).tolist()
         self._fps = [] if self._clip is None else table["fps"].tolist()
         self.slots = slots_by_view(frames)
-        options = (image_size, remove_artifacts, crop)
+        self._cache = cache
+        self._options = options = (image_size, remove_artifacts, crop)
         self._looks = {
             view: ClipLooks(table, view, *options) for view in VIEWS
             if view == A4C or view in self.slots
@@ -87,17 +94,16 @@ class KeyFrameDataset(Dataset[Sample]):
         A whole clip of a `SeededCase` begins anywhere in its video.
         """
         item, seed = asked if isinstance(asked, tuple) else (asked, None)
-        row = torch.tensor(self.rows[item])
+        known = self._known
         try:
             frames = self._read(item, seed)
         except VideoError as error:
-            return {"row": row, "failure": str(error)}
-        ef = self.ef[item]
+            return {"row": known["row"][item], "failure": str(error)}
         return {
             "frames": frames,
-            "ef_true": torch.tensor(ef),
-            "reduced_true": torch.tensor(-1 if np.isnan(ef) else int(is_reduced(ef))),
-            "row": row,
+            "ef_true": known["ef_true"][item],
+            "reduced_true": known["reduced_true"][item],
+            "row": known["row"][item],
         }
 
     def look(self, item: int, wanted: list[int], view: View = A4C) -> Tensor:
@@ -140,9 +146,31 @@ class KeyFrameDataset(Dataset[Sample]):
                 raise VideoError(f"{path}: {self._no_clip[item]}")
             if NO_FRAME in wanted:
                 raise VideoError(f"{path} has no mid frame: ES is of another beat")
-            for slot, frame in zip(slots, self.look(item, wanted, view), strict=True):
+            drawn = seed is not None and self._clip is not None  # not seen again
+            looked = self.look if drawn or self._cache is None else self._kept
+            looks = looked(item, wanted, view)
+            if len(self.slots) == 1:  # all there is, in slot order
+                return looks
+            for slot, frame in zip(slots, looks, strict=True):
                 frames[slot] = frame
         return torch.stack(frames)
+
+    def _kept(self, item: int, wanted: list[int], view: View) -> Tensor:
+        """Return what `look` does, from the cache or into it.
+
+        Raises:
+            VideoError: They cannot be read.
+        """
+        cache, path = self._cache, self._looks[view].paths[item]
+        look = Look(path, tuple(wanted), self.count(item, view), *self._options)
+        digest = look.digest()
+        if cache is None or digest is None:
+            return self.look(item, wanted, view)
+        kept = cache.load(look, digest)
+        if kept is None:
+            kept = self.look(item, wanted, view)
+            cache.save(look, digest, kept)
+        return kept
 
     def _wanted(self, item: int, seed: int | None) -> NDArray[np.int64]:
         """Return `(F,)` which frames a case consists of, whole clips where a seed says."""

@@ -21,12 +21,10 @@ from tqdm import tqdm
 
 from lvef.cardiac import is_reduced
 from lvef.data.dataset import refuse_failures
+from lvef.data.looks import PICTURES
 from lvef.data.slots import frame_numbers, view_of
 from lvef.errors import OutputError
 from lvef.files import write_tensors
-
-PICTURES = 1
-"""Version of how a frame is made of a video: raise it when decoding, blanking or scaling change."""
 
 _DIGEST = "sha256"
 """Where a file says the digest of its features."""

@@ -17,9 +17,11 @@ from lvef.cardiac import PICTURE_SIZE
 from lvef.data.dataset import KeyFrameDataset
 from lvef.data.features import FeatureCache, Request, compute, feature_loader
 from lvef.data.folds import Folds
+from lvef.data.frame_cache import GIGABYTES, FrameCache
 from lvef.data.labelled import LabelledDataModule
 from lvef.data.layouts import MAX_EXCLUDED
 from lvef.data.loaders import decoding_loader
+from lvef.data.names import expanded
 from lvef.data.options import BATCH_SIZE, FEATURE_BATCH_SIZE, check_options
 from lvef.data.subgroups import AUTO
 from lvef.data.transforms import Augmentation, augmented_views
@@ -67,6 +69,9 @@ class KeyFrameDataModule(LabelledDataModule):
             the usual ones that are there, null for none.
         layout: Name of the folder's layout; by default what lies in it tells.
         random_start: Begin whole clips of TRAIN anywhere in their videos, not at ED.
+        frame_cache: Folder where key frames are kept once they are decoded, for later epochs and
+            runs; null decodes them each time.
+        frame_cache_gigabytes: What that folder may take; frames unused for longest go first.
     """
 
     def __init__(
@@ -93,11 +98,14 @@ class KeyFrameDataModule(LabelledDataModule):
         fold: int | None = None,
         layout: str | None = None,
         random_start: bool = False,
+        frame_cache: str | None = None,
+        frame_cache_gigabytes: float = GIGABYTES,
     ) -> None:
         check_options(
             frames, False, image_size, random_start, batch_size=batch_size, num_workers=num_workers,
             feature_batch_size=feature_batch_size, limit=limit, max_excluded=max_excluded,
             fold_seed=fold_seed, calibration_share=calibration_share, folds=folds, fold=fold,
+            frame_cache_gigabytes=frame_cache_gigabytes,
         )  # fmt: skip
         super().__init__(
             root, batch_size, num_workers, image_size, augmentation, balanced, limit,
@@ -110,16 +118,26 @@ class KeyFrameDataModule(LabelledDataModule):
         self.draws_seeds = random_start
         self.feature_batch_size = feature_batch_size
         self.feature_cache = feature_cache
+        self.frame_cache = None if frame_cache is None else str(expanded(frame_cache))
+        self.frame_cache_gigabytes = frame_cache_gigabytes
         self._features: dict[str, Tensor] = {}
 
     def setup(self, stage: str) -> None:
-        """Read the table, once; the features of an earlier fit are forgotten."""
+        """Read the table, once; the features of an earlier fit are forgotten.
+
+        Raises:
+            OutputError: The folder of kept frames cannot be written.
+            DatasetError: The folder of clips cannot be used.
+        """
         self._features = {}
+        frames_kept = self._frame_cache()
+        if frames_kept is not None:
+            frames_kept.open()  # before the labels are read, which may take long
         super().setup(stage)
 
     def dataset(self, rows: pd.DataFrame, training: bool) -> KeyFrameDataset:
         """Return the key frames of rows of the table."""
-        return KeyFrameDataset(rows, self.frames, self.image_size, self.remove_artifacts)
+        return self._frames_of(rows, self.frames)
 
     def augmented(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Return a batch with augmented frames; features stay as they are."""
@@ -188,8 +206,17 @@ class KeyFrameDataModule(LabelledDataModule):
         return feature_loader(rows, features, self.feature_batch_size, order, drop_last)
 
     def _frames_loader(self, rows: pd.DataFrame, frames: Sequence[str]) -> DataLoader[Any]:
-        dataset = KeyFrameDataset(rows, frames, self.image_size, self.remove_artifacts)
-        return decoding_loader(dataset, self.batch_size, self._workers())
+        return decoding_loader(self._frames_of(rows, frames), self.batch_size, self._workers())
+
+    def _frames_of(self, rows: pd.DataFrame, frames: Sequence[str]) -> KeyFrameDataset:
+        return KeyFrameDataset(
+            rows, frames, self.image_size, self.remove_artifacts, cache=self._frame_cache()
+        )
+
+    def _frame_cache(self) -> FrameCache | None:
+        if self.frame_cache is None:
+            return None
+        return FrameCache(self.frame_cache, self.frame_cache_gigabytes)
 
     def _ready(self, split: str) -> Tensor | None:
         """Return the features of a split, in the fit that they were computed for and no other."""

@@ -16,6 +16,8 @@ from lvef.data.slots import View
 from lvef.data.views import ClipView, blanked_and_cropped, to_square
 from lvef.errors import VideoError
 
+PICTURES = 1
+"""Version of how a frame is made of a video: raise it when decoding, blanking or scaling change."""
 VIEW = "clip_view"
 """Column of the table of new clips that holds a `ClipView`, where a clip was decoded already."""
 _FEWEST_PROBED = 50

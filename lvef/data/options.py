@@ -26,6 +26,7 @@ RANGES = {
     "max_excluded": SHARE,
     "fps": Range(*RATES),
     "feature_batch_size": COUNT,
+    "frame_cache_gigabytes": Range(0, 1_000_000, above=True),
     "fold_seed": SEED,
     "folds": Range(3, 10_000),
     "fold": Range(1, 10_000),

@@ -45,7 +45,8 @@ def find_sector(frames: NDArray[np.uint8]) -> NDArray[np.bool_]:
         `(H, W)` mask, true inside the sector. All true where no sector can be made out, as in a
         clip that does not move or of which under 3 % of the picture do.
     """
-    grey = frames.max(axis=-1)
+    # Not `max(axis=-1)`, which takes ten times as long for three channels.
+    grey = np.maximum(np.maximum(frames[..., 0], frames[..., 1]), frames[..., 2])
     height, width = grey.shape[1:]
     everything = np.ones((height, width), dtype=bool)
     if len(grey) < 2:

@@ -85,7 +85,8 @@ def frame_numbers(table: pd.DataFrame, frames: Sequence[str]) -> NDArray[np.int6
     """
     clip = asked_clip(frames)
     if clip is None:
-        return table[[FRAME_COLUMNS[name] for name in frames]].to_numpy(np.int64)
+        asked = [table[FRAME_COLUMNS[name]].to_numpy(np.int64) for name in frames]
+        return np.stack(asked, axis=1)
     columns = (table[name].tolist() for name in ("ed_frame", "num_frames", "fps"))
     rows = [
         np.full(clip.length, NO_FRAME) if clip.why_not(count, fps) else clip.frames(ed, count, fps)

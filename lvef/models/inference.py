@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lvef.errors import ConfigurationError
-from lvef.precision import cpu_multiplies_bfloat16, cpu_precision
+from lvef.precision import cpu_multiplies_bfloat16
 
 if TYPE_CHECKING:
     from lvef.models.task import Cases, Task
@@ -50,19 +50,17 @@ def device_of(module: nn.Module) -> torch.device:
 
 
 @contextmanager
-def inference(device: torch.device, fast: bool = False, small: bool = False) -> Iterator[None]:
+def inference(device: torch.device, fast: bool = False) -> Iterator[None]:
     """Run networks without gradients.
 
     Args:
         device: Where they run.
-        fast: In bfloat16 where that is faster; answers then change in their third digit.
-        small: Whether it is the LV segmenter, for which that is every CPU that multiplies it.
-            Masks then move by a pixel in thousands, EF by hundredths of a point; of one clip in
-            twenty by more than a tenth.
+        fast: In bfloat16 where that is faster, which without gradients is on every GPU and every
+            CPU that multiplies it. A backbone's answers then change in their third digit. Masks of
+            the LV segmenter move by a pixel in thousands, EF by hundredths of a point; of one clip
+            in twenty by more than a tenth.
     """
-    tiles = cpu_precision() == "bf16-mixed"
-    on_cpu = tiles or (small and cpu_multiplies_bfloat16())
-    lower = fast and (device.type == "cuda" or on_cpu)
+    lower = fast and (device.type == "cuda" or cpu_multiplies_bfloat16())
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=lower):
         yield
 
@@ -86,6 +84,9 @@ class FramePredictor:
 
     def batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Return what is predicted of a batch of a data module, as `predict_step` returns it."""
+        if self._backbone is not None and "frames" in batch:
+            others = {name: value for name, value in batch.items() if name != "frames"}
+            batch = {**others, "features": self._extracted(self._backbone, batch["frames"])}
         with inference(self.device):
             answers: dict[str, Any] = self.task.predict_step(_on_device(batch, self.device), 0)
         return answers
@@ -122,9 +123,15 @@ class FramePredictor:
 
     @cached_property
     def _backbone(self) -> nn.Module | None:
-        has_own = self.task.parts()[0][0] is self.task
-        backbone: nn.Module | None = self.task.backbone.folded() if has_own else None
-        return backbone
+        """The task's own backbone, folded; None where it has none, or looks in its own way."""
+        from lvef.models.base import EFTask
+
+        if not isinstance(self.task, EFTask) or self.task.parts()[0][0] is not self.task:
+            return None
+        own = ("forward", "batch_output")
+        if any(getattr(type(self.task), name) is not getattr(EFTask, name) for name in own):
+            return None
+        return self.task.backbone.folded()
 
     def _extracted(self, backbone: nn.Module, frames: Tensor) -> Tensor:
         with inference(self.device, self.fast):

@@ -10,6 +10,7 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from lvef.cardiac import PICTURE_SIZE
+from lvef.data.frame_cache import GIGABYTES
 from lvef.data.keyframes import KeyFrameDataModule
 from lvef.data.layouts import MAX_EXCLUDED
 from lvef.data.masked_clips import MaskedClipDataModule
@@ -78,6 +79,9 @@ class EchoNetDataModule(LightningDataModule):
         layout: How the folder is laid out: echonet-dynamic, echonet-pediatric, camus, mimic-echo or
             bids; by default what lies in it tells.
         random_start: Begin whole clips of TRAIN anywhere in their videos, not at ED.
+        frame_cache: Folder where key frames are kept once they are decoded, for later epochs and
+            runs; null decodes them each time.
+        frame_cache_gigabytes: What that folder may take; frames unused for longest go first.
 
     Attributes:
         labelled: What fit, validate and test read, and predict without `videos`.
@@ -115,6 +119,8 @@ class EchoNetDataModule(LightningDataModule):
         labels: str | None = None,
         layout: str | None = None,
         random_start: bool = False,
+        frame_cache: str | None = None,
+        frame_cache_gigabytes: float = GIGABYTES,
     ) -> None:
         self._jobs: list[LightningDataModule] = []
         super().__init__()
@@ -122,6 +128,7 @@ class EchoNetDataModule(LightningDataModule):
             frames, masks, image_size, random_start, batch_size=batch_size, num_workers=num_workers,
             feature_batch_size=feature_batch_size, limit=limit, max_excluded=max_excluded, fps=fps,
             fold_seed=fold_seed, calibration_share=calibration_share, folds=folds, fold=fold,
+            frame_cache_gigabytes=frame_cache_gigabytes,
         )  # fmt: skip
         if labels is not None and root is not None:
             raise ConfigurationError(
@@ -142,6 +149,11 @@ class EchoNetDataModule(LightningDataModule):
                     "data.train_fold, without_fold, folds and calibration_share are for models of "
                     "EF: an LV segmenter learns from all of TRAIN and calibrates nothing"
                 )
+            if frame_cache is not None:
+                raise ConfigurationError(
+                    "data.frame_cache is for models of EF: an LV segmenter sees other frames each "
+                    "time"
+                )
             if subgroups not in (None, AUTO):
                 raise ConfigurationError(
                     "data.subgroups is for models of EF: an LV segmenter states none"
@@ -155,7 +167,7 @@ class EchoNetDataModule(LightningDataModule):
                 root, frames, batch_size, num_workers, image_size, remove_artifacts, augmentation,
                 balanced, limit, max_excluded, check_videos, feature_batch_size, feature_cache,
                 train_fold, without_fold, fold_seed, calibration_share, subgroups, folds, fold,
-                layout, random_start,
+                layout, random_start, frame_cache, frame_cache_gigabytes,
             )  # fmt: skip
         self.new = None if videos is None else NewClipsDataModule(
             videos, None if masks else frames, batch_size, num_workers, image_size,

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from lvef.data.names import alike, expanded, is_absolute, stem
@@ -122,6 +121,10 @@ def assign_keyframes(frames: pd.DataFrame, paths: Iterable[Path]) -> AssignedFra
         for video in videos_meant:
             meant[video][name] = rank
     used = set(shared)
+    beats: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    in_order = frames.sort_values("ed", kind="stable")
+    for name, ed, es in zip(in_order.index, in_order["ed"], in_order["es"], strict=True):
+        beats[name].append((float(ed), float(es)))
     for video, ranks in meant.items():
         best = max(ranks.values())
         names = [name for name, rank in ranks.items() if rank == best]
@@ -131,9 +134,7 @@ def assign_keyframes(frames: pd.DataFrame, paths: Iterable[Path]) -> AssignedFra
             continue
         if not best[0]:
             assigned.by_name.append(names[0])
-        rows = frames.loc[[names[0]], ["ed", "es"]].sort_values("ed", kind="stable")
-        beats = [(float(ed), float(es)) for ed, es in rows.to_numpy(np.float64)]
-        assigned.beats.update(dict.fromkeys(videos[video], beats))
+        assigned.beats.update(dict.fromkeys(videos[video], beats[names[0]]))
     assigned.unused.extend(name for name in dict.fromkeys(frames.index) if name not in used)
     return assigned
 

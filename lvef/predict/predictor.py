@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class Predictor:
             of an LV segmenter. A checkpoint that is an LV segmenter's finds them itself.
         device: Where the networks run, such as cpu or cuda; a GPU if there is one.
         trusted: Modules outside this package that may be imported for a task of a user's own.
+        fast: Whether networks run in bfloat16 where that is faster; see `inference`.
 
     Raises:
         CheckpointError: The checkpoint is missing, unreadable, or of another package.
@@ -53,11 +55,12 @@ class Predictor:
         segmenter: str | Path = SHIPPED,
         device: str | torch.device | None = None,
         trusted: Sequence[str] = (),
+        fast: bool = False,
     ) -> None:
         self.task: Any = load_task(checkpoint, trusted)
         trained_with = describe_checkpoint(checkpoint)["data"]
         self.seen = FrameOptions.of_checkpoint(self.task.frames, trained_with)
-        self.device = best_device(device)
+        self.device, self.fast = best_device(device), fast
         self.segmenter = str(checkpoint if self.task.finds_beats else segmenter)
         self._remark = "" if ViewGate.read(*read_weights(self.segmenter)) else NO_GATE
         self.beats = pd.DataFrame(columns=BEAT_COLUMNS)
@@ -96,9 +99,9 @@ class Predictor:
             )
         where = [paths] if isinstance(paths, (str, Path)) else list(paths)
         check_pairs(where, self.seen.frames)
-        ask = None if self.task.finds_beats else FramePredictor(self.task, self.device).batch
+        ask = None if self._frame_predictor is None else self._frame_predictor.batch
         seen = None if ask is None else self.seen
-        work = WorkOptions(self.segmenter, seen, fps, records=False)
+        work = WorkOptions(self.segmenter, seen, fps, records=False, fast=self.fast)
         rows: dict[ClipInput, list[dict[str, Any]]] = {}
         pending = PendingClips(lambda clip, own, _: rows.update({clip: own}))
         search = Search()
@@ -118,12 +121,20 @@ class Predictor:
         self.beats = beats.reset_index(drop=True)
         return videos.reset_index(drop=True)
 
+    @cached_property
+    def _frame_predictor(self) -> FramePredictor | None:
+        """The model of EF; None where an LV segmenter says all there is."""
+        if self.task.finds_beats:
+            return None
+        return FramePredictor(self.task, self.device, self.fast)
+
 
 def load(
     checkpoint: str | Path,
     segmenter: str | Path = SHIPPED,
     device: str | torch.device | None = None,
     trusted: Sequence[str] = (),
+    fast: bool = False,
 ) -> Predictor:
     """Load a checkpoint, to predict new clips with; see `Predictor`."""
-    return Predictor(checkpoint, segmenter, device, trusted)
+    return Predictor(checkpoint, segmenter, device, trusted, fast)

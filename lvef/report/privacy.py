@@ -18,9 +18,9 @@ _GONE = "…"
 _VIDEO = "the video"
 _WITHHELD = "(withheld)"
 _PRIVATE = {
-    "root", "videos", "keyframes", "feature_cache", "default_root_dir", "save_dir", "dirpath",
-    "ckpt_path", "checkpoint", "members", "weights", "experiment", "name", "version", "filename",
-    "config", "dict_kwargs", "project", "entity", "tags", "notes", "group", "id", "key",
+    "root", "videos", "keyframes", "feature_cache", "frame_cache", "default_root_dir", "save_dir",
+    "dirpath", "ckpt_path", "checkpoint", "members", "weights", "experiment", "name", "version",
+    "filename", "config", "dict_kwargs", "project", "entity", "tags", "notes", "group", "id", "key",
 }  # fmt: skip
 _SHARED = {"shipped", "auto", "imagenet", "IMAGENET1K_V1", "IMAGENET1K_V2"}
 _LIGHTNING = {

@@ -9,11 +9,14 @@ validation, checkpoints, TensorBoard.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
+from collections.abc import Iterator
+from functools import partial
 
+import harness
 import torch
+from harness import Line, Measured
 from torch.utils.data import DataLoader
 
 from lvef.cli.lightning_cli import run  # imported before the clock starts, as PyTorch is
@@ -60,17 +63,29 @@ def frozen_fit(root: str, frames: list[str]) -> float:
         return time.perf_counter() - start
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--root", default="data/benchmark")
-    parser.add_argument("--frames", nargs="+", default=["ESF"])
-    arguments = parser.parse_args()
-    torch.set_num_threads(2)
-    once = one_pass(arguments.root, arguments.frames)
-    fit = frozen_fit(arguments.root, arguments.frames)
-    names = " + ".join(arguments.frames)
-    print(f"{names}: one pass over TRAIN {once:.1f} s; {EPOCHS} epochs {fit:.1f} s = "
-          f"{fit / once:.2f} passes")  # fmt: skip
+def claims(root: str, frames: list[str], rounds: int) -> Iterator[Line]:
+    """Yield what a fit costs in passes."""
+    ways = {"fit": partial(frozen_fit, root, frames), "pass": partial(one_pass, root, frames)}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            seconds[name].append(way())
+    names = "_".join(frames).lower()
+    fit = Measured(f"{EPOCHS} epochs of fit, features not kept from before", seconds["fit"])
+    once = Measured("one pass of the backbone over TRAIN", seconds["pass"])
+    yield Line(f"frozen_fit_{names}", fit, once, at_most=True)
+
+
+def main(words: list[str] | None = None) -> None:
+    """Measure, by default once."""
+    options = harness.parser(__doc__)
+    options.add_argument("--root", default="data/benchmark")
+    options.add_argument("--frames", nargs="+", default=["ESF"])
+    asked = options.parse_args(words)
+    torch.set_num_threads(asked.threads)
+    settings = harness.settings_of(asked)
+    lines = claims(asked.root, asked.frames, asked.rounds or 1)
+    harness.tell(lines, settings, asked.json)
 
 
 if __name__ == "__main__":

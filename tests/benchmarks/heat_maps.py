@@ -13,10 +13,13 @@ import argparse
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import torch
+from harness import Line, Measured, by_turns
 
 from lvef.models import EFTask
 from lvef.models.attribution import METHOD_NAMES, METHODS, SaliencyMapper
@@ -26,27 +29,22 @@ from lvef.report import report
 CASES, REPEATS, REPORTED = 16, 3, 400
 
 
-def seconds(work) -> float:
-    """Return the shortest time of a few runs."""
-    times = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def maps(task: EFTask) -> None:
-    """Print what each method costs."""
+def maps(task: EFTask) -> Iterator[Line]:
+    """Yield what each method costs beside the model itself."""
     frames = torch.randint(0, 256, (CASES, len(task.frames), 3, 112, 112), dtype=torch.uint8)
-    with torch.no_grad():
-        once = seconds(lambda: task(frames))
-    print(f"the model itself: {1000 * once / CASES:.0f} ms a case (1.0 x)")
     mapper = SaliencyMapper(task)
+    ways = {method: partial(mapper.maps, frames, method) for method in METHODS}
+    seconds = by_turns(REPEATS, {**ways, "itself": partial(_answer, task, frames)})
+    ms = {name: [1000 * s / CASES for s in took] for name, took in seconds.items()}
+    itself = Measured("the model itself", ms["itself"], "ms a case")
     for method in METHODS:
-        cost = seconds(lambda method=method: mapper.maps(frames, method))
-        name = METHOD_NAMES[method]
-        print(f"{name}: {1000 * cost / CASES:.0f} ms a case ({cost / once:.1f} x)")
+        mine = Measured(METHOD_NAMES[method], ms[method], "ms a case")
+        yield Line(f"heat_map_{method}", mine, itself, at_most=True)
+
+
+@torch.no_grad()
+def _answer(task: EFTask, frames: torch.Tensor) -> None:
+    task(frames)
 
 
 def page(run: Path) -> None:
@@ -71,7 +69,8 @@ def main() -> None:
     arguments = parser.parse_args()
     task = load_task(arguments.ckpt_path)
     assert isinstance(task, EFTask)
-    maps(task)
+    for line in maps(task):
+        print(line)
     if arguments.run is not None:
         page(arguments.run)
 

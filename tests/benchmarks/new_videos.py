@@ -11,13 +11,13 @@ standard` are those of the standard population. `--real` is a folder of `ID.avi`
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 import torch
+from harness import Line, Measured, by_turns
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
@@ -73,23 +73,18 @@ def nearest(found: list[int], frame: int) -> int:
     return min((abs(int(one) - int(frame)) for one in found), default=10_000)
 
 
-def speed(analyser: ClipAnalyser) -> None:
+def speed(analyser: ClipAnalyser) -> Line:
     """Time the analysis of one clip of 176 frames, warm, beside the network in it alone."""
     clip = PhantomClip(7, 0)
     frames = np.concatenate([clip.frames()] * 4)[:176]
-    analyser(frames, 50.0)
-    times = []
-    for _ in range(3):
-        started = time.perf_counter()
-        analyser(frames, 50.0)
-        times.append(time.perf_counter() - started)
-    started = time.perf_counter()
-    segment(analyser.net, frames, 50.0)
-    alone = time.perf_counter() - started
-    print(
-        f"176 frames of 112 x 112 analysed in {min(times):.2f} s, {min(times) / alone:.1f} times "
-        f"the network alone ({torch.get_num_threads()} threads)"
-    )
+    ways = {
+        "ours": lambda: analyser(frames, 50.0),
+        "alone": lambda: segment(analyser.net, frames, 50.0),
+    }
+    seconds = by_turns(3, ways)
+    whole = Measured(f"176 frames analysed, {torch.get_num_threads()} threads", seconds["ours"])
+    alone = Measured("one look of the network at them", seconds["alone"])
+    return Line("clip_analysed", whole, alone, at_most=True)
 
 
 def main() -> None:
@@ -102,7 +97,7 @@ def main() -> None:
     options = parser.parse_args()
     cv2.setNumThreads(1)
     analyser = ClipAnalyser(options.weights)
-    speed(analyser)
+    print(speed(analyser))
     if options.real is not None:
         table = real_clips(analyser, options.real)
         print(table.round(2).to_string())

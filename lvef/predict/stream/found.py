@@ -74,9 +74,16 @@ def found_clips(
     network = None if device.type == "cpu" else network_on(work.segmenter, device, work.fast)
     if workers == 0:
         return inline(ClipWork(work, network), clips, stop)
-    start = partial(ClipWork, work)
+    start = partial(_ready, work)
     pool: Pool[ClipInput, FoundClip] = Pool(start, workers, limits, network)
     return stack.enter_context(pool).run(clips, stop)
+
+
+def _ready(work: WorkOptions, network: Network | None) -> ClipWork:
+    """Return what a worker does, its segmenter loaded before there is a limit on its memory."""
+    ready = ClipWork(work, network)
+    ready.analyser  # noqa: B018
+    return ready
 
 
 def rows_of(ended: Finished[ClipInput, FoundClip]) -> FoundClip:
@@ -94,7 +101,7 @@ def network_on(segmenter: str, device: torch.device, fast: bool = False) -> Netw
     def look(
         clips: Tensor, surveys: Tensor, told_of: tuple[int, int] | None
     ) -> tuple[Tensor, Tensor | None]:
-        with inference(device, fast, small=True):
+        with inference(device, fast):
             asked = clips.to(device), surveys.to(device)
             if told_of is None:
                 return net(*asked).float(), None

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from lvef.data.formats import ClipFile
 from lvef.data.looks import VIEW
 from lvef.data.names import frame_rate
 from lvef.data.prepare import prepare_decoded
-from lvef.data.slots import A2C, A4C, FRAME_COLUMNS, View, asks_for_a2c, view_of
+from lvef.data.slots import A2C, A4C, FRAME_COLUMNS, VIEWS, View, asks_for_a2c, view_of
 from lvef.data.views import ClipView, FrameOptions
 from lvef.errors import VideoError
 from lvef.models.segmentation.network import Painter
@@ -41,6 +42,11 @@ from lvef.predict.stream.studies import without_own_ef
 from lvef.predict.stream.worker import Network
 
 PREVIEWS, OVERLAYS = "previews", "overlays"
+_OF_FRAMES = {
+    "ef_true", *FRAME_COLUMNS.values(),
+    *(view.column(name) for view in VIEWS for name in ("path", "num_frames", VIEW)),
+}  # fmt: skip
+"""What a data set of frames asks of a table."""
 
 
 @dataclass(frozen=True)
@@ -98,24 +104,31 @@ class ClipWork:
     Args:
         options: What that is.
         network: In place of the segmenter's network, see `Pool`.
-
-    Raises:
-        WeightsError: The segmenter's weights cannot be read.
     """
 
     def __init__(self, options: WorkOptions, network: Network | None = None) -> None:
         prepare_for_workers()
         self.options = options
         self.clock = _Clock()
-        # On the CPU even where another process looks with a network on its device: one of each
-        # worker's own there would only take memory.
-        self.analyser = ClipAnalyser(options.segmenter, "cpu", options.fast)
-        own = self.analyser.net
-        self.analyser.net = _Timed(own if network is None else _Elsewhere(network), self.clock)
+        self._network = network
         self._record, self._wanted = b"", A4C.name
         self._disks: list[BeatDisks | None] | None = None
         self._volumes: list[dict[str, float]] = []
         self._contours: str | None = None
+
+    @cached_property
+    def analyser(self) -> ClipAnalyser:
+        """Finds the beats; loaded with the first clip whose beats are not given.
+
+        Raises:
+            WeightsError: The segmenter's weights cannot be read.
+        """
+        # On the CPU even where another process looks with a network on its device: one of each
+        # worker's own there would only take memory.
+        analyser = ClipAnalyser(self.options.segmenter, "cpu", self.options.fast)
+        asked = analyser.net if self._network is None else _Elsewhere(self._network)
+        analyser.net = _Timed(asked, self.clock)
+        return analyser
 
     def __call__(self, clip: ClipInput) -> FoundClip:
         """Do it to a clip; whatever is wrong with it becomes a reason."""
@@ -201,7 +214,11 @@ class ClipWork:
         usable = [number for number, row in enumerate(rows) if not row["reason"]]
         if not usable:
             return None
-        table = pd.DataFrame([rows[number] for number in usable], index=usable)
+        # Only what the data set asks for: a table of every column takes as long as its clip.
+        names = [name for name in rows[usable[0]] if name in _OF_FRAMES]
+        table = pd.DataFrame(
+            {name: [rows[number][name] for number in usable] for name in names}, index=usable
+        )
         if asked_clip(seen.frames) is not None:
             table["fps"] = self._rate(clip)
         options = (seen.frames, seen.image_size, seen.remove_artifacts)
