@@ -85,23 +85,23 @@ def test_where_nothing_looks_at_the_view_that_is_told_once(clip, tmp_path, capsy
         assert made.get("made_with", made)["segmenter_remark"] == NO_GATE
 
 
-def test_predict_says_what_is_seen_and_where_nothing_looks(clip, tmp_path, capsys):
+def test_predict_says_what_is_seen_and_where_nothing_looks(clip, tmp_path, caplog):
     for view in ("PSAX", None):
         weights = weights_that_see(view, tmp_path / "weights.safetensors")
         words = ["predict", "--config", str(CONFIGS / "lv_seg.yaml"), "--data.videos", str(clip),
                  "--data.segmenter", str(weights), "--trainer.accelerator", "cpu",
                  "--trainer.default_root_dir", str(tmp_path / str(view))]  # fmt: skip
-        capsys.readouterr()
+        caplog.clear()
         assert main(words) == 0
-        told = capsys.readouterr()
         (row,) = pd.read_csv(newest(tmp_path / str(view), "predictions.csv")).to_dict("records")
         made = json.loads(newest(tmp_path / str(view), "predictions.json").read_text())
-        assert (told.out + told.err).count(NO_GATE) == (view is None)
+        assert caplog.text.count(NO_GATE) == (view is None)
         assert (made["segmenter_remark"] == NO_GATE) == (view is None)
         assert (row["reason"] == AXIS) == (view == "PSAX")
         assert pd.isna(row["view"]) == pd.isna(row["p_a4c"]) == (view is None)
 
 
+@pytest.mark.slow
 def test_a_loaded_model_says_what_is_seen_and_where_nothing_looks(logs, clip, tmp_path, recwarn):
     model = best(logs, "esf_mlp")
     weights = weights_that_see("PSAX", tmp_path / "axis.safetensors")
