@@ -1,5 +1,4 @@
 import random
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +17,7 @@ from lvef.data.transforms import Augmentation
 from lvef.data.views import to_square
 from lvef.errors import ConfigurationError, DatasetError, VideoError
 from lvef.phantom import PhantomClip
+from lvef.predict.clip_beats import FoundBeats
 from lvef.predict.stream.inputs import clip_inputs
 
 
@@ -215,7 +215,7 @@ def test_a_clip_that_does_not_fit_into_memory_does_not_stop_the_others(tmp_path)
     def finder(file, name):
         if file.path.name == "large.avi":
             raise MemoryError
-        return SimpleNamespace(quality=0.1, reason="nothing beats", beats=(), view=None)
+        return FoundBeats((), 0.1, "nothing beats")
 
     table = found_rows(tmp_path, find=finder).set_index("video")
     assert "not enough memory" in table.loc["large", "reason"]

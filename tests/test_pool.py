@@ -66,14 +66,15 @@ def test_a_job_that_takes_too_much_memory_is_lost():
 def test_looks_that_wait_together_are_looked_at_together():
     sizes = []
 
-    def network(clips, surveys):
+    def network(clips, surveys, told_of):
         sizes.append(len(clips))
         assert len(clips) == len(surveys)
         time.sleep(0.2)  # meanwhile the others come to wait
-        return clips * 2
+        return clips * 2, None if told_of is None else clips.sum((1, 2, 3)) + told_of[1]
 
     done = ended([("look", n) for n in range(12)], workers=3, network=network)
-    assert {n: each.answer[1] for n, each in done.items()} == {n: n * 2.0 * 32 for n in range(12)}
+    expected = {n: 64 * n + (0 if n % 2 else 32 * n + 2) for n in range(12)}
+    assert {n: each.answer[1] for n, each in done.items()} == expected
     assert sum(sizes) == 12
     assert max(sizes) > 1
     assert torch.get_num_threads() > 0

@@ -13,6 +13,7 @@ from helpers import CONFIGS, newest, told
 from lvef.cli.commands import main
 from lvef.errors import DatasetError, OutputError, VideoError
 from lvef.files import read_csv
+from lvef.predict.clip_beats import FoundBeats
 from lvef.predict.numbers import number_places, place_of
 from lvef.predict.stream.store import stored_clips
 
@@ -20,7 +21,7 @@ from lvef.predict.stream.store import stored_clips
 def found(file, name):
     beat = SimpleNamespace(ed_frame=1, es_frame=7, mid_frame=4, ef=55.0, ef_std=8.0, ef_reach=1.6,
                            quality=0.7)  # fmt: skip
-    return SimpleNamespace(quality=0.9, reason="", beats=(beat, beat), view=None)
+    return FoundBeats((beat, beat), 0.9, "")
 
 
 def clips(folder, *names):
