@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 import warnings
 from dataclasses import replace
@@ -222,6 +224,8 @@ def test_two_processes_of_a_fit_share_it(phantom_root: Path, tmp_path: Path) -> 
     words += ["--data.image_size", "32", "--data.num_workers", "1", "--data.batch_size", "8"]
     words += ["--model.backbone.weights", "null", "--trainer.max_epochs", "2"]
     words += ["--trainer.accelerator", "cpu", "--trainer.devices", "2"]
-    words += ["--trainer.strategy", "ddp_fork", "--data.frame_cache", str(tmp_path / "kept")]
-    assert main([*words, "--trainer.default_root_dir", str(tmp_path)]) == 0
-    assert len(files(tmp_path / "kept")) == 25
+    words += ["--trainer.strategy", "ddp", "--data.frame_cache", str(tmp_path / "kept")]
+    command = [sys.executable, "-m", "lvef", *words, "--trainer.default_root_dir", str(tmp_path)]
+    subprocess.run(command, check=True, timeout=300)
+    # VAL has 3; of TRAIN's 22 two processes see two whole batches of 8 an epoch, and drop the rest.
+    assert 3 + 16 <= len(files(tmp_path / "kept")) <= 3 + 22
