@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 from lvef import stopping
 from lvef.errors import ConfigurationError, DatasetError
@@ -77,7 +78,7 @@ def analyse(words: Sequence[str]) -> None:
         print(f"Shard {shard} is done. When all are: python -m lvef merge {asked.output}")
         return
     with suppress(DatasetError) if stopping.asked() else nullcontext():  # before any clip
-        _merge(asked.output, archive.manifest["made_with"])
+        _merge(asked.output, archive.manifest, whole=not stopping.asked())
     if asked.report and not stopping.asked():
         _report(asked)
     stopping.end_if_asked()
@@ -140,20 +141,27 @@ def merge(words: Sequence[str]) -> None:
 
     manifest = read_manifest(folder / MANIFEST)
     there = len(shards_of(folder))
-    if there < manifest["shards"]:
+    whole = there >= manifest["shards"]
+    if not whole:
         print(f"Only {there} of {manifest['shards']} shards are there: the tables are of these.")
     if "version" not in manifest and not (folder / PREDICTIONS).exists():  # predict's own
         print(
             "This `predict` was killed: the tables hold the clips that it was done with. Another "
             "begins anew in a run of its own; `analyse` goes on where it was stopped."
         )
-    _merge(folder, manifest["made_with"])
+    _merge(folder, manifest, whole)
 
 
-def _merge(folder: Path, made_with: dict[str, object]) -> None:
+def _merge(folder: Path, manifest: dict[str, Any], whole: bool) -> None:
+    """Write tables, and the reports of studies where they are known to be whole."""
     from lvef.predict.stream.merge import merge_shards
+    from lvef.predict.stream.study_reports import StudyReports
 
-    clips, failed = merge_shards(folder, made_with)
+    made_with = manifest["made_with"]
+    reports = StudyReports.of(folder, manifest) if whole else None
+    clips, failed = merge_shards(folder, made_with, reports)
+    for remark in [] if reports is None else reports.remarks():
+        print(remark, file=sys.stderr)
     aside = f" ({failed:,} failed: see reason there)" if failed else ""
     and_studies = " and studies.csv" if made_with.get("studies") else ""
     print(f"Done: {folder / 'predictions.csv'}{and_studies}, {clips:,} clips{aside}")
@@ -198,7 +206,8 @@ def _analyse_parser() -> argparse.ArgumentParser:
     add("--no_previews", action="store_true", help="no picture of each clip")
     add("--report", action="store_true", help="one page of all clips, report/report.html")
     add("--dicom_sr", metavar="DIR",
-        help="EF of each DICOM clip as a Structured Report, which names the patient")  # fmt: skip
+        help="EF of each DICOM clip, and with --studies of each study, as a Structured Report, "
+        "which names the patient")  # fmt: skip
     add("--dicom_seg", metavar="DIR",
         help="its ED and ES contours as a DICOM Segmentation, likewise")  # fmt: skip
     add("--anonymize", metavar="KEY.csv",

@@ -1,4 +1,4 @@
-"""What a report says of a loop, as the tables say it."""
+"""What a report says of a loop, or of a study, as the tables say it."""
 
 from __future__ import annotations
 
@@ -67,6 +67,59 @@ def answer_of(video: dict[str, Any], beats: Sequence[dict[str, Any]]) -> Answer 
         edv=_number(beat, "edv"),
         esv=_number(beat, "esv"),
         view=apical_view(str(beats[0].get("view") or beats[0].get("apical_view") or "")),
+    )
+
+
+@dataclass(frozen=True)
+class StudyAnswer:
+    """What a report says of a study; `ef`, `lower`, `upper`, `review` as of a loop.
+
+    Attributes:
+        std: Standard deviation of the error of EF, in points.
+        planes: What the contours are of: "biplane", "A4C" or "A2C".
+        ef_geometric: EF by these contours in percent; `ef`, where no model of EF answered.
+        edv: End-diastolic volume by these contours in mL; NaN where it is not known.
+        esv: End-systolic volume likewise.
+        num_beats: Good beats of the four-chamber clips, of the two-chamber ones where none is.
+        num_clips: Clips of the study.
+        num_a4c: Four-chamber clips that the answer rests on.
+        num_a2c: Two-chamber clips likewise.
+        remark: What `studies.csv` remarks.
+    """
+
+    ef: float
+    lower: float
+    upper: float
+    std: float
+    planes: str
+    ef_geometric: float
+    edv: float
+    esv: float
+    num_beats: int
+    num_clips: int
+    num_a4c: int
+    num_a2c: int
+    review: bool = False
+    remark: str = ""
+
+
+def study_answer_of(row: dict[str, Any]) -> StudyAnswer | None:
+    """Return what a row of `studies.csv` says; None where the study has no EF."""
+    if row["status"] != "ok" or not _number(row, "ef") >= 0:
+        return None
+    counts = {name: int(row[name]) for name in ("num_beats", "num_clips", "num_a4c", "num_a2c")}
+    return StudyAnswer(
+        ef=_number(row, "ef"),
+        lower=_number(row, "ef_lower"),
+        upper=_number(row, "ef_upper"),
+        std=_number(row, "ef_std"),
+        planes=str(row.get("planes") or ""),
+        ef_geometric=_number(row, "ef_geometric"),
+        edv=_number(row, "edv"),
+        esv=_number(row, "esv"),
+        **counts,
+        review=_number(row, "review") == 1,
+        remark=str(row.get("remark") or ""),
     )
 
 

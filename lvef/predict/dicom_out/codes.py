@@ -18,10 +18,15 @@ END_SYSTOLIC_VOLUME = CodedConcept("18148-7", "LN", "Left Ventricular End Systol
 ED_FRAME = CodedConcept("ED_FRAME", OWN, "End-diastolic frame, counted from 1")
 ES_FRAME = CodedConcept("ES_FRAME", OWN, "End-systolic frame, counted from 1")
 NUM_BEATS = CodedConcept("NUM_BEATS", OWN, "Beats that the answer rests on")
+NUM_CLIPS = CodedConcept("NUM_CLIPS", OWN, "Clips of the study")
+NUM_A4C = CodedConcept("NUM_A4C", OWN, "Four-chamber clips that the answer rests on")
+NUM_A2C = CodedConcept("NUM_A2C", OWN, "Two-chamber clips that the answer rests on")
+EF_STD = CodedConcept("EF_STD", OWN, "Standard deviation of the error of EF")
 QUALITY = CodedConcept("QUALITY", OWN, "How far the analysis can be trusted, 0 to 1")
 
 MEDIAN = CodedConcept("373099004", "SCT", "Median")
 DISKS = CodedConcept("125208", "DCM", "Method of Disks, Single Plane")
+BIPLANE_DISKS = CodedConcept("125207", "DCM", "Method of Disks, Biplane")
 ABOVE = CodedConcept("371886008", "SCT", "+, range of upper measurement uncertainty")
 BELOW = CodedConcept("371885007", "SCT", "-, range of lower measurement uncertainty")
 

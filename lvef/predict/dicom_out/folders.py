@@ -6,7 +6,7 @@ import logging
 import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -17,17 +17,23 @@ from typing import TYPE_CHECKING, Any, Literal
 from lvef.data.formats import error_name, is_dicom, read_identity
 from lvef.errors import ConfigurationError, OutputError, VideoError
 from lvef.files import make_room, replacing
-from lvef.predict.dicom_out.answer import Answer
+from lvef.predict.dicom_out.answer import Answer, StudyAnswer
 from lvef.predict.dicom_out.maker import Maker
 from lvef.predict.stream.pictures import picture_path
 
 if TYPE_CHECKING:
     from lvef.analysis.result import ClipAnalysis
 
-Kind = Literal["sr", "seg"]
-KINDS: dict[Kind, str] = {"sr": "Structured Reports", "seg": "Segmentations"}
+Kind = Literal["sr", "seg", "study"]
+KINDS: dict[Kind, str] = {
+    "sr": "Structured Reports", "seg": "Segmentations", "study": "Structured Reports of studies",
+}  # fmt: skip
 NO_DICOM, NO_EF, NO_CONTOURS = "no DICOM", "no EF", "no contours, as their frames were given"
 """Why there is no object of a clip."""
+SOME_NO_DICOM, GONE = "a clip of their EF is no DICOM", "a clip of their EF is not there any more"
+SEVERAL_STUDIES = "their clips state several StudyInstanceUIDs"
+SEVERAL_PATIENTS = "their clips do not name one patient"
+"""Why there is none of a study."""
 
 
 def require_highdicom(option: str) -> None:
@@ -125,6 +131,52 @@ class DicomFolders:
         lacking = NO_CONTOURS if given else NO_EF
         return self._written("seg", self.seg, clip, name, lacking, str)
 
+    def study_report(
+        self, clips: Sequence[Path], views: Sequence[str], name: str, answer: StudyAnswer
+    ) -> tuple[Path | None, str]:
+        """Write the report of a study, unless its clips cannot all be referred to as of one study.
+
+        Args:
+            clips: Files that its EF is of.
+            views: The view of each; empty where none is known.
+            name: What the study is called in the tables.
+            answer: What was found in them.
+
+        Returns:
+            The file, None where it was not written, and why.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        assert self.sr is not None
+        if not all(clip.exists() for clip in clips):
+            return None, GONE
+        if not all(map(is_dicom, clips)):
+            return None, SOME_NO_DICOM
+        found: list[Path] = []
+
+        def write() -> str:
+            from lvef.predict.dicom_out.study_report import study_report
+
+            assert self.sr is not None
+            # A copy of a file is the same instance, and is referred to once.
+            known = {
+                source.SOPInstanceUID: (source, view)
+                for source, view in zip(map(read_identity, clips), views, strict=True)
+            }
+            sources, own = zip(*known.values(), strict=True)
+            if len({source.StudyInstanceUID for source in sources}) > 1:
+                return SEVERAL_STUDIES
+            if len({(source.PatientID, source.get("IssuerOfPatientID")) for source in sources}) > 1:
+                return SEVERAL_PATIENTS
+            path = object_path(self.sr, name, "study", sources[0].StudyInstanceUID)
+            _save(study_report(sources, own, answer, self.maker), path)
+            found.append(path)
+            return ""
+
+        reason = _or_why("study", self.sr, clips, write)
+        return found[0] if found else None, reason
+
     def _written(
         self,
         kind: Kind,
@@ -137,33 +189,59 @@ class DicomFolders:
         assert folder is not None
         if not is_dicom(clip):
             return NO_DICOM
-        try:
-            with _quiet():
-                source = read_identity(clip)
-                path = object_path(folder, name, kind, source.SOPInstanceUID)
-                if lacking:
-                    path.unlink(missing_ok=True)
-                    return lacking
-                made = make(source)
-                with replacing(path) as unfinished:
-                    made.save_as(unfinished, enforce_file_format=True)
-                return ""
-        except VideoError as error:
-            return lacking or str(error).removeprefix(f"{clip.name}: ")
-        except OutputError:
-            raise
-        except OSError as error:
-            raise OutputError.of(folder, error) from error
-        except Exception as error:  # its words may quote whose the file is
-            logging.getLogger(__name__).debug("no %s of a clip", kind, exc_info=True)
-            return f"highdicom cannot write it ({error_name(error)})"
+
+        def write() -> str:
+            source = read_identity(clip)
+            path = object_path(folder, name, kind, source.SOPInstanceUID)
+            if lacking:
+                path.unlink(missing_ok=True)
+            else:
+                _save(make(source), path)
+            return ""
+
+        reason = _or_why(kind, folder, [clip], write)
+        return lacking or reason
+
+
+def _save(made: Any, path: Path) -> None:
+    with replacing(path) as unfinished:
+        made.save_as(unfinished, enforce_file_format=True)
+
+
+def _or_why(kind: Kind, folder: Path, clips: Sequence[Path], write: Callable[[], str]) -> str:
+    """Write an object, and return why there is none.
+
+    Args:
+        kind: Of what kind it is.
+        folder: Where it goes.
+        clips: What it is made from.
+        write: Writes it, or returns why it does not.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    try:
+        with _quiet():
+            return write()
+    except VideoError as error:
+        told = str(error)
+        for clip in clips:
+            told = told.removeprefix(f"{clip.name}: ")
+        return told
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError.of(folder, error) from error
+    except Exception as error:  # its words may quote whose the file is
+        logging.getLogger(__name__).debug("no %s of a clip", kind, exc_info=True)
+        return f"highdicom cannot write it ({error_name(error)})"
 
 
 def object_path(folder: Path, name: str, kind: Kind, instance: str) -> Path:
-    """Return where the object of a clip goes: in folders as the clips lie.
+    """Return where the object of a clip, or of a study, goes: in folders as the clips lie.
 
-    The name ends in what tells the instance that it was made from: clips of other folders that are
-    called the same, as the next run may have, must not take each other's place.
+    The name ends in what tells the instance, or the study, that it was made from: those of other
+    folders that are called the same, as the next run may have, must not take each other's place.
     """
     mark = sha256(instance.encode()).hexdigest()[:8]
     return picture_path(folder, name, f".{mark}.{kind}.dcm")
@@ -190,23 +268,24 @@ class Written:
     """How many objects were written, and why others were not.
 
     Attributes:
-        counts: Clips by kind and reason; the reason of one that was written is empty.
+        counts: Clips, or studies, by kind and reason; that of one that was written is empty.
     """
 
     counts: dict[Kind, Counter[str]] = field(default_factory=dict)
 
     def add(self, kind: Kind, reason: str) -> None:
-        """Count a clip."""
+        """Count a clip, or a study."""
         self.counts.setdefault(kind, Counter())[reason] += 1
 
     def remarks(self, folders: DicomFolders) -> list[str]:
         """Return a line a kind."""
         lines = []
         for kind, counts in self.counts.items():
-            folder = folders.sr if kind == "sr" else folders.seg
+            folder = folders.seg if kind == "seg" else folders.sr
             line = f"{counts['']:,} {KINDS[kind]} went to {folder}"
             aside = [f"{count:,} ({why})" for why, count in counts.most_common() if why]
             if aside:
-                line += f"; none of clips: {', '.join(aside)}"
+                of = "studies" if kind == "study" else "clips"
+                line += f"; none of {of}: {', '.join(aside)}"
             lines.append(line)
         return lines

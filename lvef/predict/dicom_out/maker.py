@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
@@ -37,6 +38,16 @@ class Maker:
     task: str = ""
     trained_on: str = ""
     level: float = 0.9
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> Maker:
+        """Return what made an archive, by its manifest."""
+        made = manifest["made_with"]
+        return cls(
+            version=made["version"], segmenter=manifest["segmenter"],
+            segmenter_trained_on=made["segmenter_trained_on"], model=manifest["model"] or "",
+            task=made["task"], trained_on=made["trained_on"], level=made["level"],
+        )  # fmt: skip
 
     def uid(self, *about: Any) -> str:
         """Return a UID (PS3.5, B.2) that follows from this and what it is about.

@@ -10,10 +10,11 @@ from typing import Any
 import highdicom as hd
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.sr import CodedConcept, Measurement
+from highdicom.sr import MeasurementsAndQualitativeEvaluations as Group
 
 from lvef.notice import NOT_FOR_DIAGNOSIS
 from lvef.predict.dicom_out import codes
-from lvef.predict.dicom_out.answer import Answer
+from lvef.predict.dicom_out.answer import Answer, StudyAnswer
 from lvef.predict.dicom_out.maker import NAME, Maker
 
 _SERIES_NUMBER = 9901
@@ -29,30 +30,53 @@ def measurement_report(source: Any, answer: Answer, maker: Maker) -> hd.sr.Enhan
         answer: What was found in it.
         maker: What found it.
     """
-    content = hd.sr.MeasurementReport(
-        observation_context=hd.sr.ObservationContext(observer_device_context=_observer(maker)),
-        procedure_reported=codes.ECHOCARDIOGRAPHY,
-        imaging_measurements=[_group(source, answer, maker)],
-    )
-    known = deepcopy(source)  # highdicom knows neither retired classes nor those of a maker's own
-    known.SOPClassUID = _ULTRASOUND_LOOP
-    report = hd.sr.EnhancedSR(
-        evidence=[known],
-        content=content,
+    group = loop_group(source, answer.view, maker, _measurements(source, answer, maker))
+    say(group, summary(answer, maker))
+    return document(
+        [source],
+        [group],
+        maker,
         series_instance_uid=maker.uid("SR", source.StudyInstanceUID),
         series_number=_SERIES_NUMBER,
         sop_instance_uid=maker.uid("SR", source.SOPInstanceUID, answer),
         instance_number=int(source.get("InstanceNumber") or 1),
+    )
+
+
+def document(
+    sources: Sequence[Any], groups: Sequence[Group], maker: Maker, **about: Any
+) -> hd.sr.EnhancedSR:
+    """Return a report of loops of one study, whose patient is that of the first.
+
+    Args:
+        sources: Whose the loops are, and which; see `read_identity`.
+        groups: What is said.
+        maker: What found it.
+        about: Which document it is, as the constructor of highdicom calls it.
+    """
+    content = hd.sr.MeasurementReport(
+        observation_context=hd.sr.ObservationContext(observer_device_context=_observer(maker)),
+        procedure_reported=codes.ECHOCARDIOGRAPHY,
+        imaging_measurements=groups,
+    )
+    known = deepcopy([*sources])  # highdicom knows neither retired classes nor a maker's own
+    for source in known:
+        source.SOPClassUID = _ULTRASOUND_LOOP
+    report = hd.sr.EnhancedSR(
+        evidence=known,
+        content=content,
         is_complete=True,
         is_final=False,
         is_verified=False,
         coding_schemes=[_own_scheme()],
+        **about,
         **maker.equipment,
     )
+    classes = {source.SOPInstanceUID: source.SOPClassUID for source in sources}
     for study in report.CurrentRequestedProcedureEvidenceSequence:
         for series in study.ReferencedSeriesSequence:
             for reference in series.ReferencedSOPSequence:
-                reference.ReferencedSOPClassUID = source.SOPClassUID
+                reference.ReferencedSOPClassUID = classes[reference.ReferencedSOPInstanceUID]
     return report
 
 
@@ -71,31 +95,46 @@ def _own_scheme() -> Any:
     return CodingSchemeIdentificationItem(codes.OWN, name=NAME)
 
 
-def _group(
-    source: Any, answer: Answer, maker: Maker
-) -> hd.sr.MeasurementsAndQualitativeEvaluations:
-    """Return all that is said of the loop (TID 1501)."""
-    views = [codes.VIEWS[answer.view]] if answer.view else []
-    group = hd.sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=hd.sr.TrackingIdentifier(
-            uid=maker.uid("loop", source.SOPInstanceUID), identifier="Left ventricle in this loop"
-        ),
+def loop_group(
+    source: Any, view: str, maker: Maker, measurements: Sequence[Measurement] = ()
+) -> Group:
+    """Return what is said of a loop.
+
+    Args:
+        source: See `measurement_report`.
+        view: "A4C" or "A2C"; empty where it is not known.
+        maker: What found it.
+        measurements: What was measured in it.
+    """
+    uid = maker.uid("loop", source.SOPInstanceUID)
+    return ventricle_group([source], "Left ventricle in this loop", uid, measurements, view)
+
+
+def ventricle_group(
+    sources: Sequence[Any], name: str, uid: str, measurements: Sequence[Measurement], view: str = ""
+) -> Group:
+    """Return what is said of the left ventricle in some loops (TID 1501)."""
+    views = [codes.VIEWS[view]] if view else []
+    return Group(
+        tracking_identifier=hd.sr.TrackingIdentifier(uid=uid, identifier=name),
         finding_category=codes.ANATOMY,
         finding_type=codes.LEFT_VENTRICLE,
         finding_sites=[hd.sr.FindingSite(codes.LEFT_VENTRICLE)],
-        measurements=_measurements(source, answer, maker),
+        measurements=measurements,
         qualitative_evaluations=[
             hd.sr.QualitativeEvaluation(codes.IMAGE_VIEW, view) for view in views
         ],
         source_images=[
             hd.sr.SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID)
+            for source in sources
         ],
     )
-    told = hd.sr.TextContentItem(
-        codes.COMMENT, summary(answer, maker), hd.sr.RelationshipTypeValues.CONTAINS
-    )
+
+
+def say(group: Group, words: str) -> None:
+    """Add a comment to what is said of some loops."""
+    told = hd.sr.TextContentItem(codes.COMMENT, words, hd.sr.RelationshipTypeValues.CONTAINS)
     group[0].ContentSequence.append(told)
-    return group
 
 
 def _measurements(source: Any, answer: Answer, maker: Maker) -> list[Measurement]:
@@ -110,12 +149,11 @@ def _measurements(source: Any, answer: Answer, maker: Maker) -> list[Measurement
 
     median = {"derivation": codes.MEDIAN} if answer.num_beats > 1 else {}
     method = {} if maker.model else {"method": codes.DISKS}
-    ef = of(codes.EF, answer.ef, codes.PERCENT, ed, es, algorithm_id=_algorithm(maker, False),
+    ef = of(codes.EF, answer.ef, codes.PERCENT, ed, es, algorithm_id=algorithm(maker, False),
             **median, **method)  # fmt: skip
-    # Not MeasurementProperties, which would say that these points of a percentage have no unit.
-    ef[0].ContentSequence.extend(_uncertainty(answer))
+    add_points(ef, reach(answer))
     measurements = [ef]
-    by_contours = {"method": codes.DISKS, "algorithm_id": _algorithm(maker, True)}
+    by_contours = {"method": codes.DISKS, "algorithm_id": algorithm(maker, True)}
     for name, volume, frame in (
         (codes.END_DIASTOLIC_VOLUME, answer.edv, ed), (codes.END_SYSTOLIC_VOLUME, answer.esv, es),
     ):  # fmt: skip
@@ -131,22 +169,30 @@ def _measurements(source: Any, answer: Answer, maker: Maker) -> list[Measurement
     return measurements
 
 
-def _uncertainty(answer: Answer) -> Sequence[hd.sr.NumContentItem]:
+def reach(answer: Answer | StudyAnswer) -> list[tuple[CodedConcept, float]]:
     """Return how far the interval reaches to either side of EF (TID 310)."""
-    sides = ((codes.ABOVE, answer.upper - answer.ef), (codes.BELOW, answer.ef - answer.lower))
-    return [
+    return [(codes.ABOVE, answer.upper - answer.ef), (codes.BELOW, answer.ef - answer.lower)]
+
+
+def add_points(ef: Measurement, points: Sequence[tuple[CodedConcept, float]]) -> None:
+    """Say of an EF what is known of its error, in points, as far as it is.
+
+    Not by MeasurementProperties, which would say that these points of a percentage have no unit.
+    """
+    ef[0].ContentSequence.extend(
         hd.sr.NumContentItem(
             name,
-            reach,
+            value,
             codes.PERCENT,
             relationship_type=hd.sr.RelationshipTypeValues.HAS_PROPERTIES,
         )
-        for name, reach in sides
-        if math.isfinite(reach)
-    ]
+        for name, value in points
+        if math.isfinite(value)
+    )
 
 
-def _algorithm(maker: Maker, contours_alone: bool) -> hd.sr.AlgorithmIdentification:
+def algorithm(maker: Maker, contours_alone: bool) -> hd.sr.AlgorithmIdentification:
+    """Return what measured; see `Maker.parameters`."""
     parameters = maker.parameters(contours_alone)
     return hd.sr.AlgorithmIdentification(
         name=NAME,
@@ -159,11 +205,9 @@ def _algorithm(maker: Maker, contours_alone: bool) -> hd.sr.AlgorithmIdentificat
 
 def summary(answer: Answer, maker: Maker) -> str:
     """Return a report in words, for whoever reads it without its codes."""
-    by = f"a model of EF ({maker.task})" if maker.model else "geometry of the contours"
     words = [
         NOT_FOR_DIAGNOSIS,
-        f"EF {answer.ef:.1f} %, {maker.level:.0%} interval {answer.lower:.1f} to "
-        f"{answer.upper:.1f} %, by {by}; beats: {answer.num_beats}.",
+        f"{ef_in_words(answer, maker)}; beats: {answer.num_beats}.",
         f"Frames, counted from 1: end-diastole {answer.ed_frame + 1}, end-systole "
         f"{answer.es_frame + 1}.",
     ]
@@ -171,7 +215,19 @@ def summary(answer: Answer, maker: Maker) -> str:
         words.append(f"Quality of the analysis {answer.quality:.2f} of 1.")
     if answer.review:
         words.append("A human should look at this loop.")
+    return " ".join([*words, *taught_by(maker)])
+
+
+def ef_in_words(
+    answer: Answer | StudyAnswer, maker: Maker, geometry: str = "geometry of the contours"
+) -> str:
+    """Return an EF, its interval and what it is by, without a full stop."""
+    by = f"a model of EF ({maker.task})" if maker.model else geometry
+    interval = f"{maker.level:.0%} interval {answer.lower:.1f} to {answer.upper:.1f} %"
+    return f"EF {answer.ef:.1f} %, {interval}, by {by}"
+
+
+def taught_by(maker: Maker) -> list[str]:
+    """Return a sentence of what taught whatever answered, where that must be told."""
     taught = maker.trained_on or maker.segmenter_trained_on
-    if taught:
-        words.append(f"What answered learned from {taught}.")
-    return " ".join(words)
+    return [f"What answered learned from {taught}."] if taught else []

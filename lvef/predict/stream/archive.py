@@ -213,15 +213,9 @@ class Archive:
         sr, seg = (None if each is None else expanded(each) for each in self._object_folders)
         if sr is None and seg is None:
             return None
-        made = self.manifest["made_with"]
-        maker = Maker(
-            version=made["version"], segmenter=self.manifest["segmenter"],
-            segmenter_trained_on=made["segmenter_trained_on"], model=self.manifest["model"] or "",
-            task=made["task"], trained_on=made["trained_on"], level=made["level"],
-        )  # fmt: skip
-        folders = DicomFolders(maker, sr, seg)
+        folders = DicomFolders(Maker.of(self.manifest), sr, seg)
         folders.make_room()
-        return Objects(folders, made["frames"])
+        return Objects(folders, self.manifest["made_with"]["frames"])
 
     @property
     def _object_folders(self) -> tuple[str | None, str | None]:

@@ -25,13 +25,16 @@ from lvef.predict.rows import (
 from lvef.predict.stream.schema import ROWS, StoredClip
 from lvef.predict.stream.store import journal_clips, part_clips, parts_of, shards_of
 from lvef.predict.stream.studies import TWO_CHAMBER, By
+from lvef.predict.stream.study_reports import StudyReports
 from lvef.predict.stream.study_table import StudyTable, seen_view
 from lvef.run_files import BEATS, PREDICTIONS, STUDIES
 
 _AT_ONCE = 512
 
 
-def merge_shards(folder: Path, made_with: dict[str, Any]) -> tuple[int, int]:
+def merge_shards(
+    folder: Path, made_with: dict[str, Any], reports: StudyReports | None = None
+) -> tuple[int, int]:
     """Write `predictions.csv`, `beats.csv` and `predictions.json` of all shards of a folder.
 
     And `studies.csv`, where it is known which study each clip is of.
@@ -42,13 +45,14 @@ def merge_shards(folder: Path, made_with: dict[str, Any]) -> tuple[int, int]:
     Args:
         folder: What `analyse` wrote into.
         made_with: What `predictions.json` says.
+        reports: Writes DICOM reports of studies; None where none are wanted.
 
     Returns:
         How many clips there are, and how many of them failed.
 
     Raises:
         DatasetError: There is no shard.
-        OutputError: A table cannot be written.
+        OutputError: A table, or a report, cannot be written.
     """
     shards = shards_of(folder)
     if not shards:
@@ -69,6 +73,8 @@ def merge_shards(folder: Path, made_with: dict[str, Any]) -> tuple[int, int]:
             raise DatasetError(f"{folder}: no clip is analysed yet")
     if studies is not None:
         write_csv(folder / STUDIES, studies.table(made_with["trained_on"]))
+        if reports is not None:
+            reports.write(studies.rows)
     write_json((folder / PREDICTIONS).with_suffix(".json"), made_with)
     return clips, failed
 

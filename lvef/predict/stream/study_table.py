@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,10 +46,27 @@ def seen_view(row: dict[str, Any], by: By) -> str:
     return str((stated or seen) if by == "list" else (seen or stated))
 
 
+@dataclass(frozen=True)
+class UsedClip:
+    """A clip that the EF of a study is of.
+
+    Attributes:
+        path: See `ClipInput.stored_path`.
+        key: See `ClipInput`.
+        view: "A4C" or "A2C"; empty where nothing tells, and it was taken as A4C.
+    """
+
+    path: bytes
+    key: bytes
+    view: str
+
+
 @dataclass
 class _Clip:
     """A clip of a study, as its rows have it; `view` is A4C where none is known."""
 
+    path: bytes
+    key: bytes
     video: str
     view: str
     known: bool
@@ -100,14 +118,21 @@ class StudyTable:
         Args:
             trained_on: What taught whatever answered, where that must be told.
         """
-        known = sorted(self._clips.items(), key=lambda item: (self._names[item[0]], item[0]))
-        rows = [{"study": self._names[key], **self._row(clips)} for key, clips in known]
-        table = pd.DataFrame(rows, columns=COLUMNS)
+        table = pd.DataFrame(self.rows, columns=COLUMNS)
         for flag in ("reduced", "review"):
             table[flag] = table[flag].astype(float).astype("Int64")
         for count in (name for name in COLUMNS if name.startswith("num_")):
             table[count] = table[count].astype("Int64")
         return table.assign(trained_on=trained_on) if trained_on else table
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """What is known of each study, by name, once all clips went by.
+
+        Beside what `studies.csv` says there are `used`, the clips that its EF is of.
+        """
+        known = sorted(self._clips.items(), key=lambda item: (self._names[item[0]], item[0]))
+        return [{"study": self._names[key], **self._row(clips)} for key, clips in known]
 
     def _kept(self, clip: StoredClip) -> _Clip:
         first = clip.rows[0]
@@ -120,7 +145,7 @@ class StudyTable:
             unpacked = [BeatDisks.unpacked(row["disks"]) for row in beats]
             disks = view_disks(unpacked, float(np.median(efs)), std)
         kept = _Clip(
-            first["video"], view or A4C, bool(view), first["reason"] or "",
+            clip.path, clip.key, first["video"], view or A4C, bool(view), first["reason"] or "",
             np.nan if first["quality"] is None else float(first["quality"]),
             first.get("study_uid") or "", len(beats), disks,
             float(beats[0].get("ef_geometric_reach") or np.nan) if beats else np.nan,
@@ -150,6 +175,10 @@ class StudyTable:
             if failed and not shown[A4C]:
                 remarks.append(f"A4C: {failed[0].told['reason']}")
         row |= _counts(clips, shown)
+        row["used"] = [
+            UsedClip(clip.path, clip.key, clip.view if clip.known else "")
+            for clip in (*shown[A4C], *shown[A2C])
+        ]
         remarks += [self._of_files(clips), _unknown(shown[A4C])]
         told = _BETWEEN.join(dict.fromkeys(filter(None, remarks)))
         if pd.notna(row.get("ef")) or pd.notna(row.get("p_reduced")):
