@@ -1,8 +1,9 @@
-"""What `analyse --studies --dicom_sr` files of a whole study: one report, with its row's numbers."""
+"""What `analyse --studies --dicom_sr` files of a study: one report, with its row's numbers."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import highdicom as hd
@@ -14,6 +15,7 @@ from dicoms import PATIENT, ROOT
 from test_dicom_out import COMPLETE, errors_of, loop, one, uncertainty, unit, value
 from test_studies import stored
 
+from lvef import stopping
 from lvef.cli.commands import main
 from lvef.data.formats import write_video
 from lvef.predict.dicom_out import Maker
@@ -58,10 +60,13 @@ def dicom(folder: Path, name: str, **tags: object) -> Path:
     return loop(folder / f"{name}.dcm", **{"SOPInstanceUID": f"{ROOT}5.{number}", **tags})
 
 
-def found(output: Path, path: Path, study: str, view: str, shard: str = SHARD, **row) -> None:
-    """Store what is found in a loop of a study."""
+def found(
+    output: Path, path: Path, study: str, view: str, shard: str = SHARD, listed: bool = True, **row
+) -> None:
+    """Store what is found in a loop of a study, which a list says, or else its place."""
     about = path.stat()
-    clip = ClipInput(path, path.stem, path.name, about.st_size, about.st_mtime_ns, study=study)
+    clip = ClipInput(path, path.stem, path.name, about.st_size, about.st_mtime_ns)
+    clip = replace(clip, study=study if listed else "")
     with ShardStore(output / "shards" / shard) as store:
         store.add(clip, stored(study, view, path.stem, **row).rows)
 
@@ -303,6 +308,24 @@ def test_no_report_is_of_some_shards_alone(tmp_path, output):
     assert len(evidence(pydicom.dcmread(one(tmp_path / "sr")))) == 2
 
 
+def test_a_run_that_is_stopped_leaves_reports_to_the_next(tmp_path, monkeypatch):
+    (tmp_path / "clips").mkdir()
+    clip, output = dicom(tmp_path / "clips", "a"), tmp_path / "new"
+    words = ["analyse", str(tmp_path / "clips"), "--studies", "folder", "--workers", "0"]
+    words += ["--output", str(output), "--dicom_sr", str(tmp_path / "sr")]
+    with monkeypatch.context() as patch:
+        patch.setattr(stopping, "asked", lambda: True)
+        assert main(words) == 0
+        found(output, clip, "clips", "A4C", listed=False)
+        assert main(words) == 0
+    assert pd.read_csv(output / "studies.csv")["status"].tolist() == ["ok"]
+    assert [*(tmp_path / "sr").rglob("*.dcm")] == []
+    assert main(words) == 0
+    holds_the_row(
+        pydicom.dcmread(one(tmp_path / "sr")), pd.read_csv(output / "studies.csv").loc[0].to_dict()
+    )
+
+
 @pytest.mark.parametrize("content", ["{", "[1]", '{"a": "../../mine.study.dcm"}', '{"a": "x.dcm"}'])
 def test_what_tells_the_reports_of_before_can_remove_no_other_file(tmp_path, output, content):
     mine = tmp_path.parent / "mine.study.dcm"
@@ -327,9 +350,7 @@ def test_studies_of_one_exam_have_a_report_each(tmp_path, output):
 def test_without_studies_there_is_no_report_of_any(tmp_path, output):
     about = json.loads((output / "manifest.json").read_text())
     made = {name: told for name, told in about["made_with"].items() if name != "studies"}
-    (output / "manifest.json").write_text(
-        json.dumps({**about, "studies": None, "made_with": made})
-    )
+    (output / "manifest.json").write_text(json.dumps({**about, "studies": None, "made_with": made}))
     found(output, dicom(tmp_path, "a"), "7", "A4C")
     assert main(["merge", str(output)]) == 0
     assert not (tmp_path / "sr").exists()

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from pydicom import dcmread
+from test_dicom_out import errors_of, numbers_of, uncertainty, value
+from test_dicom_studies import evidence, holds_the_row, views
 
 from lvef.cli.commands import main
 from lvef.data.formats import clip_info
@@ -20,6 +22,7 @@ from lvef.phantom.layouts import clear_loops, write_truth
 from lvef.phantom.purpose import Purpose
 from lvef.phantom.views import ViewStudy
 from lvef.phantom.views.study import ORDER
+from lvef.predict.stream.stored import stored_records
 
 SEES_VIEWS = "view_gate" in read_weights(SHIPPED)[1]
 """Whether the shipped weights tell views; without that a list has to."""
@@ -91,21 +94,23 @@ def test_loops_of_a_study_are_dicom_of_one_study_whose_names_tell_no_view(writte
     assert all((written / path).is_file() for path in listed["path"])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "by",
-    [
-        "list",
-        pytest.param(
-            "dicom", marks=pytest.mark.skipif(not SEES_VIEWS, reason="no gate of views yet")
-        ),
-    ],
-)
-def test_a_study_of_twenty_loops_of_six_views_gives_one_row_and_it_is_right(written, tmp_path, by):
+@pytest.fixture(scope="module", params=["list", "dicom"])
+def found(written, tmp_path_factory, request) -> tuple[Path, str]:
+    """What `analyse` makes of them, by a list of views or by what it sees itself, and which."""
+    output, by = tmp_path_factory.mktemp("found"), str(request.param)
     told = str(written / "studies.csv") if by == "list" else by
-    of = ["--studies", told, "--output", str(tmp_path / "found"), "--no_previews"]
+    of = ["--studies", told, "--output", str(output), "--no_previews"]
+    of += ["--dicom_sr", str(output / "sr"), "--dicom_seg", str(output / "seg")]
     assert main(["analyse", *([] if by == "list" else [str(written)]), *of]) == 0
-    (study,) = pd.read_csv(tmp_path / "found" / "studies.csv").to_dict("records")
+    return output, by
+
+
+@pytest.mark.slow
+def test_a_study_of_twenty_loops_of_six_views_gives_one_row_and_it_is_right(written, found):
+    output, by = found
+    if by == "dicom" and not SEES_VIEWS:
+        pytest.skip("no gate of views yet")
+    (study,) = pd.read_csv(output / "studies.csv").to_dict("records")
     (truth,) = pd.read_csv(written / "truth.csv").to_dict("records")
     assert study["planes"] == "biplane"
     counts = [study[f"num_{kind}"] for kind in ("clips", "a4c", "a2c", "other", "failed")]
@@ -120,8 +125,65 @@ def test_a_study_of_twenty_loops_of_six_views_gives_one_row_and_it_is_right(writ
     assert abs(study["ef"] - truth["EF"]) < 10
     assert study["ef_lower"] <= truth["EF"] <= study["ef_upper"]
     assert abs(study["edv"] / truth["EDV"] - 1) < 0.45
-    clips = pd.read_csv(tmp_path / "found" / "predictions.csv").set_index("video")
+    clips = pd.read_csv(output / "predictions.csv").set_index("video")
     assert clips["study"].nunique() == 1
     right = clips[(clips["view"] == "A4C") & (clips["status"] == "ok")]
     assert study["num_a4c"] == len(right)
     assert right["quality"].idxmax() == study["best_a4c"]
+
+
+def of_clip(output: Path, kind: str, clip: Path) -> Path | None:
+    """Return the object of a clip, None where there is none."""
+    (path, *more) = [*(output / kind).rglob(f"{clip.stem}.*.{kind}.dcm")] or [None]
+    assert more == []
+    return path
+
+
+@pytest.mark.slow
+def test_objects_of_a_study_of_twenty_loops_hold_the_numbers_of_its_tables(written, found):
+    output, _ = found
+    clips = pd.read_csv(output / "predictions.csv").set_index("video")
+    (row,) = pd.read_csv(output / "studies.csv").to_dict("records")
+    files = {name: next(written.rglob(f"{Path(name).name}.dcm")) for name in clips.index}
+    uids = {name: dcmread(path).SOPInstanceUID for name, path in files.items()}
+
+    (path,) = (output / "sr").rglob("*.study.dcm")
+    assert errors_of(path) == []
+    report = dcmread(path)
+    holds_the_row(report, row)
+    used = [name for view in ("a4c", "a2c") for name in str(row[view]).split("; ") if name in files]
+    assert len(used) == row["num_a4c"] + row["num_a2c"] > 2
+    assert evidence(report) == {uids[name] for name in used}
+    known = {name: clips.loc[name, "view"] for name in used if pd.notna(clips.loc[name, "view"])}
+    told = {"A4C": "Apical four chamber", "A2C": "Apical two chamber"}
+    assert views(report) == {uids[name]: told[view] for name, view in known.items()}
+
+    records = stored_records(output, [*clips.index])
+    assert (clips["status"] == "ok").sum() > 2
+    for name, clip in clips.iterrows():
+        sr, seg = (of_clip(output, kind, files[name]) for kind in ("sr", "seg"))
+        assert (sr is not None) == (clip["status"] == "ok")
+        if sr is not None:
+            numbers = numbers_of(dcmread(sr))
+            ef = numbers["18043-0"]
+            assert value(ef) == pytest.approx(clip["ef"], abs=1e-9)
+            ends = value(ef) + uncertainty(ef)["+"], value(ef) - uncertainty(ef)["-"]
+            assert ends == pytest.approx((clip["ef_upper"], clip["ef_lower"]), abs=1e-9)
+            counted = [value(numbers[code]) for code in ("ED_FRAME", "ES_FRAME", "NUM_BEATS")]
+            assert counted == [clip["ed_frame"] + 1, clip["es_frame"] + 1, clip["num_beats"]]
+            assert errors_of(sr) == []
+            assert seg is not None
+        if seg is None:
+            continue
+        beats = records[name].beats
+        assert errors_of(seg) == []
+        masks = dcmread(seg)
+        referred = [
+            group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber - 1
+            for group in masks.PerFrameFunctionalGroupsSequence
+        ]
+        assert referred == beats[:, :2].astype(int).ravel().tolist()
+        areas = (masks.pixel_array > 0).sum((1, 2))
+        assert areas.tolist() == records[name].area[referred].tolist()
+        for made in (dcmread(path), masks):
+            assert made.StudyInstanceUID == dcmread(files[name]).StudyInstanceUID

@@ -110,9 +110,11 @@ def summary(answer: StudyAnswer, maker: Maker) -> str:
     words = [
         NOT_FOR_DIAGNOSIS,
         f"{told}; standard deviation {answer.std:.1f} points.",
-        f"Of {answer.num_clips} clips of the study {answer.num_a4c} are four-chamber and "
-        f"{answer.num_a2c} two-chamber views that this is of; beats: {answer.num_beats}.",
+        f"It rests on {answer.num_a4c} four-chamber and {answer.num_a2c} two-chamber clips, of "
+        f"{answer.num_clips} in the study; beats: {answer.num_beats}.",
     ]
+    if maker.model and math.isfinite(answer.ef_geometric):
+        words.append(f"By the contours of {planes} EF is {answer.ef_geometric:.1f} %.")
     if answer.review:
         words.append("A human should look at this study.")
     if answer.remark:
