@@ -190,7 +190,9 @@ def test_a_model_s_ef_is_of_the_four_chamber_clips_and_biplane_stands_beside_it(
     assert main(["merge", str(output)]) == 0
     (row,) = pd.read_csv(output / "studies.csv").to_dict("records")
     path = one(tmp_path / "sr")
-    model, geometric = groups(pydicom.dcmread(path))[0]["18043-0"]
+    study, *_ = groups(pydicom.dcmread(path))
+    model, geometric = study["18043-0"]
+    assert f"(biplane) EF is {row['ef_geometric']:.1f} %." in study["121106"][0].TextValue
     assert (value(model), value(geometric)) == pytest.approx((row["ef"], row["ef_geometric"]))
     assert row["ef"] == 33
     assert (method(model), method(geometric)) == ("", "125207")
