@@ -168,6 +168,12 @@ def test_colour_lies_in_its_box_alone_and_changes():
     assert (frames != grey)[:, clip._box].mean() > 0.1
 
 
+def test_colour_is_seen_in_bright_pictures_too():
+    clip = ViewClip(8, "colour box", 2).clip.inner
+    grey = clip.inner.frames([0])
+    assert (clip.frames([0]) != grey)[:, clip._box].mean() > 0.25
+
+
 def test_a_clip_after_black_is_a_clip():
     for index in range(5):
         clip = ViewClip(9, "A4C after black", index)

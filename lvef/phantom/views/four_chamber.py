@@ -140,7 +140,7 @@ class ColourBox:
         self._edge = edge.astype(bool)
         self._outline = int(rng.choice([0, 140, 220]))
         self._fields = np.stack([_smooth(rng, size) for size in (9, 9, 14)])
-        self._most, self._loud = rng.uniform(60, 130), rng.uniform(0.9, 2.0)
+        self._share, self._loud = rng.uniform(0.4, 0.85), rng.uniform(0.9, 2.0)
         self._start, self._bar = rng.uniform(0, 1), rng.random() < 0.6
         self._place = place
 
@@ -153,7 +153,7 @@ class ColourBox:
         return frames
 
     def _colour(self, frame: NDArray[np.uint8], index: int) -> None:
-        """Lay flow over a frame where tissue is dark."""
+        """Lay flow over the darker part of a box, however bright the picture is."""
         phase = 2 * np.pi * (index / self.fps / self.seconds_a_beat + self._start)
         first, second, third = self._fields
         flow = np.cos(phase) * (0.6 + first) + np.sin(phase) * second
@@ -161,7 +161,8 @@ class ColourBox:
         rng = self._place.stream(Use.VIEW_FRAME, 1, index)
         flow = self._loud * flow + 0.12 * rng.normal(size=flow.shape)
         shown = self._box & (np.abs(flow) > 0.35)
-        shown &= cv2.GaussianBlur(frame, (0, 0), 1.2) < self._most
+        smooth = cv2.GaussianBlur(frame, (0, 0), 1.2)
+        shown &= smooth <= np.quantile(smooth[self._box], self._share)
         aliased = np.abs((flow + 1) % 2 - 1) * np.sign(flow)
         speed = np.clip(np.where(np.abs(flow) > 1, aliased, flow), -1, 1)
         # Red to yellow towards the probe, blue to cyan away from it, by their luminance.
