@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lvef.cli.flags import with_true
+from lvef.cli.help_pages import asked_page
 from lvef.cli.imports import HELP as IMPORT_HELP
 from lvef.cli.imports import import_modules, take_imports
 from lvef.cli.noise import quiet
@@ -88,6 +89,10 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if args is None else args)
     command = _parser().parse_args(words[:1] or ["--help"]).command
+    page = asked_page(page_of(command), words[1:])
+    if page is not None:
+        print(page, end="")
+        raise SystemExit(0)  # as after any other help
     try:
         with stoppable(ends=args is None), errors_of_threads():
             if command in LIGHTNING_COMMANDS:
@@ -107,6 +112,11 @@ def main(args: Sequence[str] | None = None) -> int:
             raise
         return _failed(line)
     return 0
+
+
+def page_of(command: str) -> str:
+    """Return the name of the page of help that a command has: Lightning's four share one."""
+    return "run" if command in LIGHTNING_COMMANDS else command
 
 
 def _failed(error: LvefError) -> int:
@@ -166,16 +176,12 @@ def run_other(command: str, words: Sequence[str]) -> Any:
 
 
 def _call(command: str, words: list[str]) -> Any:
-    from jsonargparse import ArgumentParser
+    from lvef.cli.command_help import CommandParser
 
     module, name = OTHER_COMMANDS[command][0].split(":")
     function: Callable[..., Any] = getattr(import_module(module), name)
-    parser = ArgumentParser(
-        prog=f"python -m lvef {command}",
-        exit_on_error=False,
-        description=IMPORT_HELP if command in _IMPORTING else None,
-    )
-    parser.add_function_arguments(function, as_positional=command in _POSITIONAL, skip=set())
+    more = IMPORT_HELP if command in _IMPORTING else ""
+    parser = CommandParser(command, function, command in _POSITIONAL, more)
     try:
         options = parser.parse_args(_spelt_out(words, function))
     except argparse.ArgumentError as error:

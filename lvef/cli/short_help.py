@@ -58,8 +58,7 @@ def short_help(parser: Any) -> str:
         if shown:
             lines += ["", f"{title}:"]
             lines += [line for action in shown for line in _lines(action, parser)]
-    others = len({dest.split(".help")[0] for dest in actions}) - sum(map(len, _SECTIONS.values()))
-    lines += ["", f"{ALL} shows {others} more; --model.help TASK those of a task."]
+    lines += ["", f"{ALL} shows all others; --model.help TASK those of a task."]
     return "\n".join(lines) + "\n"
 
 
