@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Sequence
 from inspect import Parameter, getdoc, signature
-from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -90,7 +89,7 @@ def _choices(hint: Any) -> list[str]:
         return [str(value) for value in get_args(hint)]
     parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else ()
     found = [["null"] if part is type(None) else _choices(part) for part in parts]
-    return sum(found, []) if all(found) else []
+    return [word for words in found for word in words] if all(found) else []
 
 
 def _default(value: Any) -> str:
