@@ -6,7 +6,7 @@ LVEF := $(BIN)/python -m lvef
 THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 export OMP_NUM_THREADS ?= $(THREADS)
 
-.PHONY: help install demo benchmark weights test test-slow lint bench bench-quick clean
+.PHONY: help install demo benchmark weights test test-slow lint help-pages bench bench-quick clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ lint: install  ## ruff and mypy
 	$(BIN)/ruff check lvef tests
 	$(BIN)/ruff format --check lvef tests
 	$(BIN)/mypy
+
+help-pages: install  ## write what `--help` of each command prints, after an option or its text changed
+	$(BIN)/python -m lvef.cli.write_help
 
 bench: install  ## measure speed against named alternatives, a line a claim; every repeat in bench.json
 	$(BIN)/python tests/benchmarks/bench.py --threads $(THREADS) --json bench.json

@@ -56,9 +56,10 @@ def inference(device: torch.device, fast: bool = False) -> Iterator[None]:
     Args:
         device: Where they run.
         fast: In bfloat16 where that is faster, which without gradients is on every GPU and every
-            CPU that multiplies it. A backbone's answers then change in their third digit. Masks of
-            the LV segmenter move by a pixel in thousands, EF by hundredths of a point; of one clip
-            in twenty by more than a tenth.
+            CPU that multiplies it (but for networks as small as MobileNet's, on CPUs). EF of a
+            backbone's features then moves by tenths of a point. Masks of the LV segmenter move by a
+            pixel in thousands, EF by hundredths of a point; of one clip in twenty by more than a
+            tenth.
     """
     lower = fast and (device.type == "cuda" or cpu_multiplies_bfloat16())
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=lower):

@@ -1,6 +1,7 @@
 """What it takes to start: `import lvef` and three pages of help, against `import torch`.
 
-Each in a Python of its own, by turns, from the files that the system has in memory already.
+Each in a Python of its own, by turns, from the files that the system has in memory already. `import
+lightning` stands beside them: the full help lists its options, and cannot take less.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from functools import partial
 import harness
 from harness import Line, Measured, Settings, by_turns
 
-WAYS = {
+WAYS: dict[str, tuple[list[str], float | None]] = {
     "import_lvef": (["-c", "import lvef"], 0.1),
     "help": (["-m", "lvef", "--help"], 0.2),
     "fit_help": (["-m", "lvef", "fit", "--help"], 0.2),
     "fit_help_all": (["-m", "lvef", "fit", "--help=all"], 3.0),
+    "import_lightning": (["-c", "import lightning"], None),
 }
 
 
