@@ -41,10 +41,10 @@ def apply_rules(config: Namespace, command: str) -> None:
     refuse_barebones(config)
     take_what_the_task_needs(config, task, command)
     watch_the_tasks_metric(config, task)
+    choose_precision(config)
     print_less(config, command)
     predict_on_one_device(config, command)
     choose_checkpoint(config, command, task)
-    choose_precision(config)  # the checkpoint says of which network
     mute_what_is_meant(config, command, task)
 
 
@@ -103,8 +103,7 @@ def choose_precision(config: Namespace) -> None:
         ConfigurationError: It would.
     """
     if config.trainer.precision is None and _on_cpu(config):
-        backbone = config.model.init_args.get("backbone")
-        config.trainer.precision = cpu_precision(None if backbone is None else backbone["name"])
+        config.trainer.precision = cpu_precision()
     if str(config.trainer.precision) in _CONVERTING:
         raise ConfigurationError(
             f"trainer.precision {config.trainer.precision} would change the labels' precision "

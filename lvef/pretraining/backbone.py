@@ -100,7 +100,7 @@ def pretrain(
         max_epochs=1,
         limit_train_batches=steps,
         devices=1,
-        precision=precision or (None if torch.cuda.is_available() else cpu_precision(backbone)),  # type: ignore[arg-type]
+        precision=precision or (None if torch.cuda.is_available() else cpu_precision()),  # type: ignore[arg-type]
         logger=TensorBoardLogger("lightning_logs", name="pretrain", default_hp_metric=False),
         callbacks=[TQDMProgressBar(refresh_rate=20)],
         enable_checkpointing=False,
