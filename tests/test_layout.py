@@ -104,3 +104,4 @@ def test_a_heart_that_beats_regularly_is_no_loop(index):
     assert pass_length(clip.frames(), clip.patient.fps) is None
     assert pass_length(np.zeros((100, 112, 112), np.uint8), 50) is None
     assert pass_length(clip.frames(range(20)), 50) is None
+    assert pass_length(clip.frames(range(22)), 50, 4) is None, "a pass is shorter than a stretch"

@@ -117,7 +117,8 @@ def pass_length(frames: NDArray[np.uint8], fps: float, shortest: int | None = No
         return None
     # All of a second pass must be there, and all that follows be alike, not a part for a moment.
     for start in range(shortest, len(frames) // 2 + 1):
-        if np.abs(small[start : start + _COMPARED] - small[:_COMPARED]).mean() < _ALIKE * usual:
+        after = small[start : start + _COMPARED]
+        if np.abs(after - small[: len(after)]).mean() < _ALIKE * usual:
             again = np.abs(small[start:] - small[:-start]).mean(axis=(1, 2))
             if again.max() < _ALIKE * usual:
                 return start
