@@ -157,7 +157,7 @@ class _StoppedError(Exception):
 
 
 @cache
-def command_line() -> Any:
+def command_line(command: str = "fit") -> Any:
     class Stopping(lightning_cli.LvefCLI):
         def parse_arguments(self, parser, args):
             raise _StoppedError(self)
@@ -165,7 +165,7 @@ def command_line() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lightning_cli, "LvefCLI", Stopping)
         with pytest.raises(_StoppedError) as stopped:
-            lightning_cli.run(["fit"])
+            lightning_cli.run([command])
     return stopped.value.args[0]
 
 
@@ -268,7 +268,7 @@ def test_every_number_of_the_command_line_is_tried_somewhere():
         option for name in CLASSES for option in options_of(class_parser(name))
     }
     for command in LIGHTNING_COMMANDS:
-        for option in options_of(command_line()._subcommand_parsers[command]):
+        for option in options_of(command_line(command)._subcommand_parsers[command]):
             # Lightning's own are tried in a table of their own.
             known = option.startswith(("trainer.", "checkpoint.", "early_stopping."))
             assert known or option in tried_here, option
