@@ -156,12 +156,12 @@ def study() -> SolidStudy:
 def views(study: SolidStudy) -> list[ClipAnalysis]:
     """Both views of it, a little more than their labelled beat."""
     found = []
-    for view in (study.a4c, study.a2c):
+    for name, view in {"A4C": study.a4c, "A2C": study.a2c}.items():
         fps = view.patient.fps
         frames = view.frames(range(view.ed_frame, view.ed_frame + round(1.1 * fps)))
         scale = 1 / view.drawn.machine.pixels_per_mm
         clip = replace(prepare_frames(frames, fps), millimetres_per_pixel=scale)
-        found.append(ClipAnalyser("shipped", "cpu")(clip))
+        found.append(ClipAnalyser("shipped", "cpu")(clip, view=name))
     return found
 
 

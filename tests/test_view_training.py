@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from lvef.analysis.analyse import ClipAnalyser
 from lvef.errors import ConfigurationError
@@ -26,7 +27,7 @@ from lvef.pretraining.view_clips import (
     purpose_of,
     taught_kinds,
 )
-from lvef.pretraining.view_features import versions
+from lvef.pretraining.view_features import AUGMENTATIONS, versions
 from lvef.pretraining.view_judge import WIDE, asked_clips, by_kind, judge, write_summary
 from lvef.pretraining.view_training import Material, chosen_arrow, chosen_limit, learned_arrow
 
@@ -102,12 +103,32 @@ def test_a_part_that_is_none_is_told(tmp_path, part):
         judge(argparse.Namespace(part=part, output=tmp_path))
 
 
-def test_a_limit_lies_between_what_is_wanted_and_what_is_not():
-    wanted = np.arange(100) < 50
-    assert chosen_limit(np.where(wanted, 0.9, 0.1), wanted) == pytest.approx(0.5)
-    assert chosen_limit(np.where(wanted, 0.3, 0.6), wanted) <= 0.3, "none that is wanted is lost"
-    assert chosen_limit(np.where(wanted, 1.0, 0.9), wanted) == 0.5, "nor asked for too much"
-    assert chosen_limit(np.where(wanted, 0.1, 0.0), wanted) == 0.02
+def test_a_limit_costs_one_four_chamber_view_in_a_hundred():
+    p_a4c = np.linspace(0.1, 0.9, 1000)
+    limit = chosen_limit(p_a4c)
+    assert (p_a4c < limit).sum() == 10
+    assert chosen_limit(np.full(100, 0.9)) == 0.5, "no more is asked for"
+    assert chosen_limit(np.full(100, 0.001)) == 0.02, "nor less"
+
+
+def test_copies_are_changed_by_turns(monkeypatch):
+    asked = []
+
+    def seen(net, looks, device, augmentation):
+        asked.append((len(looks), augmentation))
+        return torch.zeros(len(looks), 2, 3)
+
+    monkeypatch.setattr(view_training, "encoded", seen)
+    material = Material()
+    clip = ShortClip("two-chamber", 0, 30.0, np.zeros((48, 8, 8), np.uint8))
+    material.add(None, [clip], "cpu", copies=2)
+    mild, strong = AUGMENTATIONS
+    assert [way for _, way in asked].count(None) == 1, "as it is, once"
+    assert sum(n for n, way in asked if way is mild) == 6, "three times, long and short"
+    assert sum(n for n, way in asked if way is strong) == 6
+    assert sorted(set(material.kinds)) == [
+        "two-chamber", "two-chamber, changed", "two-chamber, changed more"
+    ]  # fmt: skip
 
 
 def test_the_arrow_of_time_is_learned_and_costs_hardly_a_clip():
@@ -120,7 +141,7 @@ def test_the_arrow_of_time_is_learned_and_costs_hardly_a_clip():
         material.curves.append((curve, curve[::-1], 25.0))
     least, found = chosen_arrow(learned_arrow(material), material)
     assert found == 1, "all that run backwards"
-    assert least <= 0
+    assert least <= -4, "fifty to one, at least"
 
 
 def test_every_kind_is_seen_at_both_lengths():

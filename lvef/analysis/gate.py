@@ -42,10 +42,9 @@ _NAMED = 0.5
 """Probability from which a view that is not the wanted one is called by its name."""
 _LONG = 0.9
 """Seconds from which a clip shows which way time runs."""
-_SLOW, _REGULAR = 0.75, 0.5
-"""Seconds a beat takes, at least, and how well beats repeat, where the way of time is asked:
-systole takes a third of a second whatever the rate, so that a fast or irregular heart fills as
-quickly as it empties."""
+_REGULAR = 0.5
+"""How well beats repeat, at least, where the way of time is asked: no two beats of an irregular
+heart fill alike."""
 
 
 @dataclass(frozen=True)
@@ -151,8 +150,7 @@ class ViewGate:
         """Return whether time runs backwards, by the curve of the ventricle `(T,)`."""
         if len(curve) < _LONG * fps or not np.isfinite(curve).all():
             return False
-        seconds, alike = periodicity(curve, fps)
-        if seconds < _SLOW or alike < _REGULAR:
+        if periodicity(curve, fps)[1] < _REGULAR:
             return False
         return self.forwards(curve, fps) < self.limits.least_arrow
 

@@ -21,10 +21,18 @@ from lvef.phantom.views.four_chamber import ColourBox
 from lvef.phantom.views.place import Place
 from lvef.pretraining.view_clips import SHORT, ShortClip
 
-AUGMENTATION = ClipAugmentation(
-    rotation=10, translation=0.06, scale=0.12, gain=0.3, gamma=0.4, speckle=0.3, veil=0.15,
-    blur=0.3, unevenness=0.3, shadow=0.2, flicker=0.02,
+AUGMENTATIONS = (
+    ClipAugmentation(
+        rotation=10, translation=0.06, scale=0.12, gain=0.3, gamma=0.4, speckle=0.3, veil=0.15,
+        blur=0.3, unevenness=0.3, shadow=0.2, flicker=0.02,
+    ),
+    ClipAugmentation(
+        rotation=15, translation=0.1, scale=0.3, gain=0.4, gamma=0.5, speckle=0.4, veil=0.2,
+        blur=0.3, unevenness=0.5, shadow=0.3, flicker=0.03,
+    ),
 )  # fmt: skip
+"""By turns: what may happen to a clip, and more than that, so that a ventricle that fills the
+picture, or whose right neighbour lies outside of it, has been seen."""
 
 
 def versions(clip: ShortClip) -> Iterator[tuple[str, NDArray[np.uint8]]]:
@@ -64,7 +72,10 @@ def _coloured(frames: NDArray[np.uint8], clip: ShortClip) -> NDArray[np.uint8]:
 
 @torch.no_grad()
 def encoded(
-    net: LVSegmentationNet, frames: NDArray[np.uint8], device: str, changed: bool
+    net: LVSegmentationNet,
+    frames: NDArray[np.uint8],
+    device: str,
+    augmentation: ClipAugmentation | None = None,
 ) -> Tensor:
     """Return `(n, 2, SEEN)` float16, on the device, of n clips of equal length, `(n, T, 112, 112)`.
 
@@ -72,14 +83,14 @@ def encoded(
         net: On the device, in evaluation mode.
         frames: The clips' looks.
         device: Where it runs.
-        changed: Whether the pictures are augmented.
+        augmentation: What is done to the pictures; None leaves them as they are.
     """
     clips = torch.from_numpy(np.ascontiguousarray(frames)).to(device)
     spread = clips[:, torch.from_numpy(survey(clips.shape[1])).to(device)]
-    if changed:
+    if augmentation is not None:
         nothing = torch.zeros_like(clips[:, :1])
         batch = {"clip": clips, "survey": spread, "mask": nothing, "traced": nothing[..., 0, 0]}
-        batch = AUGMENTATION.clips(batch)
+        batch = augmentation.clips(batch)
         clips, spread = batch["clip"], batch["survey"]
     with torch.autocast(device, torch.bfloat16, enabled=False):
         told = net.encoded(clips, spread)

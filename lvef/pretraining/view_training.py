@@ -50,7 +50,7 @@ from lvef.phantom.purpose import Purpose
 from lvef.phantom.views import KINDS
 from lvef.pretraining.model_card import with_views
 from lvef.pretraining.view_clips import LOOKS, ShortClip, rendered_rounds
-from lvef.pretraining.view_features import area_curves, encoded, versions
+from lvef.pretraining.view_features import AUGMENTATIONS, area_curves, encoded, versions
 from lvef.pretraining.view_judge import judge, write_summary
 
 HEADS = 3
@@ -61,9 +61,14 @@ _AT_ONCE = 52
 """Clips that are encoded together."""
 _HARD = 3
 """Times as many copies are made of the two views that are most like the wanted one."""
-_LOST = {"view": 0.02, "time": 0.01}
-"""Share of four-chamber views that a limit may cost, of those that it is chosen on: of views, two
-in three of these are augmented, and harder than any clip."""
+_PLAIN = -1
+_CHANGED = {0: ", changed", 1: ", changed more"}
+_LOST = {"view": 0.01, "time": 0.01}
+"""Share of four-chamber views that a limit may cost, of those that it is chosen on: of views, four
+in five of these are augmented, and half of them more than any clip is."""
+_CERTAIN = 4.0
+"""Log-odds that time runs backwards, at least, where a clip is refused for it: fifty to one, since
+few clips of an archive do, and more are poor ones in which it cannot be told."""
 _LIMITS = (0.02, 0.5)
 """Probabilities that the limit lies between, whatever the phantoms say."""
 _SHRUNK = 3.0
@@ -97,23 +102,25 @@ class Material:
         self, net: LVSegmentationNet, clips: Sequence[ShortClip], device: str, copies: int
     ) -> None:
         """Look at clips: at each version as it is, and at some augmented copies of it."""
-        groups: dict[tuple[int, bool], list[tuple[int, str, NDArray[np.uint8]]]] = defaultdict(list)
+        groups: dict[tuple[int, int], list[tuple[int, str, NDArray[np.uint8]]]] = defaultdict(list)
         for clip in clips:
             for number, (view, frames) in enumerate(versions(clip)):
                 kind = clip.kind if view == KINDS[clip.kind].view else f"made: {view}"
                 plain = number == 0
-                further = copies * (_HARD if view in ("A2C", "A3C") else 1)
-                for changed in [False] * plain + [True] * further:
+                times = _HARD if view in ("A2C", "A3C") else 1
+                further = [copy % len(AUGMENTATIONS) for copy in range(copies)] * times
+                for way in [_PLAIN] * plain + further:
                     told = (VIEWS.index(view), kind, frames)
-                    groups[len(frames), changed].append(told)
+                    groups[len(frames), way].append(told)
             if KINDS[clip.kind].ef and len(clip.frames) == LOOKS:
                 ways = np.stack([clip.frames, clip.frames[::-1]])
                 self.curves.append((*area_curves(net, ways, device), clip.fps))
-        for (_, changed), own in groups.items():
+        for (_, way), own in groups.items():
             looks = np.stack([frames for _, _, frames in own])
-            self.seen.append(encoded(net, looks, device, changed))
+            augmentation = None if way == _PLAIN else AUGMENTATIONS[way]
+            self.seen.append(encoded(net, looks, device, augmentation))
             self.views += [view for view, _, _ in own]
-            self.kinds += [f"{kind}, changed" if changed else kind for _, kind, _ in own]
+            self.kinds += [kind + _CHANGED.get(way, "") for _, kind, _ in own]
 
 
 def train(material: Material, steps: int, seed: int, device: str) -> ViewHead:
@@ -148,13 +155,9 @@ def seen_by(heads: ViewHeads, material: Material) -> tuple[NDArray[Any], NDArray
     return among, alone
 
 
-def chosen_limit(p_a4c: NDArray[Any], wanted: NDArray[np.bool_]) -> float:
-    """Return the least probability that is let through, half-way between the two in log-odds."""
-    lost = _LOST["view"]
-    low, high = np.quantile(p_a4c[~wanted], 1 - lost), np.quantile(p_a4c[wanted], lost)
-    low, high = (float(np.clip(value, 1e-6, 1 - 1e-6)) for value in (low, high))
-    middle = (np.log(low / (1 - low)) + np.log(high / (1 - high))) / 2
-    return float(np.clip(min(1 / (1 + np.exp(-middle)), high), *_LIMITS))
+def chosen_limit(p_a4c: NDArray[Any]) -> float:
+    """Return the least probability that is let through, of those of four-chamber views."""
+    return float(np.clip(np.quantile(p_a4c, _LOST["view"]), *_LIMITS))
 
 
 def learned_arrow(material: Material) -> NDArray[np.float64]:
@@ -177,7 +180,7 @@ def chosen_arrow(arrow: NDArray[np.float64], material: Material) -> tuple[float,
     ways = [[asymmetries(curve, fps) @ arrow for curve in (one, other)]
             for one, other, fps in material.curves]  # fmt: skip
     forwards, backwards = np.array(ways).T
-    least = float(min(np.quantile(forwards, _LOST["time"]), 0.0))
+    least = float(min(np.quantile(forwards, _LOST["time"]), -_CERTAIN))
     return least, float((backwards < least).mean())
 
 
@@ -230,7 +233,7 @@ def _chosen(heads: ViewHeads, taught: Material, choice: Material) -> tuple[Limit
     """Return the limits, and what they let through of the clips that they were chosen on."""
     _, p_a4c = seen_by(heads, choice)
     wanted = np.array(choice.views) == VIEWS.index(A4C)
-    least_p = chosen_limit(p_a4c, wanted)
+    least_p = chosen_limit(p_a4c[wanted])
     arrow = learned_arrow(taught)
     least_arrow, found = chosen_arrow(arrow, choice)
     kinds = np.array(choice.kinds)
