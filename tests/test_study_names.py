@@ -171,7 +171,7 @@ def test_studies_of_shards_are_joined_and_no_uid_or_name_is_written(archive, tmp
     )
     clips = pd.read_csv(output / "predictions.csv")
     assert set(clips["study"]) == set(table["study"])
-    assert sorted(clips["view"].dropna()) == ["A2C", "A4C"]
+    assert clips["view"].eq("none").all(), "noise, whatever view a file states"
     told = written(output)
     for secret in ("smith", "jones", "Smith", "Jones", (tmp_path / "key.study.salt").read_text()):
         assert secret not in told
