@@ -34,7 +34,7 @@ def start(network=None):
                 return number, "no memory"
         if what == "look":
             ones = torch.full((1, 2, 4, 4), float(number))
-            logits, told = network(ones, ones[:, :1], None if number % 2 else (0, 2))
+            logits, told = network(ones, ones[:, :1], None if number >= 6 else (0, 2))
             return number, logits.sum().item() + (0 if told is None else told.sum().item())
         if what == "wait":
             time.sleep(0.3)
