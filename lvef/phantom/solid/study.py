@@ -37,7 +37,27 @@ _TURN = (75.0, 10.0)
 the guidelines, 90 for disks in two planes."""
 
 
-class SolidStudy:
+class OneHeart:
+    """What is true of a study of one heart, whatever its views show.
+
+    Attributes:
+        heart: The heart that all views show.
+    """
+
+    heart: Heart
+
+    @property
+    def end_diastolic_volume(self) -> float:
+        """EDV of the whole cavity in mL."""
+        return self.heart.volume(0.0)
+
+    @property
+    def end_systolic_volume(self) -> float:
+        """ESV of the whole cavity in mL."""
+        return self.heart.volume(1.0)
+
+
+class SolidStudy(OneHeart):
     """One heart in two views.
 
     The same purpose, seed and index give the same study wherever it is made, and no heart of
@@ -76,16 +96,6 @@ class SolidStudy:
             drawn = draw_view(self.heart, echo, patient, own, turn)
             views.append(SolidView(f"{self.name}{view}", patient, own, (*place, number), drawn))
         self.a4c, self.a2c = views
-
-    @property
-    def end_diastolic_volume(self) -> float:
-        """EDV of the whole cavity in mL."""
-        return self.heart.volume(0.0)
-
-    @property
-    def end_systolic_volume(self) -> float:
-        """ESV of the whole cavity in mL."""
-        return self.heart.volume(1.0)
 
 
 def elliptic(heart: Heart, patient: SolidPatient, rng: np.random.Generator) -> Heart:

@@ -8,7 +8,7 @@ from lvef.phantom.purpose import Purpose
 from lvef.phantom.solid.appearance import sample_echogenicity
 from lvef.phantom.solid.draw import beating, sample_heart, sample_motion, sample_weakness
 from lvef.phantom.solid.population import sample_patient
-from lvef.phantom.solid.study import as_held, elliptic, infarct
+from lvef.phantom.solid.study import OneHeart, as_held, elliptic, infarct
 from lvef.phantom.views.outflow import sample_aorta
 from lvef.phantom.views.place import Place
 from lvef.phantom.views.planes import Plane
@@ -30,7 +30,7 @@ ORDER: tuple[Plane, ...] = (
 """Views of the loops of a study, in the order in which they are taken."""
 
 
-class ViewStudy:
+class ViewStudy(OneHeart):
     """One heart of the second generator in six views, the probe held anew for each loop.
 
     The same purpose, seed and index give the same study wherever it is made, and no heart of
@@ -62,16 +62,6 @@ class ViewStudy:
         self.heart = beating(still, self.patient.ef / 100, weak, *motion)
         self._echo = sample_echogenicity(self.heart, self.patient, rng)
         self._aorta = sample_aorta(self.heart, rng)
-
-    @property
-    def end_diastolic_volume(self) -> float:
-        """EDV of the whole cavity in mL."""
-        return self.heart.volume(0.0)
-
-    @property
-    def end_systolic_volume(self) -> float:
-        """ESV of the whole cavity in mL."""
-        return self.heart.volume(1.0)
 
     def loop(self, number: int, plane: Plane | None = None) -> SlicedClip:
         """Return a loop.
