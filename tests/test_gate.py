@@ -47,6 +47,7 @@ def test_asymmetries_turn_with_time_and_tell_a_quick_systole():
     np.testing.assert_allclose(there, -back, atol=1e-9)
     assert there.shape == (ASYMMETRIES,)
     assert not asymmetries(np.ones(50), 50).any()
+    assert np.isnan(asymmetries(np.append(curve, np.nan), 50)).all()
     phase = np.arange(150) / 40 % 1
     beats = np.where(phase < 0.35, 1 - phase / 0.35, (phase - 0.35) / 0.65)
     assert asymmetries(beats, 50)[1] > 0.15, "it fills for longer than it empties"
@@ -249,3 +250,16 @@ def test_a_black_first_frame_and_a_fade_in_add_no_beat():
     for one, other in zip(plain.beats, faded.beats, strict=True):
         assert abs(one.ed_frame - other.ed_frame) <= 1
         assert abs(one.es_frame - other.es_frame) <= 1
+
+
+def test_the_average_beat_tells_the_same_wherever_a_clip_begins():
+    """Filling has a quick part, a pause and a kick; noise hides them in one beat, not in many."""
+    rng = np.random.default_rng(0)
+    phase = np.arange(270) / 45 % 1
+    curve = np.interp(phase, [0, 0.35, 0.55, 0.85, 1], [1, 0, 0.7, 0.75, 1])
+    clean = asymmetries(curve, 50)[-13:]
+    for start in (0, 10, 35):
+        noisy = curve[start : start + 225] + rng.normal(0, 0.1, 225)
+        there, back = (asymmetries(each, 50)[-13:] for each in (noisy, noisy[::-1]))
+        assert np.corrcoef(there, clean)[0, 1] > 0.9
+        assert np.corrcoef(back, clean)[0, 1] < -0.9

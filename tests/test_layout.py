@@ -20,6 +20,7 @@ from lvef.analysis.layout import (
 from lvef.cardiac import FoundBeat
 from lvef.data.formats import read_frames, write_video
 from lvef.data.prepare import prepare_frames
+from lvef.data.sector import moving_tissue
 from lvef.phantom import PhantomClip
 
 Frames = NDArray[np.uint8]
@@ -27,6 +28,10 @@ Frames = NDArray[np.uint8]
 
 def beating(index: int = 0, count: int = 60) -> Frames:
     return PhantomClip(21, index, marks=False).frames(range(count))
+
+
+def fault(frames: Frames) -> str:
+    return layout_fault(prepare_frames(frames, 50))
 
 
 def beside(left: Frames, right: Frames, gap: int = 4) -> Frames:
@@ -41,7 +46,7 @@ def beside(left: Frames, right: Frames, gap: int = 4) -> Frames:
 @pytest.mark.parametrize("gap", [0, 6])
 def test_two_pictures_side_by_side_are_told(other, gap):
     screen = beside(beating(0), beating(other), gap)
-    assert layout_fault(prepare_frames(screen, 50).frames) == SIDE_BY_SIDE
+    assert fault(screen) == SIDE_BY_SIDE
 
 
 @pytest.mark.parametrize("size", [112, 300])
@@ -49,20 +54,28 @@ def test_a_negative_is_told(size):
     screen = np.zeros((60, size, size), np.uint8)
     corner = (size - 112) // 2
     screen[:, corner : corner + 112, corner : corner + 112] = 255 - beating()
-    assert layout_fault(prepare_frames(screen, 50).frames) == NEGATIVE
+    assert fault(screen) == NEGATIVE
+
+
+@pytest.mark.parametrize("size", [112, 224])
+def test_a_picture_of_too_much_gain_is_no_negative(size):
+    frames = beating().astype(np.uint16)
+    white = np.where(frames > 0, np.minimum(frames + 140, 255), 0).astype(np.uint8)
+    assert np.median(white[:, moving_tissue(white)]) > 128
+    assert fault(white.repeat(size // 112, 1).repeat(size // 112, 2)) == ""
 
 
 @pytest.mark.parametrize("index", range(6))
 def test_one_picture_is_not_refused_for_what_it_looks_like(index):
     clip = PhantomClip(5, 30 + index, marks="heavy")
     frames = clip.frames(range(0, 60, 2))
-    assert layout_fault(frames) == ""
-    assert layout_fault(frames[:, :, ::-1]) == "", "mirrored"
+    assert fault(frames) == ""
+    assert fault(frames[:, :, ::-1]) == "", "mirrored"
     squeezed = np.stack([cv2.resize(frame, (112, 84)) for frame in frames])
-    assert layout_fault(np.pad(squeezed, ((0, 0), (14, 14), (0, 0)))) == "", "squeezed to 4:3"
-    assert layout_fault(np.maximum(frames, 60)) == "", "on grey"
-    assert layout_fault(np.zeros_like(frames)) == ""
-    assert layout_fault(frames[:3]) == ""
+    assert fault(np.pad(squeezed, ((0, 0), (14, 14), (0, 0)))) == "", "squeezed to 4:3"
+    assert fault(np.maximum(frames, 60)) == "", "on grey"
+    assert fault(np.zeros_like(frames)) == ""
+    assert fault(frames[:3]) == ""
 
 
 def test_such_screens_are_refused_in_these_words():

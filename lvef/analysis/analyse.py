@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d
 
 from lvef.analysis.calibration import GeometryCalibration
 from lvef.analysis.evened import evened, in_own_frames
-from lvef.analysis.gate import NO_GATE, Seen, ViewGate
+from lvef.analysis.fullness import areas, filled, fullness
+from lvef.analysis.gate import NO_GATE, Seen, ViewGate, in_colour
 from lvef.analysis.layout import layout_fault, usable_beats
 from lvef.analysis.order import order_fault
 from lvef.analysis.quality import Evidence, judge
@@ -29,11 +30,9 @@ from lvef.cardiac import (
     edge_contrast,
     ejection_fraction,
     find_beats,
-    grey_components,
     mask_tracing,
     mask_volume,
     periodicity,
-    shared_curve,
 )
 from lvef.data.apical import A2C, A4C
 from lvef.data.prepare import PreparedClip, prepare_file, prepare_frames
@@ -49,8 +48,6 @@ from lvef.models.segmentation.weights import (
     weights_file,
 )
 
-_WALLS = 6
-"""Pixels of a prepared frame by which the ventricle is widened to hold its walls too."""
 _STEADY = 0.02
 """Seconds over which volumes are smoothed."""
 _LEVEL = (0.7, 1.4)
@@ -134,6 +131,7 @@ class ClipAnalyser:
         def worth_it(told: NDArray[np.float32]) -> bool:
             nonlocal seen
             seen = Seen() if self.gate is None else self.gate.see(told, view)
+            seen = in_colour(seen, even.flow)
             return _worth_measuring(seen)
 
         probability, _ = look_closely(self.net, even.frames, even.fps, self.fast, worth_it=worth_it)
@@ -188,10 +186,9 @@ def _analyse(
 ) -> ClipAnalysis:
     masks = one_ventricle(probability)
     sure = confidence(probability, masks)
-    area = masks.sum((1, 2)).astype(np.float64)
-    area[area == 0] = np.nan
+    area = areas(masks)
     shapes = np.array([mask_volume(mask) for mask in masks])
-    curve, agreement = _fullness(clip, masks, area)
+    curve, agreement = fullness(clip.frames, clip.fps, masks)
     found = find_beats(curve, clip.fps) if _worth_measuring(seen) else []
     usable = usable_beats(found, clip.frames, clip.fps)
     motions = _motions(clip, masks, shapes[:, 0], usable)
@@ -210,7 +207,7 @@ def _analyse(
         depths=np.array([beat.depth for beat in usable]),
         ef_by_motion=efs[0],
         ef_by_contours=efs[1],
-        fault=layout_fault(clip.frames),
+        fault=layout_fault(clip),
         disorder=order_fault(clip.frames, clip.fps, curve, usable, gate),
         other_view=seen.fault,
     )
@@ -290,7 +287,7 @@ def _motions(
     """
     if not beats:
         return []
-    steady = gaussian_filter1d(_filled(volumes), _STEADY * clip.fps)
+    steady = gaussian_filter1d(filled(volumes), _STEADY * clip.fps)
     motions = [_motion(clip, masks, [beat]) for beat in beats]
     average = _motion(clip, masks, beats).ef_by_motion if len(beats) > 1 else np.nan
     alone = np.array([motion.ef_by_motion for motion in motions])
@@ -324,22 +321,3 @@ def _motion(clip: PreparedClip, masks: NDArray[np.bool_], beats: Sequence[FoundB
 def _contrast(clip: PreparedClip, masks: NDArray[np.bool_], beat: FoundBeat) -> float:
     ends = (beat.ed_frame, beat.es_frame)
     return float(np.mean([edge_contrast(clip.frames[frame], masks[frame]) for frame in ends]))
-
-
-def _filled(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return values with those that are not known interpolated from their neighbours."""
-    known = np.flatnonzero(np.isfinite(values))
-    return np.interp(np.arange(len(values)), known, values[known]) if len(known) else values
-
-
-def _fullness(
-    clip: PreparedClip, masks: NDArray[np.bool_], area: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], float]:
-    """Return the curve that beats are found in, and how well its two sources agree, 0 to 1.
-
-    The curve is the area, steadied by what the grey levels around the ventricle tell of it.
-    """
-    region = binary_dilation(masks.mean(0) > 0.3, iterations=_WALLS)
-    if np.isfinite(area).sum() < 4 or not region.any():
-        return np.full(len(area), np.nan), 0.0
-    return shared_curve(_filled(area), grey_components(clip.frames, region, clip.fps), clip.fps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from lvef.models.segmentation.view_head import VIEWS, ViewHeads, moments
 
 METADATA = "view_gate"
 """Under which word weights state what a gate needs beside their heads."""
-OTHER = "other"
+OTHER, COLOUR = "other", "colour"
 _NAMES = {
     A2C: "an apical two-chamber view",
     "A3C": "an apical three-chamber view",
@@ -27,17 +27,19 @@ _NAMES = {
     "PSAX": "a parasternal short axis",
     "A4C apex down": "a four-chamber view with its apex down",
     "A4C mirrored": "a mirrored four-chamber view",
-    "colour": "a picture with colour over it",
+    COLOUR: "a picture with colour over it",
     "Doppler": "a Doppler or M-mode screen",
     "split": "several pictures on one screen",
     "none": "no heart",
 }
 NO_HEART = "no heart is seen"
 NO_GATE = (
-    "The segmenter's weights have no view heads: no clip is refused for its view, and the columns "
-    "view and p_a4c are empty."
+    "The segmenter's weights have no view heads: no clip is refused for its view, but for those in "
+    "colour, and the columns view and p_a4c are empty."
 )
 """What is told where nothing looks at the view."""
+_FLOW = 0.02
+"""Share of a sector painted with flow from which a clip is one in colour."""
 _NAMED = 0.5
 """Probability from which a view that is not the wanted one is called by its name."""
 _LONG = 0.9
@@ -157,6 +159,19 @@ class ViewGate:
     def forwards(self, curve: NDArray[np.float64], fps: float) -> float:
         """Return log-odds that time runs forwards."""
         return float(np.dot(self.limits.arrow, asymmetries(curve, fps)))
+
+
+def in_colour(seen: Seen, flow: float) -> Seen:
+    """Return what is seen of a clip of which colours are known, too.
+
+    Args:
+        seen: What its grey levels tell.
+        flow: Share of its sector that is painted with flow, see `lvef.data.flow`.
+    """
+    if flow < _FLOW:
+        return seen
+    told = f"colour flow is painted over {100 * flow:.0f} % of the sector"
+    return replace(seen, view=COLOUR, fault=told)
 
 
 def _not_wanted(view: str, p_a4c: float) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lvef.cardiac import FoundBeat
 from lvef.cardiac.beats import FEWEST_SECONDS
+from lvef.data.prepare import PreparedClip
 from lvef.data.sector import moving_tissue
 
 SIDE_BY_SIDE = "two pictures side by side: cut one of them out"
@@ -20,8 +21,9 @@ _WIDE, _VALLEY = 1.5, 0.45
 where they meet. One sector is tallest there; of 48 phantoms and three real clips none is wider
 than 1.15 and none falls below 0.5."""
 _BRIGHT = 128
-_BRIGHT_STILL = 0.2
-"""Share of what stands still that is bright: 0.39 in a negative, at most 0.03 otherwise."""
+_RIM = 3
+"""Pixels at the edge of a picture. Beside the sector they are dark at any gain: at most 0.19 of
+them are bright, and 0.81 at least in a negative."""
 _DARK = 0.5
 """Brightness of a frame, relative to the clip's, below which it shows nothing of the heart."""
 _ALIKE = 0.45
@@ -33,22 +35,27 @@ _FILLING = 0.1
 _THUMB, _COMPARED = 28, 12
 
 
-def layout_fault(frames: NDArray[np.uint8]) -> str:
-    """Return in words what keeps a clip from being one picture of a heart, or nothing.
-
-    Args:
-        frames: `(T, 112, 112)` grey frames.
-    """
+def layout_fault(clip: PreparedClip) -> str:
+    """Return in words what keeps a clip from being one picture of a heart, or nothing."""
+    frames = clip.frames
     tissue = moving_tissue(frames)
     if tissue is None or not tissue.any():
         return ""
     if _is_side_by_side(tissue):
         return SIDE_BY_SIDE
-    still = np.ptp(frames, axis=0) < 12
-    bright = (frames[0] > _BRIGHT)[still]
-    if bright.size and bright.mean() > _BRIGHT_STILL and np.median(frames[:, tissue]) > _BRIGHT:
+    if np.median(frames[:, tissue]) > _BRIGHT and _is_bright_around(clip):
         return NEGATIVE
     return ""
+
+
+def _is_bright_around(clip: PreparedClip) -> bool:
+    """Return whether the edge of a clip's first picture is bright, where no sector is."""
+    picture = clip.square.cut(clip.first.max(-1)[None])[0]
+    picture = cv2.resize(picture, clip.sector.shape, interpolation=cv2.INTER_AREA)
+    rim = np.ones(picture.shape, bool)
+    rim[_RIM:-_RIM, _RIM:-_RIM] = False
+    beside = rim & ~clip.sector
+    return bool((picture[beside if beside.any() else rim] > _BRIGHT).mean() > 0.5)
 
 
 def _is_side_by_side(tissue: NDArray[np.bool_]) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from lvef.cardiac.beats import at_heart_rates
+from lvef.cardiac.beats import at_heart_rates, periodicity
 
 _THUMB, _COMPONENTS = 28, 4
 _LIT = 0.8
@@ -15,7 +15,11 @@ _LIT = 0.8
 _STEADY = 0.03
 _LAGS = (0.08, 0.12, 0.2, 0.28, 0.4)
 """Seconds between the moments that are compared."""
-ASYMMETRIES = 2 + 2 * len(_LAGS)
+_PARTS, _HARMONICS = 32, 6
+"""Parts of the average beat, and how many of its harmonics are heard."""
+_APART = range(1, _PARTS // 2, 2)
+"""Parts before and after the lowest point of its first harmonic that are compared."""
+ASYMMETRIES = 2 + 2 * len(_LAGS) + _HARMONICS - 1 + len(_APART)
 
 
 def thumbnails(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -78,12 +82,19 @@ def asymmetries(curve: NDArray[np.float64], fps: float) -> NDArray[np.float64]:
 
     A ventricle empties in a third of a second and fills in the rest of the beat, first quickly:
     they tell the skewness of its changes over some times, products of the third order of moments
-    that lie as far apart, and for how much of the time it fills.
+    that lie as far apart, and for how much of the time it fills; and of the average beat how far
+    its harmonics run ahead of the first one, and how much fuller it is after the lowest point of
+    that one than before.
 
     Args:
-        curve: `(T,)` how full the ventricle is, without NaN, in any unit.
+        curve: `(T,)` how full the ventricle is, in any unit.
         fps: Frames a second.
+
+    Returns:
+        0 where the curve does not change, NaN where some of it is not known.
     """
+    if not np.isfinite(curve).all():
+        return np.full(ASYMMETRIES, np.nan)
     band = gaussian_filter1d(at_heart_rates(np.asarray(curve, np.float64), fps), _STEADY * fps)
     size = float(band.std())
     if len(band) < 3 or size <= 0:
@@ -98,7 +109,25 @@ def asymmetries(curve: NDArray[np.float64], fps: float) -> NDArray[np.float64]:
             continue
         now, before = band[apart:], band[:-apart]
         told += [_skewness(now - before), float(np.mean(now**2 * before - now * before**2))]
-    return np.array(told)
+    return np.concatenate([told, _of_average_beat(band, periodicity(curve, fps)[0] * fps)])
+
+
+def _of_average_beat(band: NDArray[np.float64], period: float) -> NDArray[np.float64]:
+    """Return asymmetries of the average beat of a curve, by its period in frames."""
+    phases = (np.arange(len(band)) - (len(band) - 1) / 2) / period % 1 * _PARTS
+    before = np.floor(phases).astype(int)
+    places = np.concatenate([before, before + 1]) % _PARTS
+    shares = np.concatenate([1 - (phases - before), phases - before])
+    weights = np.bincount(places, shares, _PARTS)
+    known, every = np.flatnonzero(weights > 1e-6), np.arange(_PARTS)
+    sums = np.bincount(places, shares * np.tile(band, 2), _PARTS)
+    beat = np.interp(every, known, sums[known] / weights[known], period=_PARTS)
+    waves = np.fft.fft(beat)[1 : _HARMONICS + 1]
+    size = abs(waves[0]) + 1e-9
+    ahead = (waves * np.conj(waves[0] / size) ** np.arange(1, _HARMONICS + 1))[1:].imag / size
+    emptiest = (np.pi - np.angle(waves[0])) / (2 * np.pi) * _PARTS
+    since = np.interp(every + emptiest, every, beat, period=_PARTS)
+    return np.concatenate([ahead, [since[n] - since[-n] for n in _APART]])
 
 
 def _skewness(changes: NDArray[np.float64]) -> float:

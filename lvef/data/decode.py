@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvef.cardiac import survey
+from lvef.data.flow import flow_share
 from lvef.data.formats import (
     ClipFile,
     ClipInfo,
@@ -36,6 +37,7 @@ class DecodedClip:
         sector: `(H, W)` bool, see `find_sector`.
         first: `(H, W, 3)` uint8, its first frame.
         pictures: `(T, H, W, 3)` uint8, all of its frames; None where they are too many.
+        flow: Share of the sector that is painted with flow, see `flow_share`.
     """
 
     file: ClipFile
@@ -43,6 +45,7 @@ class DecodedClip:
     sector: NDArray[np.bool_]
     first: NDArray[np.uint8]
     pictures: NDArray[np.uint8] | None
+    flow: float = 0.0
 
     @property
     def info(self) -> ClipInfo:
@@ -92,7 +95,9 @@ def decode_clip(file: ClipFile, fps: float | None = None) -> DecodedClip:
         probe = _probe(file, count)
     else:  # some packets may hold no picture, so that there are fewer
         probe = pictures[survey(len(pictures), each_once=True)]
-    return DecodedClip(file, rate, find_sector(probe), probe[0].copy(), pictures)
+    sector = find_sector(probe)
+    flow = flow_share(probe, sector)
+    return DecodedClip(file, rate, sector, probe[0].copy(), pictures, flow)
 
 
 def check_length(num_frames: int) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lvef.cardiac import PICTURE_SIZE, survey
 from lvef.data.decode import DecodedClip, check_length, decode_clip
+from lvef.data.flow import flow_share
 from lvef.data.formats import open_clip
 from lvef.data.sector import find_sector
 from lvef.data.timing import Timing, checked_rate
@@ -86,6 +87,7 @@ class PreparedClip:
             in them; None where they are the same, as in all but a DICOM with its 2D region.
         timing: Which frames are shown at evenly spaced moments, where `frames` are not evenly
             spaced; else None.
+        flow: Share of the sector that is painted with flow, see `flow_share`.
     """
 
     frames: NDArray[np.uint8]
@@ -98,6 +100,7 @@ class PreparedClip:
     first: NDArray[np.uint8]
     stored: tuple[int, int, int, int] | None = None
     timing: Timing | None = None
+    flow: float = 0.0
 
     @property
     def pixels(self) -> float:
@@ -162,6 +165,7 @@ def prepare_decoded(clip: DecodedClip) -> PreparedClip:
         clip.first,
         clip.info.stored,
         rate if rate.even is not None else None,
+        clip.flow,
     )
 
 
@@ -187,14 +191,18 @@ def prepare_frames(frames: NDArray[np.uint8], fps: float) -> PreparedClip:
         raise VideoError(f"frames of {frames.shape[-1]} channels: give grey or RGB ones")
     check_length(len(frames))
     probe = frames[survey(len(frames), each_once=True)]
-    probe = probe if probe.ndim == 4 else np.repeat(probe[..., None], 3, axis=-1)
+    coloured = probe.ndim == 4
+    probe = probe if coloured else np.repeat(probe[..., None], 3, axis=-1)
     sector = find_sector(probe)
+    flow = flow_share(probe, sector) if coloured else 0.0
     square = sector_square(probe.shape[1:3], sector)
     height, width = frames.shape[1:3]
     starts = range(0, len(frames), _AT_ONCE)
     parts = [_shrink(frames[start : start + _AT_ONCE], square, sector) for start in starts]
     shown = square.shrink(sector)
-    return PreparedClip(np.concatenate(parts), fps, height, width, square, None, shown, probe[0])
+    return PreparedClip(
+        np.concatenate(parts), fps, height, width, square, None, shown, probe[0], flow=flow
+    )
 
 
 def _shrink(

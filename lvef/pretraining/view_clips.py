@@ -19,9 +19,12 @@ from lvef.phantom.views import KINDS, ViewClip
 from lvef.streams import Use, stream
 
 FOUR_CHAMBER = {
-    "A4C of a clinic": 1, "A4C randomised": 3, "A4C solid": 2, "A4C after black": 1,
+    "A4C of a clinic": 1, "A4C randomised": 4, "A4C solid": 4, "A4C after black": 1,
 }  # fmt: skip
-"""Clips of each kind of upright four-chamber view in a round."""
+"""Clips of each kind of upright four-chamber view in a round. Half are of the second generator: all
+other views of a heart are, and how it paints must not tell them apart."""
+_TWICE = "two-chamber"
+"""The kind that is most like them: twice in a round, others once."""
 OF_ORDER = ("still", "shuffled", "reversed")
 """Kinds that show a four-chamber view in each frame: no head that sees frames can learn them."""
 _CHOSEN = 6
@@ -33,7 +36,8 @@ that saw one kind at one length and the others at another learns the length."""
 def taught_kinds() -> dict[str, int]:
     """Return how many clips of each kind a round has; nothing that is held out."""
     others = [name for name, kind in KINDS.items() if not kind.ef and name not in OF_ORDER]
-    return FOUR_CHAMBER | {name: 1 for name in others if not KINDS[name].held_out}
+    own = {name: 1 for name in others if not KINDS[name].held_out}
+    return FOUR_CHAMBER | own | {_TWICE: 2}
 
 
 @dataclass(frozen=True)

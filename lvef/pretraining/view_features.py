@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lvef.analysis.fullness import fullness
+from lvef.analysis.segment import one_ventricle
 from lvef.cardiac import survey
 from lvef.data.transforms import ClipAugmentation
-from lvef.models.segmentation.network import LVSegmentationNet
+from lvef.models.segmentation.network import LVSegmentationNet, full_size
 from lvef.models.segmentation.view_head import moments
 from lvef.phantom.purpose import Purpose
 from lvef.phantom.views import KINDS
@@ -98,11 +100,16 @@ def encoded(
 
 
 @torch.no_grad()
-def area_curves(
-    net: LVSegmentationNet, frames: NDArray[np.uint8], device: str
+def fullness_curves(
+    net: LVSegmentationNet, frames: NDArray[np.uint8], fps: float, device: str
 ) -> NDArray[np.float64]:
-    """Return the area of the ventricle `(n, T)` in looks `(n, T, 112, 112)`."""
+    """Return how full the ventricle is, `(n, T)`, in looks `(n, T, 112, 112)`; see `fullness`."""
     clips = torch.from_numpy(np.ascontiguousarray(frames)).to(device)
     spread = clips[:, torch.from_numpy(survey(clips.shape[1])).to(device)]
-    painted = net(clips, spread).float().sigmoid().sum((2, 3))
-    return np.asarray(painted.cpu().numpy(), np.float64)
+    painted = full_size(net(clips, spread).float().sigmoid()).cpu().numpy()
+    return np.stack(
+        [
+            fullness(each, fps, one_ventricle(seen))[0]
+            for each, seen in zip(frames, painted, strict=True)
+        ]
+    )

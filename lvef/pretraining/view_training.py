@@ -50,7 +50,7 @@ from lvef.phantom.purpose import Purpose
 from lvef.phantom.views import KINDS
 from lvef.pretraining.model_card import with_views
 from lvef.pretraining.view_clips import LOOKS, ShortClip, rendered_rounds
-from lvef.pretraining.view_features import AUGMENTATIONS, area_curves, encoded, versions
+from lvef.pretraining.view_features import AUGMENTATIONS, encoded, fullness_curves, versions
 from lvef.pretraining.view_judge import judge, write_summary
 
 HEADS = 3
@@ -63,11 +63,11 @@ _HARD = 3
 """Times as many copies are made of the two views that are most like the wanted one."""
 _PLAIN = -1
 _CHANGED = {0: ", changed", 1: ", changed more"}
-_LOST = {"view": 0.01, "time": 0.01}
+_LOST = {"view": 0.02, "time": 0.01}
 """Share of four-chamber views that a limit may cost, of those that it is chosen on: of views, four
 in five of these are augmented, and half of them more than any clip is."""
-_CERTAIN = 4.0
-"""Log-odds that time runs backwards, at least, where a clip is refused for it: fifty to one, since
+_CERTAIN = 3.0
+"""Log-odds that time runs backwards, at least, where a clip is refused for it: twenty to one, since
 few clips of an archive do, and more are poor ones in which it cannot be told."""
 _LIMITS = (0.02, 0.5)
 """Probabilities that the limit lies between, whatever the phantoms say."""
@@ -88,7 +88,8 @@ class Material:
         seen: `(n, 2, SEEN)` float16 each.
         views: Numbers of their views.
         kinds: Their kinds; of what was made of a four-chamber view, "made: " and its view.
-        curves: Areas of four-chamber views `(T,)` forwards and backwards, and looks a second.
+        curves: How full the ventricle of a four-chamber view is, `(T,)`, forwards and backwards,
+            and looks a second.
     """
 
     seen: list[Tensor] = field(default_factory=list)
@@ -114,7 +115,9 @@ class Material:
                     groups[len(frames), way].append(told)
             if KINDS[clip.kind].ef and len(clip.frames) == LOOKS:
                 ways = np.stack([clip.frames, clip.frames[::-1]])
-                self.curves.append((*area_curves(net, ways, device), clip.fps))
+                there, back = fullness_curves(net, ways, clip.fps, device)
+                if np.isfinite([there, back]).all():
+                    self.curves.append((there, back, clip.fps))
         for (_, way), own in groups.items():
             looks = np.stack([frames for _, _, frames in own])
             augmentation = None if way == _PLAIN else AUGMENTATIONS[way]

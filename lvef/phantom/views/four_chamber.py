@@ -146,14 +146,33 @@ class ColourBox:
 
     def frames(self, indices: Iterable[int] | None = None) -> NDArray[np.uint8]:
         """Return frames `(n, 112, 112)`, all by default."""
+        return self._painted(indices)[0]
+
+    def pictures(self, indices: Iterable[int] | None = None) -> NDArray[np.uint8]:
+        """Return frames in colour `(n, 112, 112, 3)`, of which `frames` is the luminance."""
+        frames, towards, away = self._painted(indices)
+        grey = frames.astype(np.float64)
+        red, blue = np.minimum(grey / 0.299, 255), np.minimum(grey / 0.114, 255)
+        green = np.where(towards, grey - 0.299 * red, grey - 0.114 * blue) / 0.587
+        flow = np.stack([red * towards, green, blue * away], -1)
+        return np.where((towards | away)[..., None], flow, grey[..., None]).round().astype(np.uint8)
+
+    def _painted(
+        self, indices: Iterable[int] | None
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return frames, and where blood is shown that flows to the probe and away from it."""
         wanted = list(range(self.num_frames) if indices is None else indices)
         frames = self.inner.frames([self._step * index for index in wanted]).copy()
-        for slot, index in enumerate(wanted):
-            self._colour(frames[slot], index)
-        return frames
+        flow = [self._colour(frames[slot], index) for slot, index in enumerate(wanted)]
+        towards, away = np.moveaxis(np.array(flow, bool).reshape(-1, 2, *frames.shape[1:]), 1, 0)
+        return frames, towards, away
 
-    def _colour(self, frame: NDArray[np.uint8], index: int) -> None:
-        """Lay flow over the darker part of a box, however bright the picture is."""
+    def _colour(self, frame: NDArray[np.uint8], index: int) -> NDArray[np.bool_]:
+        """Lay flow over the darker part of a box, however bright the picture is.
+
+        Returns:
+            `(2, 112, 112)` where it flows towards the probe, and away from it.
+        """
         phase = 2 * np.pi * (index / self.fps / self.seconds_a_beat + self._start)
         first, second, third = self._fields
         flow = np.cos(phase) * (0.6 + first) + np.sin(phase) * second
@@ -173,6 +192,9 @@ class ColourBox:
         if self._bar:
             scale = np.abs(np.linspace(-1, 1, 26))
             frame[6:32, 104:108] = (40 + 170 * scale)[:, None].astype(np.uint8)
+        if self._outline:
+            shown &= ~self._edge
+        return np.stack([shown & (speed > 0), shown & (speed <= 0)])
 
 
 def _smooth(rng: np.random.Generator, size: float) -> NDArray[np.float64]:
