@@ -12,7 +12,7 @@ from lvef.cardiac import survey
 from lvef.data.decode import decode_clip
 from lvef.data.flow import flow_share
 from lvef.data.formats import open_clip, write_video
-from lvef.data.prepare import prepare_frames
+from lvef.data.prepare import prepare_file, prepare_frames
 from lvef.data.sector import find_sector
 from lvef.phantom import PhantomClip
 from lvef.phantom.purpose import Purpose
@@ -47,6 +47,7 @@ def test_flow_is_found_however_it_is_kept(boxes, tmp_path):
             write_video(path, pictures, box.fps)
             with open_clip(path) as file:
                 assert decode_clip(file).flow > 0.04
+            assert prepare_file(path).flow > 0.04
 
 
 def test_a_grey_copy_is_the_luminance_of_the_picture(boxes):
@@ -60,8 +61,11 @@ def test_what_is_coloured_and_no_flow_counts_little():
     sepia = np.clip(grey * np.array([1.0, 0.8, 0.45]), 0, 255).astype(np.uint8)
     assert share(sepia) < 0.02, "a tint"
     marked = grey.copy()
-    marked[:, 40:60, 50:70] = (255, 220, 0)
+    marked[:, 40:60, 50:70] = (200, 0, 0)
     assert share(marked) < 0.02, "what stands still"
+    washed = grey.copy()
+    washed[:, 30:70, 40:80, 0] = np.minimum(washed[:, 30:70, 40:80, 0].astype(int) + 60, 255)
+    assert share(washed) < 0.02, "a field that is coloured in"
     traced = grey.copy()
     for index in range(len(grey)):
         traced[index, 95:97, : 2 * index] = (0, 255, 0)

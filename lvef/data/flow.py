@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 _SEEN = 112
 """Rows and columns, about, that are looked at."""
 _CODED = 16
-"""Grey levels by which the channels of a grey picture differ at most, however it was coded."""
+"""Grey levels by which the channels of a grey picture differ at most, however it was coded, and by
+which a picture that stands still changes."""
 _LEVELS = 16
 _COLOURED = 36
 """Grey levels of chroma from which a pixel is of another colour than its brightness has here."""
@@ -22,7 +23,7 @@ def flow_share(frames: NDArray[np.uint8], sector: NDArray[np.bool_]) -> float:
     """Return how much of a sector is painted with flow, in the frames that show much of it.
 
     A picture may have a tint, which is one colour for each brightness. What has another one, and
-    changes it, is flow, or the speed of tissue.
+    changes it, is flow, or the speed of tissue. What stands still is neither.
 
     Args:
         frames: `(n, H, W, 3)` uint8 RGB frames spread over a clip.
@@ -33,6 +34,8 @@ def flow_share(frames: NDArray[np.uint8], sector: NDArray[np.bool_]) -> float:
     """
     step = max(min(sector.shape) // _SEEN, 1)
     pixels = frames[:, ::step, ::step][:, sector[::step, ::step]].astype(np.int16)
+    count = pixels.shape[1]
+    pixels = pixels[:, (np.ptp(pixels, axis=0) > _CODED).any(-1)]
     red, green, blue = np.moveaxis(pixels, -1, 0)
     if not pixels.size or max(np.abs(red - green).max(), np.abs(blue - green).max()) <= _CODED:
         return 0.0
@@ -45,4 +48,4 @@ def flow_share(frames: NDArray[np.uint8], sector: NDArray[np.bool_]) -> float:
             chroma[own] -= np.median(chroma[own], axis=0).astype(np.int16)
     painted = np.hypot(*np.moveaxis(chroma.astype(np.float32), -1, 0)) > _COLOURED
     painted &= (np.ptp(chroma, axis=0) > _CHANGES).any(-1)
-    return float(np.percentile(painted.mean(1), _SHOWN))
+    return float(np.percentile(painted.sum(1) / count, _SHOWN))
