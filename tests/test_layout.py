@@ -111,6 +111,17 @@ def test_a_loop_played_again_counts_once(suffix, tmp_path):
     assert usable_beats([beat(34, 40, 51)], frames, 50) == cut, "its systole is whole"
 
 
+def test_a_second_pass_that_is_cut_off_is_told_where_frames_are_the_same():
+    loop = beating(count=60)
+    frames = np.concatenate([loop, loop[:20]])
+    assert pass_length(frames, 50) == 60
+    assert pass_length(frames[:70], 50) is None, "ten frames may be alike by chance"
+    other = np.clip(
+        loop[:20].astype(int) + np.random.default_rng(0).normal(0, 12, (20, 112, 112)), 0, 255
+    )
+    assert pass_length(np.concatenate([loop, other.astype(np.uint8)]), 50) is None, "not the same"
+
+
 @pytest.mark.parametrize("index", [0, 21])
 def test_a_heart_that_beats_regularly_is_no_loop(index):
     clip = PhantomClip(5, index)

@@ -30,6 +30,9 @@ _ALIKE = 0.45
 """Change from one pass of a loop to the next, as a share of the usual change between two frames,
 below which they are the same frames, perhaps coded anew; 0.28 in H.264. Beats of 48 phantoms, which
 are more alike than those of patients, differ by 0.83 at least, of three real clips by 4.7."""
+_SAME = 0.1
+"""The same where less than a second pass is shown, and frames must be coded one by one: 0 in such
+clips. A phantom that lies still before it fills again comes to 0.33."""
 _FILLING = 0.1
 """Seconds that a loop must go on after end-systole."""
 _THUMB, _COMPARED = 28, 12
@@ -122,11 +125,12 @@ def pass_length(frames: NDArray[np.uint8], fps: float, shortest: int | None = No
     usual = float(np.median(steps))
     if usual <= 0:
         return None
-    # All of a second pass must be there, and all that follows be alike, not a part for a moment.
-    for start in range(shortest, len(frames) // 2 + 1):
+    # All that follows must be alike, not a part for a moment.
+    for start in range(shortest, len(frames) - _COMPARED + 1):
+        alike = _ALIKE if start <= len(frames) // 2 else _SAME
         after = small[start : start + _COMPARED]
-        if np.abs(after - small[: len(after)]).mean() < _ALIKE * usual:
+        if np.abs(after - small[: len(after)]).mean() < alike * usual:
             again = np.abs(small[start:] - small[:-start]).mean(axis=(1, 2))
-            if again.max() < _ALIKE * usual:
+            if again.max() < alike * usual:
                 return start
     return None
