@@ -22,8 +22,8 @@ where they meet. One sector is tallest there; of 48 phantoms and three real clip
 than 1.15 and none falls below 0.5."""
 _BRIGHT = 128
 _RIM = 3
-"""Pixels at the edge of a picture. Beside the sector they are dark at any gain: at most 0.19 of
-them are bright, and 0.81 at least in a negative."""
+"""Pixels at the edge of a picture. Beside the sector they are dark at any gain: in phantoms at most
+0.19 of them are bright, and 0.81 at least in a negative."""
 _DARK = 0.5
 """Brightness of a frame, relative to the clip's, below which it shows nothing of the heart."""
 _ALIKE = 0.45
