@@ -15,7 +15,8 @@ from lvef.predict.stream import work
 
 pytestmark = pytest.mark.filterwarnings("ignore:The segmenter's weights have no view heads")
 POINT = 1.0
-"""EF points that bfloat16 may move an answer by; see lvef/predict/README.md."""
+"""EF points that bfloat16 may move an answer of random weights by, whose features are mostly those
+of any picture; for trained ones see lvef/predict/README.md."""
 KNOWN = ["0", "1", "2"]
 
 
@@ -97,7 +98,7 @@ def test_answers_are_those_of_the_slow_way_within_a_point(checkpoint, clips, bfl
         (False, True, torch.float32),
     ],
 )
-def test_convolutions_run_in_bfloat16_channels_last_where_asked_and_heads_never(
+def test_late_stages_run_in_bfloat16_where_asked_and_heads_never(
     checkpoint, clips, bfloat16, fast, multiplies, dtype
 ):
     bfloat16(multiplies)
@@ -105,10 +106,20 @@ def test_convolutions_run_in_bfloat16_channels_last_where_asked_and_heads_never(
     put_out = watched(model)
     model.predict(*clips)
     assert len(put_out["convolution"]) == 53, "one batch, folded, of all clips"
+    early, late = put_out["convolution"][:24], put_out["convolution"][24:]
+    assert {out.dtype for out in early} == {torch.float32}, "whose errors would move EF by tenths"
+    assert {out.dtype for out in late} == {dtype}
     for out in put_out["convolution"]:
-        assert out.dtype == dtype
         assert out.is_contiguous(memory_format=torch.channels_last)
     assert {out.dtype for out in put_out["head"]} == {torch.float32}
+
+
+def test_nothing_of_another_backbone_is_lowered(bfloat16):
+    options = BackboneOptions(name="torchvision/mobilenet_v3_small", weights=None)
+    task = EFRegressor(["EDF"], options)
+    frames = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    fast, slow = (inference.FramePredictor(task, "cpu", way).features(frames) for way in (1, 0))
+    assert torch.equal(fast, slow), "how far EF would move was never measured"
 
 
 def test_the_backbone_that_runs_is_folded(checkpoint):

@@ -55,15 +55,18 @@ def inference(device: torch.device, fast: bool = False) -> Iterator[None]:
 
     Args:
         device: Where they run.
-        fast: In bfloat16 where that is faster, which without gradients is on every GPU and every
-            CPU that multiplies it (but for networks as small as MobileNet's, on CPUs). EF of a
-            backbone's features then moves by tenths of a point. Masks of the LV segmenter move by a
-            pixel in thousands, EF by hundredths of a point; of one clip in twenty by more than a
-            tenth.
+        fast: In bfloat16 where that is faster. Masks of the LV segmenter then move by a pixel in
+            thousands, EF by hundredths of a point; of one clip in twenty by more than a tenth. EF
+            of a backbone's features would move by tenths: see `Backbone.lowered`.
     """
-    lower = fast and (device.type == "cuda" or cpu_multiplies_bfloat16())
+    lower = fast and bfloat16_is_faster(device)
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=lower):
         yield
+
+
+def bfloat16_is_faster(device: torch.device) -> bool:
+    """Return whether a device predicts faster in bfloat16: every GPU, and CPUs that multiply it."""
+    return device.type == "cuda" or cpu_multiplies_bfloat16()
 
 
 class FramePredictor:
@@ -72,7 +75,8 @@ class FramePredictor:
     Args:
         task: The task; it stays where it is brought to, in evaluation mode.
         device: Where it runs; see `best_device`.
-        fast: Whether backbones run in bfloat16 where that is faster; heads never do.
+        fast: Whether as much of a backbone runs in bfloat16 as moves an EF by a tenth of a point at
+            most, where that is faster; heads never do. See `Backbone.lowered`.
     """
 
     def __init__(
@@ -101,7 +105,7 @@ class FramePredictor:
         """Return what `EFTask.raw_answer` says of frames `(B, F, 3, H, W)`, CPU tensors `(B,)`."""
         if self._backbone is not None:
             return self._of_features(self._extracted(self._backbone, frames))
-        with inference(self.device, self.fast):
+        with inference(self.device):
             return self._raw(self.task(frames.to(self.device)))
 
     def features(self, frames: Tensor) -> Tensor | None:
@@ -132,10 +136,12 @@ class FramePredictor:
         own = ("forward", "batch_output")
         if any(getattr(type(self.task), name) is not getattr(EFTask, name) for name in own):
             return None
-        return self.task.backbone.folded()
+        backbone = self.task.backbone
+        lower = self.fast and bfloat16_is_faster(self.device)
+        return backbone.lowered() if lower else backbone.folded()  # type: ignore[no-any-return]
 
     def _extracted(self, backbone: nn.Module, frames: Tensor) -> Tensor:
-        with inference(self.device, self.fast):
+        with inference(self.device):
             features: Tensor = backbone(frames.to(self.device))
             return features.float()
 

@@ -78,6 +78,9 @@ class Recipe:
         return {pool: round(share * self.clips) for pool, share in self.shares.items()}
 
 
+_BREADTHS = ("wide", "narrow", "clinic")
+
+
 def _mixed(share: float, others: tuple[str, ...]) -> dict[str, float]:
     return {"plain": 1 - share, **dict.fromkeys(others, share / len(others))}
 
@@ -91,13 +94,14 @@ _VARIANTS = [
     replace(_PLAIN, name="longer", epochs=14),
     *(replace(_PLAIN, name=kind, shares=_mixed(0.25, (kind,))) for kind in HARD_KINDS),
     replace(_PLAIN, name="all kinds", shares=_mixed(0.4, HARD_KINDS)),
-    replace(_PLAIN, name="breadths", shares=_mixed(0.6, ("wide", "narrow", "clinic"))),
+    replace(_PLAIN, name="breadths", shares=_mixed(0.6, _BREADTHS)),
 ]
 _SHIPPED = Recipe("shipped", {}, clips=0, epochs=0)
 _FINAL = Recipe("final", _mixed(0.3, ("dilated",)), 8000, 28, MACHINE)
 _WARM = replace(_FINAL, name="warm", rate=1e-3, warm=True)
 _INSIDE = replace(_WARM, name="reader", augmentation={}, inset=1)
-_AGAIN = replace(_INSIDE, name="again", shares=_mixed(0.4, HARD_KINDS))
+_AGAIN = replace(_INSIDE, name="again", shares=_mixed(0.6, _BREADTHS))
+_AGAIN_ALL = {**dict.fromkeys(("plain", *_BREADTHS), 0.2), **dict.fromkeys(HARD_KINDS, 0.05)}
 RECIPES: dict[str, list[Recipe]] = {
     "ablation": [
         *(replace(_PLAIN, seed=seed) for seed in range(3)),
@@ -118,6 +122,8 @@ RECIPES: dict[str, list[Recipe]] = {
     ],
     "again": [
         *(replace(_AGAIN, seed=seed) for seed in range(3)),
+        replace(_AGAIN, name="again, all kinds", shares=_AGAIN_ALL),
+        replace(_AGAIN, name="again, further inside", inset=2),
         replace(_SHIPPED, inset=1),
     ],
 }

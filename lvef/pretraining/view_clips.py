@@ -23,8 +23,8 @@ FOUR_CHAMBER = {
 }  # fmt: skip
 """Clips of each kind of upright four-chamber view in a round. Half are of the second generator: all
 other views of a heart are, and how it paints must not tell them apart."""
-_TWICE = "two-chamber"
-"""The kind that is most like them: twice in a round, others once."""
+_TWICE = dict.fromkeys(("two-chamber", "mirrored", "colour box"), 2)
+"""Those that are most like them, of which most were let through: twice in a round, others once."""
 OF_ORDER = ("still", "shuffled", "reversed")
 """Kinds that show a four-chamber view in each frame: no head that sees frames can learn them."""
 _CHOSEN = 6
@@ -37,7 +37,7 @@ def taught_kinds() -> dict[str, int]:
     """Return how many clips of each kind a round has; nothing that is held out."""
     others = [name for name, kind in KINDS.items() if not kind.ef and name not in OF_ORDER]
     own = {name: 1 for name in others if not KINDS[name].held_out}
-    return FOUR_CHAMBER | own | {_TWICE: 2}
+    return FOUR_CHAMBER | own | _TWICE
 
 
 @dataclass(frozen=True)

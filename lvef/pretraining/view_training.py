@@ -63,11 +63,11 @@ _HARD = 3
 """Times as many copies are made of the two views that are most like the wanted one."""
 _PLAIN = -1
 _CHANGED = {0: ", changed", 1: ", changed more"}
-_LOST = {"view": 0.02, "time": 0.01}
+_LOST = {"view": 0.025, "time": 0.01}
 """Share of four-chamber views that a limit may cost, of those that it is chosen on: of views, four
 in five of these are augmented, and half of them more than any clip is."""
-_CERTAIN = 3.0
-"""Log-odds that time runs backwards, at least, where a clip is refused for it: twenty to one, since
+_CERTAIN = 2.5
+"""Log-odds that time runs backwards, at least, where a clip is refused for it: twelve to one, since
 few clips of an archive do, and more are poor ones in which it cannot be told."""
 _LIMITS = (0.02, 0.5)
 """Probabilities that the limit lies between, whatever the phantoms say."""

@@ -52,7 +52,7 @@ def stages(root: Path, kept: FrameCache) -> dict[str, float]:
         request = Request(table, FRAMES, 112, True, "")
         for frame in FRAMES:
             request.digest(frame)
-        with inference(torch.device("cpu"), fast=True):
+        with inference(torch.device("cpu")):
             for batch in decoding_loader(decode, 32, 0):
                 backbone(batch["frames"])
 
