@@ -15,6 +15,7 @@ from scipy.optimize import approx_fprime
 
 from lvef.errors import FitError, LvefError, NotFittedError
 from lvef.models import ExactGPHead
+from lvef.models.gp import search
 from lvef.models.gp.iterative import maximise_iteratively
 from lvef.models.gp.kernels import KERNELS, Kernel, Scales, squared_distances
 from lvef.models.gp.marginal_likelihood import Hyperparameters, MarginalLikelihood
@@ -375,6 +376,41 @@ def test_single_precision_reaches_the_same_optimum():
     double = ExactGPHead().fit(x, y).log_marginal_likelihood()
     single = ExactGPHead(precision="single").fit(x, y).log_marginal_likelihood()
     assert single == pytest.approx(double, abs=2e-3)
+
+
+def test_a_search_of_many_begins_in_single_precision_and_ends_at_the_same_optimum(monkeypatch):
+    x, y = standardised(120)
+    alone = maximise(x, y, KERNELS["rbf"])
+    asked = []
+
+    class Watched(MarginalLikelihood):
+        def __call__(self, theta):
+            asked.append((len(self.y), self.x.dtype))
+            return super().__call__(theta)
+
+    monkeypatch.setattr(search, "_LARGE", 100)
+    monkeypatch.setattr(search, "MarginalLikelihood", Watched)
+    found = maximise(x, y, KERNELS["rbf"], restart_size=60)
+    of_all = [dtype for count, dtype in asked if count == 120]
+    assert len(of_all) == found.evaluations
+    ends = of_all.index(torch.float64)
+    assert of_all == [torch.float32] * ends + [torch.float64] * (len(of_all) - ends)
+    assert 0 < len(of_all) - ends < ends, "hardly any is left to do"
+    assert found.log_likelihood == pytest.approx(alone.log_likelihood, abs=1e-8)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_fit_starts_from_the_hyperparameters_of_another(kernel, monkeypatch):
+    x, y = sample(100)
+    first = ExactGPHead(kernel).fit(x, y)
+    best, found = first.hyperparameters(), first.log_marginal_likelihood()
+    monkeypatch.setattr(search, "_best_start", None)  # nothing is asked of a subset
+    again = ExactGPHead(kernel).fit(x, y, start=best)
+    assert again.evaluations <= 3, "it stands on the optimum"
+    assert again.hyperparameters() == pytest.approx(best, rel=0.01)
+    further = ExactGPHead(kernel).fit(x, y, start={name: 1.5 * best[name] for name in best})
+    assert further.evaluations > again.evaluations
+    assert further.log_marginal_likelihood() == pytest.approx(found, abs=1e-6)
 
 
 @pytest.mark.parametrize("reduction", [None, "pca"])

@@ -138,7 +138,7 @@ class FramePredictor:
             return None
         backbone = self.task.backbone
         lower = self.fast and bfloat16_is_faster(self.device)
-        return backbone.lowered() if lower else backbone.folded()  # type: ignore[no-any-return]
+        return backbone.lowered() if lower else backbone.folded()
 
     def _extracted(self, backbone: nn.Module, frames: Tensor) -> Tensor:
         with inference(self.device):

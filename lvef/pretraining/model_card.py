@@ -160,8 +160,8 @@ A black first frame and one that fades in add no beat. Real clips of other views
 how many of them are refused is not known, and a gate that phantoms taught may refuse good ones. A
 reason names the view that a clip is most like among those that were learned.
 
-How a loop is told was widened after ten of the 34 loops judged until then had got past it: a second
-pass may be cut off. That was tried on other loops, and those that judge were then all judged anew.
+What was changed after clips had been judged, and by which others it was judged then, stands in
+[ABLATION.md](ABLATION.md).
 """
 )
 _CARD = """# Model card: LV segmenter (`lv_seg.safetensors`)

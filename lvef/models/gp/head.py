@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from typing import Any, get_args
 
 import torch
@@ -13,6 +14,7 @@ from lvef.errors import FitError, NotFittedError
 from lvef.models.gp.exact import ExactSolution
 from lvef.models.gp.iterative import IterativePosterior, iterative_settings, maximise_iteratively
 from lvef.models.gp.kernels import KERNELS, KernelName
+from lvef.models.gp.marginal_likelihood import searched
 from lvef.models.gp.memory import largest_exact
 from lvef.models.gp.prior import Prior
 from lvef.models.gp.search import Progress, maximise, silent
@@ -97,7 +99,13 @@ class ExactGPHead(StandardisedSamples):
         """The hyperparameters, in the modules of GPyTorch that hold them."""
         return Prior(self.kernel, self.mean_module, self.covar_module, self.likelihood)
 
-    def fit(self, x: Tensor, y: Tensor, progress: Progress = silent) -> ExactGPHead:
+    def fit(
+        self,
+        x: Tensor,
+        y: Tensor,
+        progress: Progress = silent,
+        start: Mapping[str, float] | None = None,
+    ) -> ExactGPHead:
         """Fit to training samples, forgetting any earlier fit.
 
         Args:
@@ -105,6 +113,8 @@ class ExactGPHead(StandardisedSamples):
             y: `(n,)` targets.
             progress: Called after each evaluation of the likelihood on all samples, with its
                 logarithm per sample.
+            start: Hyperparameters to search from, as `hyperparameters` gives those of another fit,
+                in place of `restarts` points on a subset.
 
         Returns:
             Itself.
@@ -119,7 +129,7 @@ class ExactGPHead(StandardisedSamples):
             try:
                 self.exact.fill_(len(y) <= self._largest())
                 if self.exact:
-                    self._fit_exactly(inputs, targets, progress)
+                    self._fit_exactly(inputs, targets, progress, start)
                 else:
                     self._fit_iteratively(inputs, targets, progress)
             except FloatingPointError as error:
@@ -221,15 +231,23 @@ class ExactGPHead(StandardisedSamples):
             return self.max_cholesky
         return largest_exact(self.dtype, self.y_mean.device)
 
-    def _fit_exactly(self, inputs: Tensor, targets: Tensor, progress: Progress) -> None:
+    def _fit_exactly(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        progress: Progress,
+        start: Mapping[str, float] | None = None,
+    ) -> None:
         learned = self.reduction == "learned"
+        projected = self.projected(inputs)
         best = maximise(
-            inputs if learned else self.projected(inputs),
+            inputs if learned else projected,
             targets,
             self.kernel,
             self.restarts,
             projection=self.projection if learned else None,
             progress=progress,
+            start=None if start is None else searched(start, projected.shape[1]),
         )
         if best.projection is not None:
             self.projection = best.projection

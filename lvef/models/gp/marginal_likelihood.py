@@ -6,6 +6,7 @@ Rasmussen & Williams, *Gaussian Processes for Machine Learning* (2006), sections
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,6 +144,20 @@ class MarginalLikelihood:
         scale = (quadratic + _PRIOR_CASES) / (len(self.y) + _PRIOR_CASES)
         log_determinant = 2 * float(cholesky.diagonal().double().log().sum())
         return _Solved(cholesky, alpha, mean, scale, quadratic, log_determinant)
+
+
+def searched(hyperparameters: Mapping[str, float], num_features: int) -> NDArray[np.float64]:
+    """Return the point of the search at which hyperparameters lie.
+
+    Args:
+        hyperparameters: As `ExactGPHead.hyperparameters` names them.
+        num_features: How many features the kernel sees.
+    """
+    scale = hyperparameters["outputscale"]
+    told = [hyperparameters["lengthscale"], hyperparameters["noise"] / scale]
+    if "linear_variance" in hyperparameters:
+        told.append(hyperparameters["linear_variance"] * num_features / scale)
+    return np.log(told)
 
 
 @dataclass(frozen=True)
