@@ -378,27 +378,6 @@ def test_single_precision_reaches_the_same_optimum():
     assert single == pytest.approx(double, abs=2e-3)
 
 
-def test_a_search_of_many_begins_in_single_precision_and_ends_at_the_same_optimum(monkeypatch):
-    x, y = standardised(120)
-    alone = maximise(x, y, KERNELS["rbf"])
-    asked = []
-
-    class Watched(MarginalLikelihood):
-        def __call__(self, theta):
-            asked.append((len(self.y), self.x.dtype))
-            return super().__call__(theta)
-
-    monkeypatch.setattr(search, "_LARGE", 100)
-    monkeypatch.setattr(search, "MarginalLikelihood", Watched)
-    found = maximise(x, y, KERNELS["rbf"], restart_size=60)
-    of_all = [dtype for count, dtype in asked if count == 120]
-    assert len(of_all) == found.evaluations
-    ends = of_all.index(torch.float64)
-    assert of_all == [torch.float32] * ends + [torch.float64] * (len(of_all) - ends)
-    assert 0 < len(of_all) - ends < ends, "hardly any is left to do"
-    assert found.log_likelihood == pytest.approx(alone.log_likelihood, abs=1e-8)
-
-
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_fit_starts_from_the_hyperparameters_of_another(kernel, monkeypatch):
     x, y = sample(100)
@@ -411,6 +390,8 @@ def test_a_fit_starts_from_the_hyperparameters_of_another(kernel, monkeypatch):
     further = ExactGPHead(kernel).fit(x, y, start={name: 1.5 * best[name] for name in best})
     assert further.evaluations > again.evaluations
     assert further.log_marginal_likelihood() == pytest.approx(found, abs=1e-6)
+    with pytest.warns(UserWarning, match="conjugate gradients"):
+        ExactGPHead(kernel, max_cholesky=60).fit(x, y, start=best)
 
 
 @pytest.mark.parametrize("reduction", [None, "pca"])

@@ -131,7 +131,7 @@ class ExactGPHead(StandardisedSamples):
                 if self.exact:
                     self._fit_exactly(inputs, targets, progress, start)
                 else:
-                    self._fit_iteratively(inputs, targets, progress)
+                    self._fit_iteratively(inputs, targets, progress, start)
             except FloatingPointError as error:
                 raise FitError(f"{error}: are the features of a sensible size?") from error
         self.fitted.fill_(True)
@@ -255,7 +255,13 @@ class ExactGPHead(StandardisedSamples):
         self.likelihood_per_sample.fill_(best.log_likelihood)
         self.evaluations = best.evaluations
 
-    def _fit_iteratively(self, inputs: Tensor, targets: Tensor, progress: Progress) -> None:
+    def _fit_iteratively(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        progress: Progress,
+        start: Mapping[str, float] | None,
+    ) -> None:
         """Go on from the exact optimum of a subset by Adam on GPyTorch's approximate likelihood."""
         largest = self._largest()
         warnings.warn(
@@ -266,7 +272,7 @@ class ExactGPHead(StandardisedSamples):
         )
         size = min(largest, _ITERATIVE_START)
         subset = torch.linspace(0, len(targets) - 1, size, dtype=torch.float64).long()
-        self._fit_exactly(inputs[subset], targets[subset], silent)
+        self._fit_exactly(inputs[subset], targets[subset], silent, start)
         steps = maximise_iteratively(self.prior, self.projected(inputs), targets, progress)
         self.likelihood_per_sample.fill_(steps[-1])
         self.evaluations = len(steps)

@@ -26,9 +26,6 @@ _FURTHER = 0.35
 _MAX_EVALUATIONS, _MAX_EVALUATIONS_OF_START = 200, 40
 _TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-7}
 """Relative change of the objective below which a search ends; rounding is larger in float32."""
-_LARGE = 1000
-"""Samples from which a search in float32 goes before that in float64: its steps take half as long,
-and end so near to the optimum that few others follow."""
 
 _SLOPE = 1e-3
 """Gradient per sample above which a search that cannot go on has not converged."""
@@ -53,8 +50,7 @@ def maximise(
     """Maximise the marginal likelihood by L-BFGS-B.
 
     The search starts from `restarts` points on a subset, which costs little, and goes on from the
-    best of them on all samples until neither value nor gradient moves; of many samples first in
-    single precision.
+    best of them on all samples until neither value nor gradient moves.
 
     Args:
         x: `(n, d)` standardised inputs.
@@ -72,26 +68,14 @@ def maximise(
         start = _best_start(projected, y, kernel, restarts, restart_size)
     if projection is not None:
         return _maximise_with_projection(x, y, kernel, start, projection, progress)
-    before = 0
-    if x.dtype == torch.float64 and len(y) >= _LARGE:
-        quick = MarginalLikelihood(x.float(), y.float(), kernel)
-        start, before = _ended(quick, start, progress)
-        del quick
     likelihood = MarginalLikelihood(x, y, kernel)
-    optimum, evaluations = _ended(likelihood, start, progress, told=True)
-    return likelihood.hyperparameters(optimum, before + evaluations)
-
-
-def _ended(
-    likelihood: MarginalLikelihood,
-    start: NDArray[np.float64],
-    progress: Progress,
-    told: bool = False,
-) -> tuple[NDArray[np.float64], int]:
-    """Return where a search on all samples ends, and after how many evaluations."""
-    bounds = _bounds(likelihood.typical_lengthscale, len(start))
-    tolerance = _TOLERANCE[likelihood.x.dtype]
-    return _search(_reporting(likelihood, progress), start, bounds, tolerance, told=told)
+    optimum, evaluations = _search(
+        _reporting(likelihood, progress),
+        start,
+        _bounds(likelihood.typical_lengthscale, len(start)),
+        _TOLERANCE[x.dtype],
+    )
+    return likelihood.hyperparameters(optimum, evaluations)
 
 
 def _best_start(
@@ -143,7 +127,7 @@ def _maximise_with_projection(
     theta = np.concatenate([start, first])
     bounds = [*_bounds(typical, own), *[(-np.inf, np.inf)] * (len(theta) - own)]
     optimum, evaluations = _search(
-        _reporting(objective, progress), theta, bounds, _TOLERANCE[x.dtype], told=True
+        _reporting(objective, progress), theta, bounds, _TOLERANCE[x.dtype]
     )
     few, learned = split(optimum)
     chosen = MarginalLikelihood(x @ learned, y, kernel).hyperparameters(few, evaluations)
@@ -168,7 +152,6 @@ def _search(
     bounds: list[tuple[float, float]],
     tolerance: float,
     max_evaluations: int = _MAX_EVALUATIONS,
-    told: bool = False,
 ) -> tuple[NDArray[np.float64], int]:
     result = minimize(
         objective,
@@ -179,7 +162,7 @@ def _search(
         options={"maxfun": max_evaluations, "ftol": tolerance, "gtol": 1e-6},
     )
     stopped = result.status == 1 or (result.status == 2 and _steep(result, bounds))
-    if stopped and told:
+    if stopped and max_evaluations == _MAX_EVALUATIONS:
         warnings.warn(
             f"the search for hyperparameters stopped after {result.nfev} evaluations, before it "
             "converged",
