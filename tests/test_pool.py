@@ -63,7 +63,7 @@ def test_a_job_that_takes_too_much_memory_is_lost():
     assert done[2].answer[0] == 2
 
 
-def test_looks_that_wait_together_are_looked_at_together():
+def test_looks_that_wait_together_are_looked_at_together(tmp_path):
     sizes = []
 
     def network(clips, surveys, told_of):
@@ -72,9 +72,11 @@ def test_looks_that_wait_together_are_looked_at_together():
         time.sleep(0.2)  # meanwhile the others come to wait
         return clips * 2, None if told_of is None else clips.sum((1, 2, 3)) + told_of[1]
 
-    done = ended([("look", n) for n in range(12)], workers=3, network=network)
+    all_there = [("meet", 100 + n, tmp_path, 3) for n in range(3)]  # however slowly they start
+    looks = [("look", n) for n in range(12)]
+    done = ended([*all_there, *looks], workers=3, network=network)
     expected = {n: 64 * n + (0 if n >= 6 else 32 * n + 2) for n in range(12)}  # two sorts of looks
-    assert {n: each.answer[1] for n, each in done.items()} == expected
+    assert {n: done[n].answer[1] for n in range(12)} == expected
     assert sum(sizes) == 12
     assert max(sizes) > 1
     assert torch.get_num_threads() > 0
