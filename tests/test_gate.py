@@ -9,6 +9,7 @@ from gates import LIMITS, gate_that_sees, weights_that_see
 from safetensors.torch import save_file
 
 from lvef.analysis.analyse import ClipAnalyser
+from lvef.analysis.calibration import GeometryCalibration
 from lvef.analysis.gate import METADATA, Limits, ViewGate
 from lvef.analysis.order import BACKWARDS, DISORDER, STILL, order_fault
 from lvef.cardiac import FoundBeat
@@ -18,6 +19,7 @@ from lvef.models.segmentation.network import SEEN, LVSegmentationNet, Painter, f
 from lvef.models.segmentation.view_head import ViewHeads, moments
 from lvef.models.segmentation.weights import load_weights, read_weights
 from lvef.phantom import PhantomClip
+from lvef.pretraining import weights as shipping
 from lvef.pretraining.weights import with_view_heads
 
 
@@ -263,3 +265,22 @@ def test_the_average_beat_tells_the_same_wherever_a_clip_begins():
         there, back = (asymmetries(each, 50)[-13:] for each in (noisy, noisy[::-1]))
         assert np.corrcoef(there, clean)[0, 1] > 0.9
         assert np.corrcoef(back, clean)[0, 1] < -0.9
+
+
+def test_a_card_is_measured_on_more_clips_of_the_generator_that_nothing_learned_from(
+    monkeypatch, tmp_path
+):
+    weights_that_see("A4C", tmp_path / "net.safetensors")
+    asked = []
+
+    def analysed(_weights, kind, numbers, calibration, _inset):
+        asked.append((kind.solid, len(numbers), calibration == GeometryCalibration()))
+        return []
+
+    monkeypatch.setattr(shipping, "analyse_phantoms", analysed)
+    monkeypatch.setattr(shipping, "calibrate", lambda *_: GeometryCalibration(std=7.0))
+    monkeypatch.setattr(shipping, "summary", lambda _: {})
+    monkeypatch.setattr(shipping, "model_card", lambda *_: "")
+    shipping.weights(tmp_path / "net.safetensors", tmp_path / "out.safetensors", 80, 5, 9)
+    assert sorted(asked[:4]) == [(False, 20, True)] * 3 + [(True, 20, True)]
+    assert sorted(asked[4:]) == [(False, 5, False)] * 3 + [(True, 9, False)]

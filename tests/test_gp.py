@@ -457,3 +457,21 @@ def test_options_out_of_range_are_refused(options, message):
 def test_a_search_that_does_not_converge_says_so():
     with pytest.warns(UserWarning, match="before it converged"):
         ExactGPHead(reduction="learned", components=3).fit(*sample(40))
+
+
+@pytest.mark.parametrize("gain", [0.1, -0.1])
+def test_a_start_without_noise_is_given_some_where_that_is_better(gain):
+    class Likelihood:
+        typical_lengthscale = 1.0
+
+        def value(self, theta):
+            return 0.01 * (theta[0] - 1) ** 2 - gain * (theta[1] > -5)
+
+        def __call__(self, theta):
+            return self.value(theta), np.array([0.02 * (theta[0] - 1), 0.0])
+
+    start = search._unstuck(Likelihood(), np.array([0.0, -11.0]))
+    assert start[1] == (search._SOME_NOISE if gain > 0 else -11.0)
+    assert start[0] > 0, "a few steps on"
+    enough = np.array([0.0, -1.0])
+    assert search._unstuck(Likelihood(), enough) is enough

@@ -75,6 +75,7 @@ WORKS: dict[str, dict[str, str]] = {
     "pretrain num_workers": {"0": "the main process renders"},
     "weights calibration_clips": {BILLION: "years of work, which can be stopped"},
     "weights test_clips": {BILLION: "years of work, which can be stopped"},
+    "weights judge_clips": {BILLION: "years of work, which can be stopped"},
     "weights trust": {"0": "contours alone"},
     "weights seed": SEED,
     "saliency num_cases": {BILLION: "all cases"},

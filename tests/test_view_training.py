@@ -68,6 +68,12 @@ def test_every_beginning_of_the_clips_that_judge_is_as_balanced_as_the_whole():
         assert set(counts) == set(others), "those that were never learned among them"
         assert max(counts.values()) - min(counts.values()) <= 1
     assert asked_clips(100) == clips[:100]
+    more = asked_clips(400, held_out=20)
+    assert more[:400] == clips
+    counts = Counter(kind for kind, _ in more)
+    assert {counts[kind] for kind in HELD} == {20}
+    assert len(set(more)) == len(more)
+    assert {kind for kind, _ in more[400:]} == set(HELD)
 
 
 def test_a_table_by_kind_counts_what_has_an_ef_and_who_refused_the_rest():
@@ -93,6 +99,12 @@ def test_kinds_that_were_never_learned_are_told_apart_and_a_clip_counts_once(tmp
     )
     assert figures["others given an EF, of kinds never learned"] == 1
     assert json.loads((tmp_path / "judged.json").read_text())["others"] == 4
+    more = [row(HELD[0], number, NOTHING, True) for number in range(1, 5)]
+    pd.DataFrame([*ROWS, *more]).to_csv(tmp_path / "judged_1_of_1.csv", index=False)
+    again = write_summary(tmp_path)
+    assert (again["others"], again["others given an EF"]) == (5, 0.4), "as many of each kind"
+    held = next(kind for kind in again["by kind"] if kind["kind"] == HELD[0])
+    assert (held["clips"], held["given an EF"]) == (5, 1), "its own line is of all"
     with pytest.raises(ConfigurationError, match="holds no judged"):
         write_summary(tmp_path / "elsewhere")
 
@@ -211,7 +223,7 @@ def test_a_judge_goes_on_and_does_nothing_twice(tmp_path, monkeypatch, capsys):
     first = row(*asked_clips(2)[0], 12.0, False)
     pd.DataFrame([first]).to_csv(tmp_path / "judged_1_of_1.csv", index=False)
     job(monkeypatch, "judge", "--output", str(tmp_path), "--clips", "2", "--workers", "1",
-        "--device", "cpu", "--most_seconds", "1")  # fmt: skip
+        "--device", "cpu", "--most_seconds", "1", "--held_out", "0")  # fmt: skip
     rows = pd.read_csv(tmp_path / "judged_1_of_1.csv")
     assert list(zip(rows["kind"], rows["index"], strict=True)) == asked_clips(2)
     assert rows["ef"][0] == 12.0, "what was judged is as it was"

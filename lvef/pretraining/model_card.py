@@ -150,7 +150,8 @@ the arrow of time pointed the wrong way: it is not asked of such clips any more.
 **Measured on PHANTOMS that nothing was learned from or chosen by**, through the whole analysis: of
 {wide} four-chamber views of wider ranges than any that was learned from {kept:.1%} were given an EF
 ({not_gated:.1%} were not refused by the gate), of {others} others {given:.1%}, and {given_new:.1%}
-of those of kinds that nothing was ever learned from.
+of those of kinds that nothing was ever learned from. These shares count every kind of other
+pictures as often; of kinds never learned the table counts more clips.
 
 | kind | learned from | clips | given an EF | refused by the gate | refused otherwise |
 |---|---|---|---|---|---|

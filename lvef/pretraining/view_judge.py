@@ -27,17 +27,25 @@ _EVERY = 16
 Asked = tuple[str, int]
 
 
-def asked_clips(count: int) -> list[Asked]:
+def asked_clips(count: int, held_out: int = 0) -> list[Asked]:
     """Return kinds and numbers of clips: by turns a wide four-chamber view and one of the others.
 
-    Any part of the list from its beginning is as balanced as the whole.
+    Any part of these from their beginning is as balanced as the whole.
+
+    Args:
+        count: How many.
+        held_out: Clips of each kind that nothing was learned from, at least: those that lack follow
+            at the end, and count for their kind alone.
     """
     others = [name for name, kind in KINDS.items() if not kind.ef]
     clips: list[Asked] = []
     for number in range(count // 2):
         clips.append((WIDE, number))
         clips.append((others[number % len(others)], number // len(others)))
-    return clips
+    asked = set(clips)
+    held = [name for name in others if KINDS[name].held_out]
+    more = [(name, number) for number in range(held_out) for name in held]
+    return [*clips, *(clip for clip in more if clip not in asked)]
 
 
 def judge(arguments: argparse.Namespace) -> None:
@@ -49,7 +57,8 @@ def judge(arguments: argparse.Namespace) -> None:
     path = arguments.output / f"judged_{part}_of_{parts}.csv"
     rows: list[Any] = pd.read_csv(path).to_dict("records") if path.exists() else []
     done = {(row["kind"], row["index"]) for row in rows}
-    clips = [clip for clip in asked_clips(arguments.clips)[part - 1 :: parts] if clip not in done]
+    asked = asked_clips(arguments.clips, arguments.held_out)[part - 1 :: parts]
+    clips = [clip for clip in asked if clip not in done]
     begun = time.monotonic()
     for number, row in enumerate(_judged(clips, arguments), 1):
         rows.append(row)
@@ -80,8 +89,10 @@ def write_summary(folder: Path) -> dict[str, Any]:
     rows = rows.drop_duplicates(["kind", "index"])
     table = by_kind(rows)
     wide, others = rows[rows["kind"] == WIDE], rows[~rows["wanted"]]
-    held = others[others["kind"].map(lambda kind: KINDS[kind].held_out)]
-    taught = others.drop(held.index, errors="ignore")
+    held = others["kind"].map(lambda kind: KINDS[kind].held_out).astype(bool)
+    balanced = others["index"] <= others.loc[~held, "index"].max()
+    others, held = others[balanced | ~held], held[balanced | ~held]
+    taught, held = others[~held], others[held]
     figures: dict[str, Any] = {
         "four-chamber views": len(wide), "others": len(others),
         "four-chamber views given an EF": _share(wide["ef"].notna()),

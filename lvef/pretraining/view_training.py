@@ -76,7 +76,7 @@ _SHRUNK = 3.0
 _RANGES = {
     "seconds": Range(0, 1e6, above=True), "rounds": COUNT, "workers": Range(1, 1024),
     "copies": COUNT, "steps": COUNT, "clips": COUNT, "seed": SEED, "first": Range(0),
-    "most_seconds": Range(0.5),
+    "held_out": Range(0), "most_seconds": Range(0.5),
 }  # fmt: skip
 
 
@@ -279,6 +279,8 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=2, help="augmented copies of each picture")
     parser.add_argument("--steps", type=int, default=1500, help="steps of each head")
     parser.add_argument("--clips", type=int, default=4000, help="clips to judge by, half of A4C")
+    parser.add_argument("--held_out", type=int, default=200,
+                        help="clips of each kind never learned to judge by, at least")  # fmt: skip
     parser.add_argument("--part", default="1/1", help="which part of them, such as 2/4")
     parser.add_argument("--most_seconds", type=float, default=2.0, help="longest clip judged")
     try:

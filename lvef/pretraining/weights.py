@@ -29,6 +29,7 @@ from lvef.pretraining.phantom_figures import summary
 _RANGES = {
     "calibration_clips": Range(60),  # fifteen of each population
     "test_clips": COUNT,
+    "judge_clips": COUNT,
     "trust": SHARE,
     "seed": Range(0, SEED.most - 7),  # the next ones are used, too
     "breadth": BREADTH,
@@ -40,6 +41,7 @@ def weights(
     output: Path,
     calibration_clips: int = 400,
     test_clips: int = 100,
+    judge_clips: int = 300,
     trust: float = 0.7,
     seed: int = 3100,
     breadth: float = 1.25,
@@ -51,8 +53,9 @@ def weights(
         output: Weights file to write (.safetensors); MODEL_CARD.md is written beside it.
         calibration_clips: Phantoms that the geometry is calibrated on, a quarter of each
             population: the wider, the standard and the hard one, and the second generator.
-        test_clips: Other phantoms of each population that the figures of the model card are
-            measured on.
+        test_clips: Other phantoms of each of the first generator's populations that the figures of
+            the model card are measured on.
+        judge_clips: Such phantoms of the second generator, which nothing was trained on.
         trust: Share of the EF by motion in the geometric EF; the rest is that of two contours.
             Both generators agree on what motion is worth, and not on what contours are.
         seed: Seed of the phantoms to calibrate on; the next seven are used, too. Whatever it is,
@@ -68,8 +71,8 @@ def weights(
         "--",
         _RANGES,
         {
-            "calibration_clips": calibration_clips, "test_clips": test_clips, "trust": trust,
-            "seed": seed, "breadth": breadth,
+            "calibration_clips": calibration_clips, "test_clips": test_clips,
+            "judge_clips": judge_clips, "trust": trust, "seed": seed, "breadth": breadth,
         },
     )  # fmt: skip
     if output.suffix != ".safetensors":
@@ -92,7 +95,7 @@ def weights(
     populations = calibrated_on(seed, breadth)
     calibration = calibrate([analysed(kind, quarter, plain) for kind in populations], trust)
     figures = {
-        name: summary(analysed(kind, range(test_clips), calibration))
+        name: summary(analysed(kind, range(judge_clips if kind.solid else test_clips), calibration))
         for name, kind in measured_on(seed, breadth).items()
     }
     metadata = {

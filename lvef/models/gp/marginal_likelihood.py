@@ -79,6 +79,10 @@ class MarginalLikelihood:
         value, gradient, _ = self._evaluate(theta)
         return value, gradient
 
+    def value(self, theta: NDArray[np.float64]) -> float:
+        """Return the objective alone, which takes a third of the time."""
+        return self._value(self._solve(theta))
+
     def hyperparameters(self, theta: NDArray[np.float64], evaluations: int) -> Hyperparameters:
         """Return the hyperparameters at a point of the search, with the likelihood there."""
         solved = self._solve(theta)
@@ -116,8 +120,7 @@ class MarginalLikelihood:
         """Return value, gradient, and twice the gradient in the covariance, `(n, n)`."""
         solved = self._solve(theta)
         count = len(self.y)
-        prior = _PRIOR_CASES
-        value = 0.5 * (solved.log_determinant + (count + prior) * math.log(solved.scale)) / count
+        value = self._value(solved)
         lengthscale, ratio, linear = _unpack(theta)
         weights = torch.cholesky_inverse(solved.cholesky)
         weights.addr_(solved.alpha, solved.alpha, alpha=-1 / solved.scale)
@@ -129,6 +132,11 @@ class MarginalLikelihood:
         if self.products is not None:
             gradient.append(linear * _dot(weights, self.products))
         return value, np.array(gradient) / (2 * count), weights
+
+    def _value(self, solved: _Solved) -> float:
+        count = len(self.y)
+        scaled = (count + _PRIOR_CASES) * math.log(solved.scale)
+        return 0.5 * (solved.log_determinant + scaled) / count
 
     def _solve(self, theta: NDArray[np.float64]) -> _Solved:
         lengthscale, ratio, linear = _unpack(theta)

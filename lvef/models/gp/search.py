@@ -23,10 +23,18 @@ _LINEAR_BOUNDS = (-9.0, 9.0)
 _STARTS = [(0.0, 0.1), (0.7, 0.3), (-0.7, 0.03), (1.4, 0.01), (0.0, 1.0), (-1.4, 0.1)]
 """Log lengthscale relative to the typical distance, and noise ratio, of the starting points."""
 _FURTHER = 0.35
+_SOME_NOISE = math.log(0.03)
+"""Log noise ratio from which a search on more samples starts where that is better. Few samples of
+many features are interpolated without noise, where the objective is flat: a search creeps there, or
+stops."""
+_EVALUATIONS_TO_COMPARE = 3
+_MIDDLE = 2000
+"""Samples of the search between a few and very many."""
 _MAX_EVALUATIONS, _MAX_EVALUATIONS_OF_START = 200, 40
 _TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-7}
 """Relative change of the objective below which a search ends; rounding is larger in float32."""
-
+_TOLERANCE_OF_START = 1e-5
+"""The same of a search on a subset, of which another follows."""
 _SLOPE = 1e-3
 """Gradient per sample above which a search that cannot go on has not converged."""
 
@@ -42,15 +50,16 @@ def maximise(
     y: Tensor,
     kernel: Kernel,
     restarts: int = 4,
-    restart_size: int = 1000,
+    restart_size: int = 500,
     projection: Tensor | None = None,
     progress: Progress = silent,
     start: NDArray[np.float64] | None = None,
 ) -> Hyperparameters:
     """Maximise the marginal likelihood by L-BFGS-B.
 
-    The search starts from `restarts` points on a subset, which costs little, and goes on from the
-    best of them on all samples until neither value nor gradient moves.
+    The search starts from `restarts` points on a subset in single precision, which costs little,
+    and goes on from the best of them, by way of a larger one where there are very many, on all
+    samples until neither value nor gradient moves.
 
     Args:
         x: `(n, d)` standardised inputs.
@@ -63,12 +72,18 @@ def maximise(
         start: Log lengthscale, log ratio of noise to scale (, log ratio of the linear part) to
             start from, in place of those points.
     """
+    likelihood = None
     if start is None:
         projected = x if projection is None else x @ projection
         start = _best_start(projected, y, kernel, restarts, restart_size)
+        if len(y) >= 2 * _MIDDLE:
+            start = _found(projected, y, kernel, start, _MIDDLE)
+        likelihood = MarginalLikelihood(projected, y, kernel)
+        start = _unstuck(likelihood, start)
     if projection is not None:
+        del likelihood
         return _maximise_with_projection(x, y, kernel, start, projection, progress)
-    likelihood = MarginalLikelihood(x, y, kernel)
+    likelihood = likelihood or MarginalLikelihood(x, y, kernel)
     optimum, evaluations = _search(
         _reporting(likelihood, progress),
         start,
@@ -81,8 +96,7 @@ def maximise(
 def _best_start(
     x: Tensor, y: Tensor, kernel: Kernel, restarts: int, size: int
 ) -> NDArray[np.float64]:
-    subset = torch.linspace(0, len(y) - 1, min(size, len(y)), dtype=torch.float64).long()
-    likelihood = MarginalLikelihood(x[subset], y[subset], kernel)
+    likelihood = _of_some(x.float(), y.float(), kernel, size)
     typical = math.log(likelihood.typical_lengthscale)
     bounds = _bounds(likelihood.typical_lengthscale, 3 if kernel.has_trend else 2)
     results = []
@@ -90,9 +104,37 @@ def _best_start(
         shift, ratio = _STARTS[start % len(_STARTS)]
         shift += _FURTHER * (start // len(_STARTS))
         theta = np.array([typical + shift, math.log(ratio), 0.0][: len(bounds)])
-        optimum, _ = _search(likelihood, theta, bounds, 1e-7, _MAX_EVALUATIONS_OF_START)
+        optimum, _ = _search(
+            likelihood, theta, bounds, _TOLERANCE_OF_START, _MAX_EVALUATIONS_OF_START
+        )
         results.append((likelihood(optimum)[0], optimum))
     return min(results, key=lambda result: result[0])[1]
+
+
+def _found(
+    x: Tensor, y: Tensor, kernel: Kernel, start: NDArray[np.float64], size: int
+) -> NDArray[np.float64]:
+    """Return the optimum on some of the samples, to go on from."""
+    likelihood = _of_some(x, y, kernel, size)
+    bounds = _bounds(likelihood.typical_lengthscale, len(start))
+    start = _unstuck(likelihood, start)
+    return _search(likelihood, start, bounds, _TOLERANCE_OF_START, _MAX_EVALUATIONS_OF_START)[0]
+
+
+def _of_some(x: Tensor, y: Tensor, kernel: Kernel, size: int) -> MarginalLikelihood:
+    some = torch.linspace(0, len(y) - 1, min(size, len(y)), dtype=torch.float64).long()
+    return MarginalLikelihood(x[some], y[some], kernel)
+
+
+def _unstuck(likelihood: MarginalLikelihood, start: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a start with hardly any noise, a few steps on, or one with some if that is better."""
+    if start[1] >= _SOME_NOISE:
+        return start
+    bounds = _bounds(likelihood.typical_lengthscale, len(start))
+    bounds[1] = (start[1], start[1])
+    found, _ = _search(likelihood, start, bounds, _TOLERANCE_OF_START, _EVALUATIONS_TO_COMPARE)
+    noisy = np.array([found[0], _SOME_NOISE, *found[2:]])
+    return min((found, noisy), key=likelihood.value)
 
 
 def _maximise_with_projection(
