@@ -21,7 +21,7 @@ from lvef.phantom.purpose import Purpose
 from lvef.phantom.views import KINDS, ViewClip
 
 WIDE = "A4C wide"
-"""The kind of four-chamber view that judges: of wider ranges than any that was learned from."""
+"""The kind of four-chamber view that judges: of wider ranges than view heads were taught on."""
 _EVERY = 16
 """Rows that are written together."""
 Asked = tuple[str, int]
@@ -43,7 +43,7 @@ def asked_clips(count: int, held_out: int = 0) -> list[Asked]:
         clips.append((WIDE, number))
         clips.append((others[number % len(others)], number // len(others)))
     asked = set(clips)
-    held = [name for name in others if KINDS[name].held_out]
+    held = [name for name, kind in KINDS.items() if kind.held_out and name != WIDE]
     more = [(name, number) for number in range(held_out) for name in held]
     return [*clips, *(clip for clip in more if clip not in asked)]
 

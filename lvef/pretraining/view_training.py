@@ -54,7 +54,7 @@ from lvef.pretraining.view_features import AUGMENTATIONS, encoded, fullness_curv
 from lvef.pretraining.view_judge import judge, write_summary
 
 HEADS = 3
-_BATCH, _RATE, _DECAY, _SMOOTHED = 64, 4e-3, 0.05, 0.02
+_BATCH, _RATE, _DECAY, _SMOOTHED = 64, 4e-3, 0.3, 0.02
 _LOUDER = 0.1
 """Spread of the logarithm of what the encoder's maps are multiplied by."""
 _AT_ONCE = 52
@@ -63,9 +63,9 @@ _HARD = 3
 """Times as many copies are made of the two views that are most like the wanted one."""
 _PLAIN = -1
 _CHANGED = {0: ", changed", 1: ", changed more"}
-_LOST = {"view": 0.025, "time": 0.01}
-"""Share of four-chamber views that a limit may cost, of those that it is chosen on: of views, four
-in five of these are augmented, and half of them more than any clip is."""
+_LOST = {"view": 0.0125, "time": 0.01}
+"""Share of four-chamber views that a limit may cost, of those that it is chosen on. Hearts of wider
+ranges lose about twice as many to the limit of views."""
 _CERTAIN = 2.5
 """Log-odds that time runs backwards, at least, where a clip is refused for it: twelve to one, since
 few clips of an archive do, and more are poor ones in which it cannot be told."""
@@ -277,7 +277,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=400, help="rounds to learn from, at most")
     parser.add_argument("--looks", type=Path, help="folder that keeps what is rendered")
     parser.add_argument("--copies", type=int, default=2, help="augmented copies of each picture")
-    parser.add_argument("--steps", type=int, default=1500, help="steps of each head")
+    parser.add_argument("--steps", type=int, default=5000, help="steps of each head")
     parser.add_argument("--clips", type=int, default=4000, help="clips to judge by, half of A4C")
     parser.add_argument("--held_out", type=int, default=200,
                         help="clips of each kind never learned to judge by, at least")  # fmt: skip

@@ -96,7 +96,7 @@ def maximise(
 def _best_start(
     x: Tensor, y: Tensor, kernel: Kernel, restarts: int, size: int
 ) -> NDArray[np.float64]:
-    likelihood = _of_some(x.float(), y.float(), kernel, size)
+    likelihood = _of_some(x, y, kernel, size, torch.float32)
     typical = math.log(likelihood.typical_lengthscale)
     bounds = _bounds(likelihood.typical_lengthscale, 3 if kernel.has_trend else 2)
     results = []
@@ -115,15 +115,17 @@ def _found(
     x: Tensor, y: Tensor, kernel: Kernel, start: NDArray[np.float64], size: int
 ) -> NDArray[np.float64]:
     """Return the optimum on some of the samples, to go on from."""
-    likelihood = _of_some(x, y, kernel, size)
+    likelihood = _of_some(x, y, kernel, size, x.dtype)
     bounds = _bounds(likelihood.typical_lengthscale, len(start))
     start = _unstuck(likelihood, start)
     return _search(likelihood, start, bounds, _TOLERANCE_OF_START, _MAX_EVALUATIONS_OF_START)[0]
 
 
-def _of_some(x: Tensor, y: Tensor, kernel: Kernel, size: int) -> MarginalLikelihood:
+def _of_some(
+    x: Tensor, y: Tensor, kernel: Kernel, size: int, dtype: torch.dtype
+) -> MarginalLikelihood:
     some = torch.linspace(0, len(y) - 1, min(size, len(y)), dtype=torch.float64).long()
-    return MarginalLikelihood(x[some], y[some], kernel)
+    return MarginalLikelihood(x[some].to(dtype), y[some].to(dtype), kernel)
 
 
 def _unstuck(likelihood: MarginalLikelihood, start: NDArray[np.float64]) -> NDArray[np.float64]:
