@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from lvef.analysis.analyse import ClipAnalyser
-from lvef.errors import ConfigurationError
+from lvef.errors import ConfigurationError, WeightsError
 from lvef.phantom.purpose import Purpose
 from lvef.phantom.views import KINDS
 from lvef.pretraining import view_training
@@ -113,6 +113,12 @@ def test_kinds_that_were_never_learned_are_told_apart_and_a_clip_counts_once(tmp
 def test_a_part_that_is_none_is_told(tmp_path, part):
     with pytest.raises(ConfigurationError, match=f"--part is {part}"):
         judge(argparse.Namespace(part=part, output=tmp_path))
+
+
+def test_weights_that_are_not_there_are_told_before_any_worker_starts(tmp_path):
+    asked = argparse.Namespace(part="1/1", output=tmp_path, weights=tmp_path / "no.safetensors")
+    with pytest.raises(WeightsError, match="not found"):
+        judge(asked)
 
 
 def test_a_limit_costs_one_four_chamber_view_in_eighty():

@@ -17,6 +17,7 @@ import torch
 from lvef.analysis.analyse import ClipAnalyser
 from lvef.errors import ConfigurationError
 from lvef.files import write_csv, write_json
+from lvef.models.segmentation.weights import read_weights
 from lvef.phantom.purpose import Purpose
 from lvef.phantom.views import KINDS, ViewClip
 
@@ -54,6 +55,7 @@ def judge(arguments: argparse.Namespace) -> None:
     part, parts = (int(text) for text in found.groups()) if found else (0, 0)
     if not 1 <= part <= parts:
         raise ConfigurationError(f"--part is {arguments.part}: give one of several, such as 2/4")
+    read_weights(arguments.weights)  # a pool would start its workers again and again
     path = arguments.output / f"judged_{part}_of_{parts}.csv"
     rows: list[Any] = pd.read_csv(path).to_dict("records") if path.exists() else []
     done = {(row["kind"], row["index"]) for row in rows}
