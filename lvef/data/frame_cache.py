@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import mmap
 import os
 import struct
 import time
@@ -118,8 +117,7 @@ class FrameCache:
             return None
         try:
             status = os.fstat(handle)
-            with mmap.mmap(handle, 0, access=mmap.ACCESS_READ) as mapped:
-                frames = _unpacked(mapped, look, digest)
+            frames = _unpacked(_content(handle, status.st_size), look, digest)
             if status.st_mtime < time.time() - _USED:
                 with suppress(OSError):
                     os.utime(path)
@@ -219,27 +217,33 @@ def _packed(frames: Tensor, digest: bytes) -> bytes:
     return head[:8] + struct.pack("<I", check) + head[12:] + body
 
 
-def _unpacked(mapped: mmap.mmap, look: Look, digest: bytes) -> Tensor:
+def _content(handle: int, size: int) -> bytes:
+    """Return what a file holds. For a few frames a map takes longer, most of it to be undone."""
+    content = os.read(handle, size)
+    while len(content) < size and (more := os.read(handle, size - len(content))):
+        content += more
+    return content
+
+
+def _unpacked(content: bytes, look: Look, digest: bytes) -> Tensor:
     """Return the frames that a file holds.
 
     Raises:
         ValueError: They are not those that were written.
     """
-    if len(mapped) < _HEAD.size:
+    if len(content) < _HEAD.size:
         raise ValueError("it is cut short")
-    magic, check, count, planes, size, own = _HEAD.unpack_from(mapped)
+    magic, check, count, planes, size, own = _HEAD.unpack_from(content)
     stated = (magic, count, size, own) == (_MAGIC, len(look.numbers), look.image_size, digest)
     if not stated or planes not in (1, 3):
         raise ValueError("it is not what its name says")
-    if len(mapped) != _HEAD.size + count * planes * size * size:
+    if len(content) != _HEAD.size + count * planes * size * size:
         raise ValueError("it is cut short")
-    with memoryview(mapped) as view, view[12:] as content:
-        if zlib.crc32(content) != check:
-            raise ValueError("its frames are not those that were written")
+    if zlib.crc32(memoryview(content)[12:]) != check:
+        raise ValueError("its frames are not those that were written")
     frames = torch.empty((count, 3, size, size), dtype=torch.uint8)
-    flat = np.frombuffer(mapped, np.uint8, offset=_HEAD.size)
-    frames.numpy()[:] = flat.reshape(count, planes, size, size)
-    del flat  # or the map could not be closed
+    kept = np.frombuffer(content, np.uint8, offset=_HEAD.size)
+    frames.numpy()[:] = kept.reshape(count, planes, size, size)
     return frames
 
 
