@@ -11,13 +11,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import given
 import harness
 import torch
+from epoch_clock import EpochClock
 from harness import Line, Measured, Settings
-from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from lvef.cli.lightning_cli import run
@@ -32,31 +31,12 @@ FRAMES = ["EDF", "ESF"]
 TARGET = 0.95
 
 
-class EpochClock(Callback):
-    """Keeps the seconds of the training part of each epoch, and how many cases it had."""
-
-    epochs: ClassVar[list[tuple[float, int]]] = []
-
-    def on_train_epoch_start(self, trainer, pl_module) -> None:
-        """Start."""
-        self.started, self.cases = time.perf_counter(), 0
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        """Note the time of the batch, which may be the last."""
-        self.cases += len(batch["row"])
-        self.ended = time.perf_counter()
-
-    def on_train_epoch_end(self, trainer, pl_module) -> None:
-        """Keep it."""
-        self.epochs.append((self.ended - self.started, self.cases))
-
-
 def fitted(root: Path, folder: Path, kept: Path, *more: str) -> list[float]:
     """Return the seconds a case of every epoch of a fit but the first."""
     EpochClock.epochs.clear()
     words = given.fit_words(
         root, folder, "--trainer.max_epochs", str(EPOCHS), "--data.frame_cache", str(kept),
-        "--data.batch_size", str(BATCH), "--trainer.callbacks+=fitting.EpochClock", *more,
+        "--data.batch_size", str(BATCH), "--trainer.callbacks+=epoch_clock.EpochClock", *more,
     )  # fmt: skip
     run(words)
     return [seconds / cases for seconds, cases in EpochClock.epochs[1:]]

@@ -55,7 +55,7 @@ def fit_words(root: Path, folder: Path, *more: str) -> list[str]:
     return [
         "fit", "--config", "edf_esf_mlp", "--config", "phantom", "--data.root", str(root),
         "--trainer.default_root_dir", str(folder), "--trainer.accelerator", "cpu",
-        "--trainer.enable_progress_bar", "false", *more,
+        "--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false", *more,
     ]  # fmt: skip
 
 

@@ -15,10 +15,10 @@ from typing import Any, BinaryIO
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from lvef.data.formats.base import LARGEST, ClipInfo, check_picture, check_range
+from lvef.data.formats.rgb import ToRGB
 from lvef.errors import VideoError
 
 # FFmpeg also knows play lists and image sequences, which open other files.
@@ -89,7 +89,7 @@ class _Pictures:
     """Turns decoded frames of one clip into RGB pictures, all of one size, upright."""
 
     def __init__(self) -> None:
-        self._converter = VideoReformatter()  # a new one for each frame takes longer
+        self._to_rgb = ToRGB()
         self._size: tuple[int, int] | None = None
 
     def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
@@ -100,8 +100,7 @@ class _Pictures:
         if self._size not in (None, size):
             raise VideoError("the pictures change their size in mid-clip: cut the clip there")
         self._size = size
-        rgb: Any = self._converter.reformat(frame, format="rgb24").to_ndarray()
-        return np.ascontiguousarray(_TURNS[_matrix(frame)](rgb))
+        return np.ascontiguousarray(_TURNS[_matrix(frame)](self._to_rgb(frame)))
 
 
 @contextmanager

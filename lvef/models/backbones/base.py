@@ -21,6 +21,9 @@ from lvef.models.backbones.tensors import network_state
 from lvef.models.source import source_digest
 from lvef.models.torch_file import UnreadableError, read_torch
 
+_PIXELS_AT_ONCE = 32 * 112 * 112
+"""Of images that a CPU takes fastest together: of more, what a layer makes leaves its caches."""
+
 Stage = Literal["fine", "coarse"]
 """Stages that heat maps are of: of many cells, and the last, of the most abstract features."""
 BACKBONES: dict[str, type[Backbone]] = {}
@@ -224,9 +227,24 @@ class Backbone(Pixels, ABC):
         images = self.normalise(frames.flatten(0, 1))
         if self.takes_clips:
             images, slots = self.as_clips(images.reshape(batch, slots, *images.shape[1:])), 1
-        features: Tensor = self.network(images)
-        check_output(self.name, features, self.num_features)
-        return features.reshape(batch, slots * self.num_features)
+        found = []
+        for part in self._parts(images):
+            features = self.network(part)
+            check_output(self.name, features, self.num_features)
+            found.append(features)
+        return torch.cat(found).reshape(batch, slots * self.num_features)
+
+    def _parts(self, images: Tensor) -> Sequence[Tensor]:
+        """Return images in as many parts as are fastest; each is seen alone, so nothing changes."""
+        learns = torch.is_grad_enabled() or self.network.training
+        if (
+            learns
+            or self.takes_clips
+            or images.device.type != "cpu"
+            or torch.compiler.is_compiling()
+        ):
+            return [images]
+        return torch.split(images, max(1, _PIXELS_AT_ONCE // (images.shape[-2] * images.shape[-1])))
 
     def as_clips(self, images: Tensor) -> Tensor:
         """Return normalised clips `(B, T, C, H, W)` in the order of axes that the network takes."""

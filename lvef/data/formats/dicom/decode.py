@@ -31,6 +31,7 @@ from lvef.data.formats.dicom.pixels import (
     Frames,
     PixelLayout,
 )
+from lvef.data.formats.rgb import ToRGB
 from lvef.errors import VideoError
 
 _Result = TypeVar("_Result")
@@ -232,7 +233,7 @@ def _jpeg(data: bytes, syntax: uid.UID, layout: PixelLayout) -> Samples:
     as_stored = syntax not in _LOSSY or (unmarked and layout.model == "RGB")
     if as_stored and frame.format.name.endswith("444p"):
         return np.moveaxis(frame.to_ndarray(), 0, -1), layout.model
-    return frame.to_ndarray(format="rgb24"), layout.model if as_stored else _DONE
+    return ToRGB()(frame), layout.model if as_stored else _DONE
 
 
 def _options(layout: PixelLayout) -> dict[str, str]:
@@ -248,12 +249,13 @@ def _video(
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Yield the frames wanted of a video, and check how many it holds."""
     coming, count, asked = _decoded_video(file, frames), 0, set(wanted)
+    picture_of = ToRGB()
 
     def following() -> Any:
         frame = next(coming, None)
         if frame is None or count not in asked or count >= frames.count:
             return frame
-        return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+        return picture_of(frame)
 
     while (picture := _frame(count, following)) is not None:
         if isinstance(picture, np.ndarray):
