@@ -2,8 +2,9 @@
 
 Frame n of a clip is the n-th that a player would show: packets may lie in another order than
 pictures are shown in (B-frames), and some are never shown (edit lists). So a clip is decoded from
-its start, up to the last frame asked for. Only where every packet is a picture of its own, as in
-the MJPEG AVIs of EchoNet-Dynamic, those that are not asked for are not decoded.
+its start, up to the last frame asked for. Where every packet is a picture of its own, as in the
+MJPEG AVIs of EchoNet-Dynamic, those that are not asked for are not decoded; of H.264 and HEVC, only
+what `needed` finds that they need.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvef.data.formats.base import LARGEST, ClipInfo, check_picture, check_range
+from lvef.data.formats.needed import Needed
 from lvef.data.formats.rgb import ToRGB
 from lvef.errors import VideoError
 
@@ -72,9 +74,13 @@ class VideoFormat:
 
     def read(self, file: BinaryIO, indices: Sequence[int]) -> NDArray[np.uint8]:
         """Return the frames asked for."""
-        with _opened(file) as (container, stream):
-            pictures, count = _wanted(container, stream, frozenset(indices))
-        check_range(indices, count)
+        wanted = frozenset(indices)
+        pictures = _needed(file, wanted)
+        if pictures is None:
+            file.seek(0)
+            with _opened(file) as (container, stream):
+                pictures, count = _wanted(container, stream, wanted)
+            check_range(indices, count)
         return np.stack([pictures[index] for index in indices])
 
     def stream(self, file: BinaryIO) -> Iterator[NDArray[np.uint8]]:
@@ -122,6 +128,18 @@ def _opened(file: BinaryIO) -> Iterator[tuple[Any, Any]]:
         raise VideoError(f"not a readable video ({_reason(error)})") from error
     except MemoryError:
         raise VideoError("not enough memory to decode it") from None
+
+
+def _needed(file: BinaryIO, wanted: frozenset[int]) -> dict[int, NDArray[np.uint8]] | None:
+    """Return the frames wanted from what they need alone; None where that is not certain."""
+    try:
+        with _opened(file) as (container, stream):
+            needed = Needed.plan(container, stream, wanted)
+            if needed is None:
+                return None
+            return needed.decoded(stream.codec_context, _Pictures())
+    except VideoError:
+        return None  # it is told by whoever decodes it from its start, if it is met there
 
 
 def _wanted(
