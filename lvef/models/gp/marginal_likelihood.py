@@ -122,7 +122,8 @@ class MarginalLikelihood:
         count = len(self.y)
         value = self._value(solved)
         lengthscale, ratio, linear = _unpack(theta)
-        weights = torch.cholesky_inverse(solved.cholesky)
+        # In place, and turned so that it lies in memory as the distances do: it is symmetric.
+        weights = torch.cholesky_inverse(solved.cholesky, out=solved.cholesky).mT
         weights.addr_(solved.alpha, solved.alpha, alpha=-1 / solved.scale)
         gradient = [
             # k depends on D / l2 alone, so dk / d log l = -2 D dk / dD.
@@ -189,7 +190,8 @@ def safe_cholesky(covariance: Tensor) -> Tensor:
     jitter = 1e-8 if covariance.dtype == torch.float64 else 1e-5
     added = 0.0
     while True:
-        cholesky, failed = torch.linalg.cholesky_ex(covariance)
+        # Turned, as LAPACK has it: it is symmetric, and to copy it across takes far longer.
+        cholesky, failed = torch.linalg.cholesky_ex(covariance.mT)
         if not bool(failed):
             return cholesky  # type: ignore[no-any-return]
         if added > 1:
@@ -204,4 +206,4 @@ def _unpack(theta: NDArray[np.float64]) -> tuple[float, float, float]:
 
 
 def _dot(a: Tensor, b: Tensor) -> float:
-    return float(torch.dot(a.flatten(), b.reshape(-1)))
+    return float(torch.dot(a.flatten(), b.flatten()))

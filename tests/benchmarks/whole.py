@@ -1,0 +1,109 @@
+"""What a data set as large as EchoNet-Dynamic takes: seconds and peak memory by number of clips.
+
+Each stage is a command in a process of its own, its start included: making the phantoms, a fit of
+one epoch on features that a frozen backbone extracts first, and a table of all experiments of one
+epoch. It takes an hour and a half on two cores and 14 GB of disk, and is no part of `bench.py`:
+
+    python tests/benchmarks/whole.py [--quick] [--folder DIR] [--json bench.json]
+
+Memory is that of the command's largest process.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import given
+import harness
+from harness import Line, Measured, Settings, exponent
+
+SIZES, QUICK_SIZES = (1000, 3000, 10_030), (50, 100, 200)
+TABLES, QUICK_TABLES = (1000, 3000), (50, 100)
+TARGET = 1.05
+
+
+def command(*words: str) -> tuple[float, float]:
+    """Run a command of lvef; return its seconds and the GiB of its largest process."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lvef", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    assert process.stderr is not None
+    complaint = process.stderr.read().decode(errors="replace")
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"{' '.join(words)}: {complaint[-2000:]}")
+    return time.perf_counter() - start, usage.ru_maxrss / 1024**2
+
+
+def features(root: Path, runs: Path) -> tuple[float, float]:
+    """Extract the features of all clips, and train a head on them for an epoch."""
+    more = ("--model.backbone.freeze", "true", "--trainer.max_epochs", "1")
+    return command(*given.fit_words(root, runs, *more))
+
+
+def table(root: Path, runs: Path) -> tuple[float, float]:
+    """Fit and test all experiments, an epoch each, from random weights."""
+    weights = runs.parent / "random.safetensors"
+    if not weights.is_file():
+        _random_weights(weights)
+    return command(
+        "table", "--root", str(root), "--output", str(runs), "--max_epochs", "1",
+        "--weights", str(weights),
+    )  # fmt: skip
+
+
+def _random_weights(path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    from lvef.models import ResNet50Backbone
+
+    torch.manual_seed(0)
+    save_file(dict(ResNet50Backbone(None).network.state_dict()), path)
+
+
+def claims(folder: Path, settings: Settings) -> Iterator[Line]:
+    """Yield two lines a stage: how time and memory grow."""
+    sizes = QUICK_SIZES if settings.quick else SIZES
+    tables = QUICK_TABLES if settings.quick else TABLES
+    taken: dict[str, dict[int, tuple[float, float]]] = {"made": {}, "features": {}, "table": {}}
+    for size in sizes:
+        root = folder / f"phantoms_{size}"
+        making = ("phantom", "--root", str(root), "--num_videos", str(size), "--seed", "3")
+        taken["made"][size] = command(*making)
+        taken["features"][size] = features(root, folder / f"features_{size}")
+        if size in tables:
+            taken["table"][size] = table(root, folder / f"table_{size}")
+        shutil.rmtree(root)
+    for stage, by_size in taken.items():
+        for kind, unit, column in (("time", "s", 0), ("memory", "GiB", 1)):
+            values = [each[column] for each in by_size.values()]
+            each = ", ".join(
+                f"{value:.3g} {unit} of {size}" for size, value in zip(by_size, values, strict=True)
+            )
+            grown = Measured(f"{stage}: {each}", [exponent(list(by_size), values)], "")
+            target = TARGET if kind == "time" and stage != "table" else None
+            yield Line(f"whole_{stage}_{kind}", grown, target=target, at_most=True)
+
+
+def main(words: list[str] | None = None) -> None:
+    """Measure."""
+    options = harness.parser(__doc__)
+    options.add_argument("--folder", type=Path, help="where it is done (a temporary folder)")
+    asked = options.parse_args(words)
+    settings = harness.settings_of(asked)
+    with tempfile.TemporaryDirectory(dir=asked.folder) as name:
+        harness.tell(partial(claims, Path(name))(settings), settings, asked.json)
+
+
+if __name__ == "__main__":
+    main()
