@@ -84,6 +84,19 @@ def test_pictures_are_scaled_as_each_was_trained(script):
         torch.testing.assert_close(backbone(grey), backbone.network(plain), atol=1e-5, rtol=1e-4)
 
 
+def test_many_frames_are_looked_at_in_parts_where_nothing_is_learned():
+    backbone = ResNet50Backbone(None).eval()
+    frames = torch.randint(256, (444, 2, 3, 32, 32), dtype=torch.uint8)
+    sizes = []
+    backbone.network.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    seen = {}
+    for way in (torch.enable_grad, torch.inference_mode):
+        with way():
+            seen[way] = backbone(frames).detach()
+    assert sizes == [888, 392, 392, 104]
+    torch.testing.assert_close(seen[torch.inference_mode], seen[torch.enable_grad])
+
+
 def test_a_transformer_can_be_made_for_another_size_or_any():
     for arguments in ({"img_size": 112}, {"dynamic_img_size": True}):
         backbone = seeded(VIT, **arguments)

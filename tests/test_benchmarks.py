@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -71,3 +72,18 @@ def test_every_repeat_is_kept_with_machine_versions_and_settings(
     assert two["settings"] == {"quick": True, "threads": threads, "rounds": 5}
     assert two["machine"]["cores"] >= 1
     assert "torch" in told["versions"]
+
+
+@pytest.mark.slow
+def test_every_script_of_the_bench_ends_with_lines_that_are_kept(tmp_path: Path) -> None:
+    bench = Path(__file__).parent / "benchmarks" / "bench.py"
+    words = [sys.executable, str(bench), "--quick", "--json", str(tmp_path / "bench.json")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=3000)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    names = {line["name"] for line in json.loads((tmp_path / "bench.json").read_text())["lines"]}
+    claimed = {
+        "start_help", "phantom_frame_ms", "key_frames_mp4_2", "second_epoch_avi", "clip_to_ef_best",
+        "training_step", "fit_against_bare_loop", "two_processes", "exponent_features",
+        "gaussian_process_double",
+    }  # fmt: skip
+    assert claimed <= names

@@ -1,5 +1,6 @@
 import random
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +13,7 @@ from lvef.data.datamodule import EchoNetDataModule
 from lvef.data.dataset import KeyFrameDataset, collate
 from lvef.data.formats import clip_info, read_frames, write_video
 from lvef.data.layouts import read_labels
-from lvef.data.sector import blank_outside, find_sector
+from lvef.data.sector import _fill_hull, blank_outside, find_sector
 from lvef.data.transforms import Augmentation
 from lvef.data.views import to_square
 from lvef.errors import ConfigurationError, DatasetError, VideoError
@@ -277,3 +278,16 @@ def test_a_bad_key_frame_file_is_refused(tmp_path, text, message):
         found_rows(tmp_path, tmp_path / "keys.csv")
     with pytest.raises(DatasetError, match=r"not found; --data\.keyframes takes a CSV"):
         found_rows(tmp_path, tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("density", [0.0005, 0.02, 0.5])
+def test_the_hull_of_what_moves_is_that_of_all_its_pixels(density):
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        inside = rng.random(rng.integers(1, 130, 2)) < density
+        ours, all_of_them = (np.zeros(inside.shape, np.uint8) for _ in range(2))
+        _fill_hull(ours, inside)
+        if inside.any():
+            points = np.argwhere(inside)[:, ::-1].astype(np.int32)
+            cv2.fillConvexPoly(all_of_them, cv2.convexHull(points), 1)
+        np.testing.assert_array_equal(ours, all_of_them)

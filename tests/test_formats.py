@@ -3,6 +3,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from clips import cut_clip, numbered, numbers, patched, turned, two_sizes, write_clip
@@ -19,6 +20,7 @@ from lvef.data.formats import (
     write_video,
 )
 from lvef.data.formats.base import LARGEST
+from lvef.data.formats.rgb import ToRGB
 from lvef.data.prepare import prepare_file
 from lvef.errors import VideoError
 
@@ -301,3 +303,14 @@ def test_only_avi_and_mp4_are_written_and_nothing_half(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_video(tmp_path / "clip.mp4", breaks_off(), 50)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuvj420p", "gray"])
+def test_frames_become_rgb_as_pyav_does_it_and_in_this_thread(pixels):
+    rng = np.random.default_rng(0)
+    picture = av.VideoFrame.from_ndarray(rng.integers(0, 256, (98, 130, 3), np.uint8), "rgb24")
+    frame, convert = picture.reformat(format=pixels), ToRGB()
+    for _ in range(2):
+        np.testing.assert_array_equal(convert(frame), frame.to_ndarray(format="rgb24"))
+    threaded = int(av.__version__.split(".")[0]) >= 17  # 14 to 16 have no threads, nor the option
+    assert convert._options == ({"threads": 1} if threaded else {})

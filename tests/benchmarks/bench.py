@@ -15,7 +15,7 @@ from harness import parser
 
 SCRIPTS = (
     "start", "phantoms", "decoding", "frame_cache", "clip_to_ef", "training_step", "fitting",
-    "scale", "gaussian_process",
+    "processes", "scale", "gaussian_process",
 )  # fmt: skip
 
 
