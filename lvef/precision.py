@@ -7,15 +7,19 @@ from typing import Literal
 import torch
 
 
-def cpu_precision() -> Literal["bf16-mixed", "32-true"]:
+def cpu_precision(dense: bool = False) -> Literal["bf16-mixed", "32-true"]:
     """Return bfloat16 for CPUs that multiply it in tiles (AMX), where it is twice as fast.
 
-    Others stay in float32, also those with AVX512-BF16: they train ResNet-50 1.7 to 1.9 times as
-    fast in bfloat16 where it is asked for, but networks of depthwise convolutions slower (MobileNet
-    V3: 0.5 times), and gradients of 3-D convolutions may be NaN there (R(2+1)D-18, torch 2.14).
+    With AVX512-BF16 alone a ResNet-50 trains 1.6 to 1.9 times as fast, but networks of depthwise
+    convolutions slower (MobileNet V3: 0.5 times), and gradients of 3-D convolutions may be NaN
+    (R(2+1)D-18, torch 2.14).
+
+    Args:
+        dense: Whether nearly all is ordinary 2-D convolutions and may differ by rounding from one
+            machine to the other, as in the pre-training of a ResNet-50.
     """
-    supported = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    return "bf16-mixed" if supported() else "32-true"
+    tiles = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    return "bf16-mixed" if tiles() or (dense and cpu_multiplies_bfloat16()) else "32-true"
 
 
 def cpu_multiplies_bfloat16() -> bool:

@@ -15,6 +15,7 @@ from lvef.models.torch_file import read_metadata
 from lvef.phantom.clip import PhantomClip
 from lvef.phantom.purpose import Purpose
 from lvef.phantom.stream import LOG_VOLUME, ClipStream
+from lvef.precision import cpu_precision
 from lvef.pretraining.backbone import pretrain
 from lvef.pretraining.backbone_module import PhantomPretraining
 
@@ -75,3 +76,18 @@ def test_what_cannot_be_pretrained_is_told(options, message, tmp_path):
     with pytest.raises(ConfigurationError, match=message):
         pretrain(tmp_path / "w.safetensors", batch_size=8, **options)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("instructions", "any_network", "dense"),
+    [
+        ((), "32-true", "32-true"),
+        (("_is_avx512_bf16_supported",), "32-true", "bf16-mixed"),
+        (("_is_avx512_bf16_supported", "_is_amx_tile_supported"), "bf16-mixed", "bf16-mixed"),
+    ],
+)
+def test_a_cpu_trains_in_what_it_is_fastest_in(monkeypatch, instructions, any_network, dense):
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        has = name in instructions
+        monkeypatch.setattr(torch.cpu, name, lambda has=has: has, raising=False)
+    assert (cpu_precision(), cpu_precision(dense=True)) == (any_network, dense)

@@ -96,11 +96,13 @@ def pretrain(
     )
     loader = DataLoader(stream, batch_size=batch, num_workers=num_workers, drop_last=True)
     module = PhantomPretraining(lr, backbone=backbone, arguments=arguments, length=length)
+    if precision is None and not torch.cuda.is_available():
+        precision = cpu_precision(dense=backbone == "resnet50")
     trainer = Trainer(
         max_epochs=1,
         limit_train_batches=steps,
         devices=1,
-        precision=precision or (None if torch.cuda.is_available() else cpu_precision()),  # type: ignore[arg-type]
+        precision=precision,  # type: ignore[arg-type]
         logger=TensorBoardLogger("lightning_logs", name="pretrain", default_hp_metric=False),
         callbacks=[TQDMProgressBar(refresh_rate=20)],
         enable_checkpointing=False,
