@@ -459,6 +459,33 @@ def test_a_search_that_does_not_converge_says_so():
         ExactGPHead(reduction="learned", components=3).fit(*sample(40))
 
 
+def test_a_search_goes_by_units_in_which_the_objective_bends_alike():
+    class Likelihood:
+        bends = np.array([1.0, 0.01, 1e-9])
+
+        def __call__(self, theta):
+            return 0.5 * float(self.bends @ theta**2), self.bends * theta
+
+    units = search._units(Likelihood(), np.array([0.3, -2.0, 0.0]))
+    np.testing.assert_allclose(units, [1.0, 10.0, 1000**0.5], rtol=1e-6)
+    bounds = [(-20.0, 20.0)] * 2
+    counts = {}
+    for given in (1.0, units[:2]):
+        evaluated = []
+
+        def objective(theta, evaluated=evaluated):
+            evaluated.append(theta)
+            return 1 + 0.5 * float(Likelihood.bends[:2] @ theta**2), Likelihood.bends[:2] * theta
+
+        found, counts[str(given)] = search._search(
+            objective, np.array([3.0, -11.0]), bounds, 1e-12, units=given
+        )
+        assert counts[str(given)] == len(evaluated)
+        np.testing.assert_allclose(found, 0, atol=1e-3)
+    bare, in_units = counts.values()
+    assert in_units < bare
+
+
 @pytest.mark.parametrize("gain", [0.1, -0.1])
 def test_a_start_without_noise_is_given_some_where_that_is_better(gain):
     class Likelihood:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -31,10 +30,14 @@ _EVALUATIONS_TO_COMPARE = 3
 _MIDDLE = 2000
 """Samples of the search between a few and very many."""
 _MAX_EVALUATIONS, _MAX_EVALUATIONS_OF_START = 200, 40
-_TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-7}
+_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-7}
 """Relative change of the objective below which a search ends; rounding is larger in float32."""
+_TOLERANCE_OF_PROJECTION = {torch.float64: 1e-12, torch.float32: 1e-7}
+"""The same of a search for a projection, whose many numbers move slowly together."""
 _TOLERANCE_OF_START = 1e-5
 """The same of a search on a subset, of which another follows."""
+_CURVED, _APART, _BENDS = 1000, 0.1, (1e-3, 4.0)
+"""Samples on which it is found how the objective bends, over which step, and within what bounds."""
 _SLOPE = 1e-3
 """Gradient per sample above which a search that cannot go on has not converged."""
 
@@ -89,6 +92,7 @@ def maximise(
         start,
         _bounds(likelihood.typical_lengthscale, len(start)),
         _TOLERANCE[x.dtype],
+        units=_units(_of_some(x, y, kernel, _CURVED, x.dtype), start),
     )
     return likelihood.hyperparameters(optimum, evaluations)
 
@@ -171,11 +175,23 @@ def _maximise_with_projection(
     theta = np.concatenate([start, first])
     bounds = [*_bounds(typical, own), *[(-np.inf, np.inf)] * (len(theta) - own)]
     optimum, evaluations = _search(
-        _reporting(objective, progress), theta, bounds, _TOLERANCE[x.dtype]
+        _reporting(objective, progress), theta, bounds, _TOLERANCE_OF_PROJECTION[x.dtype]
     )
     few, learned = split(optimum)
     chosen = MarginalLikelihood(x @ learned, y, kernel).hyperparameters(few, evaluations)
     return Hyperparameters(**{**chosen.__dict__, "projection": learned})
+
+
+def _units(likelihood: MarginalLikelihood, start: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return by how much each of the searched numbers changes where the objective bends alike.
+
+    L-BFGS takes all of them to bend it by one at its first steps: log noise bends it by a
+    hundredth, so that a search of bare numbers creeps along it.
+    """
+    slopes = likelihood(start)[1]
+    apart = [likelihood(start + step)[1][i] for i, step in enumerate(_APART * np.eye(len(start)))]
+    bends = np.clip(np.abs(np.array(apart) - slopes) / _APART, *_BENDS)
+    return np.asarray(1 / np.sqrt(bends))
 
 
 Objective = Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]]
@@ -196,30 +212,40 @@ def _search(
     bounds: list[tuple[float, float]],
     tolerance: float,
     max_evaluations: int = _MAX_EVALUATIONS,
+    units: NDArray[np.float64] | float = 1.0,
 ) -> tuple[NDArray[np.float64], int]:
+    low, high = np.array(bounds).T
+
+    def in_units(numbers: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        value, gradient = objective(numbers * units)
+        return value, gradient * units
+
     result = minimize(
-        objective,
-        np.clip(start, [low for low, _ in bounds], [high for _, high in bounds]),
+        in_units,
+        np.clip(start, low, high) / units,
         jac=True,
         method="L-BFGS-B",
-        bounds=bounds,
+        bounds=np.stack([low / units, high / units], axis=1),
         options={"maxfun": max_evaluations, "ftol": tolerance, "gtol": 1e-6},
     )
-    stopped = result.status == 1 or (result.status == 2 and _steep(result, bounds))
+    found, slopes = result.x * units, result.jac / units
+    stopped = result.status == 1 or (result.status == 2 and _steep(found, slopes, bounds))
     if stopped and max_evaluations == _MAX_EVALUATIONS:
         warnings.warn(
             f"the search for hyperparameters stopped after {result.nfev} evaluations, before it "
             "converged",
             stacklevel=2,
         )
-    return np.asarray(result.x), int(result.nfev)
+    return np.clip(found, low, high), int(result.nfev)
 
 
-def _steep(result: Any, bounds: list[tuple[float, float]]) -> bool:
+def _steep(
+    found: NDArray[np.float64], slopes: NDArray[np.float64], bounds: list[tuple[float, float]]
+) -> bool:
     """Return whether a search that found no better point still stood on a slope."""
     low, high = np.array(bounds).T
-    free = (result.x > low) & (result.x < high)
-    return bool(np.abs(result.jac[free]).max(initial=0.0) > _SLOPE)
+    free = (found > low) & (found < high)
+    return bool(np.abs(slopes[free]).max(initial=0.0) > _SLOPE)
 
 
 def _bounds(typical_lengthscale: float, count: int) -> list[tuple[float, float]]:
