@@ -74,13 +74,23 @@ class VideoFormat:
 
     def read(self, file: BinaryIO, indices: Sequence[int]) -> NDArray[np.uint8]:
         """Return the frames asked for."""
-        wanted = frozenset(indices)
-        pictures = _needed(file, wanted)
-        if pictures is None:
+        wanted, pictures, plans = frozenset(indices), None, False
+        try:
+            with _opened(file) as (container, stream):
+                plans = Needed.can_plan(container, stream)
+                if plans:
+                    needed = Needed.plan(container, stream, wanted)
+                    if needed is not None:
+                        pictures = needed.decoded(stream.codec_context, _Pictures())
+                else:
+                    pictures = _wanted(container, stream, indices)
+        except VideoError:
+            if not plans:
+                raise
+        if pictures is None:  # what is wrong is told from the start, if it is met there
             file.seek(0)
             with _opened(file) as (container, stream):
-                pictures, count = _wanted(container, stream, wanted)
-            check_range(indices, count)
+                pictures = _wanted(container, stream, indices)
         return np.stack([pictures[index] for index in indices])
 
     def stream(self, file: BinaryIO) -> Iterator[NDArray[np.uint8]]:
@@ -130,22 +140,13 @@ def _opened(file: BinaryIO) -> Iterator[tuple[Any, Any]]:
         raise VideoError("not enough memory to decode it") from None
 
 
-def _needed(file: BinaryIO, wanted: frozenset[int]) -> dict[int, NDArray[np.uint8]] | None:
-    """Return the frames wanted from what they need alone; None where that is not certain."""
-    try:
-        with _opened(file) as (container, stream):
-            needed = Needed.plan(container, stream, wanted)
-            if needed is None:
-                return None
-            return needed.decoded(stream.codec_context, _Pictures())
-    except VideoError:
-        return None  # it is told by whoever decodes it from its start, if it is met there
+def _wanted(container: Any, stream: Any, indices: Sequence[int]) -> dict[int, NDArray[np.uint8]]:
+    """Return the frames wanted, by number, from the start of the clip on.
 
-
-def _wanted(
-    container: Any, stream: Any, wanted: frozenset[int]
-) -> tuple[dict[int, NDArray[np.uint8]], int]:
-    """Return the frames wanted, by number, and how many were gone through."""
+    Raises:
+        FrameRangeError: The clip ends before one of them.
+    """
+    wanted = frozenset(indices)
     last = max(wanted, default=-1)
     convert, pictures, count = _Pictures(), {}, 0
     context = stream.codec_context
@@ -160,7 +161,8 @@ def _wanted(
                 count += 1
         if count > last:
             break
-    return pictures, count
+    check_range(indices, count)
+    return pictures
 
 
 def _is_shown(packet: Any) -> bool:

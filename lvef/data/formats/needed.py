@@ -32,18 +32,20 @@ class Needed:
     ) -> None:
         self._packets, self._numbers, self._needed = packets, numbers, needed
 
+    @staticmethod
+    def can_plan(container: Any, stream: Any) -> bool:
+        """Return whether a clip's container and compression tell what its packets are."""
+        return container.format.name == _CONTAINER and stream.codec_context.codec.name in _CODECS
+
     @classmethod
     def plan(cls, container: Any, stream: Any, wanted: frozenset[int]) -> Needed | None:
         """Return the packets that some frames need; None where that is not certain.
 
         Args:
-            container: The open file.
+            container: The open file, of which `can_plan` holds.
             stream: Its pictures.
             wanted: Numbers of frames.
         """
-        context = stream.codec_context
-        if container.format.name != _CONTAINER or context.codec.name not in _CODECS:
-            return None
         held = _held(container.demux(stream))
         if not held or not wanted:
             return None
@@ -51,7 +53,7 @@ class Needed:
         if any(time is None for time in times) or any(packet.is_discard for packet in held):
             return None
         shown = sorted(times)
-        if context.has_b_frames and times == shown:
+        if stream.codec_context.has_b_frames and times == shown:
             return None  # the file does not say in which order its pictures are shown
         begins = held[0].is_keyframe and times[0] == shown[0]  # or the first frames are not shown
         if not begins or len({*times}) < len(times) or max(wanted) >= len(times):
