@@ -4,7 +4,7 @@ Each stage is a command in a process of its own, its start included: making the 
 one epoch on features that a frozen backbone extracts first, and a table of all experiments of one
 epoch. It takes an hour and a half on two cores and 14 GB of disk, and is no part of `bench.py`:
 
-    python tests/benchmarks/whole.py [--quick] [--folder DIR] [--json bench.json]
+    python tests/benchmarks/whole.py [--quick] [--stages made features] [--folder DIR]
 
 Memory is that of the command's largest process.
 """
@@ -17,8 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import given
@@ -27,6 +26,7 @@ from harness import Line, Measured, Settings, exponent
 
 SIZES, QUICK_SIZES = (1000, 3000, 10_030), (50, 100, 200)
 TABLES, QUICK_TABLES = (1000, 3000), (50, 100)
+STAGES = ("made", "features", "table")
 TARGET = 1.05
 
 
@@ -71,17 +71,18 @@ def _random_weights(path: Path) -> None:
     save_file(dict(ResNet50Backbone(None).network.state_dict()), path)
 
 
-def claims(folder: Path, settings: Settings) -> Iterator[Line]:
+def claims(folder: Path, stages: Sequence[str], settings: Settings) -> Iterator[Line]:
     """Yield two lines a stage: how time and memory grow."""
     sizes = QUICK_SIZES if settings.quick else SIZES
     tables = QUICK_TABLES if settings.quick else TABLES
-    taken: dict[str, dict[int, tuple[float, float]]] = {"made": {}, "features": {}, "table": {}}
+    taken: dict[str, dict[int, tuple[float, float]]] = {stage: {} for stage in ("made", *stages)}
     for size in sizes:
         root = folder / f"phantoms_{size}"
         making = ("phantom", "--root", str(root), "--num_videos", str(size), "--seed", "3")
         taken["made"][size] = command(*making)
-        taken["features"][size] = features(root, folder / f"features_{size}")
-        if size in tables:
+        if "features" in stages:
+            taken["features"][size] = features(root, folder / f"features_{size}")
+        if "table" in stages and size in tables:
             taken["table"][size] = table(root, folder / f"table_{size}")
         shutil.rmtree(root)
     for stage, by_size in taken.items():
@@ -99,10 +100,11 @@ def main(words: list[str] | None = None) -> None:
     """Measure."""
     options = harness.parser(__doc__)
     options.add_argument("--folder", type=Path, help="where it is done (a temporary folder)")
+    options.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="all")
     asked = options.parse_args(words)
     settings = harness.settings_of(asked)
     with tempfile.TemporaryDirectory(dir=asked.folder) as name:
-        harness.tell(partial(claims, Path(name))(settings), settings, asked.json)
+        harness.tell(claims(Path(name), asked.stages, settings), settings, asked.json)
 
 
 if __name__ == "__main__":

@@ -36,8 +36,9 @@ _TOLERANCE_OF_PROJECTION = {torch.float64: 1e-12, torch.float32: 1e-7}
 """The same of a search for a projection, whose many numbers move slowly together."""
 _TOLERANCE_OF_START = 1e-5
 """The same of a search on a subset, of which another follows."""
-_CURVED, _APART, _BENDS = 1000, 0.1, (1e-3, 4.0)
-"""Samples on which it is found how the objective bends, over which step, and within what bounds."""
+_CURVED, _APART, _FLAT, _BENT = 1000, 0.1, 3e-3, 0.1
+"""Samples on which it is found how the objective bends, over which step, and what is too little of
+it for a search and not nothing."""
 _SLOPE = 1e-3
 """Gradient per sample above which a search that cannot go on has not converged."""
 
@@ -186,12 +187,13 @@ def _units(likelihood: MarginalLikelihood, start: NDArray[np.float64]) -> NDArra
     """Return by how much each of the searched numbers changes where the objective bends alike.
 
     L-BFGS takes all of them to bend it by one at its first steps: log noise bends it by a
-    hundredth, so that a search of bare numbers creeps along it.
+    hundredth, so that a search of bare numbers creeps along it. What hardly bends it at all, as no
+    noise does, is left alone: large steps of it would lead nowhere.
     """
     slopes = likelihood(start)[1]
     apart = [likelihood(start + step)[1][i] for i, step in enumerate(_APART * np.eye(len(start)))]
-    bends = np.clip(np.abs(np.array(apart) - slopes) / _APART, *_BENDS)
-    return np.asarray(1 / np.sqrt(bends))
+    bends = np.maximum(np.abs(np.array(apart) - slopes) / _APART, 1e-9)
+    return np.asarray(np.where((bends > _FLAT) & (bends < _BENT), 1 / np.sqrt(bends), 1.0))
 
 
 Objective = Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]]
