@@ -30,7 +30,7 @@ _EVALUATIONS_TO_COMPARE = 3
 _MIDDLE = 2000
 """Samples of the search between a few and very many."""
 _MAX_EVALUATIONS, _MAX_EVALUATIONS_OF_START = 200, 40
-_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-7}
+_TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-7}
 """Relative change of the objective below which a search ends; rounding is larger in float32."""
 _TOLERANCE_OF_PROJECTION = {torch.float64: 1e-12, torch.float32: 1e-7}
 """The same of a search for a projection, whose many numbers move slowly together."""
