@@ -2,7 +2,7 @@
 
 Each stage is a command in a process of its own, its start included: making the phantoms, a fit of
 one epoch on features that a frozen backbone extracts first, and a table of all experiments of one
-epoch. It takes an hour and a half on two cores and 14 GB of disk, and is no part of `bench.py`:
+epoch. It takes long and much disk, and is no part of `bench.py`:
 
     python tests/benchmarks/whole.py [--quick] [--stages made features] [--folder DIR]
 
