@@ -30,10 +30,8 @@ _EVALUATIONS_TO_COMPARE = 3
 _MIDDLE = 2000
 """Samples of the search between a few and very many."""
 _MAX_EVALUATIONS, _MAX_EVALUATIONS_OF_START = 200, 40
-_TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-7}
+_TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-7}
 """Relative change of the objective below which a search ends; rounding is larger in float32."""
-_TOLERANCE_OF_PROJECTION = {torch.float64: 1e-12, torch.float32: 1e-7}
-"""The same of a search for a projection, whose many numbers move slowly together."""
 _TOLERANCE_OF_START = 1e-5
 """The same of a search on a subset, of which another follows."""
 _CURVED, _APART, _FLAT, _BENT = 1000, 0.1, 3e-3, 0.1
@@ -176,7 +174,7 @@ def _maximise_with_projection(
     theta = np.concatenate([start, first])
     bounds = [*_bounds(typical, own), *[(-np.inf, np.inf)] * (len(theta) - own)]
     optimum, evaluations = _search(
-        _reporting(objective, progress), theta, bounds, _TOLERANCE_OF_PROJECTION[x.dtype]
+        _reporting(objective, progress), theta, bounds, _TOLERANCE[x.dtype]
     )
     few, learned = split(optimum)
     chosen = MarginalLikelihood(x @ learned, y, kernel).hyperparameters(few, evaluations)
