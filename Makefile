@@ -20,7 +20,8 @@ $(VENV)/.installed: pyproject.toml
 
 demo: install  ## phantom, pre-training, two models trained, tested and used: under 15 minutes on 2 cores
 	$(LVEF) phantom --root data/demo --num_videos 500 --seed 0
-	$(LVEF) pretrain --output weights/demo_resnet50.safetensors --num_images 12000
+	$(LVEF) pretrain --output weights/demo_resnet50.safetensors --num_images 12000 \
+		--max_minutes 6
 	$(LVEF) table --root data/demo --output results/demo --experiments '[esf_cls, edf_esf_mlp]' \
 		--weights weights/demo_resnet50.safetensors --max_epochs 8
 	$(LVEF) predict --config configs/edf_esf_mlp.yaml --config configs/phantom.yaml \

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import encoders  # noqa: F401  (by its class paths)
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from lvef.cardiac import WholeClip
 from lvef.errors import ConfigurationError
@@ -36,6 +40,50 @@ def test_any_backbone_is_pretrained_and_taken_up(name, seen, tmp_path, monkeypat
     moved = [key for key, value in task.backbone.network.state_dict().items()
              if not torch.equal(value, before[key])]  # fmt: skip
     assert moved
+
+
+def _weights(folder, **options):
+    file = pretrain(
+        folder / "w.safetensors", num_images=160, batch_size=32, num_workers=0, **options,
+        backbone="encoders.DropsSome",
+    )  # fmt: skip
+    return file, load_file(file)
+
+
+def test_time_enough_changes_no_weight(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    _, plain = _weights(tmp_path)
+    file, timed = _weights(tmp_path, max_minutes=1000)
+    assert "160 take" in (out := capsys.readouterr().out)
+    assert "all of them" in out
+    assert read_metadata(file)["trained_on"].startswith("PHANTOM seed 1000, 160 frames")
+    assert all(torch.equal(timed[key], value) for key, value in plain.items())
+
+
+def test_too_little_time_trains_on_what_fits(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("lvef.pretraining.backbone._seconds_a_step", lambda *_: 2.0)
+    steps = []
+    monkeypatch.setattr(PhantomPretraining, "on_train_batch_end", lambda *_: steps.append(1))
+    file, _ = _weights(tmp_path, max_minutes=0.11)
+    assert "At 16.0 images a second 160 take 0.2 minutes: 105 are" in capsys.readouterr().out
+    assert read_metadata(file)["trained_on"].startswith("PHANTOM seed 1000, 105 frames")
+    assert len(steps) == 2
+
+
+def test_the_rate_is_that_of_the_steps_after_the_first_ones(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    sleeps = iter([0.5, 0.5, *[0.02] * 100])
+    step = PhantomPretraining.training_step
+
+    def slow(self, batch, batch_idx):
+        time.sleep(next(sleeps))
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(PhantomPretraining, "training_step", slow)
+    _weights(tmp_path, max_minutes=1000)
+    rate = float(re.search(r"At ([\d.]+) images", capsys.readouterr().out)[1])
+    assert 200 < rate < 32 / 0.02
 
 
 def test_a_backbone_of_clips_is_told_the_size_in_every_frame():
@@ -70,6 +118,7 @@ def test_each_frame_of_a_clip_teaches():
         ({"backbone": "none"}, "model.backbone.name is 'none'"),
         ({"backbone": CLIPS, "num_images": 40}, "less than two batches: each of 32"),
         ({"arguments": {"depth": 3}}, "resnet50 takes none"),
+        ({"max_minutes": 0}, "--max_minutes is 0"),
     ],
 )
 def test_what_cannot_be_pretrained_is_told(options, message, tmp_path):
