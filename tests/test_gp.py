@@ -16,10 +16,11 @@ from scipy.optimize import approx_fprime
 from lvef.errors import FitError, LvefError, NotFittedError
 from lvef.models import ExactGPHead
 from lvef.models.gp import search
-from lvef.models.gp.iterative import maximise_iteratively
+from lvef.models.gp.exact import ExactSolution
+from lvef.models.gp.iterative import IterativeSolution
 from lvef.models.gp.kernels import KERNELS, Kernel, Scales, squared_distances
 from lvef.models.gp.marginal_likelihood import Hyperparameters, MarginalLikelihood
-from lvef.models.gp.memory import largest_exact
+from lvef.models.gp.memory import largest_exact, largest_held
 from lvef.models.gp.posterior import GPPosterior
 from lvef.models.gp.prior import Prior
 from lvef.models.gp.search import maximise
@@ -179,14 +180,42 @@ def test_a_known_function_and_its_noise_are_recovered(kernel):
     assert 0.83 < float(inside) < 0.97
 
 
-def test_the_iterative_fit_moves_every_hyperparameter():
-    head = ExactGPHead("linear_rbf")
-    before = {name: value.detach().clone() for name, value in head.named_parameters()}
-    reached = maximise_iteratively(head.prior, *standardised(30), lambda _: None)
-    assert reached[-1] > reached[0]
-    assert len(before) == 5, "mean, length, scale, linear part, noise"
-    for name, value in head.named_parameters():
-        assert not torch.equal(value, before[name]), name
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("count", [150, 2100])  # from 2,000 on it is preconditioned
+def test_conjugate_gradients_say_what_the_exact_solution_says(kernel, count, monkeypatch):
+    monkeypatch.setattr("lvef.models.gp.iterative._ROWS", 64)
+    prior, (x, y) = ExactGPHead(kernel).prior, standardised(count)
+    prior.take(Hyperparameters(1.3, 0.8, 0.2, 0.1, 0.4, None, 0.0, 0))
+    exact = ExactSolution.of(prior, x, y)
+    iterative = IterativeSolution.of(prior, x, y)
+    new = x[:20] + 0.1
+    for one, other in zip(exact.moments(new), iterative.moments(new), strict=True):
+        torch.testing.assert_close(other, one, atol=5e-3, rtol=0)  # solves end at 1e-3
+    likelihood = torch.distributions.MultivariateNormal(
+        prior.constant_mean.expand(count), scale_tril=exact.cholesky
+    ).log_prob(y)
+    before = torch.random.get_rng_state()
+    told = iterative.log_marginal_likelihood()
+    assert told == pytest.approx(float(likelihood) / count, abs=0.05)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.manual_seed(5)
+    assert iterative.log_marginal_likelihood() == told
+
+
+def test_more_than_the_memory_holds_are_refused(monkeypatch):
+    monkeypatch.setattr("lvef.models.gp.head.largest_exact", lambda *_: 5)
+    monkeypatch.setattr("lvef.models.gp.head.largest_held", lambda *_: 59)
+    with pytest.raises(FitError, match=r"of 60 training samples .* holds that of 59: take fewer"):
+        ExactGPHead().fit(*sample(60))
+    monkeypatch.setattr("lvef.models.gp.head.largest_held", lambda *_: 60)
+    with pytest.warns(UserWarning, match="conjugate gradients"):
+        head = ExactGPHead().fit(*sample(60))
+    fresh = ExactGPHead()
+    fresh.load_state_dict(head.state_dict())
+    monkeypatch.setattr("lvef.models.gp.head.largest_held", lambda *_: 59)
+    with pytest.raises(FitError, match="does not fit into the free memory"):
+        fresh.predict(sample(2)[0])
+    assert largest_held(torch.float32) > 2 * largest_exact(torch.float32)
 
 
 @pytest.mark.filterwarnings("ignore:.*before it converged")

@@ -116,8 +116,8 @@ class GPOptions(CheckedOptions):
         components: Dimensions kept by a reduction.
         restarts: Starting points of the search for hyperparameters.
         precision: double, or single (half the memory).
-        max_cholesky: Most cases solved exactly; above it GPyTorch's conjugate gradients. null
-            takes what the memory holds.
+        max_cholesky: Most cases solved exactly; above it GPyTorch's conjugate gradients, with the
+            hyperparameters of 5,000 cases. null takes what the memory holds.
     """
 
     where: ClassVar[str] = "model.gp."

@@ -33,7 +33,7 @@ from lvef.models.gp.head import ExactGPHead
 NUM_TRAIN, NUM_TEST, NUM_FEATURES, NUM_LATENT = 3000, 500, 2048, 12
 ECHONET_TRAIN, QUICK_TRAIN = 7465, 1000
 TARGET, OFF = 15.0, 1.2
-COMPONENTS, BOTH, START = 64, 7465, 2000
+COMPONENTS, BOTH, START = 64, 7465, 5000
 
 
 def features(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

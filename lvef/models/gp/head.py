@@ -12,10 +12,10 @@ from torch import Tensor
 
 from lvef.errors import FitError, NotFittedError
 from lvef.models.gp.exact import ExactSolution
-from lvef.models.gp.iterative import IterativePosterior, iterative_settings, maximise_iteratively
+from lvef.models.gp.iterative import IterativeSolution
 from lvef.models.gp.kernels import KERNELS, KernelName
 from lvef.models.gp.marginal_likelihood import searched
-from lvef.models.gp.memory import largest_exact
+from lvef.models.gp.memory import largest_exact, largest_held
 from lvef.models.gp.prior import Prior
 from lvef.models.gp.search import Progress, maximise, silent
 from lvef.models.gp.standardised import StandardisedSamples
@@ -23,7 +23,8 @@ from lvef.models.options import FloatPrecision, GPOptions, Reduction
 from lvef.options import check_numbers, ranges_of
 
 _CHUNK = 1024
-_ITERATIVE_START = 2000
+_SUBSET = 5000
+"""Training samples, at most, whose optimum serves all where all are too many to be solved."""
 
 
 class ExactGPHead(StandardisedSamples):
@@ -42,9 +43,10 @@ class ExactGPHead(StandardisedSamples):
         restarts: Points that the search for hyperparameters starts from, on a subset of the
             samples; the best is then followed on all of them.
         precision: double, or single (half the memory, but rounding slows the search).
-        max_cholesky: Most training samples that are solved exactly by Cholesky; above it GPyTorch's
-            conjugate gradients approximate, which saves time, while the covariance is still held.
-            null takes what the free memory holds at the fit (`largest_exact`). A warning tells.
+        max_cholesky: Most training samples that are solved exactly by Cholesky. With more, the
+            hyperparameters are those of a subset of 5,000, and predictions are by GPyTorch's
+            conjugate gradients on all, which hold the covariance once, not several times. null
+            takes what the free memory holds at the fit (`largest_exact`). A warning tells.
 
     Raises:
         FitError: An option is out of range.
@@ -91,7 +93,7 @@ class ExactGPHead(StandardisedSamples):
         self.register_buffer("likelihood_per_sample", torch.tensor(math.nan, dtype=self.dtype))
         self.evaluations = 0
         self._solution: ExactSolution | None = None
-        self._iterative: list[IterativePosterior] = []  # in a list, so that it is no submodule
+        self._iterative: IterativeSolution | None = None
         self.to(self.dtype)
 
     @property
@@ -111,8 +113,8 @@ class ExactGPHead(StandardisedSamples):
         Args:
             x: `(n, d)` features.
             y: `(n,)` targets.
-            progress: Called after each evaluation of the likelihood on all samples, with its
-                logarithm per sample.
+            progress: Called after each evaluation of the likelihood on all samples (on the subset
+                of them that hyperparameters are chosen on), with its logarithm per sample.
             start: Hyperparameters to search from, as `hyperparameters` gives those of another fit,
                 in place of `restarts` points on a subset.
 
@@ -157,7 +159,10 @@ class ExactGPHead(StandardisedSamples):
             )
         means, stds = [], []
         gradients = torch.is_grad_enabled() and x.requires_grad
-        with torch.set_grad_enabled(gradients), iterative_settings(self.y_mean.device):
+        with (
+            torch.set_grad_enabled(gradients),
+            torch.autocast(self.y_mean.device.type, enabled=False),
+        ):
             for chunk in x.to(self.y_mean.device).split(_CHUNK):  # type: ignore[no-untyped-call]
                 mean, variance = self._posterior(self.standardised(chunk))
                 means.append(self.y_mean + self.y_scale * mean)
@@ -214,7 +219,7 @@ class ExactGPHead(StandardisedSamples):
     def forget(self) -> None:
         """Drop what predictions share."""
         self._solution = None
-        self._iterative.clear()
+        self._iterative = None
 
     def train(self, mode: bool = True) -> ExactGPHead:
         """Switch the mode; a fitted head predicts the same in both."""
@@ -262,29 +267,39 @@ class ExactGPHead(StandardisedSamples):
         progress: Progress,
         start: Mapping[str, float] | None,
     ) -> None:
-        """Go on from the exact optimum of a subset by Adam on GPyTorch's approximate likelihood."""
+        """Take the exact optimum of a subset, and solve with all by conjugate gradients."""
         largest = self._largest()
+        self._check_room(len(targets))
         warnings.warn(
             f"{len(targets)} training samples are more than the {largest} that are solved exactly: "
             "conjugate gradients approximate (raise max_cholesky, or halve the memory with single "
             "precision)",
             stacklevel=3,
         )
-        size = min(largest, _ITERATIVE_START)
+        size = min(largest, _SUBSET)
         subset = torch.linspace(0, len(targets) - 1, size, dtype=torch.float64).long()
-        self._fit_exactly(inputs[subset], targets[subset], silent, start)
-        steps = maximise_iteratively(self.prior, self.projected(inputs), targets, progress)
-        self.likelihood_per_sample.fill_(steps[-1])
-        self.evaluations = len(steps)
-        self.zero_grad(set_to_none=True)
+        self._fit_exactly(inputs[subset], targets[subset], progress, start)
+        self._iterative = IterativeSolution.of(self.prior, self.projected(inputs), targets)
+        self.likelihood_per_sample.fill_(self._iterative.log_marginal_likelihood())
 
     def _posterior(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and variance, without noise, of standardised inputs."""
         if bool(self.exact):
             return self.solution().moments(inputs)
-        if not self._iterative:
-            self._iterative.append(IterativePosterior.of(self.prior, *self.training_samples()))
-        return self._iterative[0].moments(inputs)
+        if self._iterative is None:
+            self._check_room(len(self.train_y))
+            self._iterative = IterativeSolution.of(self.prior, *self.training_samples())
+        return self._iterative.moments(inputs)
+
+    def _check_room(self, count: int) -> None:
+        most = largest_held(self.dtype, self.y_mean.device)
+        if count > most:
+            single = ", or single precision (--model.gp.precision single)"
+            raise FitError(
+                f"the covariance of {count} training samples does not fit into the free memory, "
+                f"which holds that of {most}: take fewer"
+                + (single if self.dtype == torch.float64 else "")
+            )
 
 
 def _check_choice(option: str, name: str | None, choices: tuple[str | None, ...]) -> None:

@@ -12,6 +12,8 @@ import torch
 _MATRICES = 6
 """Matrices of n x n that a step of the fit holds at once, with a little room."""
 _SHARE_OF_MEMORY = 0.6
+_SHARE_FOR_ONE = 0.8
+"""Share of the free memory that one such matrix may take, where there is no other."""
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 _OWN_GROUPS = Path("/proc/self/cgroup")
 
@@ -26,12 +28,24 @@ def largest_exact(dtype: torch.dtype, device: torch.device | None = None) -> int
         dtype: Precision of the computation.
         device: Where it runs; the CPU by default.
     """
+    return _side(_SHARE_OF_MEMORY * _left(device) / _MATRICES, dtype)
+
+
+def largest_held(dtype: torch.dtype, device: torch.device | None = None) -> int:
+    """Return of how many samples the covariance can be held once; see `largest_exact`."""
+    return _side(_SHARE_FOR_ONE * _left(device), dtype)
+
+
+def _side(room: float, dtype: torch.dtype) -> int:
+    """Return how many rows a square matrix has that fills so many bytes."""
+    return int(math.sqrt(8 * room / torch.finfo(dtype).bits))
+
+
+def _left(device: torch.device | None) -> int:
+    """Return the bytes that this process may still take."""
     if device is not None and device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-    else:
-        free = min(_free_memory(), _left_to_this_job()) // max(_processes_here(), 1)
-    item = torch.finfo(dtype).bits // 8
-    return int(math.sqrt(_SHARE_OF_MEMORY * free / (_MATRICES * item)))
+        return int(torch.cuda.mem_get_info(device)[0])
+    return min(_free_memory(), _left_to_this_job()) // max(_processes_here(), 1)
 
 
 def _processes_here() -> int:
