@@ -69,12 +69,11 @@ def test_looks_that_wait_together_are_looked_at_together(tmp_path):
     def network(clips, surveys, told_of):
         sizes.append(len(clips))
         assert len(clips) == len(surveys)
-        time.sleep(0.2)  # meanwhile the others come to wait
+        time.sleep(0.3)  # meanwhile the others come to wait
         return clips * 2, None if told_of is None else clips.sum((1, 2, 3)) + told_of[1]
 
-    all_there = [("meet", 100 + n, tmp_path, 3) for n in range(3)]  # however slowly they start
-    looks = [("look", n) for n in range(12)]
-    done = ended([*all_there, *looks], workers=3, network=network)
+    looks = [("look", n, tmp_path, 3) for n in range(12)]  # however slowly workers start
+    done = ended(looks, workers=3, network=network)
     expected = {n: 64 * n + (0 if n >= 6 else 32 * n + 2) for n in range(12)}  # two sorts of looks
     assert {n: done[n].answer[1] for n in range(12)} == expected
     assert sum(sizes) == 12

@@ -63,12 +63,12 @@ def table(root: Path, runs: Path) -> tuple[float, float]:
 
 def _random_weights(path: Path) -> None:
     import torch
-    from safetensors.torch import save_file
 
+    from lvef.files import write_tensors
     from lvef.models import ResNet50Backbone
 
     torch.manual_seed(0)
-    save_file(dict(ResNet50Backbone(None).network.state_dict()), path)
+    write_tensors(path, dict(ResNet50Backbone(None).network.state_dict()), {})
 
 
 def claims(folder: Path, stages: Sequence[str], settings: Settings) -> Iterator[Line]:
@@ -80,11 +80,14 @@ def claims(folder: Path, stages: Sequence[str], settings: Settings) -> Iterator[
     for size in sizes:
         root = folder / f"phantoms_{size}"
         making = ("phantom", "--root", str(root), "--num_videos", str(size), "--seed", "3")
-        taken["made"][size] = command(*making)
+        jobs = {"made": lambda making=making: command(*making)}
         if "features" in stages:
-            taken["features"][size] = features(root, folder / f"features_{size}")
+            jobs["features"] = lambda root=root: features(root, folder / f"features_{root.name}")
         if "table" in stages and size in tables:
-            taken["table"][size] = table(root, folder / f"table_{size}")
+            jobs["table"] = lambda root=root: table(root, folder / f"table_{root.name}")
+        for stage, job in jobs.items():
+            seconds, memory = taken[stage][size] = job()
+            print(f"{stage}, {size} clips: {seconds:.0f} s, {memory:.2f} GiB", file=sys.stderr)
         shutil.rmtree(root)
     for stage, by_size in taken.items():
         for kind, unit, column in (("time", "s", 0), ("memory", "GiB", 1)):
