@@ -73,7 +73,7 @@ def test_too_little_time_trains_on_what_fits(tmp_path, monkeypatch, capsys):
 
 def test_the_rate_is_that_of_the_steps_after_the_first_ones(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    sleeps = iter([0.5, 0.5, *[0.02] * 100])
+    sleeps = iter([2.0, 2.0, *[0.02] * 100])
     step = PhantomPretraining.training_step
 
     def slow(self, batch, batch_idx):
@@ -83,7 +83,7 @@ def test_the_rate_is_that_of_the_steps_after_the_first_ones(tmp_path, monkeypatc
     monkeypatch.setattr(PhantomPretraining, "training_step", slow)
     _weights(tmp_path, max_minutes=1000)
     rate = float(re.search(r"At ([\d.]+) images", capsys.readouterr().out)[1])
-    assert 200 < rate < 32 / 0.02
+    assert 32 / 1.0 < rate < 32 / 0.02  # far from both, however busy the machine is
 
 
 def test_a_backbone_of_clips_is_told_the_size_in_every_frame():
