@@ -7,6 +7,8 @@ import shutil
 from copy import deepcopy
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from lightning import Callback, Trainer, seed_everything
@@ -14,8 +16,16 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.nn.modules.module import register_module_forward_hook
 
+from lvef.data import features
 from lvef.data.datamodule import EchoNetDataModule
-from lvef.data.features import FeatureCache, FeatureDataset, Request, _digest
+from lvef.data.features import (
+    FeatureCache,
+    FeatureDataset,
+    Request,
+    _digest,
+    _gather,
+    compute,
+)
 from lvef.models import EFRegressor
 from lvef.models.backbones.resnet50 import ResNet50Backbone
 from lvef.models.options import BackboneOptions
@@ -221,6 +231,58 @@ def test_a_folder_that_cannot_be_written_costs_a_warning(tmp_path):
     (tmp_path / "features").write_text("a file in place of the folder")
     with pytest.warns(UserWarning, match="features are not kept"):
         FeatureCache(tmp_path / "features").save("abc", FEATURES)
+
+
+class MadeUp:
+    """Batches of what stands for frames: a case's number, over and over."""
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        self.rows = rows.index.to_numpy()
+
+    def __iter__(self):
+        for own in np.array_split(self.rows, 3):
+            told = torch.as_tensor(own.copy())
+            yield {"row": told, "frames": told[:, None], "failed": torch.zeros(len(own))}
+
+    def __len__(self) -> int:
+        return 3
+
+
+@pytest.mark.parametrize("kept", [(), ("EDF",), ("ESF",), ("EDF", "ESF")])
+def test_features_stand_in_order_of_rows_and_frames(kept, tmp_path, monkeypatch):
+    rows = pd.DataFrame({"ef_true": 50.0}, index=[4, 9, 2, 7])
+    numbers, known = torch.tensor([[4.0], [9], [2], [7]]), {"EDF": 10, "ESF": 100}
+    cache = FeatureCache(tmp_path)
+    for frame in kept:
+        cache.save(frame, numbers + known[frame])
+    monkeypatch.setattr(Request, "digest", lambda _, frame: frame)
+    monkeypatch.setattr(features, "refuse_failures", lambda _: None)
+    asked: list[str] = []
+    extracted: list[int] = []
+
+    def loader(own: pd.DataFrame, frames: list[str]) -> MadeUp:
+        asked.extend(frames)
+        return MadeUp(own)
+
+    def extract(pictures: torch.Tensor) -> torch.Tensor:
+        extracted.append(len(pictures))
+        return torch.cat([pictures + float(known[frame]) for frame in asked], dim=1)
+
+    request = Request(rows, ("EDF", "ESF"), 112, False, "")
+    quiet = Trainer(enable_progress_bar=False, logger=False, accelerator="cpu")
+    told = compute(request, extract, cache, loader, quiet, torch.device("cpu"), "")
+    assert torch.equal(told, torch.cat([numbers + 10, numbers + 100], 1))
+    assert asked == [frame for frame in known if frame not in kept]
+    assert sum(extracted) == (0 if len(kept) == 2 else 4)
+
+
+def test_features_that_are_in_order_are_not_copied_and_others_are_put_in_order():
+    alone = Trainer(enable_progress_bar=False, logger=False, accelerator="cpu")
+    found = torch.arange(6.0).reshape(3, 2)
+    wanted = pd.Index([5, 3, 8])
+    assert _gather(torch.tensor([5, 3, 8]), found, wanted, alone) is found
+    other = _gather(torch.tensor([8, 5, 3]), found, wanted, alone)
+    assert other.tolist() == [[2, 3], [4, 5], [0, 1]]
 
 
 def test_a_batch_of_features_is_cut_at_once(phantom_root):

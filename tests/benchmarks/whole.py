@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from multiprocessing import get_context
 from pathlib import Path
 
 import given
@@ -54,7 +55,9 @@ def table(root: Path, runs: Path) -> tuple[float, float]:
     """Fit and test all experiments, an epoch each, from random weights."""
     weights = runs.parent / "random.safetensors"
     if not weights.is_file():
-        _random_weights(weights)
+        writing = get_context("spawn").Process(target=_random_weights, args=(weights,))
+        writing.start()  # in a process of its own: a command's peak is never below its parent's
+        writing.join()
     return command(
         "table", "--root", str(root), "--output", str(runs), "--max_epochs", "1",
         "--weights", str(weights),
