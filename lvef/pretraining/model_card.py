@@ -156,7 +156,8 @@ given an EF ({not_gated:.1%} were not refused by the gate), of {others} others {
 {given_new:.1%} of those of kinds that nothing was ever learned from. These shares count every kind
 of other pictures as often; of kinds never learned the table counts more clips. The network that
 heads look through learned to outline hearts of up to 1.5 times those ranges, and no views: "A4C
-widest" has 1.5 to 1.75 times.
+widest" has 1.5 to 1.75 times. In most of these that are refused no four chambers are to be seen by
+eye, either.
 
 | kind | learned from | clips | given an EF | refused by the gate | refused otherwise |
 |---|---|---|---|---|---|
