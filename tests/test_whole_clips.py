@@ -246,6 +246,7 @@ def test_a_gaussian_process_of_clips_keeps_their_features(phantom_root, tmp_path
     trainer = Trainer(
         max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, limit_train_batches=1,
+        default_root_dir=tmp_path,
     )  # fmt: skip
     trainer.fit(task, data)
     assert data.feature_table("TRAIN")[0].shape == (22, 24)
