@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from documented import Sandbox, to_run
 from documents import SHELL, Block, Command, blocks, documents, is_script
@@ -34,7 +35,17 @@ def test_every_command_of_the_documents_works(command: Command, sandbox: Sandbox
 )
 def test_every_python_example_of_the_documents_works(block: Block, sandbox: Sandbox, monkeypatch):
     monkeypatch.chdir(sandbox.folder)
+    if "mimic-iv-echo" in block.text:
+        _measured_studies(Path("mimic-iv-echo"))
     exec(compile(block.text, f"{block.document}:{block.line}", "exec"), {})
+
+
+def _measured_studies(root: Path) -> None:
+    """Write the lists of MIMIC-IV-ECHO that its EFs are made of, with one study."""
+    root.mkdir(exist_ok=True)
+    (root / "echo-study-list.csv").write_text("study_id,measurement_id\n94106955,7\n")
+    measured = pd.DataFrame({"measurement_id": ["7"], "measurement": ["lvef"], "result": ["55"]})
+    measured.to_csv(root / "structured-measurement.csv.gz", index=False)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda block: f"{block.document}:{block.line}")
