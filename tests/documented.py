@@ -156,7 +156,7 @@ LEAVES = {
 CONSTANTS = {
     "archive": "m.DISTINCT = m.MARKS = 1",
     "biplane": "",
-    "bench": "m.SCRIPTS = ()",
+    "bench": "m.subprocess.run = lambda *_, **__: m.subprocess.CompletedProcess((), 0)",
     "decoding": "m.CLIPS = 1",
     "found_frames": "",
     "frozen_head": "m.EPOCHS = 1",

@@ -209,6 +209,17 @@ def test_the_shipped_weights_are_small_and_say_what_taught_them():
     assert "PHANTOM" in card
 
 
+def test_the_shipped_weights_are_found_beside_a_clone_of_the_same_name(tmp_path):
+    (tmp_path / "lvef").mkdir()
+    code = (
+        "from lvef.models.segmentation.weights import weights_file as file; print(file('shipped'))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert Path(run.stdout.strip()) == weights_file(SHIPPED)
+
+
 def predicted(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     path = newest(folder, "predictions.csv")
     return pd.read_csv(path).set_index("video"), pd.read_csv(path.with_name("beats.csv"))

@@ -14,10 +14,13 @@ import pytest
 import torch
 
 from lvef.analysis.analyse import ClipAnalyser
+from lvef.analysis.gate import Limits
+from lvef.cardiac.order import ASYMMETRIES
 from lvef.errors import ConfigurationError, WeightsError
 from lvef.phantom.purpose import Purpose
 from lvef.phantom.views import KINDS
 from lvef.pretraining import view_training
+from lvef.pretraining.model_card import with_views
 from lvef.pretraining.view_clips import (
     LOOKS,
     SHORT,
@@ -28,7 +31,14 @@ from lvef.pretraining.view_clips import (
     taught_kinds,
 )
 from lvef.pretraining.view_features import AUGMENTATIONS, versions
-from lvef.pretraining.view_judge import WIDE, asked_clips, by_kind, judge, write_summary
+from lvef.pretraining.view_judge import (
+    WIDE,
+    asked_clips,
+    by_border,
+    by_kind,
+    judge,
+    write_summary,
+)
 from lvef.pretraining.view_training import Material, chosen_arrow, chosen_limit, learned_arrow
 
 HELD = sorted(name for name, kind in KINDS.items() if kind.held_out and not kind.ef)
@@ -84,6 +94,37 @@ def test_a_table_by_kind_counts_what_has_an_ef_and_who_refused_the_rest():
     assert table.loc["two-chamber", columns].tolist() == [1, 1, 0, 0, 0]
     assert table["never learned"].to_dict()[HELD[0]]
     assert not table.loc["liver", "never learned"]
+
+
+def test_a_judge_may_be_asked_for_some_kinds_alone():
+    assert asked_clips(3, 20, [WIDE, "liver"]) == [(WIDE, 0), ("liver", 0), (WIDE, 1)]
+    with pytest.raises(ConfigurationError, match="--kinds names 'heart': there are A4C"):
+        asked_clips(3, 0, ["heart"])
+
+
+def test_a_table_by_border_counts_clips_whose_tracing_is_known(tmp_path):
+    seen = [6, 2, 2, NOTHING, NOTHING, NOTHING, NOTHING]
+    rows = pd.DataFrame(ROWS).assign(segments=seen)
+    wanted = [[WIDE, 2, 2, 0, 1, 1], [WIDE, 6, 1, 1, 0, 0]]
+    assert by_border(rows).to_numpy().tolist() == wanted
+    assert by_border(pd.DataFrame(ROWS)).empty, "rows of before, when none were counted"
+    rows.to_csv(tmp_path / "judged_1_of_1.csv", index=False)
+    assert write_summary(tmp_path)["by border"][1]["segments seen"] == 6
+    assert pd.read_csv(tmp_path / "judged_by_border.csv").to_numpy().tolist() == wanted
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_card_tells_kinds_and_borders_once(tmp_path, counted):
+    rows = pd.DataFrame(ROWS)
+    rows = rows.assign(segments=[6, 2, 2, *[NOTHING] * 4]) if counted else rows
+    rows.to_csv(tmp_path / "judged_1_of_1.csv", index=False)
+    figures = write_summary(tmp_path)
+    once = with_views("# Card\n", figures, Limits(0.038, (0.0,) * ASYMMETRIES, -2.5))
+    assert "| liver | yes | 2 | 0 | 1 | 1 |" in once
+    assert (f"| {WIDE} | 2 | 2 | 0 | 1 | 1 |" in once) is counted
+    assert ("segments of the border" in once) is counted
+    assert "\n\n\n" not in once
+    assert with_views(once, figures, Limits(0.038, (0.0,) * ASYMMETRIES, -2.5)) == once
 
 
 def test_kinds_that_were_never_learned_are_told_apart_and_a_clip_counts_once(tmp_path):
@@ -234,4 +275,9 @@ def test_a_judge_goes_on_and_does_nothing_twice(tmp_path, monkeypatch, capsys):
     assert list(zip(rows["kind"], rows["index"], strict=True)) == asked_clips(2)
     assert rows["ef"][0] == 12.0, "what was judged is as it was"
     assert rows["frames"][1] > 0
+    assert rows["segments"].isna().all(), "the second is no four-chamber view"
+    job(monkeypatch, "judge", "--output", str(tmp_path / "wide"), "--clips", "1", "--kinds", WIDE,
+        "--workers", "1", "--device", "cpu", "--most_seconds", "1")  # fmt: skip
+    one = pd.read_csv(tmp_path / "wide" / "judged_1_of_1.csv")
+    assert one["segments"][0] in range(7)
     assert "others given an EF" in capsys.readouterr().out

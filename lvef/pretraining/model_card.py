@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from lvef.analysis.calibration import GeometryCalibration
@@ -9,6 +10,7 @@ from lvef.analysis.gate import Limits
 from lvef.data.phantom_folder import GENERATOR
 from lvef.evaluation.uncertainty import LEVEL
 from lvef.phantom.randomised import APICAL_MARGIN, MARGIN
+from lvef.phantom.views.visible import SEEN
 from lvef.pretraining.phantom_figures import BANDS, CLOSE
 
 _ROWS = (
@@ -97,7 +99,7 @@ def with_views(card: str, figures: dict[str, Any], limits: Limits) -> str:
 
     Args:
         card: The card, with or without such a section.
-        figures: What `view_judge.write_summary` returned, with its table under `by kind`.
+        figures: What `view_judge.write_summary` returned, with its tables.
         limits: What the gate lets through.
     """
     kinds = figures["by kind"]
@@ -115,8 +117,21 @@ def with_views(card: str, figures: dict[str, Any], limits: Limits) -> str:
         others=figures["others"],
         given=figures["others given an EF"],
         given_new=figures["others given an EF, of kinds never learned"],
+        borders=_borders(figures["by border"]),
     )
     return card.partition(_VIEWS_TITLE)[0].rstrip() + "\n\n" + section
+
+
+def _borders(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the part about how much of the border shows; nothing where it was not counted."""
+    if not rows:
+        return ""
+    lines = [
+        f"| {row['kind']} | {row['segments seen']} | {row['clips']} | {row['given an EF']} | "
+        f"{row['refused by the gate']} | {row['refused otherwise']} |"
+        for row in rows
+    ]
+    return _BORDERS.format(table="\n".join(lines), seen=SEEN)
 
 
 def _cell(figures: dict[str, float], name: str, form: str) -> str:
@@ -132,6 +147,15 @@ def _curve(linear: float, quadratic: float) -> str:
     return f"{linear:.3f} x {quadratic:+.3f} x^2 / 100"
 
 
+_BORDERS = """
+By how many of the six segments of the border are to be seen, as the phantoms' own tracings tell
+(`lvef/phantom/views/visible.py`: a pixel of the wall is brighter than one of the blood beside it
+at least {seen:.0%} of the time):
+
+| kind | segments seen | clips | given an EF | refused by the gate | refused otherwise |
+|---|---|---|---|---|---|
+{table}
+"""
 _VIEWS_TITLE = "## Views"
 _VIEWS = (
     _VIEWS_TITLE
@@ -156,13 +180,12 @@ given an EF ({not_gated:.1%} were not refused by the gate), of {others} others {
 {given_new:.1%} of those of kinds that nothing was ever learned from. These shares count every kind
 of other pictures as often; of kinds never learned the table counts more clips. The network that
 heads look through learned to outline hearts of up to 1.5 times those ranges, and no views: "A4C
-widest" has 1.5 to 1.75 times. In most of these that are refused no four chambers are to be seen by
-eye, either.
+widest" has 1.5 to 1.75 times.
 
 | kind | learned from | clips | given an EF | refused by the gate | refused otherwise |
 |---|---|---|---|---|---|
 {table}
-
+{borders}
 A black first frame and one that fades in add no beat. Real clips of other views were not at hand:
 how many of them are refused is not known, and a gate that phantoms taught may refuse good ones. A
 reason names the view that a clip is most like among those that were learned.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from lvef.files import write_csv, write_json
 from lvef.models.segmentation.weights import read_weights
 from lvef.phantom.purpose import Purpose
 from lvef.phantom.views import KINDS, ViewClip
+from lvef.phantom.views.visible import segments_seen
 
 WIDE = "A4C wide"
 """The kind of four-chamber view that judges: of wider ranges than view heads were taught on."""
@@ -28,7 +29,7 @@ _EVERY = 16
 Asked = tuple[str, int]
 
 
-def asked_clips(count: int, held_out: int = 0) -> list[Asked]:
+def asked_clips(count: int, held_out: int = 0, kinds: Sequence[str] = ()) -> list[Asked]:
     """Return kinds and numbers of clips: by turns a wide four-chamber view and one of the others.
 
     Any part of these from their beginning is as balanced as the whole.
@@ -37,7 +38,16 @@ def asked_clips(count: int, held_out: int = 0) -> list[Asked]:
         count: How many.
         held_out: Clips of each kind that nothing was learned from, at least: those that lack follow
             at the end, and count for their kind alone.
+        kinds: These alone, as many of each; every kind by default.
+
+    Raises:
+        ConfigurationError: There is no such kind.
     """
+    for kind in kinds:
+        if kind not in KINDS:
+            raise ConfigurationError(f"--kinds names {kind!r}: there are {', '.join(KINDS)}")
+    if kinds:
+        return [(kinds[number % len(kinds)], number // len(kinds)) for number in range(count)]
     others = [name for name, kind in KINDS.items() if not kind.ef]
     clips: list[Asked] = []
     for number in range(count // 2):
@@ -56,10 +66,10 @@ def judge(arguments: argparse.Namespace) -> None:
     if not 1 <= part <= parts:
         raise ConfigurationError(f"--part is {arguments.part}: give one of several, such as 2/4")
     read_weights(arguments.weights)  # a pool would start its workers again and again
+    asked = asked_clips(arguments.clips, arguments.held_out, arguments.kinds)[part - 1 :: parts]
     path = arguments.output / f"judged_{part}_of_{parts}.csv"
     rows: list[Any] = pd.read_csv(path).to_dict("records") if path.exists() else []
     done = {(row["kind"], row["index"]) for row in rows}
-    asked = asked_clips(arguments.clips, arguments.held_out)[part - 1 :: parts]
     clips = [clip for clip in asked if clip not in done]
     begun = time.monotonic()
     for number, row in enumerate(_judged(clips, arguments), 1):
@@ -79,7 +89,9 @@ def _judged(clips: list[Asked], arguments: argparse.Namespace) -> Iterator[dict[
 
 
 def write_summary(folder: Path) -> dict[str, Any]:
-    """Write `judged.json` and `judged_by_kind.csv` of all rows of a folder, and print them.
+    """Write `judged.json`, `judged_by_kind.csv` and `judged_by_border.csv` of a folder's rows.
+
+    They are printed, too.
 
     Raises:
         ConfigurationError: There is no row.
@@ -104,11 +116,39 @@ def write_summary(folder: Path) -> dict[str, Any]:
         "others given an EF, of kinds never learned": _share(held["ef"].notna()),
     }  # fmt: skip
     write_csv(folder / "judged_by_kind.csv", table)
+    borders = by_border(rows)
+    write_csv(folder / "judged_by_border.csv", borders)
+    print("\n".join(f"{name}: {value}" for name, value in figures.items()), flush=True)
     figures["by kind"] = table.to_dict("records")
+    figures["by border"] = borders.to_dict("records")
     write_json(folder / "judged.json", figures)
-    print(table.to_string(index=False))
-    print("\n".join(f"{n}: {v}" for n, v in figures.items() if n != "by kind"), flush=True)
+    print(table.to_string(index=False), borders.to_string(index=False), sep="\n\n", flush=True)
     return figures
+
+
+def by_border(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each kind and number of segments of the border that are seen.
+
+    Args:
+        rows: A row a clip, as `judge` writes them; those without a tracing do not count, nor those
+            that were judged before segments were counted.
+    """
+    traced = rows.reindex(columns=[*rows.columns.union(["segments"])]).dropna(subset="segments")
+    table = [
+        {"kind": kind, "segments seen": seen, **_ends(own)}
+        for (kind, seen), own in traced.astype({"segments": int}).groupby(["kind", "segments"])
+    ]
+    return pd.DataFrame(table, columns=["kind", "segments seen", *_ends(traced)])
+
+
+def _ends(own: pd.DataFrame) -> dict[str, int]:
+    """Return how clips ended."""
+    return {
+        "clips": len(own),
+        "given an EF": int(own["ef"].notna().sum()),
+        "refused by the gate": int(own["gate"].sum()),
+        "refused otherwise": int((own["ef"].isna() & ~own["gate"]).sum()),
+    }
 
 
 def by_kind(rows: pd.DataFrame) -> pd.DataFrame:
@@ -119,10 +159,7 @@ def by_kind(rows: pd.DataFrame) -> pd.DataFrame:
     """
     table = [
         {
-            "kind": kind, "never learned": KINDS[str(kind)].held_out, "clips": len(own),
-            "given an EF": int(own["ef"].notna().sum()),
-            "refused by the gate": int(own["gate"].sum()),
-            "refused otherwise": int((own["ef"].isna() & ~own["gate"]).sum()),
+            "kind": kind, "never learned": KINDS[str(kind)].held_out, **_ends(own),
             "named right": int((own["view"] == KINDS[str(kind)].view).sum()),
             "median p_a4c": round(float(own["p_a4c"].median()), 4),
         }
@@ -160,7 +197,8 @@ def _analysed(asked: Asked) -> dict[str, Any]:
         "kind": kind, "index": index, "wanted": clip.ef, "ef": round(found.ef, 2),
         "view": found.view, "p_a4c": round(found.p_a4c, 5), "gate": found.gated,
         "quality": round(found.quality, 4), "beats": len(found.beats),
-        "forwards": round(found.forwards, 3), "frames": len(frames), "fps": clip.fps,
+        "forwards": round(found.forwards, 3), "segments": segments_seen(clip),
+        "frames": len(frames), "fps": clip.fps,
         "rendering": round(rendered - start, 2), "analysis": round(time.monotonic() - rendered, 2),
         "reason": found.reason,
     }  # fmt: skip

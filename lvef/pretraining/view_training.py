@@ -281,6 +281,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=4000, help="clips to judge by, half of A4C")
     parser.add_argument("--held_out", type=int, default=200,
                         help="clips of each kind never learned to judge by, at least")  # fmt: skip
+    parser.add_argument("--kinds", nargs="+", default=[], help="kinds to judge by; all by default")
     parser.add_argument("--part", default="1/1", help="which part of them, such as 2/4")
     parser.add_argument("--most_seconds", type=float, default=2.0, help="longest clip judged")
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,15 @@ from lvef.models.segmentation.view_head import PREFIX
 SHIPPED = "shipped"
 """The weights that come with the package, trained on phantoms only."""
 _TASK = "lvef.models.LVSegmenter"
+_PACKAGE = Path(__file__).resolve().parents[2]
+"""By this file, and not by the name: where a working folder holds a clone that is called `lvef`,
+Python may take that for the package."""
 
 
 def weights_file(weights: str | Path) -> Path:
     """Return the file of segmenter weights: "shipped" are those that come with the package."""
     if str(weights) == SHIPPED:
-        return Path(str(files("lvef"))) / "weights" / "lv_seg.safetensors"
+        return _PACKAGE / "weights" / "lv_seg.safetensors"
     return Path(weights)
 
 

@@ -66,13 +66,17 @@ class Dressed:
             frames[slot] = self._kept(self._graded(self._placed(shown[slot])), index)
         return frames
 
+    def placed(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return where points `(n, 2)` x, y of the inner clip's pictures lie in this one's."""
+        return np.asarray(
+            self._scale * points + ((1 - self._scale) * _CENTRE + np.array(self._shift))
+        )
+
     def _placed(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if self._scale == 1 and self._shift == (0, 0):
             return frame
-        rest = (1 - self._scale) * _CENTRE
-        to = np.array(
-            [[self._scale, 0, rest + self._shift[0]], [0, self._scale, rest + self._shift[1]]]
-        )
+        x, y = self.placed(np.zeros((1, 2)))[0]
+        to = np.array([[self._scale, 0, x], [0, self._scale, y]])
         size = (PICTURE_SIZE, PICTURE_SIZE)
         return np.asarray(cv2.warpAffine(frame, to, size, flags=cv2.INTER_LINEAR), np.uint8)
 

@@ -49,6 +49,11 @@ class FourChamber:
         """Return frames `(n, 112, 112)`, all by default."""
         return self.clip.frames(indices)
 
+    def tracing(self, frame: int) -> NDArray[np.float64]:
+        """Return a reader's long axis and chords of a frame, `(21, 4)` in pixels."""
+        clip = self.clip
+        return clip.tracings[frame] if isinstance(clip, SlicedClip) else clip.tracing(frame)
+
 
 def of_clinic(place: Place) -> FourChamber:
     """Return a clip of the first generator, as frequent as in a clinic."""
