@@ -155,6 +155,33 @@ def test_home_and_the_folder_one_is_in_need_not_be_spelt_out(tmp_path, monkeypat
         found_in("~nobody_of_that_name/clips")
 
 
+RESULTS = [
+    "run/shards/01-of-01/journal-00000.jsonl", "run/overlays/a.mp4", "run/overlays/deep/b.mp4",
+    "run/previews/a.jpg", "run/sr/a.dcm", "segments/a.dcm",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("manifest", ['{"dicom_sr": "sr", "dicom_seg": "../segments"}', "[1", "[]"])
+def test_films_that_earlier_results_wrote_are_no_clips(tmp_path, manifest):
+    touch(tmp_path, "a.avi", "overlays/mine.mp4", "run/own.avi", "shards/theirs.avi", *RESULTS)
+    (tmp_path / "run" / "manifest.json").write_text(manifest)
+    own = ["a.avi", "mine.mp4", "own.avi", "theirs.avi"]
+    known = "dicom_sr" in manifest  # `segments` holds no folder, so that the pattern passes it by
+    search = Search()
+    found = sorted(path.name for path in found_in(tmp_path, search))
+    assert found == (own if known else ["a.avi", "a.dcm", "a.dcm", *own[1:]])
+    count = 5 if known else 3
+    wrote = f"not searched: {count} folders of results"
+    assert search.remarks(None)[-1] == wrote
+    assert names(f"{tmp_path}/**/*.mp4") == ["mine.mp4"]
+    with pytest.raises(DatasetError, match=f"not searched: {count - known} folders of results"):
+        found_in(f"{tmp_path}/*/*/*.mp4")
+    assert names(tmp_path / "run") == (["own.avi"] if known else ["a.dcm", "own.avi"])
+    assert names(tmp_path / "run" / "overlays") == ["a.mp4", "b.mp4"], "which is asked for by name"
+    (tmp_path / "run" / "manifest.json").unlink()
+    assert "b.mp4" in names(tmp_path), "no results are told by their folders' names alone"
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_folder_that_may_not_be_read_is_told(tmp_path):
     touch(tmp_path, "a.avi", "closed/b.avi")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lvef.data.names import is_clip
 from lvef.errors import ConfigurationError
+from lvef.predict.stream.manifest import written_beside
 
 _MOST_KINDS = 6
 _WITH_PATHS = ("--data.videos", "--data.keyframes", "--data.root")
@@ -56,11 +57,13 @@ class Search:
         others: Files that are no clips, by kind.
         unsearched: Folders that were found but not searched.
         closed: Folders that may not be read.
+        written: Folders of pictures, rows or DICOM objects that come with results.
     """
 
     others: Counter[str] = field(default_factory=Counter)
     unsearched: int = 0
     closed: int = 0
+    written: int = 0
 
     def is_clip(self, file: Path) -> bool:
         """Tell a clip; what is none is counted."""
@@ -84,6 +87,8 @@ class Search:
             remarks.append(f"not searched: {_counted(self.unsearched, 'folder')} in it{where}")
         if self.closed:
             remarks.append(f"not opened, as that is not allowed: {_counted(self.closed, 'folder')}")
+        if self.written:
+            remarks.append(f"not searched: {_counted(self.written, 'folder')} of results")
         return remarks
 
     def below(self, folder: Path) -> Iterator[Path]:
@@ -116,18 +121,25 @@ class Search:
         elif os.path.lexists(base / first):  # brackets may be a name's own
             yield from self._matches(base / first, rest)
         elif has_magic(first):
+            written = written_beside(base)
             for entry in self._entries(base):
                 fits = fnmatchcase(entry.name, first)
                 wanted = _is_folder(entry) if rest else _is_folder(entry) or _is_file(entry)
-                if fits and wanted and (first.startswith(".") or not _is_hidden(entry.name)):
+                if os.path.normpath(base / entry.name) in written:
+                    self.written += fits
+                elif fits and wanted and (first.startswith(".") or not _is_hidden(entry.name)):
                     yield from self._matches(base / entry.name, rest)
 
     def _below(self, base: Path) -> Iterator[Path]:
         """Yield a folder and all below it, each once: links may lead back up."""
         seen: set[tuple[int, int]] = set()
         own, links = deque([base]), deque[Path]()
+        written = written_beside(base)
         while own or links:
             folder = (own or links).popleft()
+            if os.path.normpath(folder) in written:
+                self.written += 1
+                continue
             status = os.stat(folder)
             if (status.st_dev, status.st_ino) in seen:
                 continue
@@ -136,6 +148,7 @@ class Search:
             for entry in self._entries(folder, count=False):
                 if _is_folder(entry) and not _is_hidden(entry.name):
                     (links if entry.is_symlink() else own).append(folder / entry.name)
+                    written |= written_beside(folder / entry.name)
 
     def _entries(self, folder: Path, count: bool = True) -> list[os.DirEntry[str]]:
         try:

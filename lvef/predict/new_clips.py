@@ -27,7 +27,7 @@ from lvef.predict.pending import PendingClips
 from lvef.predict.stream.anonymous import Anonymiser
 from lvef.predict.stream.found import asked_clips, found_clips, rows_of
 from lvef.predict.stream.inputs import WHOLE, ClipInput, Shard
-from lvef.predict.stream.manifest import MANIFEST
+from lvef.predict.stream.manifest import MANIFEST, SHARDS
 from lvef.predict.stream.progress import Progress, ProgressBar
 from lvef.predict.stream.second import check_pairs
 from lvef.predict.stream.store import ShardStore
@@ -161,7 +161,7 @@ class NewClipsDataModule(LightningDataModule):
             OutputError: It cannot be written.
         """
         self.folder, self.stop, self._made_with = folder, stop, made_with
-        self._store = ShardStore(folder / "shards" / str(self.shard))
+        self._store = ShardStore(folder / SHARDS / str(self.shard))
 
     def _say_what_is_made(self) -> None:
         if self.folder is not None and self.shard.index == 0:

@@ -24,7 +24,7 @@ from lvef.predict.stream.answers import Answers
 from lvef.predict.stream.found import FoundClips, asked_clips, found_clips, rows_of
 from lvef.predict.stream.inputs import WHOLE, ClipInput, Shard, clip_inputs, without
 from lvef.predict.stream.machine import own_device, own_workers
-from lvef.predict.stream.manifest import MANIFEST, agreed, digest, read_manifest
+from lvef.predict.stream.manifest import MANIFEST, SHARDS, agreed, digest, read_manifest
 from lvef.predict.stream.objects import IDENTITY, Objects, check_one_view
 from lvef.predict.stream.pool import Limits
 from lvef.predict.stream.progress import Progress, ProgressBar
@@ -127,7 +127,7 @@ class Archive:
         """
         check_pairs(where, () if self.answers is None else self.answers.seen.frames)
         with ExitStack() as stack:
-            store = stack.enter_context(ShardStore(self.output / "shards" / str(self.shard)))
+            store = stack.enter_context(ShardStore(self.output / SHARDS / str(self.shard)))
             done = set(store.keys())
             if done and bar:
                 print(f"{len(done):,} clips are analysed already; new and changed files follow.")

@@ -1,8 +1,9 @@
-"""What all rows of an archive have in common, in a file beside them."""
+"""What all rows of an archive have in common, in a file beside them; and what else lies there."""
 
 from __future__ import annotations
 
 import json
+import os
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from lvef.errors import ConfigurationError
 from lvef.files import write_json
 
 MANIFEST = "manifest.json"
+SHARDS, PREVIEWS, OVERLAYS = "shards", "previews", "overlays"
+"""Folders beside it."""
 
 
 def agreed(path: Path, made: dict[str, Any]) -> dict[str, Any]:
@@ -57,3 +60,26 @@ def digest(path: str | Path) -> str:
     """Return what tells the content of a file; its name where it is none."""
     file = expanded(path)
     return sha256(file.read_bytes()).hexdigest() if file.is_file() else str(path)
+
+
+def written_beside(folder: Path) -> set[str]:
+    """Return the folders of pictures, rows and DICOM objects that results in a folder come with.
+
+    They hold no clips of anybody: an overlay is a film with a contour burnt in.
+
+    Args:
+        folder: Any; it need not be there.
+
+    Returns:
+        Their paths, normalised; none where no rows are kept.
+    """
+    path = folder / MANIFEST
+    if not path.is_file() or not (folder / SHARDS).is_dir():
+        return set()
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        objects = [told.get("dicom_sr"), told.get("dicom_seg")]
+    except (OSError, ValueError, AttributeError):
+        objects = []
+    names = [SHARDS, PREVIEWS, OVERLAYS, *(name for name in objects if isinstance(name, str))]
+    return {os.path.normpath(folder / name) for name in names}

@@ -21,6 +21,7 @@ from lvef.errors import ConfigurationError, DatasetError, OutputError
 from lvef.files import hold_lock, replacing
 from lvef.predict.stream.inputs import ClipInput
 from lvef.predict.stream.journal import clips_in, line_of
+from lvef.predict.stream.manifest import SHARDS
 from lvef.predict.stream.schema import RECORDS, ROWS, StoredClip
 
 _JOURNALS = "journal-*.jsonl"
@@ -172,7 +173,7 @@ def _part_rows(part: Path, columns: list[str] | None) -> Iterator[dict[str, Any]
 
 def shards_of(folder: Path) -> list[Path]:
     """Return the folders of the shards that there are."""
-    return sorted(path for path in (folder / "shards").glob("*-of-*") if path.is_dir())
+    return sorted(path for path in (folder / SHARDS).glob("*-of-*") if path.is_dir())
 
 
 def parts_of(folder: Path) -> list[Path]:

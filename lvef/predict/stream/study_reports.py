@@ -18,6 +18,7 @@ from lvef.predict.dicom_out import (
     study_answer_of,
 )
 from lvef.predict.dicom_out.folders import NO_EF
+from lvef.predict.stream.manifest import SHARDS
 
 _WRITTEN = "study_reports.json"
 
@@ -34,7 +35,7 @@ class StudyReports:
 
     def __init__(self, output: Path, folders: DicomFolders) -> None:
         self.folders, self.written = folders, Written()
-        self._place = output / "shards" / _WRITTEN
+        self._place = output / SHARDS / _WRITTEN
 
     @classmethod
     def of(cls, output: Path, manifest: Mapping[str, Any]) -> StudyReports | None:

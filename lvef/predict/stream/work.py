@@ -36,12 +36,12 @@ from lvef.predict.dicom_out import DicomFolders, volumes_of
 from lvef.predict.record import packed_record
 from lvef.predict.stream.anonymous import without_names
 from lvef.predict.stream.inputs import ClipInput
+from lvef.predict.stream.manifest import OVERLAYS, PREVIEWS
 from lvef.predict.stream.pictures import picture_path, write_preview
 from lvef.predict.stream.second import with_second_beat
 from lvef.predict.stream.studies import without_own_ef
 from lvef.predict.stream.worker import Network
 
-PREVIEWS, OVERLAYS = "previews", "overlays"
 _OF_FRAMES = {
     "ef_true", *FRAME_COLUMNS.values(),
     *(view.column(name) for view in VIEWS for name in ("path", "num_frames", VIEW)),
