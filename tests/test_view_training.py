@@ -122,7 +122,7 @@ def test_a_card_tells_kinds_and_borders_once(tmp_path, counted):
     once = with_views("# Card\n", figures, Limits(0.038, (0.0,) * ASYMMETRIES, -2.5))
     assert "| liver | yes | 2 | 0 | 1 | 1 |" in once
     assert (f"| {WIDE} | 2 | 2 | 0 | 1 | 1 |" in once) is counted
-    assert ("segments of the border" in once) is counted
+    assert ("On 3 four-chamber views judged for this" in once) is counted
     assert "\n\n\n" not in once
     assert with_views(once, figures, Limits(0.038, (0.0,) * ASYMMETRIES, -2.5)) == once
 

@@ -131,7 +131,8 @@ def _borders(rows: Sequence[dict[str, Any]]) -> str:
         f"{row['refused by the gate']} | {row['refused otherwise']} |"
         for row in rows
     ]
-    return _BORDERS.format(table="\n".join(lines), seen=SEEN)
+    clips = sum(row["clips"] for row in rows)
+    return _BORDERS.format(table="\n".join(lines), seen=SEEN, clips=clips)
 
 
 def _cell(figures: dict[str, float], name: str, form: str) -> str:
@@ -148,9 +149,9 @@ def _curve(linear: float, quadratic: float) -> str:
 
 
 _BORDERS = """
-By how many of the six segments of the border are to be seen, as the phantoms' own tracings tell
-(`lvef/phantom/views/visible.py`: a pixel of the wall is brighter than one of the blood beside it
-at least {seen:.0%} of the time):
+On {clips} four-chamber views judged for this, by how many of the six segments of the border are to
+be seen, as the phantoms' own tracings tell (`lvef/phantom/views/visible.py`: a pixel of the wall is
+brighter than one of the blood beside it at least {seen:.0%} of the time):
 
 | kind | segments seen | clips | given an EF | refused by the gate | refused otherwise |
 |---|---|---|---|---|---|
