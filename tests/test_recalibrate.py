@@ -258,6 +258,16 @@ def test_what_recalibrated_a_model_does_not_judge_it(logs, place, tmp_path, caps
     assert "was recalibrated on these clips" in told(capsys.readouterr().err)[0]
 
 
+def read_lower(root, output, points):
+    """Copy a folder whose readers give a lower EF than that of another clinic."""
+    shutil.copytree(root, output)
+    labels = pd.read_csv(output / "FileList.csv")
+    labels.assign(EF=(labels["EF"] - points).clip(lower=5)).to_csv(
+        output / "FileList.csv", index=False
+    )
+    return output
+
+
 @pytest.mark.slow
 def test_found_frames_recalibrate_a_model_and_the_segmenter(logs, place, tmp_path, capsys):
     ckpt, weights = tmp_path / "local.ckpt", tmp_path / "local.safetensors"
@@ -265,6 +275,7 @@ def test_found_frames_recalibrate_a_model_and_the_segmenter(logs, place, tmp_pat
     digests = file_digest(source), file_digest(shipped)
     asked = ["recalibrate", "--root", str(place), "--output"]
     assert main([*asked, str(ckpt), "--ckpt_path", str(source)]) == 0
+    asked[2] = str(read_lower(place, tmp_path / "lower", 12))
     assert main([*asked, str(weights), "--correction", "line"]) == 0
     assert digests == (file_digest(source), file_digest(shipped))
     said = capsys.readouterr().out

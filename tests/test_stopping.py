@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -204,7 +203,8 @@ def test_every_command_ends_with_the_number_of_its_signal(
     begun = time.monotonic()
 
     def until() -> bool:
-        return any(tmp_path.glob(sign)) or (sign == "never" and time.monotonic() > begun + 30)
+        begins = any(path.stat().st_size > 0 for path in tmp_path.glob(sign))
+        return begins or (sign == "never" and time.monotonic() > begun + 30)
 
     code, error = ended(process, until, number)
     assert code == CODES[number], error
@@ -228,7 +228,7 @@ def test_a_job_of_slurm_is_queued_again_with_a_whole_checkpoint(phantom_root, tm
 kill -TERM $PPID  # as SLURM does when it takes a job from its node
 sleep 2
 echo "$@" > {said}.new
-ls {tmp_path} >> {said}.new
+ls -R {tmp_path} >> {said}.new
 mv {said}.new {said}
 """
     scontrol.write_text(script)
@@ -240,6 +240,7 @@ mv {said}.new {said}
     }  # fmt: skip
     fit = words("fit", "esf_mlp", phantom_root, tmp_path, "--trainer.max_epochs", "300")
     fit += ["--trainer.precision", "32-true", "--trainer.accelerator", "cpu"]
+    fit += ["--early_stopping.patience", "300"]
     process = start(*fit, env=env)
 
     asked: list[int] = []
@@ -254,11 +255,11 @@ mv {said}.new {said}
     assert code == 143, error
     assert said.read_text().startswith("requeue 4711\n")
     assert "hpc_ckpt_1.ckpt" in said.read_text(), "written before the job is queued again"
-    steps = torch.load(tmp_path / "hpc_ckpt_1.ckpt", weights_only=True)["global_step"]
-    assert steps > 0
-    shutil.rmtree(tmp_path / "esf_mlp")
-    fit[fit.index("300")] = "2"  # epochs that are over already, or are soon
-    process = start(*fit, env=env)
+    saved = newest(tmp_path, "hpc_ckpt_1.ckpt")
+    state = torch.load(saved, weights_only=True)
+    assert state["global_step"] > 0
+    fit[fit.index("300")] = str(state["epoch"] + 2)
+    process = start(*fit, env={**env, "SLURM_RESTART_COUNT": "1"})
     _, error = process.communicate(timeout=240)
     assert process.returncode == 0, error
     assert "hpc_ckpt_1.ckpt" in error, "it goes on from there"

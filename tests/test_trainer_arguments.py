@@ -68,7 +68,9 @@ TABLE: dict[str, list[Row]] = {
         Row(["--trainer.callbacks+=NoCallback"], "NoCallback"),
         Row(["--trainer.callbacks+=ModelSummary"]),
     ],
-    "fast_dev_run": [row("fast_dev_run", "true"), row("fast_dev_run", "-1", "fast_dev_run")],
+    "fast_dev_run": [
+        row("fast_dev_run", "true"), Row(["--trainer.fast_dev_run=-1"], "fast_dev_run"),
+    ],
     "max_epochs": [
         row("max_epochs", "-1", None, *NO_END),
         row("max_epochs", "-1", None, "--trainer.max_steps", "4"),
