@@ -104,8 +104,7 @@ def with_views(card: str, figures: dict[str, Any], limits: Limits) -> str:
     """
     kinds = figures["by kind"]
     rows = [
-        f"| {row['kind']} | {'no' if row['never learned'] else 'yes'} | {row['clips']} | "
-        f"{row['given an EF']} | {row['refused by the gate']} | {row['refused otherwise']} |"
+        f"| {row['kind']} | {'no' if row['never learned'] else 'yes'} | {_ends(row)} |"
         for row in kinds
     ]  # fmt: skip
     section = _VIEWS.format(
@@ -126,13 +125,15 @@ def _borders(rows: Sequence[dict[str, Any]]) -> str:
     """Return the part about how much of the border shows; nothing where it was not counted."""
     if not rows:
         return ""
-    lines = [
-        f"| {row['kind']} | {row['segments seen']} | {row['clips']} | {row['given an EF']} | "
-        f"{row['refused by the gate']} | {row['refused otherwise']} |"
-        for row in rows
-    ]
+    lines = [f"| {row['kind']} | {row['segments seen']} | {_ends(row)} |" for row in rows]
     clips = sum(row["clips"] for row in rows)
     return _BORDERS.format(table="\n".join(lines), seen=SEEN, clips=clips)
+
+
+def _ends(row: dict[str, Any]) -> str:
+    """Return the cells of how clips ended."""
+    names = ("clips", "given an EF", "refused by the gate", "refused otherwise")
+    return " | ".join(str(row[name]) for name in names)
 
 
 def _cell(figures: dict[str, float], name: str, form: str) -> str:
