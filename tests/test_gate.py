@@ -12,7 +12,7 @@ from lvef.analysis.analyse import ClipAnalyser
 from lvef.analysis.calibration import GeometryCalibration
 from lvef.analysis.gate import METADATA, Limits, ViewGate
 from lvef.analysis.order import BACKWARDS, DISORDER, STILL, order_fault
-from lvef.cardiac import FoundBeat
+from lvef.cardiac import FoundBeat, periodicity
 from lvef.cardiac.order import ASYMMETRIES, asymmetries, disorder, jump
 from lvef.errors import WeightsError
 from lvef.models.segmentation.network import SEEN, LVSegmentationNet, Painter, for_inference
@@ -96,6 +96,10 @@ def test_time_that_runs_backwards_is_told():
     )
     assert gate.forwards(irregular[::-1], 50) < LIMITS.least_arrow
     assert not gate.runs_backwards(irregular[::-1], 50), "nor of an irregular one"
+    uneven = curve + np.random.default_rng(4).normal(0, 0.2, len(curve))
+    assert 0.5 < periodicity(uneven[::-1], 50)[1] < 0.9
+    assert gate.forwards(uneven[::-1], 50) < LIMITS.least_arrow
+    assert not gate.runs_backwards(uneven[::-1], 50), "nor of one that is half noise"
     frames = np.random.default_rng(0).integers(0, 255, (150, 8, 8)).astype(np.uint8)
     smooth = np.stack([np.mean(frames[max(i - 9, 0) : i + 10], 0) for i in range(150)])
     smooth = smooth.astype(np.uint8)

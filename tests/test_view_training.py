@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections import Counter
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +15,20 @@ import pytest
 import torch
 
 from lvef.analysis.analyse import ClipAnalyser
-from lvef.analysis.gate import Limits
-from lvef.cardiac.order import ASYMMETRIES
+from lvef.analysis.gate import Limits, repeats
+from lvef.cardiac.order import ASYMMETRIES, asymmetries
 from lvef.errors import ConfigurationError, WeightsError
+from lvef.files import write_tensors
+from lvef.models.segmentation.network import SEEN
+from lvef.models.segmentation.view_head import PREFIX, VIEWS, ViewHeads
+from lvef.models.segmentation.weights import SHIPPED, read_weights
 from lvef.phantom.purpose import Purpose
 from lvef.phantom.views import KINDS
 from lvef.pretraining import view_training
 from lvef.pretraining.model_card import with_views
 from lvef.pretraining.view_clips import (
     LOOKS,
+    MANY,
     SHORT,
     ShortClip,
     keep,
@@ -39,7 +45,13 @@ from lvef.pretraining.view_judge import (
     judge,
     write_summary,
 )
-from lvef.pretraining.view_training import Material, chosen_arrow, chosen_limit, learned_arrow
+from lvef.pretraining.view_training import (
+    Material,
+    chosen_arrow,
+    chosen_limit,
+    learned_arrow,
+    train,
+)
 
 HELD = sorted(name for name, kind in KINDS.items() if kind.held_out and not kind.ef)
 
@@ -62,7 +74,8 @@ ROWS = [
 
 def test_what_heads_learn_from_holds_nothing_that_is_held_out():
     assert not set(taught_kinds()) & set(HELD)
-    assert not {WIDE, "A4C widest"} & set(taught_kinds())
+    assert WIDE not in taught_kinds()
+    assert KINDS[WIDE].held_out
     assert [purpose_of(number) for number in range(4, 7)] == [
         Purpose.VIEWS, Purpose.VIEWS_CHOICE, Purpose.VIEWS
     ]  # fmt: skip
@@ -81,9 +94,9 @@ def test_every_beginning_of_the_clips_that_judge_is_as_balanced_as_the_whole():
     more = asked_clips(400, held_out=20)
     assert more[:400] == clips
     counts = Counter(kind for kind, _ in more)
-    assert {counts[kind] for kind in (*HELD, "A4C widest")} == {20}
+    assert {counts[kind] for kind in HELD} == {20}
     assert len(set(more)) == len(more)
-    assert {kind for kind, _ in more[400:]} == {*HELD, "A4C widest"}
+    assert {kind for kind, _ in more[400:]} == {*HELD}
 
 
 def test_a_table_by_kind_counts_what_has_an_ef_and_who_refused_the_rest():
@@ -162,10 +175,53 @@ def test_weights_that_are_not_there_are_told_before_any_worker_starts(tmp_path):
         judge(asked)
 
 
-def test_a_limit_costs_one_four_chamber_view_in_eighty():
+def bright_and_dark() -> Material:
+    """Pictures of two views that anything tells apart."""
+    material = Material()
+    material.views = [VIEWS.index("A4C"), VIEWS.index("none")] * 8
+    seen = torch.rand(16, 2, SEEN)
+    seen[::2] += 2
+    material.seen = [seen.half()]
+    return material
+
+
+def test_heads_that_have_learned_go_on_from_what_they_know():
+    material = bright_and_dark()
+    learned = train(material, 8, 0, "cpu")
+    before = deepcopy(learned.state_dict())
+    one, other = (train(material, 4, seed, "cpu", learned) for seed in (0, 1))
+    for name, value in learned.state_dict().items():
+        assert torch.equal(value, before[name]), "itself it is left as it was"
+    weights = {"new": train(material, 4, 1, "cpu"), "one": one, "other": other}
+    apart = {name: (head.both[-1].weight - learned.both[-1].weight).abs().max().item()
+             for name, head in weights.items()}  # fmt: skip
+    assert 0 < apart["one"] < 2e-3, "four steps of the rate at which heads go on"
+    assert 0 < apart["other"] < 2e-3
+    assert apart["new"] > 1e-2
+    assert not torch.equal(one.both[-1].weight, other.both[-1].weight), "in an order of their own"
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_heads_that_are_not_there_cannot_go_on_and_nothing_is_rendered(
+    count, tmp_path, monkeypatch, capsys
+):
+    state, metadata = read_weights(SHIPPED)
+    kept = {name: value for name, value in state.items() if not name.startswith(PREFIX)}
+    tensors = kept | (ViewHeads(count).tensors() if count else {})
+    write_tensors(tmp_path / "few.safetensors", tensors, metadata)
+    monkeypatch.setattr(view_training, "rendered_rounds", None)
+    with pytest.raises(SystemExit):
+        job(monkeypatch, "learn", "--output", str(tmp_path / "out"), "--further",
+            "--weights", str(tmp_path / "few.safetensors"))  # fmt: skip
+    told = capsys.readouterr().err
+    assert "few.safetensors has not the 3 heads that would go on" in told
+    assert told.count("\n") == 1
+
+
+def test_a_limit_costs_one_four_chamber_view_in_a_hundred():
     p_a4c = np.linspace(0.1, 0.9, 1601)
     limit = chosen_limit(p_a4c)
-    assert (p_a4c < limit).sum() == 20
+    assert (p_a4c < limit).sum() == 16
     assert chosen_limit(np.full(100, 0.9)) == 0.5, "no more is asked for"
     assert chosen_limit(np.full(100, 0.001)) == 0.02, "nor less"
 
@@ -190,17 +246,55 @@ def test_copies_are_changed_by_turns(monkeypatch):
     ]  # fmt: skip
 
 
-def test_the_arrow_of_time_is_learned_and_costs_hardly_a_clip():
+def test_of_a_kind_of_which_there_are_many_each_teaches_less(monkeypatch):
+    kinds = taught_kinds()
+    assert kinds[MANY] > 50
+    monkeypatch.setattr(view_training, "encoded", lambda _, looks, *__: torch.zeros(len(looks), 2))
+    curves = np.zeros((2, LOOKS))
+    monkeypatch.setattr(view_training, "fullness_curves", lambda *_: curves)
+    picture = np.zeros((LOOKS, 8, 8), np.uint8)
+    monkeypatch.setattr(view_training, "versions", lambda clip: [("A4C", clip.frames)] * 2)
+    seen = {}
+    for kind in (MANY, "A4C randomised"):
+        seen[kind] = Material()
+        clips = [ShortClip(kind, number, 25.0, picture) for number in range(kinds[MANY])]
+        seen[kind].add(None, clips, "cpu", copies=2)
+    assert len(seen["A4C randomised"].views) == 5 * kinds[MANY], "as it is, and two copies of each"
+    assert len(seen[MANY].views) == 3 * kinds[MANY], "as it is, and a copy of each"
+    assert len(seen["A4C randomised"].curves) == kinds[MANY]
+    assert not seen[MANY].curves, "the way of time is learned from the plain kinds"
+
+
+def beating(noise: float = 0.02) -> Material:
+    """Curves of a ventricle that empties faster than it fills."""
     phase = np.arange(60) / 20 % 1
     rng = np.random.default_rng(0)
     material = Material()
     for _ in range(20):
         curve = np.where(phase < 0.35, 1 - phase / 0.35, (phase - 0.35) / 0.65)
-        curve = np.roll(curve, rng.integers(20)) + rng.normal(0, 0.02, 60)
+        curve = np.roll(curve, rng.integers(20)) + rng.normal(0, noise, 60)
         material.curves.append((curve, curve[::-1], 25.0))
+    return material
+
+
+def test_the_arrow_of_time_is_learned_and_costs_hardly_a_clip():
+    material = beating()
     least, found = chosen_arrow(learned_arrow(material), material)
     assert found == 1, "all that run backwards"
     assert least <= -2.5, "twelve to one, at least"
+
+
+def test_a_limit_of_time_is_chosen_by_clips_whose_beats_repeat():
+    arrow = learned_arrow(beating())
+    least, _ = chosen_arrow(arrow, beating())
+    irregular = beating(noise=1.0)
+    ways = [[asymmetries(curve, fps) @ arrow for curve in (one, other)]
+            for one, other, fps in irregular.curves]  # fmt: skip
+    assert np.min(ways) < least, "some noise runs backwards"
+    assert not any(repeats(one, fps) for one, _, fps in irregular.curves)
+    assert chosen_arrow(arrow, irregular) == (-2.5, 0.0), "which none is asked"
+    both = Material(curves=irregular.curves + beating().curves)
+    assert chosen_arrow(arrow, both) == (least, 0.5)
 
 
 def test_every_kind_is_seen_at_both_lengths():
@@ -260,8 +354,17 @@ def test_heads_are_taught_on_what_is_kept_and_the_weights_then_see_views(
     found = analyser(np.repeat(dark.frames, 2, 0), fps=25)
     assert np.isnan(found.ef)
     assert 0 <= found.p_a4c <= 1
+    words += ["--rounds", "2"]
+    job(monkeypatch, "learn", "--output", str(tmp_path / "more"), *words, "--further",
+        "--weights", str(tmp_path / "out" / "lv_seg.safetensors"))  # fmt: skip
+    heads, further = (
+        read_weights(tmp_path / name / "lv_seg.safetensors")[0] for name in ("out", "more")
+    )
+    last = f"{PREFIX}heads.0.both.9.weight"
+    moved = (further[last].float() - heads[last].float()).abs().max()
+    assert 0 < moved < 0.05, "thirty steps of at most a thousandth"
     with pytest.raises(SystemExit):
-        job(monkeypatch, "learn", "--output", str(tmp_path / "few"), "--rounds", "1", *words)
+        job(monkeypatch, "learn", "--output", str(tmp_path / "few"), *words, "--rounds", "1")
     assert "six rounds at least" in capsys.readouterr().err
 
 

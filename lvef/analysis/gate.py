@@ -44,9 +44,9 @@ _NAMED = 0.5
 """Probability from which a view that is not the wanted one is called by its name."""
 _LONG = 0.9
 """Seconds from which a clip shows which way time runs."""
-_REGULAR = 0.5
+_REGULAR = 0.9
 """How well beats repeat, at least, where the way of time is asked: no two beats of an irregular
-heart fill alike."""
+heart fill alike, nor do two of a curve that is mostly noise."""
 
 
 @dataclass(frozen=True)
@@ -152,13 +152,18 @@ class ViewGate:
         """Return whether time runs backwards, by the curve of the ventricle `(T,)`."""
         if len(curve) < _LONG * fps or not np.isfinite(curve).all():
             return False
-        if periodicity(curve, fps)[1] < _REGULAR:
+        if not repeats(curve, fps):
             return False
         return self.forwards(curve, fps) < self.limits.least_arrow
 
     def forwards(self, curve: NDArray[np.float64], fps: float) -> float:
         """Return log-odds that time runs forwards."""
         return float(np.dot(self.limits.arrow, asymmetries(curve, fps)))
+
+
+def repeats(curve: NDArray[np.float64], fps: float) -> bool:
+    """Return whether the beats of a curve `(T,)` are so alike that the way of time is asked."""
+    return bool(periodicity(curve, fps)[1] >= _REGULAR)
 
 
 def in_colour(seen: Seen, flow: float) -> Seen:

@@ -22,8 +22,8 @@ from lvef.phantom.purpose import Purpose
 from lvef.phantom.views import KINDS, ViewClip
 from lvef.phantom.views.visible import segments_seen
 
-WIDE = "A4C wide"
-"""The kind of four-chamber view that judges: of wider ranges than view heads were taught on."""
+WIDE = "A4C widest"
+"""The kind of four-chamber view that judges: of wider ranges than anything that was taught."""
 _EVERY = 16
 """Rows that are written together."""
 Asked = tuple[str, int]

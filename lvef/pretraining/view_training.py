@@ -1,16 +1,17 @@
 """A view head for a segmenter: taught on phantoms of every kind, and judged on others.
 
     python -m lvef.pretraining.view_training learn --output DIR
+    python -m lvef.pretraining.view_training learn --further --steps 7000 --output DIR
     python -m lvef.pretraining.view_training judge --weights DIR/lv_seg.safetensors --output DIR
     python -m lvef.pretraining.view_training table --weights DIR/lv_seg.safetensors --output DIR
 
 Jobs for a machine with an accelerator and many cores; `--seconds 30` tries them on a CPU. They read
 nothing but this package and the weights whose encoder is looked through. `learn` renders rounds of
 clips on every core until its time is over, keeps what the encoder sees of them, trains the heads in
-seconds, and chooses their limits on clips of another purpose. `judge` takes clips of a third
-purpose, kinds among them that nothing was trained on, through the whole analysis, a row of
-`judged_PART.csv` each as it ends; begun again it goes on. `table` says what came of all rows, also
-in a MODEL_CARD.md beside the weights.
+seconds, and chooses their limits on clips of another purpose; with `--further` the heads that the
+weights have go on. `judge` takes clips of a third purpose, kinds among them that nothing was
+trained on, through the whole analysis, a row of `judged_PART.csv` each as it ends; begun again it
+goes on. `table` says what came of all rows, also in a MODEL_CARD.md beside the weights.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ import json
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -32,7 +34,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn import functional
 
-from lvef.analysis.gate import METADATA, Limits
+from lvef.analysis.gate import METADATA, Limits, ViewGate, repeats
 from lvef.cardiac.order import asymmetries
 from lvef.errors import ConfigurationError, LvefError
 from lvef.files import make_room, write_json, write_tensors, write_text
@@ -49,12 +51,14 @@ from lvef.options import COUNT, SEED, Range, check_numbers
 from lvef.phantom.purpose import Purpose
 from lvef.phantom.views import KINDS
 from lvef.pretraining.model_card import with_views
-from lvef.pretraining.view_clips import LOOKS, ShortClip, rendered_rounds
+from lvef.pretraining.view_clips import LOOKS, MANY, ShortClip, rendered_rounds
 from lvef.pretraining.view_features import AUGMENTATIONS, encoded, fullness_curves, versions
 from lvef.pretraining.view_judge import judge, write_summary
 
 HEADS = 3
 _BATCH, _RATE, _DECAY, _SMOOTHED = 64, 4e-3, 0.3, 0.02
+_FURTHER = 1e-3
+"""Rate at which heads that have learned go on."""
 _LOUDER = 0.1
 """Spread of the logarithm of what the encoder's maps are multiplied by."""
 _AT_ONCE = 52
@@ -63,9 +67,9 @@ _HARD = 3
 """Times as many copies are made of the two views that are most like the wanted one."""
 _PLAIN = -1
 _CHANGED = {0: ", changed", 1: ", changed more"}
-_LOST = {"view": 0.0125, "time": 0.01}
+_LOST = {"view": 0.01, "time": 0.01}
 """Share of four-chamber views that a limit may cost, of those that it is chosen on. Hearts of wider
-ranges lose about twice as many to the limit of views."""
+ranges than any that were learned from lose about twice as many to the limit of views."""
 _CERTAIN = 2.5
 """Log-odds that time runs backwards, at least, where a clip is refused for it: twelve to one, since
 few clips of an archive do, and more are poor ones in which it cannot be told."""
@@ -102,18 +106,23 @@ class Material:
     def add(
         self, net: LVSegmentationNet, clips: Sequence[ShortClip], device: str, copies: int
     ) -> None:
-        """Look at clips: at each version as it is, and at some augmented copies of it."""
+        """Look at clips: at each version as it is, and at some augmented copies of it.
+
+        One copy is enough of a kind of which there are many, and none teaches the way of time.
+        """
         groups: dict[tuple[int, int], list[tuple[int, str, NDArray[np.uint8]]]] = defaultdict(list)
         for clip in clips:
             for number, (view, frames) in enumerate(versions(clip)):
                 kind = clip.kind if view == KINDS[clip.kind].view else f"made: {view}"
                 plain = number == 0
                 times = _HARD if view in ("A2C", "A3C") else 1
-                further = [copy % len(AUGMENTATIONS) for copy in range(copies)] * times
+                each = 1 if clip.kind == MANY else copies
+                further = [copy % len(AUGMENTATIONS) for copy in range(each)] * times
                 for way in [_PLAIN] * plain + further:
                     told = (VIEWS.index(view), kind, frames)
                     groups[len(frames), way].append(told)
-            if KINDS[clip.kind].ef and len(clip.frames) == LOOKS:
+            timed = KINDS[clip.kind].ef and clip.kind != MANY
+            if timed and len(clip.frames) == LOOKS:
                 ways = np.stack([clip.frames, clip.frames[::-1]])
                 there, back = fullness_curves(net, ways, clip.fps, device)
                 if np.isfinite([there, back]).all():
@@ -126,14 +135,25 @@ class Material:
             self.kinds += [kind + _CHANGED.get(way, "") for _, kind, _ in own]
 
 
-def train(material: Material, steps: int, seed: int, device: str) -> ViewHead:
-    """Return a head that has learned."""
+def train(
+    material: Material, steps: int, seed: int, device: str, learned: ViewHead | None = None
+) -> ViewHead:
+    """Return a head that has learned.
+
+    Args:
+        material: From what.
+        steps: For how long.
+        seed: Of its weights and of the order.
+        device: Where.
+        learned: A head to go on from, which is left as it is; None for a new one.
+    """
     torch.manual_seed(seed)
     seen, views = torch.cat(material.seen), torch.tensor(material.views, device=device)
     rare = torch.bincount(views, minlength=len(VIEWS)).clamp(min=1).rsqrt()
-    head = ViewHead().to(device).train()
-    optimizer = torch.optim.AdamW(head.parameters(), lr=_RATE, weight_decay=_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=steps)
+    head = (ViewHead() if learned is None else deepcopy(learned)).to(device).train()
+    rate = _RATE if learned is None else _FURTHER
+    optimizer = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
     for _ in range(steps):
         chosen = torch.randint(len(views), (_BATCH,), device=device)
         batch, view = seen[chosen].float(), views[chosen]
@@ -179,11 +199,15 @@ def learned_arrow(material: Material) -> NDArray[np.float64]:
 
 
 def chosen_arrow(arrow: NDArray[np.float64], material: Material) -> tuple[float, float]:
-    """Return the least log-odds that are let through, and the share of reversed clips below."""
-    ways = [[asymmetries(curve, fps) @ arrow for curve in (one, other)]
-            for one, other, fps in material.curves]  # fmt: skip
+    """Return the least log-odds that are let through, and the share of reversed clips below.
+
+    Clips whose beats do not repeat are let through, either way.
+    """
+    ways = [[asymmetries(curve, fps) @ arrow if repeats(curve, fps) else np.inf
+             for curve in (one, other)] for one, other, fps in material.curves]  # fmt: skip
     forwards, backwards = np.array(ways).T
-    least = float(min(np.quantile(forwards, _LOST["time"]), -_CERTAIN))
+    lost = np.quantile(forwards, _LOST["time"], method="lower")
+    least = float(min(lost, -_CERTAIN))
     return least, float((backwards < least).mean())
 
 
@@ -195,6 +219,7 @@ def learn(arguments: argparse.Namespace) -> None:
         print(f"{time.monotonic() - begun:6.1f} s  {text}", flush=True)
 
     state, metadata = read_weights(arguments.weights)
+    gate = _learned(state, metadata, arguments.weights) if arguments.further else None
     net = LVSegmentationNet()
     load_weights(net, arguments.weights)
     net = for_inference(net).to(device)
@@ -218,11 +243,14 @@ def learn(arguments: argparse.Namespace) -> None:
     say(f"{done} rounds, {len(taught.views)} pictures to learn from")
     heads = ViewHeads(HEADS).to(device)
     for number in range(HEADS):
-        head = train(taught, arguments.steps, arguments.seed + number, device)
+        learned = None if gate is None else cast(ViewHead, gate.heads.heads[number])
+        head = train(taught, arguments.steps, arguments.seed + number, device, learned)
         heads.heads[number].load_state_dict(head.state_dict())
     heads.eval()
     say("heads trained")
-    limits, figures = _chosen(heads, taught, choice)
+    arrow = learned_arrow(taught) if gate is None else np.array(gate.limits.arrow)
+    limits, figures = _chosen(heads, arrow, choice)
+    figures["taught"] = len(taught.views)
     say(json.dumps(figures["choice"]))
     tensors = {name: value for name, value in state.items() if not name.startswith(PREFIX)}
     metadata |= {METADATA: limits.text(), "view_figures": json.dumps(figures)}
@@ -232,12 +260,25 @@ def learn(arguments: argparse.Namespace) -> None:
     )
 
 
-def _chosen(heads: ViewHeads, taught: Material, choice: Material) -> tuple[Limits, dict[str, Any]]:
+def _learned(state: Mapping[str, Tensor], metadata: Mapping[str, str], weights: str) -> ViewGate:
+    """Return the gate that weights have.
+
+    Raises:
+        ConfigurationError: They have none, or not as many heads as are taught.
+    """
+    gate = ViewGate.read(state, metadata)
+    if gate is None or len(gate.heads.heads) != HEADS:
+        raise ConfigurationError(f"--further: {weights} has not the {HEADS} heads that would go on")
+    return gate
+
+
+def _chosen(
+    heads: ViewHeads, arrow: NDArray[np.float64], choice: Material
+) -> tuple[Limits, dict[str, Any]]:
     """Return the limits, and what they let through of the clips that they were chosen on."""
     _, p_a4c = seen_by(heads, choice)
     wanted = np.array(choice.views) == VIEWS.index(A4C)
     least_p = chosen_limit(p_a4c[wanted])
-    arrow = learned_arrow(taught)
     least_arrow, found = chosen_arrow(arrow, choice)
     kinds = np.array(choice.kinds)
     through = {
@@ -251,7 +292,7 @@ def _chosen(heads: ViewHeads, taught: Material, choice: Material) -> tuple[Limit
         "least p": round(least_p, 4), "least arrow": round(least_arrow, 3),
         "pictures": [int(wanted.sum()), int((~wanted).sum())],
     }  # fmt: skip
-    figures = {"choice": summary, "let through by kind": through, "taught": len(taught.views)}
+    figures = {"choice": summary, "let through by kind": through}
     return Limits(least_p, tuple(arrow.tolist()), least_arrow), figures
 
 
@@ -278,6 +319,9 @@ def main() -> None:
     parser.add_argument("--looks", type=Path, help="folder that keeps what is rendered")
     parser.add_argument("--copies", type=int, default=2, help="augmented copies of each picture")
     parser.add_argument("--steps", type=int, default=5000, help="steps of each head")
+    parser.add_argument("--further", action="store_true",
+                        help="the heads that the weights have go on learning; the way of time "
+                             "stays as it is")  # fmt: skip
     parser.add_argument("--clips", type=int, default=4000, help="clips to judge by, half of A4C")
     parser.add_argument("--held_out", type=int, default=200,
                         help="clips of each kind never learned to judge by, at least")  # fmt: skip

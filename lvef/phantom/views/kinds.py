@@ -69,7 +69,7 @@ KINDS: dict[str, Kind] = {
     "A4C of a clinic": Kind(1, "A4C", True, False, _dressed(four_chamber.of_clinic)),
     "A4C randomised": Kind(2, "A4C", True, False, _dressed(four_chamber.randomised)),
     "A4C solid": Kind(3, "A4C", True, False, _dressed(four_chamber.solid)),
-    "A4C wide": Kind(4, "A4C", True, True, _dressed(four_chamber.wide, breadth=1.25)),
+    "A4C wide": Kind(4, "A4C", True, False, _dressed(four_chamber.wide, breadth=1.25)),
     "A4C widest": Kind(6, "A4C", True, True, _dressed(four_chamber.widest, breadth=1.5)),
     "A4C after black": Kind(
         5, "A4C", True, False, lambda place: order.faded_in(_beating(place), place)
