@@ -24,7 +24,7 @@ from lvef.models.segmentation.view_head import PREFIX, VIEWS, ViewHeads
 from lvef.models.segmentation.weights import SHIPPED, read_weights
 from lvef.phantom.purpose import Purpose
 from lvef.phantom.views import KINDS
-from lvef.pretraining import view_training
+from lvef.pretraining import view_material, view_training
 from lvef.pretraining.model_card import with_views
 from lvef.pretraining.view_clips import (
     LOOKS,
@@ -45,13 +45,9 @@ from lvef.pretraining.view_judge import (
     judge,
     write_summary,
 )
-from lvef.pretraining.view_training import (
-    Material,
-    chosen_arrow,
-    chosen_limit,
-    learned_arrow,
-    train,
-)
+from lvef.pretraining.view_limits import chosen_arrow, chosen_limit, learned_arrow
+from lvef.pretraining.view_material import Material
+from lvef.pretraining.view_training import train
 
 HELD = sorted(name for name, kind in KINDS.items() if kind.held_out and not kind.ef)
 
@@ -233,7 +229,7 @@ def test_copies_are_changed_by_turns(monkeypatch):
         asked.append((len(looks), augmentation))
         return torch.zeros(len(looks), 2, 3)
 
-    monkeypatch.setattr(view_training, "encoded", seen)
+    monkeypatch.setattr(view_material, "encoded", seen)
     material = Material()
     clip = ShortClip("two-chamber", 0, 30.0, np.zeros((48, 8, 8), np.uint8))
     material.add(None, [clip], "cpu", copies=2)
@@ -249,11 +245,11 @@ def test_copies_are_changed_by_turns(monkeypatch):
 def test_of_a_kind_of_which_there_are_many_each_teaches_less(monkeypatch):
     kinds = taught_kinds()
     assert kinds[MANY] > 50
-    monkeypatch.setattr(view_training, "encoded", lambda _, looks, *__: torch.zeros(len(looks), 2))
+    monkeypatch.setattr(view_material, "encoded", lambda _, looks, *__: torch.zeros(len(looks), 2))
     curves = np.zeros((2, LOOKS))
-    monkeypatch.setattr(view_training, "fullness_curves", lambda *_: curves)
+    monkeypatch.setattr(view_material, "fullness_curves", lambda *_: curves)
     picture = np.zeros((LOOKS, 8, 8), np.uint8)
-    monkeypatch.setattr(view_training, "versions", lambda clip: [("A4C", clip.frames)] * 2)
+    monkeypatch.setattr(view_material, "versions", lambda clip: [("A4C", clip.frames)] * 2)
     seen = {}
     for kind in (MANY, "A4C randomised"):
         seen[kind] = Material()

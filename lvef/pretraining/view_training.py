@@ -20,27 +20,23 @@ import argparse
 import json
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn import functional
 
-from lvef.analysis.gate import METADATA, Limits, ViewGate, repeats
-from lvef.cardiac.order import asymmetries
+from lvef.analysis.gate import METADATA, Limits, ViewGate
 from lvef.errors import ConfigurationError, LvefError
 from lvef.files import make_room, write_json, write_tensors, write_text
 from lvef.models.inference import best_device
 from lvef.models.segmentation.network import LVSegmentationNet, for_inference
-from lvef.models.segmentation.view_head import A4C, PREFIX, VIEWS, ViewHead, ViewHeads
+from lvef.models.segmentation.view_head import PREFIX, VIEWS, ViewHead, ViewHeads
 from lvef.models.segmentation.weights import (
     SHIPPED,
     load_weights,
@@ -49,11 +45,11 @@ from lvef.models.segmentation.weights import (
 )
 from lvef.options import COUNT, SEED, Range, check_numbers
 from lvef.phantom.purpose import Purpose
-from lvef.phantom.views import KINDS
 from lvef.pretraining.model_card import with_views
-from lvef.pretraining.view_clips import LOOKS, MANY, ShortClip, rendered_rounds
-from lvef.pretraining.view_features import AUGMENTATIONS, encoded, fullness_curves, versions
+from lvef.pretraining.view_clips import rendered_rounds
 from lvef.pretraining.view_judge import judge, write_summary
+from lvef.pretraining.view_limits import chosen, learned_arrow
+from lvef.pretraining.view_material import Material
 
 HEADS = 3
 _BATCH, _RATE, _DECAY, _SMOOTHED = 64, 4e-3, 0.3, 0.02
@@ -63,76 +59,11 @@ _LOUDER = 0.1
 """Spread of the logarithm of what the encoder's maps are multiplied by."""
 _AT_ONCE = 52
 """Clips that are encoded together."""
-_HARD = 3
-"""Times as many copies are made of the two views that are most like the wanted one."""
-_PLAIN = -1
-_CHANGED = {0: ", changed", 1: ", changed more"}
-_LOST = {"view": 0.01, "time": 0.01}
-"""Share of four-chamber views that a limit may cost, of those that it is chosen on. Hearts of wider
-ranges than any that were learned from lose about twice as many to the limit of views."""
-_CERTAIN = 2.5
-"""Log-odds that time runs backwards, at least, where a clip is refused for it: twelve to one, since
-few clips of an archive do, and more are poor ones in which it cannot be told."""
-_LIMITS = (0.02, 0.5)
-"""Probabilities that the limit lies between, whatever the phantoms say."""
-_SHRUNK = 3.0
-"""How strongly the weights of the arrow of time are held small."""
 _RANGES = {
     "seconds": Range(0, 1e6, above=True), "rounds": COUNT, "workers": Range(1, 1024),
     "copies": COUNT, "steps": COUNT, "clips": COUNT, "seed": SEED, "first": Range(0),
     "held_out": Range(0), "most_seconds": Range(0.5),
 }  # fmt: skip
-
-
-@dataclass
-class Material:
-    """What the encoder saw of clips.
-
-    Attributes:
-        seen: `(n, 2, SEEN)` float16 each.
-        views: Numbers of their views.
-        kinds: Their kinds; of what was made of a four-chamber view, "made: " and its view.
-        curves: How full the ventricle of a four-chamber view is, `(T,)`, forwards and backwards,
-            and looks a second.
-    """
-
-    seen: list[Tensor] = field(default_factory=list)
-    views: list[int] = field(default_factory=list)
-    kinds: list[str] = field(default_factory=list)
-    curves: list[tuple[NDArray[np.float64], NDArray[np.float64], float]] = field(
-        default_factory=list
-    )
-
-    def add(
-        self, net: LVSegmentationNet, clips: Sequence[ShortClip], device: str, copies: int
-    ) -> None:
-        """Look at clips: at each version as it is, and at some augmented copies of it.
-
-        One copy is enough of a kind of which there are many, and none teaches the way of time.
-        """
-        groups: dict[tuple[int, int], list[tuple[int, str, NDArray[np.uint8]]]] = defaultdict(list)
-        for clip in clips:
-            for number, (view, frames) in enumerate(versions(clip)):
-                kind = clip.kind if view == KINDS[clip.kind].view else f"made: {view}"
-                plain = number == 0
-                times = _HARD if view in ("A2C", "A3C") else 1
-                each = 1 if clip.kind == MANY else copies
-                further = [copy % len(AUGMENTATIONS) for copy in range(each)] * times
-                for way in [_PLAIN] * plain + further:
-                    told = (VIEWS.index(view), kind, frames)
-                    groups[len(frames), way].append(told)
-            timed = KINDS[clip.kind].ef and clip.kind != MANY
-            if timed and len(clip.frames) == LOOKS:
-                ways = np.stack([clip.frames, clip.frames[::-1]])
-                there, back = fullness_curves(net, ways, clip.fps, device)
-                if np.isfinite([there, back]).all():
-                    self.curves.append((there, back, clip.fps))
-        for (_, way), own in groups.items():
-            looks = np.stack([frames for _, _, frames in own])
-            augmentation = None if way == _PLAIN else AUGMENTATIONS[way]
-            self.seen.append(encoded(net, looks, device, augmentation))
-            self.views += [view for view, _, _ in own]
-            self.kinds += [kind + _CHANGED.get(way, "") for _, kind, _ in own]
 
 
 def train(
@@ -155,8 +86,8 @@ def train(
     optimizer = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
     for _ in range(steps):
-        chosen = torch.randint(len(views), (_BATCH,), device=device)
-        batch, view = seen[chosen].float(), views[chosen]
+        drawn = torch.randint(len(views), (_BATCH,), device=device)
+        batch, view = seen[drawn].float(), views[drawn]
         batch = batch * torch.exp(_LOUDER * torch.randn(_BATCH, 1, 1, device=device))
         told = head(batch)
         among = functional.cross_entropy(
@@ -168,47 +99,6 @@ def train(
         optimizer.step()
         schedule.step()
     return head.eval()
-
-
-@torch.no_grad()
-def seen_by(heads: ViewHeads, material: Material) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return what heads see: probabilities of each view `(n, V)`, and of the first `(n,)`."""
-    told = [heads(part.float()) for group in material.seen for part in torch.split(group, 256)]
-    among, alone = (torch.cat(each).cpu().numpy() for each in zip(*told, strict=True))
-    return among, alone
-
-
-def chosen_limit(p_a4c: NDArray[Any]) -> float:
-    """Return the least probability that is let through, of those of four-chamber views."""
-    return float(np.clip(np.quantile(p_a4c, _LOST["view"]), *_LIMITS))
-
-
-def learned_arrow(material: Material) -> NDArray[np.float64]:
-    """Return what each of the asymmetries of a curve counts: logistic regression, no constant."""
-    told = np.concatenate(
-        [[asymmetries(one, fps), -asymmetries(other, fps)] for one, other, fps in material.curves]
-    )
-    spread = told.std(0) + 1e-9
-
-    def loss(weights: NDArray[np.float64]) -> float:
-        wrong = np.logaddexp(0, -(told / spread) @ weights).sum()
-        return float(wrong + _SHRUNK * np.square(weights).sum())
-
-    found = np.asarray(minimize(loss, np.zeros(told.shape[1])).x, np.float64)
-    return np.asarray(found / spread)
-
-
-def chosen_arrow(arrow: NDArray[np.float64], material: Material) -> tuple[float, float]:
-    """Return the least log-odds that are let through, and the share of reversed clips below.
-
-    Clips whose beats do not repeat are let through, either way.
-    """
-    ways = [[asymmetries(curve, fps) @ arrow if repeats(curve, fps) else np.inf
-             for curve in (one, other)] for one, other, fps in material.curves]  # fmt: skip
-    forwards, backwards = np.array(ways).T
-    lost = np.quantile(forwards, _LOST["time"], method="lower")
-    least = float(min(lost, -_CERTAIN))
-    return least, float((backwards < least).mean())
 
 
 def learn(arguments: argparse.Namespace) -> None:
@@ -249,7 +139,7 @@ def learn(arguments: argparse.Namespace) -> None:
     heads.eval()
     say("heads trained")
     arrow = learned_arrow(taught) if gate is None else np.array(gate.limits.arrow)
-    limits, figures = _chosen(heads, arrow, choice)
+    limits, figures = chosen(heads, arrow, choice)
     figures["taught"] = len(taught.views)
     say(json.dumps(figures["choice"]))
     tensors = {name: value for name, value in state.items() if not name.startswith(PREFIX)}
@@ -270,30 +160,6 @@ def _learned(state: Mapping[str, Tensor], metadata: Mapping[str, str], weights: 
     if gate is None or len(gate.heads.heads) != HEADS:
         raise ConfigurationError(f"--further: {weights} has not the {HEADS} heads that would go on")
     return gate
-
-
-def _chosen(
-    heads: ViewHeads, arrow: NDArray[np.float64], choice: Material
-) -> tuple[Limits, dict[str, Any]]:
-    """Return the limits, and what they let through of the clips that they were chosen on."""
-    _, p_a4c = seen_by(heads, choice)
-    wanted = np.array(choice.views) == VIEWS.index(A4C)
-    least_p = chosen_limit(p_a4c[wanted])
-    least_arrow, found = chosen_arrow(arrow, choice)
-    kinds = np.array(choice.kinds)
-    through = {
-        str(kind): [round(float((p_a4c[kinds == kind] >= least_p).mean()), 4),
-                    int((kinds == kind).sum())] for kind in np.unique(kinds)
-    }  # fmt: skip
-    summary = {
-        "four-chamber views kept": round(float((p_a4c[wanted] >= least_p).mean()), 4),
-        "others let through": round(float((p_a4c[~wanted] >= least_p).mean()), 4),
-        "reversed found": round(found, 4),
-        "least p": round(least_p, 4), "least arrow": round(least_arrow, 3),
-        "pictures": [int(wanted.sum()), int((~wanted).sum())],
-    }  # fmt: skip
-    figures = {"choice": summary, "let through by kind": through}
-    return Limits(least_p, tuple(arrow.tolist()), least_arrow), figures
 
 
 def _tell(figures: dict[str, Any], weights: str) -> None:
